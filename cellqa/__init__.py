@@ -1,0 +1,46 @@
+"""Judge enhanced microscope images: how good, by how much, how sure.
+
+The names below load when they are first used, so that `import cellqa` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "CellqaError": "errors",
+    "Undefined": "errors",
+    "METRICS": "registry",
+    "metric": "registry",
+    "psnr": "metrics.pixel",
+    "nrmse": "metrics.pixel",
+    "ssim": "metrics.structural",
+    "ms_ssim": "metrics.structural",
+    "mi": "metrics.information",
+    "nmi": "metrics.information",
+    "entropy": "metrics.information",
+    "decorrelation": "metrics.resolution",
+    "resolution": "metrics.resolution",
+    "Traditional": "enhance",
+    "clahe": "enhance",
+    "unsharp_mask": "enhance",
+    "open_image": "io",
+    "write_image": "io",
+    "ScoreOptions": "score",
+    "pair_folders": "score",
+    "score_pairing": "score",
+    "summarise": "statistics",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'cellqa' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"cellqa.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

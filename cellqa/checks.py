@@ -1,0 +1,90 @@
+"""Checks of images given as arrays; nowhere else are shape, type and finiteness judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+# Types the compiled loops take; every other is widened to one of them without loss.
+_WIDEN = {
+    "bool": "float32",
+    "int8": "float32",
+    "int16": "float32",
+    "float16": "float32",  # OpenCV corrupts its memory when given float16
+    "int32": "float64",
+    "uint32": "float64",
+    "int64": "float64",
+    "uint64": "float64",
+    "uint8": "uint8",
+    "uint16": "uint16",
+    "float32": "float32",
+    "float64": "float64",
+}
+
+
+def as_plane(image: npt.ArrayLike, name: str, *, smallest: int = 1) -> Array:
+    """Return the image as a contiguous (Y, X) array of uint8, uint16, float32 or float64.
+
+    Other types are widened without loss (64-bit integers beyond 2**53 excepted): int8, int16,
+    float16 and bool to float32, 32- and 64-bit integers to float64.
+
+    Raises
+    ------
+    TypeError
+        The type is not an integer, boolean or real floating point type.
+    ValueError
+        The shape is not (Y, X) with `smallest` pixels a side, or a value is NaN or infinite.
+
+    Examples
+    --------
+    >>> as_plane([[1, 2], [3, 4]], "image").dtype
+    dtype('float64')
+    """
+    plane = np.asarray(image)
+    if plane.dtype.name not in _WIDEN:
+        legal = "bool, integers, float16, float32, float64"
+        raise TypeError(f"`{name}` must be of a real type ({legal}), got {plane.dtype}")
+    if plane.ndim != 2:
+        raise ValueError(f"`{name}` must have the shape (Y, X), got {plane.shape}")
+    if min(plane.shape) < smallest:
+        least = f"{smallest} x {smallest} pixels" if smallest > 1 else "one pixel"
+        raise ValueError(f"`{name}` must have at least {least}, got {plane.shape}")
+    plane = np.ascontiguousarray(plane, dtype=_WIDEN[plane.dtype.name])
+    if plane.dtype.kind == "f" and not (np.isfinite(plane.min()) and np.isfinite(plane.max())):
+        bad = plane.size - np.count_nonzero(np.isfinite(plane))
+        raise ValueError(f"`{name}` must be finite, got {bad} pixels that are NaN or infinite")
+    return plane
+
+
+def as_pair(reference: npt.ArrayLike, image: npt.ArrayLike) -> tuple[Array, Array]:
+    """Return both images as planes of one shape.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `as_plane`, or the shapes differ.
+    """
+    first = as_plane(reference, "reference")
+    second = as_plane(image, "image")
+    if first.shape != second.shape:
+        raise ValueError(
+            f"`image` must have the shape of `reference` {first.shape}, got {second.shape}"
+        )
+    return first, second
+
+
+def check_data_range(data_range: float) -> float:
+    """Return `data_range` as a float above 0.
+
+    Raises
+    ------
+    ValueError
+        It is not a finite number above 0.
+    """
+    if not (np.isfinite(data_range) and data_range > 0):
+        raise ValueError(f"`data_range` must be a finite number above 0, got {data_range}")
+    return float(data_range)

@@ -1,0 +1,137 @@
+"""Enhance files and folders: names, formats, bit depth and pixel size are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from cellqa.enhance.filters import Traditional
+from cellqa.errors import CellqaError, ImageError
+from cellqa.io import open_image, split_suffix, write_image
+from cellqa.pairing import scan
+from cellqa.parallel import ordered_map
+
+# Written as they are read; every other format becomes OME-TIFF.
+_KEPT = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
+
+
+class _Job(NamedTuple):
+    source: Path
+    target: Path
+
+
+def enhance_files(
+    source: Path,
+    target: Path,
+    settings: Traditional,
+    *,
+    jobs: int = 1,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[Path], list[tuple[str, str]]]:
+    """Enhance a file, or every image below a folder.
+
+    Parameters
+    ----------
+    source, target : Path
+        Both files, or both folders; a file may go into an existing folder.
+    settings : Traditional
+    jobs : int
+        Processes.
+    overwrite : bool
+        Replace files that exist in the target.
+    progress : callable, optional
+        Called with the number of images done and of all images.
+
+    Returns
+    -------
+    done : list of Path
+    failures : list of (name, reason)
+        Images that could not be enhanced; the others are.
+
+    Raises
+    ------
+    CellqaError
+        The source does not exist or holds no image; the target is the source, lies inside it, or
+        holds files of the same names.
+    """
+    work = _plan(source, target)
+    taken = [job.target for job in work if job.target.exists()]
+    if taken and not overwrite:
+        raise CellqaError(
+            f"{taken[0]} exists{f' and {len(taken) - 1} more' if len(taken) > 1 else ''}; "
+            "give another place, or --overwrite"
+        )
+    done, failures = [], []
+    results = ordered_map(partial(_enhance, settings=settings), work, jobs)
+    for count, (job, reason) in enumerate(zip(work, results, strict=True), 1):
+        if reason is None:
+            done.append(job.target)
+        else:
+            failures.append((job.source.name, reason))
+        if progress:
+            progress(count, len(work))
+    return done, failures
+
+
+def _plan(source: Path, target: Path) -> list[_Job]:
+    if not source.exists():
+        raise CellqaError(f"IN: {str(source)!r} does not exist")
+    if source.is_dir() and not split_suffix(source.name)[1]:
+        return _plan_folder(source, target)
+    place = target / _target_name(source.name) if target.is_dir() else target
+    if place.exists() and source.samefile(place):
+        raise CellqaError(f"OUT: {str(place)!r} is the input; give another name")
+    if split_suffix(place.name)[1].lower() not in (*_KEPT, ".ome.tif", ".ome.tiff"):
+        raise CellqaError(
+            f"OUT: {str(place)!r} is neither a folder that exists nor a TIFF, PNG, JPEG or BMP name"
+        )
+    return [_Job(source, place)]
+
+
+def _plan_folder(source: Path, target: Path) -> list[_Job]:
+    if target.exists() and not target.is_dir():
+        raise CellqaError(f"OUT: {str(target)!r} is a file, but IN is a folder")
+    inside, outside = target.resolve(), source.resolve()
+    if inside == outside or outside in inside.parents:
+        raise CellqaError(f"OUT: {str(target)!r} is or lies inside IN; give a folder outside it")
+    folder = scan(source, "IN")
+    names = [name for files in folder.images.values() for name in files]
+    work = [_Job(source / n, target / Path(n).parent / _target_name(Path(n).name)) for n in names]
+    targets = [job.target for job in work]
+    double = {str(path) for path in targets if targets.count(path) > 1} if _doubles(targets) else ()
+    if double:
+        raise CellqaError(f"IN: two images would both become {min(double)!r}; rename one")
+    for job in work:
+        if job.target.exists() and job.source.samefile(job.target):
+            raise CellqaError(f"OUT: {str(job.target)!r} is the input itself (a link)")
+    return work
+
+
+def _doubles(targets: list[Path]) -> bool:
+    return len(set(targets)) < len(targets)
+
+
+def _target_name(name: str) -> str:
+    stem, suffix = split_suffix(name)
+    kept = suffix.lower() in (*_KEPT, ".ome.tif", ".ome.tiff")
+    return name if kept else f"{stem}.ome.tif"
+
+
+def _enhance(job: _Job, *, settings: Traditional) -> str | None:
+    """Enhance one file; the reason where that fails."""
+    try:
+        with open_image(job.source) as file:
+            if len(file.planes) > 1 and "tif" not in split_suffix(job.target.name)[1].lower():
+                raise ImageError(f"{len(file.planes)} planes only fit into a TIFF file")
+            planes = (settings(file.load(index)) for index in file.planes)
+            note = f"{settings.describe()}. Enhanced by cellqa {version('cellqa')}, not raw data."
+            write_image(job.target, planes, file, note, file.dtype)
+    except (CellqaError, ValueError, TypeError) as error:
+        return " ".join(str(error).split())
+    except OSError as error:
+        return f"{error.filename or job.target}: {error.strerror or error}"
+    return None

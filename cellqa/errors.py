@@ -1,0 +1,41 @@
+"""The errors that a user can meet, and the value of a metric that has none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class CellqaError(Exception):
+    """A wrong file, folder or table: one line that says what is wrong and what to do."""
+
+
+class ImageError(CellqaError):
+    """An image that cannot be read, or not as what it should be."""
+
+
+class MissingExtraError(CellqaError):
+    """A format whose optional package is not installed."""
+
+
+class Undefined(float):
+    """A value that does not exist: nan, with the reason.
+
+    Examples
+    --------
+    >>> import math
+    >>> from cellqa import Undefined
+    >>> value = Undefined("ms_ssim: a side below 176 pixels")
+    >>> math.isnan(value), value.reason
+    (True, 'ms_ssim: a side below 176 pixels')
+    """
+
+    reason: str
+
+    def __new__(cls, reason: str) -> Undefined:
+        """Make a nan that says why."""
+        value = super().__new__(cls, "nan")
+        value.reason = reason
+        return value
+
+    def __reduce__(self) -> Any:
+        return Undefined, (self.reason,)

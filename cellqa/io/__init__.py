@@ -1,0 +1,154 @@
+"""Reading and writing images. A new format is one module with `open_file`, and one line here."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cellqa.errors import ImageError, MissingExtraError
+from cellqa.io.base import MAX_PIXELS, ImageFile, PlaneIndex, luminance
+
+Array = npt.NDArray[Any]
+
+__all__ = [
+    "FORMATS",
+    "MAX_PIXELS",
+    "ImageFile",
+    "PlaneIndex",
+    "luminance",
+    "open_image",
+    "split_suffix",
+    "write_image",
+]
+
+
+class Format(NamedTuple):
+    """A file format: its suffixes, the module that reads it, the extra that it needs."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    module: str
+    extra: str = ""
+
+
+FORMATS = (
+    Format("TIFF", (".ome.tif", ".ome.tiff", ".tif", ".tiff"), "cellqa.io.tiff"),
+    Format("PNG, JPEG, BMP", (".png", ".jpg", ".jpeg", ".bmp"), "cellqa.io.raster"),
+    Format("CZI", (".czi",), "cellqa.io.czi", "czi"),
+    Format("ND2", (".nd2",), "cellqa.io.nd2", "nd2"),
+    Format("OME-Zarr", (".ome.zarr", ".zarr"), "cellqa.io.zarr", "zarr"),
+)
+_BY_SUFFIX = {suffix: known for known in FORMATS for suffix in known.suffixes}
+
+
+def split_suffix(name: str) -> tuple[str, str]:
+    """Split an image's name into stem and suffix; the suffix is empty for other files.
+
+    Examples
+    --------
+    >>> split_suffix("a01.ome.tif")
+    ('a01', '.ome.tif')
+    >>> split_suffix("notes.txt")
+    ('notes.txt', '')
+    """
+    lower = name.lower()
+    for suffix in sorted(_BY_SUFFIX, key=len, reverse=True):
+        if lower.endswith(suffix) and len(lower) > len(suffix):
+            return name[: -len(suffix)], name[-len(suffix) :]
+    return name, ""
+
+
+def open_image(path: str | os.PathLike[str]) -> ImageFile:
+    """Open an image file of any known format, for use in a `with` statement.
+
+    Raises
+    ------
+    ImageError
+        The file does not exist, is of no known format, damaged, or too large.
+    MissingExtraError
+        The format's package is not installed.
+
+    Examples
+    --------
+    >>> with open_image("cells.tif") as file:  # doctest: +SKIP
+    ...     for index in file.planes:
+    ...         print(index.label(), file.load(index).mean(), file.pixel_size)
+    """
+    path = Path(path)
+    found = _BY_SUFFIX.get(split_suffix(path.name)[1].lower())
+    if found is None:
+        known = ", ".join(f.name for f in FORMATS)
+        raise ImageError(f"{path.name}: not an image format that can be read ({known})")
+    try:
+        module = importlib.import_module(found.module)
+    except ModuleNotFoundError as error:
+        if not found.extra:
+            raise
+        raise MissingExtraError(
+            f"{path.name}: reading {found.name} needs {error.name}; "
+            f"install it with: pip install 'cellqa[{found.extra}]'"
+        ) from None
+    try:
+        if path.is_file() and path.stat().st_size == 0:
+            raise ImageError(f"{path.name}: the file is empty (0 bytes)")
+        file: ImageFile = module.open_file(path)
+    except OSError as error:
+        raise ImageError(f"{path.name}: {error.strerror or error}") from None
+    return file
+
+
+def write_image(
+    path: Path, planes: Iterable[Array], like: ImageFile, note: str, dtype: np.dtype[Any]
+) -> Path:
+    """Write planes under a name like the source's: same format, bit depth, pixel size and axes.
+
+    CZI, ND2 and OME-Zarr are not written: they become OME-TIFF. The file appears under its name
+    only when it is complete.
+
+    Parameters
+    ----------
+    path : Path
+        Where to; its suffix must be one of PNG, JPEG, BMP or TIFF.
+    planes : iterable of ndarray
+        In the order of `like.planes`.
+    like : ImageFile
+        The source.
+    note : str
+        What was done to the image; kept in its metadata where the format has room.
+    dtype : numpy.dtype
+        The type of the planes.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    ImageError
+        The format cannot hold the pixels.
+    OSError
+        The folder cannot be written.
+    """
+    suffix = split_suffix(path.name)[1]
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part{suffix}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if suffix.lower() in _BY_SUFFIX and _BY_SUFFIX[suffix.lower()].module == "cellqa.io.tiff":
+            from cellqa.io import tiff
+
+            tiff.write_file(temporary, planes, like, note, dtype)
+        else:
+            from cellqa.io import raster
+
+            raster.write_file(temporary, next(iter(planes)), like.path, note)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,166 @@
+"""What every reader gives: an open image file whose planes are loaded one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cellqa.errors import ImageError
+
+Array = npt.NDArray[Any]
+
+# A plane of more pixels is refused before memory is taken for it (32768 x 32768).
+MAX_PIXELS = 2**30
+
+# Resolution tags coarser than this are a print setting (72, 300, 600 dpi), not a microscope's.
+COARSEST_TAG_UM = 20.0
+
+_UNITS_UM = {
+    "m": 1e6,
+    "meter": 1e6,
+    "metre": 1e6,
+    "cm": 1e4,
+    "centimeter": 1e4,
+    "mm": 1e3,
+    "millimeter": 1e3,
+    "um": 1.0,
+    "µm": 1.0,
+    "\u03bcm": 1.0,
+    "\\u00b5m": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "micrometer": 1.0,
+    "micrometre": 1.0,
+    "nm": 1e-3,
+    "nanometer": 1e-3,
+    "pm": 1e-6,
+    "picometer": 1e-6,
+    "å": 1e-4,
+    "angstrom": 1e-4,
+    "inch": 25400.0,
+    "in": 25400.0,
+}
+
+
+class PlaneIndex(NamedTuple):
+    """Scene, time, channel and focus of a plane, each from 0."""
+
+    s: int = 0
+    t: int = 0
+    c: int = 0
+    z: int = 0
+
+    def label(self, scenes: bool = False) -> str:
+        """As in the tables: `t0c1z3`, with the scene first where a file has several."""
+        label = f"t{self.t}c{self.c}z{self.z}"
+        return f"s{self.s}{label}" if scenes else label
+
+
+@dataclass
+class ImageFile:
+    """An open image file; use it in a `with` statement.
+
+    Attributes
+    ----------
+    path : Path
+    planes : tuple of PlaneIndex
+        In the order S, T, C, Z.
+    shape : tuple of int
+        (Y, X), or (Y, X, S) with 2 to 4 colour samples, of the first plane.
+    dtype : numpy.dtype
+    pixel_size : float or None
+        In micrometres, along X; None where the file does not say.
+    load : callable
+        Returns the pixels of a plane, unchanged.
+    """
+
+    path: Path
+    planes: tuple[PlaneIndex, ...]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    pixel_size: float | None
+    load: Callable[[PlaneIndex], Array]
+    on_close: Callable[[], None] = field(default=lambda: None)
+
+    def __enter__(self) -> ImageFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.on_close()
+
+    def label(self, index: PlaneIndex) -> str:
+        """Name of a plane in this file; empty where the file has only one."""
+        if len(self.planes) == 1:
+            return ""
+        return index.label(scenes=self.planes[-1].s > 0)
+
+
+def plane_indices(s: int = 1, t: int = 1, c: int = 1, z: int = 1) -> tuple[PlaneIndex, ...]:
+    """Every plane of a file with these numbers of scenes, times, channels and focus steps."""
+    return tuple(
+        PlaneIndex(i, j, k, m)
+        for i in range(s)
+        for j in range(t)
+        for k in range(c)
+        for m in range(z)
+    )
+
+
+def in_micrometres(value: object, unit: object) -> float | None:
+    """A length in micrometres; None where value or unit say nothing usable."""
+    factor = _UNITS_UM.get(str(unit).strip().lower())
+    try:
+        length = float(str(value)) * factor if factor else 0.0
+    except ValueError:
+        return None
+    # nine digits are more than any stage knows, and hide the rounding of unit conversions
+    return float(f"{length:.9g}") if 0 < length < float("inf") else None
+
+
+def check_size(path: Path, height: int, width: int) -> None:
+    """Refuse a plane of no or too many pixels, before any memory is taken.
+
+    Raises
+    ------
+    ImageError
+        The header states 0 pixels or more than `MAX_PIXELS`.
+    """
+    if height <= 0 or width <= 0:
+        raise ImageError(f"{path.name}: the image has no pixels ({height} x {width})")
+    if height * width > MAX_PIXELS:
+        raise ImageError(
+            f"{path.name}: {height} x {width} pixels are more than the limit of {MAX_PIXELS}"
+        )
+
+
+def luminance(pixels: Array) -> Array:
+    """Grey values of colour pixels (Y, X, S): ITU-R 601, rounded to the type of an integer image.
+
+    One or two samples are grey (and alpha), three or four are red, green, blue (and alpha); alpha
+    is dropped. Planes (Y, X) come back as they are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> luminance(np.array([[[255, 0, 0]]], np.uint8))
+    array([[76]], dtype=uint8)
+    """
+    if pixels.ndim == 2:
+        return pixels
+    if pixels.shape[2] < 3:
+        return pixels[..., 0]
+    grey = pixels[..., :3].astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+    if pixels.dtype.kind in "iu":
+        grey = np.rint(grey)
+    return np.asarray(grey.astype(pixels.dtype if pixels.dtype.kind != "b" else np.float32))

@@ -1,0 +1,48 @@
+"""Nikon ND2, through the package nd2 (extra `nd2`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nd2
+import numpy as np
+import numpy.typing as npt
+
+from cellqa.errors import ImageError
+from cellqa.io.base import ImageFile, PlaneIndex, check_size, in_micrometres, plane_indices
+
+Array = npt.NDArray[Any]
+
+
+def open_file(path: Path) -> ImageFile:
+    """Open; stage positions count as scenes."""
+    try:
+        file = nd2.ND2File(path)
+        sizes = dict(file.sizes)
+        check_size(path, sizes["Y"], sizes["X"])
+        size = in_micrometres(file.voxel_size().x, "um")
+    except ImageError:
+        raise
+    except Exception as error:  # whatever the parser meets in a damaged file
+        raise ImageError(f"{path.name}: not a readable ND2 file ({error})"[:300]) from None
+    loops = [axis for axis in sizes if axis not in "CYXS"]
+    counts = [sizes[axis] for axis in loops]
+    known = {"P": "s", "T": "t", "C": "c", "Z": "z"}
+    colour = (sizes["S"],) if sizes.get("S", 1) > 1 else ()
+
+    def load(index: PlaneIndex) -> Array:
+        at = [getattr(index, known[axis]) if axis in known else 0 for axis in loops]
+        try:
+            frame = file.read_frame(int(np.ravel_multi_index(at, counts)) if loops else 0)
+        except Exception as error:
+            raise ImageError(
+                f"{path.name}: plane {index.label()} cannot be decoded ({error})"[:300]
+            ) from None
+        return np.asarray(frame[index.c] if "C" in sizes else frame)
+
+    planes = plane_indices(*(sizes.get(axis, 1) for axis in known))
+    shape = (sizes["Y"], sizes["X"], *colour)
+    # a calibration of exactly 1 is what uncalibrated files state
+    size = None if size == 1.0 else size
+    return ImageFile(path, planes, shape, np.dtype(file.dtype), size, load, file.close)

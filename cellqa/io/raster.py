@@ -1,0 +1,106 @@
+"""PNG, JPEG and BMP, through OpenCV."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cellqa.errors import ImageError
+from cellqa.io.base import ImageFile, PlaneIndex, check_size, plane_indices
+
+Array = npt.NDArray[Any]
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def open_file(path: Path) -> ImageFile:
+    """Decode the whole file, once its header's size is found to be acceptable."""
+    data = path.read_bytes()
+    size = _stated_size(data)
+    if size is None:
+        raise ImageError(f"{path.name}: not a readable PNG, JPEG or BMP file")
+    check_size(path, *size)
+    pixels = _decode(path, data)
+    if pixels.ndim == 3 and pixels.shape[2] >= 3:  # OpenCV's order is blue, green, red
+        pixels = pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]]
+
+    def load(index: PlaneIndex) -> Array:
+        return pixels
+
+    return ImageFile(path, plane_indices(), pixels.shape, pixels.dtype, None, load)
+
+
+def write_file(path: Path, pixels: Array, source: Path, note: str) -> None:
+    """Write in the format of the path's suffix, with the note where the format has room for it."""
+    if pixels.ndim == 3 and pixels.shape[2] >= 3:
+        pixels = np.ascontiguousarray(pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]])
+    options = [cv2.IMWRITE_JPEG_QUALITY, 100] if path.suffix.lower() in (".jpg", ".jpeg") else []
+    done, encoded = cv2.imencode(path.suffix.lower(), pixels, options)
+    if not done:
+        raise ImageError(f"{path.name}: {pixels.dtype} pixels cannot be written in this format")
+    data = encoded.tobytes()
+    if data.startswith(_PNG):
+        data = _with_chunks(data, source.read_bytes(), note)
+    path.write_bytes(data)
+
+
+def _decode(path: Path, data: bytes) -> Array:
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise ImageError(f"{path.name}: damaged or truncated, it cannot be decoded")
+    return np.asarray(pixels)
+
+
+def _stated_size(data: bytes) -> tuple[int, int] | None:
+    """Height and width that the header states; None for a header of no known format."""
+    try:
+        if data.startswith(_PNG):
+            width, height = struct.unpack_from(">II", data, 16)
+            return height, width
+        if data.startswith(b"BM"):
+            width, height = struct.unpack_from("<ii", data, 18)
+            return abs(height), width
+        if data.startswith(b"\xff\xd8"):
+            return _jpeg_size(data)
+    except struct.error:
+        pass
+    return None
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    at = 2
+    while at + 9 < len(data):
+        marker, length = struct.unpack_from(">HH", data, at)
+        if marker >> 8 != 0xFF:
+            return None
+        if 0xFFC0 <= marker <= 0xFFCF and marker not in (0xFFC4, 0xFFC8, 0xFFCC):
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return height, width
+        at += 2 + length
+    return None
+
+
+def _with_chunks(data: bytes, source: bytes, note: str) -> bytes:
+    """The PNG with the note as text, and with the source's pixel density if it states one."""
+    chunks = b""
+    if source.startswith(_PNG):
+        at = source.find(b"pHYs")
+        if 0 < at < source.find(b"IDAT"):
+            chunks += _chunk(b"pHYs", source[at + 4 : at + 13])
+    text = note.encode("latin-1", "replace")
+    chunks += _chunk(b"tEXt", b"Description\0" + text)
+    header_end = len(_PNG) + 25  # signature and the IHDR chunk, which must come first
+    return data[:header_end] + chunks + data[header_end:]
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

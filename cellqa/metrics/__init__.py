@@ -1,0 +1,1 @@
+"""Metrics, one family a file; `cellqa.registry` lists them."""

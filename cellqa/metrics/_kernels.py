@@ -1,0 +1,328 @@
+"""Compiled loops. Each replaces a chain of array operations that would be memory bound.
+
+numba compiles a function at its first call and keeps the result on disk (`NUMBA_CACHE_DIR`, else
+beside this file, else a folder of the user's). All release the GIL and use one thread.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+Array = npt.NDArray[Any]
+
+# Steps of the table from which exp(-u) is interpolated, and the u beyond which it is 0.
+_STEPS = 64
+_LAST = 40.0
+_EXP_TABLE = np.exp(-(np.arange(int(_LAST * _STEPS) + 2)) / _STEPS)
+
+# n ln n of the small counts that most cells of a joint histogram hold.
+_N_LOG_N = np.concatenate([[0.0], np.arange(1, 1024) * np.log(np.arange(1, 1024))])
+
+
+@njit(cache=True, nogil=True)
+def sum_and_extremes(plane: Array) -> tuple[float, float, float]:
+    """Sum, minimum and maximum in one pass."""
+    total = 0.0
+    low = plane[0, 0]
+    high = plane[0, 0]
+    for y in range(plane.shape[0]):
+        row = 0 * plane[0, 0]
+        row_low = plane[y, 0]
+        row_high = plane[y, 0]
+        for x in range(plane.shape[1]):
+            value = plane[y, x]
+            row += value
+            row_low = min(row_low, value)
+            row_high = max(row_high, value)
+        total += row
+        low = min(low, row_low)
+        high = max(high, row_high)
+    return total, low, high
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+def taper_to_float32(plane: Array, mean: float, wy: Array, wx: Array) -> tuple[Array, float]:
+    """(plane - mean) x window as float32, cropped to the windows' sizes, and its exact sum."""
+    out = np.empty((wy.size, wx.size), np.float32)
+    total = 0.0
+    for y in range(wy.size):
+        row = 0.0
+        for x in range(wx.size):
+            value = (plane[y, x] - mean) * wx[x]
+            row += value
+            out[y, x] = value * wy[y]
+        total += row * wy[y]
+    return out, total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def radial_sums(
+    spectrum: Array, bins: Array, y2: Array, x2: Array, radius2: Array
+) -> tuple[Array, Array]:
+    """Sums over each radial bin of |F|, |F|^2, and of both times (R^2 - the bin's mean R^2).
+
+    `spectrum` is the half plane that `rfft2` returns for an image of odd sides; rows +y and -y
+    lie at the same radius and are folded, all but the first column count twice. Also returned:
+    the number of frequencies that are exactly 0, for each bin.
+    """
+    ny, nx = spectrum.shape
+    sums = np.zeros((radius2.size, 4))
+    zeros = np.zeros(radius2.size)
+    for y in range(ny // 2 + 1):
+        for x in range(nx):
+            f = spectrum[y, x]
+            power = f.real * f.real + f.imag * f.imag
+            magnitude = np.sqrt(power)
+            zero = np.float32(power == 0)
+            if y > 0:
+                f = spectrum[ny - y, x]
+                other = f.real * f.real + f.imag * f.imag
+                power += other
+                magnitude += np.sqrt(other)
+                zero += np.float32(other == 0)
+            if x > 0:
+                power *= 2
+                magnitude *= 2
+                zero *= 2
+            b = bins[y, x]
+            distance = y2[y] + x2[x] - radius2[b]
+            row = sums[b]
+            row[0] += magnitude
+            row[1] += power
+            row[2] += magnitude * distance
+            row[3] += power * distance
+            if zero > 0:
+                zeros[b] += zero
+    return sums, zeros
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+def _high_pass(g: float, radius2: Array, out: Array) -> None:
+    """1 - exp(-2 g^2 R^2) of each bin, to 1e-13; infinite g filters nothing."""
+    if np.isinf(g):
+        out[:] = 1.0
+        return
+    scale = 2 * g * g
+    for b in range(out.size):
+        u = scale * radius2[b]
+        if u >= _LAST:
+            out[b] = 1.0
+            continue
+        i = np.int64(u * _STEPS + 0.5)
+        f = i / _STEPS - u
+        out[b] = 1 - _EXP_TABLE[i] * (1 + f * (1 + f / 2 * (1 + f / 3 * (1 + f / 4))))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+def decorrelation_curves(
+    sums: Array, counts: Array, radius2: Array, filters: Array, stops: Array
+) -> Array:
+    """d(r) of each high-pass filter at the radii that end after `stops` bins, floored to 3 digits.
+
+    The filter is taken at the bin's mean R^2, with its slope there for how the bin's magnitude
+    and power are spread around that mean.
+    """
+    n_bins = radius2.size - 1  # the last bin lies outside r = 1
+    out = np.zeros((filters.size, stops.size))
+    h = np.empty(n_bins)
+    number = np.zeros(stops.size)
+    for k in range(stops.size):
+        start = 0 if k == 0 else stops[k - 1]
+        number[k] = (0.0 if k == 0 else number[k - 1]) + counts[start : stops[k]].sum()
+    for i in range(filters.size):
+        g = filters[i]
+        _high_pass(g, radius2, h)
+        slope = 0.0 if np.isinf(g) else 2 * g * g
+        energy = 0.0
+        for b in range(n_bins):
+            energy += (sums[b, 1] * h[b] + 2 * slope * (1 - h[b]) * sums[b, 3]) * h[b]
+        total = 0.0
+        start = 0
+        for k in range(stops.size):
+            for b in range(start, stops[k]):
+                total += sums[b, 0] * h[b] + slope * (1 - h[b]) * sums[b, 2]
+            start = max(start, stops[k])
+            square = energy * number[k]
+            if square > 0:
+                out[i, k] = np.floor(1000 * (total / np.sqrt(square))) / 1000
+    return out
+
+
+@njit(cache=True, nogil=True)
+def last_peak(curve: Array) -> int:
+    """Index of the last running maximum that a lower value follows; 0 if there is none."""
+    peak = 0
+    highest = 0
+    for k in range(1, curve.size):
+        if curve[k] > curve[highest]:
+            highest = k
+        elif curve[k] < curve[highest]:
+            peak = highest
+    return peak
+
+
+@njit(cache=True, nogil=True)
+def first_peak_from_above(curve: Array, start: int) -> int:
+    """Scan downwards; the first suffix whose peak is not its first sample gives the index."""
+    for first in range(curve.size - 1, start - 1, -1):
+        found = last_peak(curve[first:])
+        if found > 0:
+            return int(first + found)
+    return start
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+def squared_error(reference: Array, image: Array) -> float:
+    """Sum of squared differences, in float64."""
+    total = 0.0
+    for y in range(reference.shape[0]):
+        row = 0.0
+        for x in range(reference.shape[1]):
+            difference = np.float64(reference[y, x]) - np.float64(image[y, x])
+            row += difference * difference
+        total += row
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+def squared_sum(plane: Array) -> float:
+    """Sum of squares, in float64."""
+    total = 0.0
+    for y in range(plane.shape[0]):
+        row = 0.0
+        for x in range(plane.shape[1]):
+            value = np.float64(plane[y, x])
+            row += value * value
+        total += row
+    return total
+
+
+@njit(cache=True, nogil=True)
+def to_levels(plane: Array, low: float, scale: float) -> Array:
+    """The bin (0 to 255) of each pixel; values outside fall into the end bins."""
+    out = np.empty(plane.shape, np.uint8)
+    for y in range(plane.shape[0]):
+        for x in range(plane.shape[1]):
+            level = (np.float64(plane[y, x]) - low) * scale
+            out[y, x] = np.uint8(min(max(level, 0.0), 255.0))
+    return out
+
+
+@njit(cache=True, nogil=True)
+def joint_histogram(rows: Array, columns: Array, levels: int) -> Array:
+    """Number of pixels at each pair of levels; an image has fewer than 2**31 pixels."""
+    counts = np.zeros((levels, levels), np.int32)
+    for y in range(rows.shape[0]):
+        for x in range(rows.shape[1]):
+            counts[rows[y, x], columns[y, x]] += 1
+    return counts
+
+
+@njit(cache=True, nogil=True)
+def halve(plane: Array) -> Array:
+    """2 x 2 means as float64; an odd side repeats its last row or column."""
+    ny, nx = plane.shape
+    out = np.empty(((ny + 1) // 2, (nx + 1) // 2))
+    for y in range(out.shape[0]):
+        upper = plane[2 * y]
+        lower = plane[min(2 * y + 1, ny - 1)]
+        row = out[y]
+        for x in range(nx // 2):
+            total = np.float64(upper[2 * x]) + upper[2 * x + 1] + lower[2 * x] + lower[2 * x + 1]
+            row[x] = 0.25 * total
+        if nx % 2:
+            row[nx // 2] = 0.5 * (np.float64(upper[nx - 1]) + lower[nx - 1])
+    return out
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+def _filter_row(planes: Array, w: Array, out: Array) -> None:
+    """Filter the rows of `planes` with the 11 symmetric weights of which `w` holds six."""
+    w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
+    for k in range(4):
+        row = planes[k]
+        target = out[k]
+        for x in range(target.size):
+            target[x] = (
+                w0 * (row[x] + row[x + 10])
+                + w1 * (row[x + 1] + row[x + 9])
+                + w2 * (row[x + 2] + row[x + 8])
+                + w3 * (row[x + 3] + row[x + 7])
+                + w4 * (row[x + 4] + row[x + 6])
+                + w5 * row[x + 5]
+            )
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+def _filter_columns(ring: Array, last: int, w: Array, out: Array) -> None:
+    """Filter the eleven rows of the ring, of which `last` is the newest, down its columns."""
+    # Two loops, because LLVM does not vectorise one that reads eleven arrays and writes another.
+    w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
+    for k in range(4):
+        target = out[k]
+        a, b = ring[(last + 1) % 11, k], ring[last % 11, k]
+        c, d = ring[(last + 2) % 11, k], ring[(last + 10) % 11, k]
+        e = ring[(last + 6) % 11, k]
+        for x in range(target.size):
+            target[x] = w0 * (a[x] + b[x]) + w1 * (c[x] + d[x]) + w5 * e[x]
+        a, b = ring[(last + 3) % 11, k], ring[(last + 9) % 11, k]
+        c, d = ring[(last + 4) % 11, k], ring[(last + 8) % 11, k]
+        e, f = ring[(last + 5) % 11, k], ring[(last + 7) % 11, k]
+        for x in range(target.size):
+            target[x] += w2 * (a[x] + b[x]) + w3 * (c[x] + d[x]) + w4 * (e[x] + f[x])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+def similarity(
+    reference: Array, image: Array, weights: Array, c1: float, c2: float
+) -> tuple[float, float]:
+    """Mean of SSIM and of its contrast-structure term over the pixels that the window fits.
+
+    Four planes are filtered: x, y, x^2 + y^2 and x y; rows as they are read, columns from a ring
+    of the last eleven filtered rows, so that nothing of the image's size is ever stored.
+    """
+    ny, nx = reference.shape
+    width = nx - 10
+    ring = np.empty((11, 4, width))
+    planes = np.empty((4, nx))
+    means = np.empty((4, width))
+    whole = 0.0
+    contrast = 0.0
+    for y in range(ny):
+        for x in range(nx):
+            r = np.float64(reference[y, x])
+            i = np.float64(image[y, x])
+            planes[0, x] = r
+            planes[1, x] = i
+            planes[2, x] = r * r + i * i
+            planes[3, x] = r * i
+        _filter_row(planes, weights, ring[y % 11])
+        if y < 10:
+            continue
+        _filter_columns(ring, y, weights, means)
+        row_whole = 0.0
+        row_contrast = 0.0
+        for x in range(width):
+            product = means[0, x] * means[1, x]
+            squares = means[0, x] * means[0, x] + means[1, x] * means[1, x]
+            cs = (2 * (means[3, x] - product) + c2) / (means[2, x] - squares + c2)
+            row_contrast += cs
+            row_whole += cs * (2 * product + c1) / (squares + c1)
+        whole += row_whole
+        contrast += row_contrast
+    n = (ny - 10) * width
+    return whole / n, contrast / n
+
+
+@njit(cache=True, nogil=True)
+def sum_n_log_n(counts: Array) -> float:
+    """Sum of n ln n over a histogram."""
+    total = 0.0
+    for n in counts.flat:
+        if n > 1:
+            total += _N_LOG_N[n] if n < _N_LOG_N.size else n * np.log(n)
+    return total

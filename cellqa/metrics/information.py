@@ -1,0 +1,225 @@
+"""Information theory: mutual information, its normalised form, entropy; over 256 grey levels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Set
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cellqa.checks import as_pair, as_plane
+from cellqa.errors import Undefined
+from cellqa.metrics._family import Family, Settings
+from cellqa.metrics._kernels import joint_histogram, sum_and_extremes, sum_n_log_n, to_levels
+
+Array = npt.NDArray[Any]
+
+LEVELS = 256
+
+
+def mi(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
+    """Mutual information of the grey levels, in nats. Higher is better.
+
+    sum p(a, b) ln(p(a, b) / (p(a) p(b))) over the joint histogram of 256 equal bins: the levels
+    themselves for a uint8 reference, otherwise from the reference's minimum to its maximum;
+    values outside fall into the end bins.
+
+    Parameters
+    ----------
+    reference, image : array_like, shape (Y, X)
+
+    Returns
+    -------
+    float
+        0 to the smaller entropy (at most ln 256 = 5.545); 0 where one image is constant.
+        Estimated from few pixels it is biased upwards, see docs/metrics.md.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes differ, or a value is NaN or infinite.
+
+    References
+    ----------
+    Shannon CE. A mathematical theory of communication. Bell Syst Tech J 27, 379-423 (1948).
+    doi 10.1002/j.1538-7305.1948.tb01338.x
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cellqa import mi
+    >>> halves = np.repeat([[0, 255]], 8, axis=0).astype(np.uint8)
+    >>> round(mi(halves, 255 - halves), 6)  # ln 2: each level of one names that of the other
+    0.693147
+    """
+    return _of_pair(reference, image)["mi"]
+
+
+def nmi(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
+    """Mutual information over the mean of both entropies. Higher is better.
+
+    2 I(A; B) / (H(A) + H(B)) over the histogram of `mi` (arithmetic normalisation).
+
+    Parameters
+    ----------
+    reference, image : array_like, shape (Y, X)
+
+    Returns
+    -------
+    float
+        0 to 1; 1 for identical images. Undefined (nan that carries its reason) where both
+        images are constant.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes differ, or a value is NaN or infinite.
+
+    References
+    ----------
+    Strehl A, Ghosh J. Cluster ensembles. J Mach Learn Res 3, 583-617 (2002).
+    doi 10.1162/153244303321897735 (there with the geometric mean)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cellqa import nmi
+    >>> halves = np.repeat([[0, 255]], 8, axis=0).astype(np.uint8)
+    >>> nmi(halves, 255 - halves)
+    1.0
+    """
+    return _of_pair(reference, image)["nmi"]
+
+
+def entropy(
+    image: npt.ArrayLike,
+    *,
+    value_range: tuple[float, float] | None = None,
+    compat: bool = False,
+) -> float:
+    """Shannon entropy of the grey levels, in bits. More levels in use give a higher value.
+
+    -sum p log2 p over 256 equal bins. Noise raises it as much as detail does.
+
+    Parameters
+    ----------
+    image : array_like, shape (Y, X)
+    value_range : (float, float), optional
+        The bins' range; default the levels themselves for uint8, otherwise the image's minimum
+        to maximum. A scoring run passes the ground truth's. Values outside fall into the end
+        bins.
+    compat : bool
+        As the CIEGAN authors' program: the last level does not count, though its pixels do.
+
+    Returns
+    -------
+    float
+        0 to 8; 0 for a constant image.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A value is NaN or infinite, or `value_range` does not ascend.
+
+    References
+    ----------
+    Shannon 1948, doi 10.1002/j.1538-7305.1948.tb01338.x
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cellqa import entropy
+    >>> entropy(np.arange(256, dtype=np.uint8).reshape(16, 16))
+    8.0
+    """
+    plane = as_plane(image, "image")
+    bins = _bins(plane)
+    if value_range is not None:
+        low, high = value_range
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise ValueError(
+                f"`value_range` must be (low, high) with low < high, got {value_range}"
+            )
+        bins = _Bins(float(low), LEVELS / (float(high) - float(low)))
+    return _entropy_bits(_histogram(to_levels(plane, bins.low, bins.scale)), compat)
+
+
+@dataclass(frozen=True)
+class _Bins:
+    low: float
+    scale: float  # bins per grey value; 0 puts everything into one bin
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    bins: _Bins
+    levels: Array
+    entropy: float  # in nats
+
+
+def _bins(plane: Array) -> _Bins:
+    if plane.dtype == np.uint8:
+        return _Bins(-0.5, 1.0)
+    _, low, high = sum_and_extremes(plane)
+    return _Bins(float(low), LEVELS / (float(high) - float(low)) if high > low else 0.0)
+
+
+def _histogram(levels: Array) -> Array:
+    return np.bincount(levels.ravel(), minlength=LEVELS)
+
+
+def _entropy_nats(counts: Array) -> float:
+    n = int(counts.sum())
+    return max(math.log(n) - float(sum_n_log_n(counts)) / n, 0.0)
+
+
+def _entropy_bits(counts: Array, compat: bool) -> float:
+    if not compat:
+        return _entropy_nats(counts) / math.log(2)
+    p = counts[: LEVELS - 1] / counts.sum()
+    p = p[p > 0]
+    return float(-(p @ np.log2(p))) + 0.0
+
+
+def _of_pair(reference: npt.ArrayLike, image: npt.ArrayLike) -> dict[str, float]:
+    first, second = as_pair(reference, image)
+    settings, names = Settings(1.0), {"mi", "nmi"}
+    return _measure(_prepare(first, settings, names), second, settings, names)
+
+
+def _prepare(reference: Array | None, settings: Settings, names: Set[str]) -> _Prepared | None:
+    if reference is None:
+        return None
+    bins = _bins(reference)
+    levels = to_levels(reference, bins.low, bins.scale)
+    return _Prepared(bins, levels, _entropy_nats(_histogram(levels)))
+
+
+def _measure(
+    prepared: _Prepared | None, image: Array, settings: Settings, names: Set[str]
+) -> dict[str, float]:
+    bins = prepared.bins if prepared else _bins(image)
+    levels = to_levels(image, bins.low, bins.scale)
+    values: dict[str, float] = {}
+    if prepared is None or not names & {"mi", "nmi"}:
+        counts = _histogram(levels)
+    else:
+        joint = joint_histogram(prepared.levels, levels, LEVELS)
+        counts = joint.sum(axis=0)
+        n = image.size
+        own = _entropy_nats(counts)
+        both = math.log(n) - float(sum_n_log_n(joint)) / n
+        values["mi"] = max(prepared.entropy + own - both, 0.0)
+        values["nmi"] = (
+            min(2 * values["mi"] / (prepared.entropy + own), 1.0)
+            if prepared.entropy + own > 0
+            else Undefined("nmi: both images are constant")
+        )
+    values["entropy"] = _entropy_bits(counts, settings.compat)
+    return values
+
+
+INFORMATION = Family(_prepare, _measure)

@@ -1,0 +1,120 @@
+"""Pixel by pixel: peak signal-to-noise ratio and normalised root-mean-square error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Set
+from typing import Any
+
+import numpy.typing as npt
+
+from cellqa.checks import as_pair, check_data_range
+from cellqa.errors import Undefined
+from cellqa.metrics._family import Family, Settings
+from cellqa.metrics._kernels import squared_error, squared_sum
+
+Array = npt.NDArray[Any]
+
+
+def psnr(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float) -> float:
+    """Peak signal-to-noise ratio, 10 log10(L^2 / MSE), in dB. Higher is better.
+
+    Parameters
+    ----------
+    reference, image : array_like, shape (Y, X)
+        Values are compared as they are, in float64.
+    data_range : float
+        L, the range that the values can span.
+
+    Returns
+    -------
+    float
+        Unbounded; `inf` for identical images.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes differ, a value is NaN or infinite, or `data_range` is not above 0.
+
+    References
+    ----------
+    Huynh-Thu Q, Ghanbari M. Scope of validity of PSNR in image/video quality assessment.
+    Electron Lett 44, 800-801 (2008). doi 10.1049/el:20080522
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cellqa import psnr
+    >>> dark = np.zeros((4, 4), np.uint8)
+    >>> psnr(dark, dark + 255, data_range=255)
+    0.0
+    """
+    first, second = as_pair(reference, image)
+    return _psnr(squared_error(first, second) / first.size, check_data_range(data_range))
+
+
+def nrmse(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
+    """Root-mean-square error over the reference's root-mean-square. Lower is better.
+
+    The Euclidean normalisation: ||reference - image|| / ||reference||.
+
+    Parameters
+    ----------
+    reference, image : array_like, shape (Y, X)
+
+    Returns
+    -------
+    float
+        At least 0; 0 for identical images. Undefined (nan that carries its reason) where the
+        reference is 0 everywhere.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes differ, or a value is NaN or infinite.
+
+    References
+    ----------
+    Fienup JR. Invariant error metrics for image reconstruction. Appl Opt 36, 8352-8357 (1997).
+    doi 10.1364/AO.36.008352
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cellqa import nrmse
+    >>> nrmse(np.full((4, 4), 10.0), np.full((4, 4), 12.0))
+    0.2
+    """
+    first, second = as_pair(reference, image)
+    return _nrmse(squared_error(first, second), squared_sum(first))
+
+
+def _psnr(mse: float, data_range: float) -> float:
+    return 10 * math.log10(data_range**2 / mse) if mse else math.inf
+
+
+def _nrmse(error: float, energy: float) -> float:
+    if not energy:
+        return Undefined("nrmse: the ground truth is 0 everywhere")
+    return math.sqrt(error / energy)
+
+
+def _prepare(reference: Array | None, settings: Settings, names: Set[str]) -> tuple[Array, float]:
+    assert reference is not None  # both metrics are full-reference
+    return reference, squared_sum(reference) if "nrmse" in names else 0.0
+
+
+def _measure(
+    prepared: tuple[Array, float], image: Array, settings: Settings, names: Set[str]
+) -> dict[str, float]:
+    reference, energy = prepared
+    error = squared_error(reference, image)
+    values = {"nrmse": _nrmse(error, energy)}
+    if isinstance(settings.data_range, Undefined):
+        values["psnr"] = settings.data_range
+    else:
+        values["psnr"] = _psnr(error / reference.size, settings.data_range)
+    return values
+
+
+PIXEL = Family(_prepare, _measure)

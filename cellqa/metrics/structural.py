@@ -1,0 +1,191 @@
+"""Structural similarity: SSIM (Wang 2004) and its multi-scale form (Wang 2003)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Set
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cellqa.checks import as_pair, check_data_range
+from cellqa.errors import Undefined
+from cellqa.metrics._family import Family, Settings
+from cellqa.metrics._kernels import halve, similarity
+
+Array = npt.NDArray[Any]
+
+WINDOW = 11
+SIGMA = 1.5
+K1, K2 = 0.01, 0.03
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang 2003, Section 3.2
+SMALLEST_MULTISCALE = WINDOW * 2 ** (len(SCALE_WEIGHTS) - 1)  # 176: the window fits every scale
+_UNIFORM_WINDOW = 7  # of scikit-image's default, which the CIEGAN authors use
+
+
+def _half_gaussian() -> Array:
+    """The window's first half and its middle; the rest mirrors it."""
+    x = np.arange(WINDOW) - WINDOW // 2
+    window = np.exp(-(x**2) / (2 * SIGMA**2))
+    return np.asarray(window / window.sum())[: WINDOW // 2 + 1]
+
+
+_GAUSSIAN = _half_gaussian()
+
+
+def ssim(
+    reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float, compat: bool = False
+) -> float:
+    """Structural similarity, averaged over the image. Higher is better.
+
+    (2 mx my + C1)(2 sxy + C2) / ((mx^2 + my^2 + C1)(sx^2 + sy^2 + C2)) with local means,
+    variances and covariance under a Gaussian window of 11 x 11 pixels and sigma 1.5, population
+    covariance, C1 = (0.01 L)^2, C2 = (0.03 L)^2, where the window fits into the image.
+
+    Parameters
+    ----------
+    reference, image : array_like, shape (Y, X)
+    data_range : float
+        L, the range that the values can span.
+    compat : bool
+        As the CIEGAN authors: uniform 7 x 7 window, sample covariance (scikit-image's default).
+
+    Returns
+    -------
+    float
+        -1 to 1; 1 for identical images. Undefined (nan that carries its reason) where a side is
+        shorter than the window.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes differ, a value is NaN or infinite, or `data_range` is not above 0.
+
+    References
+    ----------
+    Wang Z, Bovik AC, Sheikh HR, Simoncelli EP. Image quality assessment: from error visibility
+    to structural similarity. IEEE Trans Image Process 13, 600-612 (2004).
+    doi 10.1109/TIP.2003.819861
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cellqa import ssim
+    >>> dark, bright = np.zeros((2, 16, 16), np.uint8)
+    >>> bright += 255
+    >>> round(ssim(dark, bright, data_range=255), 6)  # C1 / (L^2 + C1)
+    0.0001
+    """
+    first, second = as_pair(reference, image)
+    settings = Settings(check_data_range(data_range), compat=compat)
+    return _measure(_prepare(first, settings, {"ssim"}), second, settings, {"ssim"})["ssim"]
+
+
+def ms_ssim(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float) -> float:
+    """Multi-scale structural similarity. Higher is better.
+
+    The contrast-structure terms of four scales and the full SSIM of the fifth, each averaged
+    over its scale and raised to its published weight, multiplied. Scales are 2 x 2 means; an odd
+    side repeats its last row or column first, as Wang's program does. A negative mean
+    contrast-structure term counts as 0.
+
+    Parameters
+    ----------
+    reference, image : array_like, shape (Y, X)
+    data_range : float
+        L, the range that the values can span.
+
+    Returns
+    -------
+    float
+        0 to 1; 1 for identical images. Undefined (nan that carries its reason) below 176 pixels
+        a side, where the window does not fit the fifth scale.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes differ, a value is NaN or infinite, or `data_range` is not above 0.
+
+    References
+    ----------
+    Wang Z, Simoncelli EP, Bovik AC. Multiscale structural similarity for image quality
+    assessment. Asilomar Conf Signals Syst Comput 2, 1398-1402 (2003).
+    doi 10.1109/ACSSC.2003.1292216
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cellqa import ms_ssim
+    >>> image = np.random.default_rng(1).integers(0, 256, (176, 176), np.uint8)
+    >>> ms_ssim(image, image, data_range=255)
+    1.0
+    """
+    first, second = as_pair(reference, image)
+    settings = Settings(check_data_range(data_range))
+    return _measure(_prepare(first, settings, {"ms_ssim"}), second, settings, {"ms_ssim"})[
+        "ms_ssim"
+    ]
+
+
+def _prepare(reference: Array | None, settings: Settings, names: Set[str]) -> list[Array]:
+    """The reference at every scale that the metrics called for need."""
+    assert reference is not None  # both metrics are full-reference
+    if "ms_ssim" in names and min(reference.shape) >= SMALLEST_MULTISCALE:
+        return _scales(reference)
+    return [reference]
+
+
+def _scales(plane: Array) -> list[Array]:
+    scales = [plane]
+    while len(scales) < len(SCALE_WEIGHTS):
+        scales.append(halve(scales[-1]))
+    return scales
+
+
+def _measure(
+    scales: list[Array], image: Array, settings: Settings, names: Set[str]
+) -> dict[str, float]:
+    if isinstance(settings.data_range, Undefined):
+        return dict.fromkeys(("ssim", "ms_ssim"), settings.data_range)
+    if min(image.shape) < WINDOW:
+        whole: float = Undefined(f"ssim: a side below {WINDOW} pixels")
+        contrast = whole
+    else:
+        whole, contrast = _similarity(scales[0], image, settings)
+    values = {"ssim": whole}
+    original = image
+    if len(scales) == 1:
+        values["ms_ssim"] = Undefined(f"ms_ssim: a side below {SMALLEST_MULTISCALE} pixels")
+    else:
+        terms = [contrast]
+        for reference in scales[1:]:
+            image = halve(image)
+            whole, contrast = _similarity(reference, image, settings)
+            terms.append(contrast)
+        terms[-1] = whole
+        values["ms_ssim"] = math.prod(
+            max(term, 0.0) ** weight for term, weight in zip(terms, SCALE_WEIGHTS, strict=True)
+        )
+    if settings.compat and "ssim" in names:
+        values["ssim"] = _uniform_ssim(scales[0], original, settings.data_range)
+    return values
+
+
+def _similarity(reference: Array, image: Array, settings: Settings) -> tuple[float, float]:
+    c1, c2 = ((k * settings.data_range) ** 2 for k in (K1, K2))
+    whole, contrast = similarity(reference, image, _GAUSSIAN, c1, c2)
+    return float(whole), float(contrast)
+
+
+def _uniform_ssim(reference: Array, image: Array, data_range: float) -> float:
+    from skimage.metrics import structural_similarity  # slow to import, rarely needed
+
+    if min(image.shape) < _UNIFORM_WINDOW:
+        return Undefined(f"ssim: a side below {_UNIFORM_WINDOW} pixels")
+    if reference.dtype != image.dtype:
+        reference, image = reference.astype(np.float64), image.astype(np.float64)
+    return float(structural_similarity(reference, image, data_range=data_range))
+
+
+STRUCTURAL = Family(_prepare, _measure)

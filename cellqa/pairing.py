@@ -1,0 +1,156 @@
+"""Which files belong together: by relative path without suffix, never by position."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cellqa.errors import CellqaError
+from cellqa.io import FORMATS, split_suffix
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The images of one folder.
+
+    Attributes
+    ----------
+    path : Path
+    images : dict
+        Relative path without suffix, with `/`, to the relative paths of the files that have it;
+        more than one makes the name ambiguous.
+    others : tuple of str
+        Files of no known image format.
+    """
+
+    path: Path
+    images: Mapping[str, tuple[str, ...]]
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image with everything that goes by its name.
+
+    Attributes
+    ----------
+    name : str
+        The relative path, with suffix, of the ground truth, else of the first method that has it.
+    files : dict
+        Method to the relative paths of its files (one, unless the name is ambiguous there);
+        methods without such a file are absent.
+    """
+
+    name: str
+    files: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """The images to score and what could not be paired.
+
+    Attributes
+    ----------
+    folders : dict
+        Method to its folder, `gt` and `input` among them.
+    images : tuple of Image
+        Sorted by name.
+    unpaired : dict
+        Method to the files without a partner.
+    """
+
+    folders: Mapping[str, Path]
+    images: tuple[Image, ...]
+    unpaired: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def scan(path: str | os.PathLike[str], role: str) -> Folder:
+    """List the images below a folder; hidden files and folders are passed over.
+
+    Parameters
+    ----------
+    path : path
+    role : str
+        What the folder is for, as the user knows it (`--gt`), for messages.
+
+    Raises
+    ------
+    CellqaError
+        The folder does not exist, is a file, or holds no image.
+    """
+    top = Path(path)
+    if not top.exists():
+        raise CellqaError(f"{role}: there is no folder {os.fspath(path)!r}")
+    if not top.is_dir():
+        raise CellqaError(f"{role}: {os.fspath(path)!r} is a file; give the folder that holds it")
+    images: dict[str, list[str]] = {}
+    others: list[str] = []
+    for parent, folders, files in os.walk(top):
+        stores = [name for name in folders if split_suffix(name)[1]]  # OME-Zarr images
+        folders[:] = sorted(f for f in folders if f not in stores and not f.startswith("."))
+        relative = Path(parent).relative_to(top)
+        for name in sorted(files + stores):
+            if name.startswith("."):
+                continue
+            stem, suffix = split_suffix(name)
+            inside = (relative / name).as_posix()
+            if suffix:
+                images.setdefault((relative / stem).as_posix(), []).append(inside)
+            else:
+                others.append(inside)
+    if not images:
+        known = ", ".join(f.name for f in FORMATS)
+        raise CellqaError(f"{role}: no images in {os.fspath(path)!r} (known formats: {known})")
+    return Folder(top, {k: tuple(v) for k, v in images.items()}, tuple(others))
+
+
+def pair(methods: Mapping[str, Folder]) -> Pairing:
+    """Pair folders by name.
+
+    With a folder `gt`, images are those that the ground truth and at least one other folder have;
+    without, those that any folder has.
+
+    Raises
+    ------
+    CellqaError
+        A folder shares no name with the ground truth.
+
+    Examples
+    --------
+    >>> gt = Folder(Path("gt"), {"a": ("a.tif",), "b": ("b.tif",)})
+    >>> net = Folder(Path("net"), {"a": ("a.png",)})
+    >>> paired = pair({"net": net, "gt": gt})
+    >>> paired.images[0].files, paired.unpaired
+    ({'net': ('a.png',), 'gt': ('a.tif',)}, {'gt': ('b.tif',)})
+    """
+    gt = methods.get("gt")
+    stems = sorted({stem for name, f in methods.items() if name != "gt" for stem in f.images})
+    unpaired: dict[str, tuple[str, ...]] = {}
+    if gt is not None:
+        for name, folder in methods.items():
+            if name != "gt" and not any(stem in gt.images for stem in folder.images):
+                example = next(iter(folder.images.values()))[0]
+                raise CellqaError(
+                    f"{folder.path} ({name}) and {gt.path} (gt) have no image name in common: "
+                    f"{example!r} has no partner, for example; names must match without suffix"
+                )
+            alone = [f[0] for stem, f in folder.images.items() if stem not in gt.images]
+            if name != "gt" and alone:
+                unpaired[name] = tuple(alone)
+        lonely = [f[0] for stem, f in gt.images.items() if stem not in set(stems)]
+        if lonely:
+            unpaired["gt"] = tuple(lonely)
+        stems = [stem for stem in stems if stem in gt.images]
+    order = (["gt"] if gt else []) + [name for name in methods if name != "gt"]
+    images = []
+    for stem in stems:
+        files = {n: f.images[stem] for n, f in methods.items() if stem in f.images}
+        owner = next(name for name in order if name in files)
+        images.append(Image(files[owner][0], files))
+        for name in methods:
+            if name not in files:
+                unpaired[name] = (*unpaired.get(name, ()), f"{stem} (missing)")
+    images.sort(key=lambda image: image.name)
+    return Pairing({n: f.path for n, f in methods.items()}, tuple(images), unpaired)

@@ -1,0 +1,404 @@
+"""The scoring run: folders in, rows out. The ground truth is decoded once for all methods."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cellqa.checks import as_plane
+from cellqa.errors import CellqaError, ImageError, Undefined
+from cellqa.io import ImageFile, PlaneIndex, luminance, open_image
+from cellqa.metrics._family import Settings
+from cellqa.pairing import Image, Pairing, pair, scan
+from cellqa.parallel import ordered_map
+from cellqa.registry import METRICS, Metric
+
+Array = npt.NDArray[Any]
+
+RESERVED = ("input", "gt")
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """What a scoring run may be told.
+
+    Attributes
+    ----------
+    metrics : tuple of Metric
+    data_range : str or float
+        `auto`: 255 for uint8, else max - min of the image's ground truth; `dtype`: the type's
+        maximum; `set`: max - min over all ground truths; a number: 0 to that number.
+    pixel_size : float or None
+        In micrometres; None takes it from the files.
+    compat : str or None
+        `ciegan` for the definitions of the CIEGAN authors' program.
+    """
+
+    metrics: tuple[Metric, ...] = METRICS
+    data_range: str | float = "auto"
+    pixel_size: float | None = None
+    compat: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.data_range, str) and self.data_range not in ("auto", "dtype", "set"):
+            raise ValueError(
+                f"`data_range` must be auto, dtype, set or a number, got {self.data_range!r}"
+            )
+        if not isinstance(self.data_range, str) and not 0 < self.data_range < math.inf:
+            raise ValueError(f"`data_range` must be above 0, got {self.data_range}")
+        if self.pixel_size is not None and not 0 < self.pixel_size < math.inf:
+            raise ValueError(f"`pixel_size` must be above 0 micrometres, got {self.pixel_size}")
+        if self.compat not in (None, "ciegan"):
+            raise ValueError(f"`compat` must be ciegan, got {self.compat!r}")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image and method: a line of scores.csv, with notes that end up in run.json."""
+
+    image: str
+    method: str
+    pixel_size: float | None = None
+    data_range: float | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    status: str = "ok"
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A finished run.
+
+    Attributes
+    ----------
+    rows : list of Row
+        Sorted by image, then methods in the order given.
+    methods : tuple of str
+    metrics : tuple of Metric
+    pairing : Pairing
+    warnings : list of str
+    """
+
+    rows: list[Row]
+    methods: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    pairing: Pairing
+    warnings: list[str]
+
+    @property
+    def failures(self) -> list[Row]:
+        """Rows without values."""
+        return [row for row in self.rows if row.status == "failed"]
+
+
+def pair_folders(
+    pred: Mapping[str, str | Path],
+    *,
+    gt: str | Path | None = None,
+    raw: str | Path | None = None,
+) -> Pairing:
+    """List the folders and pair their images by name.
+
+    Parameters
+    ----------
+    pred : dict
+        Method name to folder.
+    gt, raw : path, optional
+        The folders of the ground truth and of the unenhanced images (the method `input`).
+
+    Raises
+    ------
+    CellqaError
+        A folder is missing or empty, or shares no name with the ground truth.
+    """
+    folders = {"input": scan(raw, "--input")} if raw is not None else {}
+    for name, path in pred.items():
+        if name in RESERVED or not name:
+            raise CellqaError(f"a method cannot be called {name!r}; give another as NAME=DIR")
+        folders[name] = scan(path, "--pred")
+    if gt is not None:
+        folders["gt"] = scan(gt, "--gt")
+    return pair(folders)
+
+
+def score_pairing(
+    pairing: Pairing,
+    *,
+    options: ScoreOptions | None = None,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scores:
+    """Score paired images.
+
+    Parameters
+    ----------
+    pairing : Pairing
+    options : ScoreOptions, optional
+    jobs : int
+        Processes; the result is the same for any number.
+    progress : callable, optional
+        Called with the number of images done and of all images.
+
+    Returns
+    -------
+    Scores
+        A file that cannot be scored is a row with status `failed`; nothing else is affected.
+
+    Examples
+    --------
+    >>> pairing = pair_folders({"net": "out"}, gt="sharp")  # doctest: +SKIP
+    >>> score_pairing(pairing).rows[0].values["ssim"]  # doctest: +SKIP
+    0.91
+    """
+    options = options or ScoreOptions()
+    value_range: tuple[float, float] | None = None
+    if options.data_range == "set" and "gt" in pairing.folders:
+        value_range = _range_of_set(pairing, jobs)
+    work = partial(
+        score_image, folders=dict(pairing.folders), options=options, value_range=value_range
+    )
+    rows: list[Row] = []
+    for done, found in enumerate(ordered_map(work, pairing.images, jobs), 1):
+        rows += found
+        if progress:
+            progress(done, len(pairing.images))
+    methods = tuple(pairing.folders)
+    return Scores(rows, methods, options.metrics, pairing, _warnings(rows, pairing, options))
+
+
+def score_image(
+    image: Image,
+    *,
+    folders: Mapping[str, Path],
+    options: ScoreOptions,
+    value_range: tuple[float, float] | None = None,
+) -> list[Row]:
+    """Score every method's file of one image, plane by plane. Never raises for a bad file."""
+    opened: dict[str, ImageFile | str] = {}
+    try:
+        for method, names in image.files.items():
+            opened[method] = _open(folders[method], names)
+        truth = opened.get("gt")
+        files = [f for f in (truth, *opened.values()) if isinstance(f, ImageFile)]
+        if not files or isinstance(truth, str):
+            return [_failed(image.name, m, _why(opened, m)) for m in opened]
+        leader = files[0]
+        rows: list[Row] = []
+        for index in leader.planes:
+            label = leader.label(index)
+            name = f"{image.name}#{label}" if label else image.name
+            rows += _score_plane(name, index, opened, leader, options, value_range)
+        return rows
+    finally:
+        for file in opened.values():
+            if isinstance(file, ImageFile):
+                file.on_close()
+
+
+def _open(folder: Path, names: Sequence[str]) -> ImageFile | str:
+    """The open file, or why there is none."""
+    if len(names) > 1:
+        return f"ambiguous name: {' and '.join(names)} differ only in their suffix"
+    try:
+        return open_image(folder / names[0])
+    except CellqaError as error:
+        return str(error)
+
+
+def _why(opened: Mapping[str, ImageFile | str], method: str) -> str:
+    own, truth = opened[method], opened.get("gt")
+    if isinstance(own, str):
+        return own
+    return f"ground truth: {truth}"
+
+
+def _failed(image: str, method: str, reason: str) -> Row:
+    return Row(image, method, status="failed", reason=" ".join(reason.split()))
+
+
+@dataclass(frozen=True)
+class _Plane:
+    pixels: Array
+    dtype: np.dtype[Any]  # as in the file; `pixels` may be wider
+    colour: bool
+
+
+def _load(file: ImageFile | str, index: PlaneIndex) -> _Plane:
+    if isinstance(file, str):
+        raise ImageError(file)
+    if index not in file.planes:
+        raise ImageError(f"{file.path.name}: there is no plane {index.label()} in this file")
+    pixels = file.load(index)
+    try:
+        return _Plane(as_plane(luminance(pixels), "image"), pixels.dtype, pixels.ndim == 3)
+    except (ValueError, TypeError) as error:
+        raise ImageError(f"{file.path.name}: {error}") from None
+
+
+def _score_plane(
+    name: str,
+    index: PlaneIndex,
+    opened: Mapping[str, ImageFile | str],
+    leader: ImageFile,
+    options: ScoreOptions,
+    value_range: tuple[float, float] | None,
+) -> list[Row]:
+    truth: _Plane | None = None
+    if "gt" in opened:
+        try:
+            truth = _load(opened["gt"], index)
+        except CellqaError as error:
+            reasons = {m: str(error) if m == "gt" else f"ground truth: {error}" for m in opened}
+            return [_failed(name, method, reasons[method]) for method in opened]
+    scorer = _Scorer(truth, options, value_range)
+    rows = []
+    for method, file in opened.items():
+        size = options.pixel_size or leader.pixel_size or getattr(file, "pixel_size", None)
+        try:
+            plane = truth if method == "gt" and truth else _load(file, index)
+            row = scorer.row(name, method, plane, size)
+        except CellqaError as error:
+            row = _failed(name, method, str(error))
+        rows.append(row)
+    return rows
+
+
+class _Scorer:
+    """One plane of ground truth, prepared once, against each method's plane."""
+
+    def __init__(
+        self,
+        truth: _Plane | None,
+        options: ScoreOptions,
+        value_range: tuple[float, float] | None,
+    ) -> None:
+        self.truth = truth
+        self.options = options
+        self.limits: tuple[float, float] | None = None
+        self.data_range: float = Undefined("")
+        if truth is not None:
+            self.data_range, self.limits = _data_range(truth, options.data_range, value_range)
+        self.prepared: dict[int, Any] = {}
+
+    def row(self, name: str, method: str, plane: _Plane, pixel_size: float | None) -> Row:
+        truth = self.truth if method != "gt" else None
+        if truth is not None and plane.pixels.shape != truth.pixels.shape:
+            ours, theirs = (" x ".join(map(str, p.pixels.shape)) for p in (plane, truth))
+            raise ImageError(f"size {ours} differs from the ground truth's {theirs}")
+        wanted = [m for m in self.options.metrics if truth is not None or not m.reference]
+        settings = Settings(self.data_range, pixel_size or 1.0, self.options.compat == "ciegan")
+        values: dict[str, float] = {}
+        for family in {id(m.family): m.family for m in wanted}.values():
+            if id(family) not in self.prepared:
+                reference = None if self.truth is None else self.truth.pixels
+                every = {m.name for m in self.options.metrics if m.family is family}
+                self.prepared[id(family)] = family.prepare(reference, settings, every)
+            names = {m.name for m in wanted if m.family is family}
+            found = family.measure(self.prepared[id(family)], plane.pixels, settings, names)
+            values.update({n: found[n] for n in names})
+        reasons = [v.reason for v in values.values() if isinstance(v, Undefined) and v.reason]
+        return Row(
+            name,
+            method,
+            pixel_size=pixel_size,
+            data_range=None if math.isnan(self.data_range) else self.data_range,
+            values={m.name: values[m.name] for m in wanted},
+            reason="; ".join(dict.fromkeys(reasons)),
+            notes=self._notes(method, plane),
+        )
+
+    def _notes(self, method: str, plane: _Plane) -> tuple[str, ...]:
+        notes = []
+        if plane.colour:
+            notes.append("colour: the luminance (ITU-R 601) was scored")
+        if self.truth is not None and plane.dtype != self.truth.dtype:
+            notes.append(
+                f"{method} is {plane.dtype} but its ground truth {self.truth.dtype}: "
+                "values were compared as they are"
+            )
+        if self.limits is not None:
+            low, high = self.limits
+            if plane.pixels.min() < low or plane.pixels.max() > high:
+                notes.append(f"{method} has values beyond the data range")
+        return tuple(notes)
+
+
+def _data_range(
+    truth: _Plane, how: str | float, of_set: tuple[float, float] | None
+) -> tuple[float, tuple[float, float] | None]:
+    """L, and the limits that values should keep."""
+    if isinstance(how, (int, float)):
+        return float(how), (0.0, float(how))
+    if how == "dtype":
+        if truth.dtype.kind not in "iu":
+            raise ImageError(f"--data-range dtype means nothing for {truth.dtype}; give a number")
+        info = np.iinfo(truth.dtype)
+        return float(info.max), (float(info.min), float(info.max))
+    if how == "auto" and truth.dtype == np.uint8:
+        return 255.0, (0.0, 255.0)
+    low, high = of_set or (float(truth.pixels.min()), float(truth.pixels.max()))
+    if low == high:
+        return Undefined("psnr, ssim, ms_ssim: the ground truth is constant, its range 0"), None
+    return high - low, (low, high)
+
+
+def _range_of_set(pairing: Pairing, jobs: int) -> tuple[float, float] | None:
+    work = partial(_extremes, folder=pairing.folders["gt"])
+    found = [limits for limits in ordered_map(work, pairing.images, jobs) if limits is not None]
+    if not found:
+        return None
+    return min(low for low, _ in found), max(high for _, high in found)
+
+
+def _extremes(image: Image, *, folder: Path) -> tuple[float, float] | None:
+    file = _open(folder, image.files["gt"])
+    if isinstance(file, str):
+        return None  # its failure is reported when it is scored
+    with file:
+        try:
+            planes = [_load(file, index).pixels for index in file.planes]
+        except CellqaError:
+            return None
+    return min(float(p.min()) for p in planes), max(float(p.max()) for p in planes)
+
+
+def _warnings(rows: Sequence[Row], pairing: Pairing, options: ScoreOptions) -> list[str]:
+    warnings = []
+    for method, names in pairing.unpaired.items():
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        warnings.append(f"{method}: {len(names)} without a partner ({shown})")
+    notes = Counter(note for row in rows for note in row.notes)
+    warnings += [f"{note} ({count} images)" for note, count in notes.items()]
+    sized = Counter(row.pixel_size is not None for row in rows if row.status == "ok")
+    if mixed_units(rows):
+        warnings.append(
+            f"the pixel size is known for {sized[True]} rows and unknown for {sized[False]}: "
+            "resolution is in µm for some and in pixels for others, and is left out of the "
+            "summary; give --pixel-size"
+        )
+    if options.data_range == "set" and "gt" not in pairing.folders:
+        warnings.append("--data-range set has no effect without --gt")
+    return warnings
+
+
+def mixed_units(rows: Sequence[Row]) -> bool:
+    """Whether some resolutions are in micrometres and others in pixels."""
+    known = {row.pixel_size is not None for row in rows if row.status == "ok"}
+    return len(known) == 2
+
+
+def iter_values(rows: Sequence[Row], method: str, metric: str) -> Iterator[float]:
+    """Values of one method and metric, undefined ones and failed rows left out."""
+    for row in rows:
+        value = row.values.get(metric, math.nan) if row.method == method else math.nan
+        if not math.isnan(value):
+            yield value
