@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +113,17 @@ def _montage(path: Path, data: Path) -> Path:
     rows = {}
     for name in sorted(p.stem for p in (data / "gt").iterdir()):
         images = {role: tifffile.imread(data / role / f"{name}.tif") for role in _COLUMNS}
-        top, left = ((n - SHOWN) // 2 for n in images["gt"].shape)
+        top, left = _liveliest(images["gt"])
         label = name.replace("_", "\n")
         rows[label] = {r: i[top : top + SHOWN, left : left + SHOWN] for r, i in images.items()}
     return save_montage(path, rows)
+
+
+def _liveliest(image: Array) -> tuple[int, int]:
+    """Corner of the square of the montage with the largest standard deviation."""
+    corners = product(*(range(0, n - SHOWN + 1, SHOWN // 2) for n in image.shape))
+    y, x = max(corners, key=lambda c: image[c[0] : c[0] + SHOWN, c[1] : c[1] + SHOWN].std())
+    return y, x
 
 
 _COLUMNS = ("input", "te", "gt", "egt")

@@ -46,7 +46,7 @@ def save_decorrelation(path: Path, analysed: Sequence[Analysed]) -> list[Path]:
 
 def _draw_decorrelation(plane: Analysed) -> Figure:
     found = plane.found
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure = Figure(figsize=(8.0, 4.0), layout="constrained")
     axes = figure.subplots()
     for curve in found.curves[1:]:
         axes.plot(found.radii, curve, color=GREY, lw=0.6, alpha=0.8)
@@ -71,7 +71,7 @@ def _draw_decorrelation(plane: Analysed) -> Figure:
         title += "no peak: resolution is undefined"
     axes.set(xlim=(0, 1), ylim=(0, None), title=title)
     axes.set(xlabel="radius (1 = Nyquist frequency)", ylabel="correlation d(r)")
-    axes.legend(handles=handles, frameon=False, fontsize=8)
+    figure.legend(handles=handles, frameon=False, fontsize=8, loc="outside right upper")
     return figure
 
 
@@ -84,13 +84,13 @@ def save_montage(path: Path, rows: Mapping[str, Mapping[str, Array]]) -> Path:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(1.9 * len(columns), 1.95 * len(rows)), layout="constrained")
         grid = figure.subplots(len(rows), len(columns), squeeze=False)
-        for line, (scene, images) in zip(grid, rows.items(), strict=True):
+        for k, (line, (scene, images)) in enumerate(zip(grid, rows.items(), strict=True)):
             low, high = np.percentile(images["gt"], [0.5, 99.5])
             for axes, (method, image) in zip(line, images.items(), strict=True):
                 axes.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
                 axes.set(xticks=[], yticks=[])
                 axes.spines[:].set_visible(False)
-                if line is grid[0]:
+                if k == 0:
                     axes.set_title(method)
             line[0].set_ylabel(scene)
         figure.savefig(path)

@@ -12,33 +12,56 @@ Array = npt.NDArray[Any]
 
 
 @njit(cache=True, nogil=True)
+def _tile(ny: int, nx: int, rows: int, columns: int) -> tuple[int, int]:
+    """Height and width of a tile, by OpenCV's rule: if one side has a remainder, both grow."""
+    if ny % rows == 0 and nx % columns == 0:
+        return ny // rows, nx // columns
+    return ny // rows + 1, nx // columns + 1
+
+
+@njit(cache=True, nogil=True)
+def _mirror(at: int, n: int) -> int:
+    """The pixel that stands at `at` when the far edge is mirrored."""
+    if n == 1:
+        return 0
+    at %= 2 * n - 2
+    return at if at < n else 2 * n - 2 - at
+
+
+@njit(cache=True, nogil=True)
 def _mapping(
     plane: Array, low: float, scale: float, clip_limit: float, rows: int, columns: int, bins: int
 ) -> Array:
     """Clipped, normalised cumulative histogram at the bins' edges, for each tile."""
     ny, nx = plane.shape
-    height = -(-ny // rows)
-    width = -(-nx // columns)
+    height, width = _tile(ny, nx, rows, columns)
     table = np.zeros((rows, columns, bins + 1))
     area = height * width
-    limit = max(clip_limit * area / bins, 1.0)
+    limit = max(int(clip_limit * area / bins), 1)
     for r in range(rows):
         for c in range(columns):
-            counts = np.zeros(bins)
+            counts = np.zeros(bins, np.int64)
             for y in range(r * height, (r + 1) * height):
-                v = y if y < ny else max(2 * ny - 2 - y, 0)  # the far edge is mirrored
+                v = _mirror(y, ny)
                 for x in range(c * width, (c + 1) * width):
-                    u = x if x < nx else max(2 * nx - 2 - x, 0)
+                    u = _mirror(x, nx)
                     level = int((plane[v, u] - low) * scale)
                     counts[min(max(level, 0), bins - 1)] += 1
-            excess = 0.0
+            excess = 0
             for b in range(bins):
                 if counts[b] > limit:
                     excess += counts[b] - limit
                     counts[b] = limit
-            total = 0.0
+            # What is over the limit is spread as OpenCV does it: evenly, and the remainder one by
+            # one from the lowest level up. In tiles of few pixels that shows.
+            counts += excess // bins
+            rest = excess % bins
+            step = max(bins // max(rest, 1), 1)
+            for k in range(rest):
+                counts[k * step] += 1
+            total = 0
             for b in range(bins):
-                total += counts[b] + excess / bins
+                total += counts[b]
                 table[r, c, b + 1] = total / area
     return table
 
@@ -51,8 +74,7 @@ def equalise(
     ny, nx = plane.shape
     scale = bins / (high - low)
     table = _mapping(plane, low, scale, clip_limit, rows, columns, bins)
-    height = -(-ny // rows)
-    width = -(-nx // columns)
+    height, width = _tile(ny, nx, rows, columns)
     out = np.empty((ny, nx))
     for y in range(ny):
         v = y / height - 0.5

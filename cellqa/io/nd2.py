@@ -17,14 +17,19 @@ Array = npt.NDArray[Any]
 
 def open_file(path: Path) -> ImageFile:
     """Open; stage positions count as scenes."""
+    handle = path.open("rb")
+    file = None
     try:
-        file = nd2.ND2File(path)
+        file = nd2.ND2File(handle)
         sizes = dict(file.sizes)
         check_size(path, sizes["Y"], sizes["X"])
         size = in_micrometres(file.voxel_size().x, "um")
-    except ImageError:
-        raise
     except Exception as error:  # whatever the parser meets in a damaged file
+        if file is not None:
+            file.close()
+        handle.close()
+        if isinstance(error, ImageError):
+            raise
         raise ImageError(f"{path.name}: not a readable ND2 file ({error})"[:300]) from None
     loops = [axis for axis in sizes if axis not in "CYXS"]
     counts = [sizes[axis] for axis in loops]
@@ -41,8 +46,12 @@ def open_file(path: Path) -> ImageFile:
             ) from None
         return np.asarray(frame[index.c] if "C" in sizes else frame)
 
+    def close() -> None:
+        file.close()
+        handle.close()
+
     planes = plane_indices(*(sizes.get(axis, 1) for axis in known))
     shape = (sizes["Y"], sizes["X"], *colour)
     # a calibration of exactly 1 is what uncalibrated files state
     size = None if size == 1.0 else size
-    return ImageFile(path, planes, shape, np.dtype(file.dtype), size, load, file.close)
+    return ImageFile(path, planes, shape, np.dtype(file.dtype), size, load, close)

