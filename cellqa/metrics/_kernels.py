@@ -2,6 +2,8 @@
 
 numba compiles a function at its first call and keeps the result on disk (`NUMBA_CACHE_DIR`, else
 beside this file, else a folder of the user's). All release the GIL and use one thread.
+Arrays of an image's size are made by the caller: NumPy asks for huge pages, numba does not, and
+faulting small ones in costs as much as the loops.
 """
 
 from __future__ import annotations
@@ -45,9 +47,8 @@ def sum_and_extremes(plane: Array) -> tuple[float, float, float]:
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
-def taper_to_float32(plane: Array, mean: float, wy: Array, wx: Array) -> tuple[Array, float]:
-    """(plane - mean) x window as float32, cropped to the windows' sizes, and its exact sum."""
-    out = np.empty((wy.size, wx.size), np.float32)
+def taper(plane: Array, mean: float, wy: Array, wx: Array, out: Array) -> float:
+    """(plane - mean) x window into `out`, cropped to the windows' sizes; returns its exact sum."""
     total = 0.0
     for y in range(wy.size):
         row = 0.0
@@ -56,7 +57,7 @@ def taper_to_float32(plane: Array, mean: float, wy: Array, wx: Array) -> tuple[A
             row += value
             out[y, x] = value * wy[y]
         total += row * wy[y]
-    return out, total
+    return total
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -202,9 +203,8 @@ def squared_sum(plane: Array) -> float:
 
 
 @njit(cache=True, nogil=True)
-def to_levels(plane: Array, low: float, scale: float) -> Array:
+def to_levels(plane: Array, low: float, scale: float, out: Array) -> Array:
     """The bin (0 to 255) of each pixel; values outside fall into the end bins."""
-    out = np.empty(plane.shape, np.uint8)
     for y in range(plane.shape[0]):
         for x in range(plane.shape[1]):
             level = (np.float64(plane[y, x]) - low) * scale
@@ -223,10 +223,9 @@ def joint_histogram(rows: Array, columns: Array, levels: int) -> Array:
 
 
 @njit(cache=True, nogil=True)
-def halve(plane: Array) -> Array:
-    """2 x 2 means as float64; an odd side repeats its last row or column."""
+def halve(plane: Array, out: Array) -> Array:
+    """2 x 2 means; an odd side repeats its last row or column."""
     ny, nx = plane.shape
-    out = np.empty(((ny + 1) // 2, (nx + 1) // 2))
     for y in range(out.shape[0]):
         upper = plane[2 * y]
         lower = plane[min(2 * y + 1, ny - 1)]

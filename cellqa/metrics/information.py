@@ -144,7 +144,7 @@ def entropy(
                 f"`value_range` must be (low, high) with low < high, got {value_range}"
             )
         bins = _Bins(float(low), LEVELS / (float(high) - float(low)))
-    return _entropy_bits(_histogram(to_levels(plane, bins.low, bins.scale)), compat)
+    return _entropy_bits(_histogram(_levels(plane, bins)), compat)
 
 
 @dataclass(frozen=True)
@@ -165,6 +165,11 @@ def _bins(plane: Array) -> _Bins:
         return _Bins(-0.5, 1.0)
     _, low, high = sum_and_extremes(plane)
     return _Bins(float(low), LEVELS / (float(high) - float(low)) if high > low else 0.0)
+
+
+def _levels(plane: Array, bins: _Bins) -> Array:
+    out = np.empty(plane.shape, np.uint8)
+    return np.asarray(to_levels(plane, bins.low, bins.scale, out))
 
 
 def _histogram(levels: Array) -> Array:
@@ -194,7 +199,7 @@ def _prepare(reference: Array | None, settings: Settings, names: Set[str]) -> _P
     if reference is None:
         return None
     bins = _bins(reference)
-    levels = to_levels(reference, bins.low, bins.scale)
+    levels = _levels(reference, bins)
     return _Prepared(bins, levels, _entropy_nats(_histogram(levels)))
 
 
@@ -202,7 +207,7 @@ def _measure(
     prepared: _Prepared | None, image: Array, settings: Settings, names: Set[str]
 ) -> dict[str, float]:
     bins = prepared.bins if prepared else _bins(image)
-    levels = to_levels(image, bins.low, bins.scale)
+    levels = _levels(image, bins)
     values: dict[str, float] = {}
     if prepared is None or not names & {"mi", "nmi"}:
         counts = _histogram(levels)

@@ -21,7 +21,7 @@ from cellqa.metrics._kernels import (
     last_peak,
     radial_sums,
     sum_and_extremes,
-    taper_to_float32,
+    taper,
 )
 
 Array = npt.NDArray[Any]
@@ -212,8 +212,8 @@ def resolution(image: npt.ArrayLike, *, pixel_size: float = 1.0, compat: bool = 
 def _spectrum_sums(plane: Array, mean: float, plan: _Plan) -> tuple[Array, Array]:
     """Radial sums of the spectrum and the number of frequencies that are not exactly 0."""
     # Without its mean the image keeps more of float32's digits; the mean only moves F(0, 0).
-    tapered, total = taper_to_float32(plane, mean, plan.taper_y, plan.taper_x)
-    total += mean * tapered.size
+    tapered = np.empty((plan.taper_y.size, plan.taper_x.size), np.float32)
+    total = taper(plane, mean, plan.taper_y, plan.taper_x, tapered) + mean * tapered.size
     spectrum = scipy.fft.rfft2(tapered, overwrite_x=True)
     spectrum[0, 0] = total
     sums, zeros = radial_sums(spectrum, plan.bins, plan.y2, plan.x2, plan.radius2)

@@ -139,8 +139,13 @@ def _prepare(reference: Array | None, settings: Settings, names: Set[str]) -> li
 def _scales(plane: Array) -> list[Array]:
     scales = [plane]
     while len(scales) < len(SCALE_WEIGHTS):
-        scales.append(halve(scales[-1]))
+        scales.append(_halve(scales[-1]))
     return scales
+
+
+def _halve(plane: Array) -> Array:
+    out = np.empty([(n + 1) // 2 for n in plane.shape])
+    return np.asarray(halve(plane, out))
 
 
 def _measure(
@@ -160,7 +165,7 @@ def _measure(
     else:
         terms = [contrast]
         for reference in scales[1:]:
-            image = halve(image)
+            image = _halve(image)
             whole, contrast = _similarity(reference, image, settings)
             terms.append(contrast)
         terms[-1] = whole

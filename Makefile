@@ -1,0 +1,45 @@
+# Everything a contributor does; `make help` lists it. Needs Python 3.11 or later, pip and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo test check format bench clean
+
+help:  ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(VENV)/core  ## Make sample data, degrade, enhance and score it, print the table
+	$(BIN)/cellqa demo cellqa-demo --overwrite
+
+test: $(VENV)/test  ## Run every test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/test  ## Lint, formatting, types, who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/test  ## Rewrite the code in the project's format
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format --quiet .
+
+bench: $(VENV)/test  ## Print the benchmark tables
+	$(BIN)/python benchmarks/bench_resolution.py
+
+clean:  ## Remove the environment and what runs leave behind
+	rm -rf $(VENV) cellqa-demo cellqa-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/python-made:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/core: $(VENV)/python-made pyproject.toml constraints.txt
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/test: $(VENV)/python-made pyproject.toml constraints.txt
+	$(PIP) --editable '.[test]'
+	touch $@ $(VENV)/core
