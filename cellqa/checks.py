@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,7 +62,34 @@ def as_plane(image: npt.ArrayLike, name: str, *, smallest: int = 1) -> Array:
     return plane
 
 
-def as_pair(reference: npt.ArrayLike, image: npt.ArrayLike) -> tuple[Array, Array]:
+@dataclass(frozen=True)
+class Plane:
+    """A checked image, for the metrics.
+
+    Attributes
+    ----------
+    raw : ndarray, shape (Y, X)
+        uint8, uint16, float32 or float64.
+    dtype : numpy.dtype
+        Of the image before it was widened.
+    """
+
+    raw: Array
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, image: npt.ArrayLike, name: str) -> Plane:
+        """Check an image; see `as_plane` for what is refused."""
+        return cls(as_plane(image, name), np.asarray(image).dtype)
+
+    @cached_property
+    def real(self) -> Array:
+        """The values as float32 where that is exact, else float64: what compiled loops take."""
+        exact = self.raw.dtype.itemsize <= 2 or self.raw.dtype == np.float32
+        return self.raw.astype(np.float32 if exact else np.float64, copy=False)
+
+
+def as_pair(reference: npt.ArrayLike, image: npt.ArrayLike) -> tuple[Plane, Plane]:
     """Return both images as planes of one shape.
 
     Raises
@@ -68,11 +97,11 @@ def as_pair(reference: npt.ArrayLike, image: npt.ArrayLike) -> tuple[Array, Arra
     ValueError, TypeError
         As `as_plane`, or the shapes differ.
     """
-    first = as_plane(reference, "reference")
-    second = as_plane(image, "image")
-    if first.shape != second.shape:
+    first = Plane.of(reference, "reference")
+    second = Plane.of(image, "image")
+    if first.raw.shape != second.raw.shape:
         raise ValueError(
-            f"`image` must have the shape of `reference` {first.shape}, got {second.shape}"
+            f"`image` must have the shape of `reference` {first.raw.shape}, got {second.raw.shape}"
         )
     return first, second
 

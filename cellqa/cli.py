@@ -12,9 +12,37 @@ from typing import Any
 
 import click
 
-from cellqa.errors import CellqaError
+from cellqa.errors import CellqaError, printable
 
 DONE_WITH_FAILURES = 3
+
+
+class _Positive(click.ParamType[float]):
+    """A finite number above 0."""
+
+    name = "number"
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not 0 < number < math.inf:
+            self.fail(f"{value!r} is not a finite number above 0", parameter, ctx)
+        return number
+
+
+class _Path(click.Path):
+    """A path; an empty one (a shell variable that is not set) is an error."""
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
+        if not str(value):
+            self.fail("the path is empty", parameter, ctx)
+        return Path(value)
 
 
 class _Commands(click.Group):
@@ -24,12 +52,12 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except CellqaError as error:
-            raise click.ClickException(" ".join(str(error).split())) from None
+            raise click.ClickException(printable(" ".join(str(error).split()))) from None
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 raise
             name = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{name}{error.strerror or error}") from None
+            raise click.ClickException(printable(f"{name}{error.strerror or error}")) from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -78,9 +106,11 @@ def _methods(
     """Parse [NAME=]DIR; the name is the folder's where none is given."""
     methods: dict[str, Path] = {}
     for value in values:
-        name, _, folder = value.partition("=")
-        if not folder or Path(value).exists():
-            name, folder = Path(value).resolve().name, value
+        name, equals, folder = value.partition("=")
+        if not equals or Path(value).exists():
+            name, folder = Path(value).absolute().name, value
+        if not name or not folder:
+            raise click.BadParameter(f"{value!r} lacks a name or a folder; give [NAME=]DIR")
         if name in methods:
             raise click.BadParameter(f"two methods are called {name!r}; name them: NAME={folder}")
         if name in ("input", "gt"):
@@ -107,7 +137,7 @@ def _data_range(ctx: click.Context, parameter: click.Parameter, value: str) -> s
         number = float(value)
     except ValueError:
         number = math.nan
-    if not 0 < number < math.inf:
+    if not 1e-150 < number < 1e150:  # its square must be a number
         raise click.BadParameter(f"must be auto, dtype, set or a number above 0, got {value!r}")
     return number
 
@@ -121,17 +151,17 @@ def _data_range(ctx: click.Context, parameter: click.Parameter, value: str) -> s
     callback=_methods,
     help="Folder of enhanced images; again for each method to compare.",
 )
-@click.option("--gt", type=click.Path(path_type=Path), metavar="DIR", help="Ground truth.")
+@click.option("--gt", type=_Path(), metavar="DIR", help="Ground truth.")
 @click.option(
     "--input",
     "input_",
-    type=click.Path(path_type=Path),
+    type=_Path(),
     metavar="DIR",
     help="Unenhanced images, scored as the method `input`.",
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=_Path(),
     default=Path("cellqa-results"),
     show_default=True,
     metavar="DIR",
@@ -139,7 +169,7 @@ def _data_range(ctx: click.Context, parameter: click.Parameter, value: str) -> s
 )
 @click.option(
     "--pixel-size",
-    type=click.FloatRange(0, min_open=True),
+    type=_Positive(),
     metavar="UM",
     help="In micrometres [default: as the files say].",
 )
@@ -192,18 +222,24 @@ def score(
     click.echo(terminal_table(scores, summaries))
     click.echo("\nwrote " + ", ".join(str(path) for path in paths))
     for warning in scores.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    _report_failures(len(scores.rows), [(r.image, r.method, r.reason) for r in scores.failures])
+        click.echo(printable(f"warning: {warning}"), err=True)
+    _report_failures(
+        len(scores.rows), [(r.image, r.method, r.reason) for r in scores.failures], paths[0]
+    )
 
 
-def _report_failures(total: int, failures: list[tuple[str, str, str]]) -> None:
-    """Name what failed and end with status 3."""
+def _report_failures(
+    total: int, failures: list[tuple[str, str, str]], table: Path | None = None
+) -> None:
+    """Name what failed and end with status 3; where a table has the rest, ten are enough."""
     if not failures:
         return
-    for image, method, reason in failures[:10]:
-        click.echo(f"failed: {image} ({method}): {reason}", err=True)
-    if len(failures) > 10:
-        click.echo(f"... and {len(failures) - 10} more, each with its reason", err=True)
+    shown = failures[:10] if table else failures
+    for image, method, reason in shown:
+        click.echo(printable(f"failed: {image} ({method}): {reason}"), err=True)
+    if len(failures) > len(shown):
+        rest = len(failures) - len(shown)
+        click.echo(f"... and {rest} more, each with its reason in {table}", err=True)
     click.echo(f"{len(failures)} of {total} failed", err=True)
     raise SystemExit(DONE_WITH_FAILURES)
 
@@ -226,17 +262,17 @@ def metrics(markdown: bool) -> None:
 
 
 @main.command()
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=_Path())
 @click.option(
     "--pixel-size",
-    type=click.FloatRange(0, min_open=True),
+    type=_Positive(),
     metavar="UM",
     help="In micrometres [default: as the files say].",
 )
 @click.option("--fast", is_flag=True, help="The authors' fast mode, another estimator.")
 @click.option(
     "--plot",
-    type=click.Path(path_type=Path),
+    type=_Path(),
     metavar="PNG|SVG",
     help="Draw the curves of both passes; of several planes into NAME-1.png, NAME-2.png ...",
 )
@@ -247,6 +283,8 @@ def resolution(
     from cellqa.analyse import analyse_resolution
     from cellqa.tables import align
 
+    if plot and (plot.suffix.lower() not in (".png", ".svg", ".pdf") or not plot.parent.is_dir()):
+        raise CellqaError(f"--plot: {str(plot)!r} must end in .png, .svg or .pdf, in a folder")
     rows, failures, found = analyse_resolution(images, pixel_size=pixel_size, fast=fast)
     if rows:
         click.echo(align([["plane", "kc", "resolution", "unit", "A0", "note"], *rows], left=True))
@@ -260,16 +298,14 @@ def resolution(
 def _enhance_options(command: Callable[..., None]) -> Callable[..., None]:
     """Options of both enhancers; defaults come from the method."""
     decorators = [
-        click.argument("source", metavar="IN", type=click.Path(path_type=Path)),
-        click.argument("target", metavar="OUT", type=click.Path(path_type=Path)),
-        click.option("--kernel", type=click.IntRange(3), help="Gaussian's side in pixels, odd."),
+        click.argument("source", metavar="IN", type=_Path()),
+        click.argument("target", metavar="OUT", type=_Path()),
         click.option(
-            "--sigma", type=click.FloatRange(0, min_open=True), help="Gaussian's sigma in pixels."
+            "--kernel", type=click.IntRange(3, 255), help="Gaussian's side in pixels, odd."
         ),
-        click.option("--amount", type=click.FloatRange(0), help="Weight of the unsharp mask."),
-        click.option(
-            "--clip-limit", type=click.FloatRange(0, min_open=True), help="CLAHE's clip limit."
-        ),
+        click.option("--sigma", type=_Positive(), help="Gaussian's sigma in pixels."),
+        click.option("--amount", type=_Positive(), help="Weight of the unsharp mask."),
+        click.option("--clip-limit", type=_Positive(), help="CLAHE's clip limit."),
         click.option("--tiles", type=click.IntRange(1), help="CLAHE's tiles along each side."),
         click.option(
             "--compat",
@@ -325,7 +361,7 @@ def egt(source: Path, target: Path, **options: Any) -> None:
 
 
 @main.command()
-@click.argument("out", default="cellqa-demo", type=click.Path(path_type=Path))
+@click.argument("out", default="cellqa-demo", type=_Path())
 @overwrite_option
 @jobs_option
 def demo(out: Path, overwrite: bool, jobs: int) -> None:

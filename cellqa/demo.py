@@ -30,6 +30,7 @@ Array = npt.NDArray[Any]
 PIXEL_SIZE = 0.1625  # micrometres: a 6.5 µm camera behind a 40 x objective
 BLUR = 2.5  # sigma of the degradation, pixels
 SIDE = 384
+_MARK = ".made-by-cellqa-demo"  # what --overwrite may remove
 SHOWN = 128  # side of the crops in the montage
 
 
@@ -58,9 +59,13 @@ def run_demo(
     data, results = out / "data", out / "results"
     if out.exists() and not out.is_dir():
         raise CellqaError(f"OUT: {str(out)!r} is a file; give a folder")
+    if data.exists() and not (data / _MARK).exists():
+        raise CellqaError(f"OUT: {str(data)!r} is not an earlier demo's; give another folder")
     if data.exists() and not overwrite:
         raise CellqaError(f"OUT: {str(out)!r} holds an earlier demo; use --overwrite")
     shutil.rmtree(data, ignore_errors=True)
+    data.mkdir(parents=True)
+    (data / _MARK).touch()
     prepare_folder(results, overwrite)
     for name, sharp in _samples().items():
         blurred = _degrade(sharp, seed=len(name))

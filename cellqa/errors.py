@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 
@@ -39,3 +40,15 @@ class Undefined(float):
 
     def __reduce__(self) -> Any:
         return Undefined, (self.reason,)
+
+
+def printable(text: str) -> str:
+    r"""A file name as valid text on one line: control characters and stray bytes as escapes.
+
+    Examples
+    --------
+    >>> print(printable("a" + chr(10) + "b"))
+    a\x0ab
+    """
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]", lambda m: f"\\x{ord(m[0]):02x}", text)

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from cellqa.analyse import Analysed
-from cellqa.errors import CellqaError
 
 Array = npt.NDArray[Any]
 
@@ -33,8 +32,6 @@ def save_decorrelation(path: Path, analysed: Sequence[Analysed]) -> list[Path]:
 
     Several planes get NAME-1, NAME-2 and so on.
     """
-    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise CellqaError(f"--plot: {str(path)!r} must end in .png, .svg or .pdf")
     paths = []
     for number, plane in enumerate(analysed, 1):
         name = path if len(analysed) == 1 else path.with_stem(f"{path.stem}-{number}")

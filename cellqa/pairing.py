@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cellqa.errors import CellqaError
-from cellqa.io import FORMATS, split_suffix
+from cellqa.errors import CellqaError, printable
+from cellqa.io import FORMATS, is_image_folder, split_suffix
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Image:
     Attributes
     ----------
     name : str
-        The relative path, with suffix, of the ground truth, else of the first method that has it.
+        The relative path, with suffix, of the ground truth, else of the first method that has it;
+        control characters and bytes that are not UTF-8 as escapes.
     files : dict
         Method to the relative paths of its files (one, unless the name is ambiguous there);
         methods without such a file are absent.
@@ -85,10 +86,12 @@ def scan(path: str | os.PathLike[str], role: str) -> Folder:
         raise CellqaError(f"{role}: there is no folder {os.fspath(path)!r}")
     if not top.is_dir():
         raise CellqaError(f"{role}: {os.fspath(path)!r} is a file; give the folder that holds it")
+    if is_image_folder(top.name):
+        raise CellqaError(f"{role}: {os.fspath(path)!r} is an image; give the folder that holds it")
     images: dict[str, list[str]] = {}
     others: list[str] = []
-    for parent, folders, files in os.walk(top):
-        stores = [name for name in folders if split_suffix(name)[1]]  # OME-Zarr images
+    for parent, folders, files in os.walk(top, onerror=_unreadable):
+        stores = [name for name in folders if is_image_folder(name)]
         folders[:] = sorted(f for f in folders if f not in stores and not f.startswith("."))
         relative = Path(parent).relative_to(top)
         for name in sorted(files + stores):
@@ -104,6 +107,10 @@ def scan(path: str | os.PathLike[str], role: str) -> Folder:
         known = ", ".join(f.name for f in FORMATS)
         raise CellqaError(f"{role}: no images in {os.fspath(path)!r} (known formats: {known})")
     return Folder(top, {k: tuple(v) for k, v in images.items()}, tuple(others))
+
+
+def _unreadable(error: OSError) -> None:
+    raise CellqaError(f"{error.filename}: the folder cannot be read ({error.strerror})")
 
 
 def pair(methods: Mapping[str, Folder]) -> Pairing:
@@ -148,7 +155,7 @@ def pair(methods: Mapping[str, Folder]) -> Pairing:
     for stem in stems:
         files = {n: f.images[stem] for n, f in methods.items() if stem in f.images}
         owner = next(name for name in order if name in files)
-        images.append(Image(files[owner][0], files))
+        images.append(Image(printable(files[owner][0]), files))
         for name in methods:
             if name not in files:
                 unpaired[name] = (*unpaired.get(name, ()), f"{stem} (missing)")

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.checks import as_plane
-from cellqa.errors import CellqaError, ImageError, Undefined
+from cellqa.checks import Plane, as_plane
+from cellqa.errors import CellqaError, ImageError, Undefined, printable
 from cellqa.io import ImageFile, PlaneIndex, luminance, open_image
 from cellqa.metrics._family import Settings
 from cellqa.pairing import Image, Pairing, pair, scan
@@ -191,17 +191,34 @@ def score_image(
         files = [f for f in (truth, *opened.values()) if isinstance(f, ImageFile)]
         if not files or isinstance(truth, str):
             return [_failed(image.name, m, _why(opened, m)) for m in opened]
-        leader = files[0]
         rows: list[Row] = []
-        for index in leader.planes:
-            label = leader.label(index)
-            name = f"{image.name}#{label}" if label else image.name
-            rows += _score_plane(name, index, opened, leader, options, value_range)
+        for name, places in _planes(image.name, opened, files[0]):
+            rows += _score_plane(name, places, opened, files[0], options, value_range)
         return rows
     finally:
         for file in opened.values():
             if isinstance(file, ImageFile):
                 file.on_close()
+
+
+def _planes(
+    image: str, opened: Mapping[str, ImageFile | str], leader: ImageFile
+) -> Iterator[tuple[str, dict[str, PlaneIndex | None]]]:
+    """Each plane's name, and where it stands in each method's file.
+
+    Planes belong together by their index; files with as many planes but other axes (a plain
+    stack beside a time series) by order. A plane that one file has is a plane for all.
+    """
+    listed: dict[str, dict[PlaneIndex, PlaneIndex]] = {}
+    for method, file in opened.items():
+        planes = () if isinstance(file, str) else file.planes
+        alike = len(planes) == len(leader.planes)
+        listed[method] = dict(zip(leader.planes if alike else planes, planes, strict=True))
+    every = sorted({index for places in listed.values() for index in places})
+    scenes = every[-1].s > 0
+    for index in every:
+        name = f"{image}#{index.label(scenes)}" if len(every) > 1 else image
+        yield name, {method: places.get(index) for method, places in listed.items()}
 
 
 def _open(folder: Path, names: Sequence[str]) -> ImageFile | str:
@@ -222,50 +239,54 @@ def _why(opened: Mapping[str, ImageFile | str], method: str) -> str:
 
 
 def _failed(image: str, method: str, reason: str) -> Row:
-    return Row(image, method, status="failed", reason=" ".join(reason.split()))
+    return Row(image, method, status="failed", reason=printable(" ".join(reason.split())))
 
 
-@dataclass(frozen=True)
-class _Plane:
-    pixels: Array
-    dtype: np.dtype[Any]  # as in the file; `pixels` may be wider
-    colour: bool
-
-
-def _load(file: ImageFile | str, index: PlaneIndex) -> _Plane:
+def _load(file: ImageFile | str, index: PlaneIndex | None) -> tuple[Plane, bool]:
+    """The plane, and whether it was in colour."""
     if isinstance(file, str):
         raise ImageError(file)
-    if index not in file.planes:
-        raise ImageError(f"{file.path.name}: there is no plane {index.label()} in this file")
+    if index is None:
+        raise ImageError(f"{file.path.name}: this plane is not in the file")
     pixels = file.load(index)
     try:
-        return _Plane(as_plane(luminance(pixels), "image"), pixels.dtype, pixels.ndim == 3)
+        plane = as_plane(luminance(pixels), "image")
     except (ValueError, TypeError) as error:
         raise ImageError(f"{file.path.name}: {error}") from None
+    return Plane(plane, pixels.dtype), pixels.ndim == 3
 
 
 def _score_plane(
     name: str,
-    index: PlaneIndex,
+    places: Mapping[str, PlaneIndex | None],
     opened: Mapping[str, ImageFile | str],
     leader: ImageFile,
     options: ScoreOptions,
     value_range: tuple[float, float] | None,
 ) -> list[Row]:
-    truth: _Plane | None = None
+    truth: Plane | None = None
+    coloured = False
     if "gt" in opened:
         try:
-            truth = _load(opened["gt"], index)
+            truth, coloured = _load(opened["gt"], places["gt"])
         except CellqaError as error:
             reasons = {m: str(error) if m == "gt" else f"ground truth: {error}" for m in opened}
             return [_failed(name, method, reasons[method]) for method in opened]
     scorer = _Scorer(truth, options, value_range)
     rows = []
     for method, file in opened.items():
-        size = options.pixel_size or leader.pixel_size or getattr(file, "pixel_size", None)
+        own = getattr(file, "pixel_size", None)
+        size = options.pixel_size or leader.pixel_size or own
+        notes = []
+        if own and size and not options.pixel_size and not math.isclose(own, size, rel_tol=0.01):
+            notes.append(f"{method} states another pixel size than its ground truth, which counts")
         try:
-            plane = truth if method == "gt" and truth else _load(file, index)
-            row = scorer.row(name, method, plane, size)
+            plane, colour = truth, coloured
+            if method != "gt" or plane is None:
+                plane, colour = _load(file, places[method])
+            if colour:
+                notes.append("colour: the luminance (ITU-R 601) was scored")
+            row = scorer.row(name, method, plane, size, notes)
         except CellqaError as error:
             row = _failed(name, method, str(error))
         rows.append(row)
@@ -277,7 +298,7 @@ class _Scorer:
 
     def __init__(
         self,
-        truth: _Plane | None,
+        truth: Plane | None,
         options: ScoreOptions,
         value_range: tuple[float, float] | None,
     ) -> None:
@@ -289,21 +310,22 @@ class _Scorer:
             self.data_range, self.limits = _data_range(truth, options.data_range, value_range)
         self.prepared: dict[int, Any] = {}
 
-    def row(self, name: str, method: str, plane: _Plane, pixel_size: float | None) -> Row:
+    def row(
+        self, name: str, method: str, plane: Plane, pixel_size: float | None, notes: list[str]
+    ) -> Row:
         truth = self.truth if method != "gt" else None
-        if truth is not None and plane.pixels.shape != truth.pixels.shape:
-            ours, theirs = (" x ".join(map(str, p.pixels.shape)) for p in (plane, truth))
+        if truth is not None and plane.raw.shape != truth.raw.shape:
+            ours, theirs = (" x ".join(map(str, p.raw.shape)) for p in (plane, truth))
             raise ImageError(f"size {ours} differs from the ground truth's {theirs}")
         wanted = [m for m in self.options.metrics if truth is not None or not m.reference]
         settings = Settings(self.data_range, pixel_size or 1.0, self.options.compat == "ciegan")
         values: dict[str, float] = {}
         for family in {id(m.family): m.family for m in wanted}.values():
             if id(family) not in self.prepared:
-                reference = None if self.truth is None else self.truth.pixels
                 every = {m.name for m in self.options.metrics if m.family is family}
-                self.prepared[id(family)] = family.prepare(reference, settings, every)
+                self.prepared[id(family)] = family.prepare(self.truth, settings, every)
             names = {m.name for m in wanted if m.family is family}
-            found = family.measure(self.prepared[id(family)], plane.pixels, settings, names)
+            found = family.measure(self.prepared[id(family)], plane, settings, names)
             values.update({n: found[n] for n in names})
         reasons = [v.reason for v in values.values() if isinstance(v, Undefined) and v.reason]
         return Row(
@@ -313,13 +335,11 @@ class _Scorer:
             data_range=None if math.isnan(self.data_range) else self.data_range,
             values={m.name: values[m.name] for m in wanted},
             reason="; ".join(dict.fromkeys(reasons)),
-            notes=self._notes(method, plane),
+            notes=(*notes, *self._notes(method, plane)),
         )
 
-    def _notes(self, method: str, plane: _Plane) -> tuple[str, ...]:
+    def _notes(self, method: str, plane: Plane) -> list[str]:
         notes = []
-        if plane.colour:
-            notes.append("colour: the luminance (ITU-R 601) was scored")
         if self.truth is not None and plane.dtype != self.truth.dtype:
             notes.append(
                 f"{method} is {plane.dtype} but its ground truth {self.truth.dtype}: "
@@ -327,25 +347,26 @@ class _Scorer:
             )
         if self.limits is not None:
             low, high = self.limits
-            if plane.pixels.min() < low or plane.pixels.max() > high:
+            if plane.raw.min() < low or plane.raw.max() > high:
                 notes.append(f"{method} has values beyond the data range")
-        return tuple(notes)
+        return notes
 
 
 def _data_range(
-    truth: _Plane, how: str | float, of_set: tuple[float, float] | None
+    truth: Plane, how: str | float, of_set: tuple[float, float] | None
 ) -> tuple[float, tuple[float, float] | None]:
     """L, and the limits that values should keep."""
     if isinstance(how, (int, float)):
         return float(how), (0.0, float(how))
     if how == "dtype":
         if truth.dtype.kind not in "iu":
-            raise ImageError(f"--data-range dtype means nothing for {truth.dtype}; give a number")
+            reason = f"psnr, ssim, ms_ssim: --data-range dtype means nothing for {truth.dtype}"
+            return Undefined(reason), None
         info = np.iinfo(truth.dtype)
         return float(info.max), (float(info.min), float(info.max))
     if how == "auto" and truth.dtype == np.uint8:
         return 255.0, (0.0, 255.0)
-    low, high = of_set or (float(truth.pixels.min()), float(truth.pixels.max()))
+    low, high = of_set or (float(truth.raw.min()), float(truth.raw.max()))
     if low == high:
         return Undefined("psnr, ssim, ms_ssim: the ground truth is constant, its range 0"), None
     return high - low, (low, high)
@@ -365,10 +386,11 @@ def _extremes(image: Image, *, folder: Path) -> tuple[float, float] | None:
         return None  # its failure is reported when it is scored
     with file:
         try:
-            planes = [_load(file, index).pixels for index in file.planes]
+            planes = (_load(file, index)[0].raw for index in file.planes)
+            limits = [(float(p.min()), float(p.max())) for p in planes]
         except CellqaError:
             return None
-    return min(float(p.min()) for p in planes), max(float(p.max()) for p in planes)
+    return min(low for low, _ in limits), max(high for _, high in limits)
 
 
 def _warnings(rows: Sequence[Row], pairing: Pairing, options: ScoreOptions) -> list[str]:

@@ -69,7 +69,7 @@ def _summary(method: str, metric: Metric, rows: Sequence[Row], unusable: bool) -
     scored = [row for row in rows if row.status == "ok"]
     values = np.array([row.values.get(metric.name, math.nan) for row in scored], dtype=float)
     infinite = int(np.isinf(values).sum())
-    undefined = int(np.isnan(values).sum())
+    undefined = int(np.isnan(values).sum()) if not unusable else values.size - infinite
     finite = values[np.isfinite(values)] if not unusable else values[:0]
     n = finite.size
     low, high = mean_interval(finite)
@@ -103,8 +103,9 @@ def mean_interval(values: np.ndarray) -> tuple[float, float]:
     """
     if values.size < 3:
         return math.nan, math.nan
-    if values.min() == values.max():
-        return float(values[0]), float(values[0])
+    # equal but for rounding: no resample can differ
+    if np.ptp(values) <= 1e-12 * np.abs(values).max():
+        return float(values.min()), float(values.max())
     from scipy.stats import bootstrap  # slow to import
 
     found = bootstrap(

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import platform
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from importlib.metadata import version
@@ -61,8 +62,10 @@ def prepare_folder(out: Path, overwrite: bool) -> None:
         )
     try:
         out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass  # better now than after hours
     except OSError as error:
-        raise CellqaError(f"--out: {str(out)!r} cannot be made: {error.strerror}") from None
+        raise CellqaError(f"--out: {str(out)!r} cannot be written: {error.strerror}") from None
 
 
 def write_run(
@@ -87,7 +90,9 @@ def write_run(
 
 def terminal_table(scores: Scores, summaries: Sequence[Summary]) -> str:
     """Means of each method, one line each; the arrow says which direction is better."""
-    shown = [m for m in scores.metrics if any(s.metric == m.name and s.n for s in summaries)]
+    shown = [
+        m for m in scores.metrics if any(s.metric == m.name and s.n + s.infinite for s in summaries)
+    ]
     found = {(s.method, s.metric): s for s in summaries}
     sized = any(row.pixel_size is not None for row in scores.rows)
     units = {m.name: "px" if m.unit == "µm" and not sized else m.unit for m in shown}
@@ -144,7 +149,7 @@ def _csv(header: Sequence[str], lines: Iterable[Iterable[str]]) -> str:
 
 def _write(path: Path, text: str) -> Path:
     temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("w", encoding="utf-8", newline="", errors="surrogateescape") as file:
+    with temporary.open("w", encoding="utf-8", newline="", errors="backslashreplace") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

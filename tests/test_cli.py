@@ -125,12 +125,17 @@ def test_names_survive_the_table(
         (["--pred", "{net}", "--metrics", "ssmi"], 2, "no metric is called 'ssmi'"),
         (["--pred", "{net}", "--data-range", "wide"], 2, "must be auto, dtype, set"),
         (["--pred", "{net}", "--data-range", "-1"], 2, "above 0"),
-        (["--pred", "{net}", "--pixel-size", "0"], 2, "x>0"),
+        (["--pred", "{net}", "--pixel-size", "0"], 2, "not a finite number above 0"),
         (["--pred", "{net}", "--pred", "{net}"], 2, "two methods are called 'net'"),
         (["--pred", "gt={net}"], 2, "'gt' is the name of another role"),
         (["--pred", "{net}", "--jobs", "0"], 2, "x>=1"),
         (["--pred", "{net}", "--gt", "{other}"], 1, "no image name in common"),
         ([], 2, "Missing option '--pred'"),
+        (["--pred", ""], 2, "lacks a name or a folder"),
+        (["--pred", "={net}"], 2, "lacks a name or a folder"),
+        (["--pred", "{net}", "--gt", ""], 2, "the path is empty"),
+        (["--pred", "{net}", "--pixel-size", "nan"], 2, "not a finite number"),
+        (["--pred", "{net}", "--data-range", "1e200"], 2, "must be auto"),
     ],
 )
 def test_wrong_input_is_one_line(
@@ -219,7 +224,7 @@ def test_a_folder_that_cannot_be_written(
     (tmp_path / "file").write_text("")
     result = run("score", "--pred", net, "--gt", gt, "--out", tmp_path / "file" / "run")
     assert result.exit_code == 1
-    assert "cannot be made" in result.stderr
+    assert "cannot be written" in result.stderr
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names that are not UTF-8 exist on POSIX only")

@@ -38,3 +38,13 @@ def test_code_in_the_docs_runs(name: str) -> None:
     path = Path(__file__).parents[1] / name
     found = doctest.testfile(str(path), module_relative=False, optionflags=doctest.ELLIPSIS)
     assert found.failed == 0
+
+
+def test_the_users_own_folder_is_never_removed(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine.txt").write_text("x")
+    result = CliRunner().invoke(
+        main, ["demo", str(tmp_path), "--overwrite"], catch_exceptions=False
+    )
+    assert result.exit_code == 1
+    assert (tmp_path / "data" / "mine.txt").exists()

@@ -88,7 +88,7 @@ def test_constant_images_stay(flat: np.ndarray) -> None:
     [
         ({"kernel": 4}, "`kernel` must be odd"),
         ({"sigma": 0}, "`sigma` must be above 0"),
-        ({"amount": -1}, "`amount` must not be negative"),
+        ({"amount": -1}, "`amount` must be 0 to"),
         ({"compat": "x"}, "`compat` must be ciegan"),
         ({"compat": "ciegan", "amount": 2}, "`amount` must be 1"),
     ],
@@ -182,7 +182,7 @@ def test_input_is_never_written_over(tmp_path: Path, sharp8: np.ndarray) -> None
         enhance_files(image, image, te, overwrite=True)
     (tmp_path / "link").mkdir()
     (tmp_path / "link" / "a.png").hardlink_to(image)
-    with pytest.raises(CellqaError, match="is the input itself"):
+    with pytest.raises(CellqaError, match="is or lies inside IN"):
         enhance_files(tmp_path / "in", tmp_path / "link", te, overwrite=True)
     enhance_files(tmp_path / "in", tmp_path / "out", te)
     with pytest.raises(CellqaError, match="exists; give another place, or --overwrite"):
@@ -200,3 +200,62 @@ def test_bad_files_fail_alone(tmp_path: Path, sharp8: np.ndarray) -> None:
     assert [p.name for p in done] == ["b.png"]
     assert [name for name, _ in failures] == ["a.png", "c.tif"]
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["b.png"]
+
+
+def test_a_target_inside_the_input_by_a_detour_is_refused(
+    tmp_path: Path, sharp8: np.ndarray
+) -> None:
+    data = cv2.imencode(".png", sharp8)[1].tobytes()
+    (tmp_path / "raw" / "raw").mkdir(parents=True)
+    for name in ("raw/x.png", "raw/raw/x.png"):
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(CellqaError, match="is or lies inside IN"):
+        enhance_files(tmp_path / "raw", tmp_path, Traditional(), overwrite=True)
+    assert (tmp_path / "raw" / "x.png").read_bytes() == data
+
+
+@pytest.mark.parametrize(("dtype", "suffix"), [("float32", ".png"), ("uint16", ".jpg")])
+def test_a_format_that_cannot_hold_the_type_is_refused(
+    tmp_path: Path, dtype: str, suffix: str
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.arange(4096).reshape(64, 64).astype(dtype))
+    target = tmp_path / f"b{suffix}"
+    done, failures = enhance_files(tmp_path / "a.tif", target, Traditional())
+    assert (done, target.exists()) == ([], False)
+    assert "write a TIFF file" in failures[0][1]
+
+
+def test_calibration_and_names_are_kept(tmp_path: Path, sharp16: np.ndarray) -> None:
+    stack = np.stack([sharp16] * 4).reshape(2, 2, *sharp16.shape)
+    ome = {"axes": "CZYX", "Channel": {"Name": ["DAPI", "cTnT"]}}
+    ome |= {"PhysicalSizeX": 0.1, "PhysicalSizeY": 0.2, "PhysicalSizeZ": 0.5}
+    tifffile.imwrite(tmp_path / "a.ome.tif", stack, metadata=ome)
+    options = {"resolution": (10, 3), "imagej": True}
+    meta = {"axes": "ZCYX", "unit": "um", "spacing": 0.7, "finterval": 30.0}
+    tifffile.imwrite(tmp_path / "b.tif", stack, metadata=meta, **options)
+    for name in ("a.ome.tif", "b.tif"):
+        enhance_files(tmp_path / name, tmp_path / f"new-{name}", Traditional())
+    with tifffile.TiffFile(tmp_path / "new-a.ome.tif") as tif:
+        text = tif.ome_metadata
+    for part in ('SizeX="0.1"', 'SizeY="0.2"', 'SizeZ="0.5"', "DAPI", "cTnT"):
+        assert part in text
+    with tifffile.TiffFile(tmp_path / "new-b.tif") as tif:
+        assert tif.pages.first.resolution == pytest.approx((10, 3))
+        assert tif.imagej_metadata["spacing"] == 0.7
+        assert tif.imagej_metadata["finterval"] == 30.0
+
+
+def test_long_names(tmp_path: Path, sharp8: np.ndarray) -> None:
+    (tmp_path / "in").mkdir()
+    name = "n" * 250 + ".png"
+    (tmp_path / "in" / name).write_bytes(cv2.imencode(".png", sharp8)[1].tobytes())
+    done, _ = enhance_files(tmp_path / "in", tmp_path / "out", Traditional())
+    assert [p.name for p in done] == [name]
+
+
+def test_jpeg_says_what_it_is(tmp_path: Path, sharp8: np.ndarray) -> None:
+    (tmp_path / "a.jpg").write_bytes(cv2.imencode(".jpg", sharp8)[1].tobytes())
+    enhance_files(tmp_path / "a.jpg", tmp_path / "b.jpg", METHODS["egt"])
+    assert b"(EGT)" in (tmp_path / "b.jpg").read_bytes()
+    with open_image(tmp_path / "b.jpg") as file:
+        assert file.shape == sharp8.shape

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -248,3 +249,84 @@ def test_units() -> None:
     assert base.in_micrometres("0", "m") is None
     assert base.in_micrometres("x", "m") is None
     assert base.in_micrometres(1, "pixel") is None
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(ImageError, match="a regular file, this is not"):
+        open_image(tmp_path / "a.png")
+
+
+def test_absurd_numbers_of_planes(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, random((2, 8, 8), "uint8"), metadata={"axes": "ZYX"}, ome=True)
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        text = tif.ome_metadata.replace('SizeZ="2"', 'SizeZ="200000000"')
+        tif.pages.first.tags["ImageDescription"].overwrite(text)
+    with pytest.raises(ImageError, match="more than 1000000 planes"):
+        open_image(path)
+
+
+def test_missing_pages_fail_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    image = random((2, 8, 8), "uint8")
+    tifffile.imwrite(path, image, metadata={"axes": "ZYX"}, ome=True)
+    path.write_bytes(path.read_bytes().replace(b'SizeZ="2"', b'SizeZ="3"'))
+    with open_image(path) as file:
+        assert len(file.planes) == 3
+        assert np.array_equal(file.load(file.planes[1]), image[1])
+        with pytest.raises(ImageError, match="missing from the file"):
+            file.load(file.planes[2])
+
+
+@pytest.mark.parametrize("flavour", ["imagej", "ome", "plain"])
+def test_stacks_cut_short_are_not_taken_as_fewer_planes(tmp_path: Path, flavour: str) -> None:
+    path = tmp_path / ("a.ome.tif" if flavour == "ome" else "a.tif")
+    options = {} if flavour == "plain" else {flavour: True}
+    stack = random((6, 64, 64), "uint16")
+    tifffile.imwrite(path, stack, metadata={"axes": "ZYX"}, photometric="minisblack", **options)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ImageError):
+        read(path)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.98])
+def test_jpeg_in_tiff_cut_short(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, random((256, 256), "uint8"), compression="jpeg")
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(ImageError):
+        read(path)
+
+
+@pytest.mark.parametrize("compression", [None, "lzw", "zlib"])
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite", "palette"])
+def test_values_do_not_depend_on_compression(
+    tmp_path: Path, compression: str | None, photometric: str
+) -> None:
+    image = random((20, 30), "uint8")
+    options = {"colormap": random((3, 256), "uint16")} if photometric == "palette" else {}
+    tifffile.imwrite(
+        tmp_path / "a.tif", image, photometric=photometric, compression=compression, **options
+    )
+    assert np.array_equal(read(tmp_path / "a.tif")[""], image)
+
+
+def test_pages_of_different_size_are_refused(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        writer.write(random((8, 8), "uint8"))
+        writer.write(random((8, 9), "uint8"))
+    with pytest.raises(ImageError, match="different sizes or types"):
+        open_image(tmp_path / "a.tif")
+
+
+def test_cmyk_is_refused(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", random((8, 8, 4), "uint8"), photometric="separated")
+    with pytest.raises(ImageError, match="CMYK"):
+        open_image(tmp_path / "a.tif")
+
+
+def test_luminance_does_not_depend_on_the_layout() -> None:
+    image = random((40, 40, 3), "uint16")
+    planar = np.moveaxis(np.ascontiguousarray(np.moveaxis(image, -1, 0)), 0, -1)
+    assert np.array_equal(luminance(image), luminance(planar))

@@ -113,7 +113,7 @@ def test_missing_planes_fail(folders: Folders, sharp16: np.ndarray) -> None:
     gt, net = folders("gt", ".tif", a=np.stack([sharp16] * 2)), folders("net", ".tif", a=sharp16)
     rows = [r for r in score({"net": net}, gt).rows if r.method == "net"]
     assert [r.status for r in rows] == ["ok", "failed"]
-    assert "no plane t0c0z1" in rows[1].reason
+    assert "this plane is not in the file" in rows[1].reason
 
 
 def test_colour_is_scored_as_luminance(folders: Folders, sharp8: np.ndarray) -> None:
@@ -275,3 +275,64 @@ def test_compat_uses_the_authors_definitions(folders: Folders, sharp8: np.ndarra
     assert values["entropy"] == cellqa.entropy(soft, compat=True)
     assert values["resolution"] == cellqa.resolution(soft, compat=True)
     assert values["ms_ssim"] == cellqa.ms_ssim(sharp8, soft, data_range=255)
+
+
+def test_planes_that_only_a_prediction_has_fail(folders: Folders, sharp16: np.ndarray) -> None:
+    gt, net = folders("gt", ".tif", a=sharp16), folders("net", ".tif", a=np.stack([sharp16] * 3))
+    rows = [r for r in score({"net": net}, gt).rows if r.method == "net"]
+    assert [r.status for r in rows] == ["ok", "failed", "failed"]
+    assert rows[1].reason.startswith("ground truth: ")
+
+
+def test_stacks_with_other_axes_pair_by_order(tmp_path: Path, sharp16: np.ndarray) -> None:
+    stack = np.stack([sharp16, sharp16 // 2])
+    for folder, axes in (("gt", "ZYX"), ("net", "TYX")):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / "a.tif"
+        tifffile.imwrite(path, stack, imagej=True, metadata={"axes": axes})
+    rows = [r for r in score({"net": tmp_path / "net"}, tmp_path / "gt").rows if r.method == "net"]
+    assert [r.values["psnr"] for r in rows] == [math.inf, math.inf]
+
+
+def test_a_float_ground_truth_has_no_dtype_range(folders: Folders, sharp16: np.ndarray) -> None:
+    gt = folders("gt", ".tif", a=sharp16.astype(np.float32), b=sharp16)
+    a, b = (r for r in score({"n": gt}, gt, data_range="dtype").rows if r.method == "n")
+    assert math.isnan(a.values["psnr"])
+    assert "means nothing for float32" in a.reason
+    assert (a.values["nrmse"], b.values["psnr"]) == (0, math.inf)
+
+
+def test_a_constant_ground_truth_leaves_the_entropy(folders: Folders, sharp16: np.ndarray) -> None:
+    flat = np.full_like(sharp16, 7)
+    row = only(score({"n": folders("n", ".tif", a=sharp16)}, folders("gt", ".tif", a=flat)), "n")
+    assert row.values["entropy"] == cellqa.entropy(sharp16)
+    assert (row.values["mi"], row.values["nmi"]) == (0, 0)  # a constant shares nothing
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e160])
+def test_extreme_values_are_undefined_not_errors(folders: Folders, factor: float) -> None:
+    rng = np.random.default_rng(0)
+    image = rng.random((200, 200))
+    net = folders("n", ".tif", a=(image + rng.normal(0, 0.1, image.shape)) * factor)
+    row = only(score({"n": net}, folders("gt", ".tif", a=image * factor)), "n")
+    assert row.status == "ok"
+    assert all(-1 <= row.values[m] <= 1 or math.isnan(row.values[m]) for m in ("ssim", "ms_ssim"))
+    assert row.values["resolution"] > 2 or "no peak" in row.reason
+
+
+def test_other_pixel_sizes_are_told(tmp_path: Path, sharp16: np.ndarray) -> None:
+    for folder, size in (("gt", 0.2), ("net", 0.1)):
+        (tmp_path / folder).mkdir()
+        options = {"resolution": (1e4 / size,) * 2, "resolutionunit": 3, "metadata": None}
+        tifffile.imwrite(tmp_path / folder / "a.tif", sharp16, **options)
+    scores = score({"net": tmp_path / "net"}, tmp_path / "gt")
+    assert {r.pixel_size for r in scores.rows} == {0.2}
+    assert any("net states another pixel size" in w for w in scores.warnings)
+
+
+def test_names_on_one_line(tmp_path: Path, sharp8: np.ndarray) -> None:
+    (tmp_path / "gt").mkdir()
+    (tmp_path / "gt" / "a\r\nb.png").write_bytes(cv2.imencode(".png", sharp8)[1].tobytes())
+    row = score({"n": tmp_path / "gt"}, tmp_path / "gt").rows[0]
+    assert row.image == "a\\x0d\\x0ab.png"
+    assert row.status == "ok"

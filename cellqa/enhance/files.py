@@ -8,6 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
+
 from cellqa.enhance.filters import Traditional
 from cellqa.errors import CellqaError, ImageError
 from cellqa.io import open_image, split_suffix, write_image
@@ -105,10 +107,18 @@ def _plan_folder(source: Path, target: Path) -> list[_Job]:
     double = {str(path) for path in targets if targets.count(path) > 1} if _doubles(targets) else ()
     if double:
         raise CellqaError(f"IN: two images would both become {min(double)!r}; rename one")
+    sources = {_identity(job.source) for job in work}
     for job in work:
-        if job.target.exists() and job.source.samefile(job.target):
-            raise CellqaError(f"OUT: {str(job.target)!r} is the input itself (a link)")
+        if outside in job.target.resolve().parents or (
+            job.target.exists() and _identity(job.target) in sources
+        ):
+            raise CellqaError(f"OUT: {str(job.target)!r} is or lies inside IN; give another folder")
     return work
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def _doubles(targets: list[Path]) -> bool:
@@ -134,4 +144,6 @@ def _enhance(job: _Job, *, settings: Traditional) -> str | None:
         return " ".join(str(error).split())
     except OSError as error:
         return f"{error.filename or job.target}: {error.strerror or error}"
+    except cv2.error as error:
+        return f"{job.source.name}: OpenCV cannot filter it ({error.err})"
     return None

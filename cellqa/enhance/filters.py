@@ -16,6 +16,8 @@ from cellqa.io import luminance
 Array = npt.NDArray[Any]
 
 BINS = 256
+LARGEST_KERNEL = 255
+LARGEST = 1e4
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,13 @@ class Traditional:
     compat: str | None = None
 
     def __post_init__(self) -> None:
-        if self.kernel < 3 or self.kernel % 2 == 0:
-            raise ValueError(f"`kernel` must be odd and at least 3, got {self.kernel}")
+        if not 3 <= self.kernel <= LARGEST_KERNEL or self.kernel % 2 == 0:
+            raise ValueError(f"`kernel` must be odd, 3 to {LARGEST_KERNEL}, got {self.kernel}")
         for field in ("sigma", "clip_limit", "tiles"):
-            if not getattr(self, field) > 0:
-                raise ValueError(f"`{field}` must be above 0, got {getattr(self, field)}")
-        if self.amount < 0:
-            raise ValueError(f"`amount` must not be negative, got {self.amount}")
+            if not 0 < getattr(self, field) <= LARGEST:
+                raise ValueError(f"`{field}` must be above 0 and at most {LARGEST:g}")
+        if not 0 <= self.amount <= LARGEST:
+            raise ValueError(f"`amount` must be 0 to {LARGEST:g}, got {self.amount}")
         if self.compat not in (None, "ciegan"):
             raise ValueError(f"`compat` must be ciegan, got {self.compat!r}")
         if self.compat and self.amount != 1:

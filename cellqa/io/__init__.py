@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import stat
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.errors import ImageError, MissingExtraError
-from cellqa.io.base import MAX_PIXELS, ImageFile, PlaneIndex, luminance
+from cellqa.errors import CellqaError, ImageError, MissingExtraError
+from cellqa.io.base import MAX_PIXELS, ImageFile, PlaneIndex, first_line, luminance
 
 Array = npt.NDArray[Any]
 
@@ -21,6 +23,7 @@ __all__ = [
     "MAX_PIXELS",
     "ImageFile",
     "PlaneIndex",
+    "is_image_folder",
     "luminance",
     "open_image",
     "split_suffix",
@@ -29,12 +32,16 @@ __all__ = [
 
 
 class Format(NamedTuple):
-    """A file format: its suffixes, the module that reads it, the extra that it needs."""
+    """A file format: its suffixes, the module that reads it, the extra that it needs.
+
+    `folder` says that an image of this format is a folder.
+    """
 
     name: str
     suffixes: tuple[str, ...]
     module: str
     extra: str = ""
+    folder: bool = False
 
 
 FORMATS = (
@@ -42,7 +49,7 @@ FORMATS = (
     Format("PNG, JPEG, BMP", (".png", ".jpg", ".jpeg", ".bmp"), "cellqa.io.raster"),
     Format("CZI", (".czi",), "cellqa.io.czi", "czi"),
     Format("ND2", (".nd2",), "cellqa.io.nd2", "nd2"),
-    Format("OME-Zarr", (".ome.zarr", ".zarr"), "cellqa.io.zarr", "zarr"),
+    Format("OME-Zarr", (".ome.zarr", ".zarr"), "cellqa.io.zarr", "zarr", True),
 )
 _BY_SUFFIX = {suffix: known for known in FORMATS for suffix in known.suffixes}
 
@@ -62,6 +69,12 @@ def split_suffix(name: str) -> tuple[str, str]:
         if lower.endswith(suffix) and len(lower) > len(suffix):
             return name[: -len(suffix)], name[-len(suffix) :]
     return name, ""
+
+
+def is_image_folder(name: str) -> bool:
+    """Whether a folder of this name is an image (OME-Zarr)."""
+    found = _BY_SUFFIX.get(split_suffix(name)[1].lower())
+    return found is not None and found.folder
 
 
 def open_image(path: str | os.PathLike[str]) -> ImageFile:
@@ -95,11 +108,23 @@ def open_image(path: str | os.PathLike[str]) -> ImageFile:
             f"install it with: pip install 'cellqa[{found.extra}]'"
         ) from None
     try:
-        if path.is_file() and path.stat().st_size == 0:
+        if path.is_dir() is not found.folder or not (
+            path.is_dir() or stat.S_ISREG(path.stat().st_mode)
+        ):
+            kind = "a folder" if found.folder else "a regular file"
+            raise ImageError(f"{path.name}: {found.name} images are {kind}, this is not")
+        if not found.folder and path.stat().st_size == 0:
             raise ImageError(f"{path.name}: the file is empty (0 bytes)")
         file: ImageFile = module.open_file(path)
+    except CellqaError as error:
+        text = str(error)
+        raise type(error)(text if text.startswith(path.name) else f"{path.name}: {text}") from None
     except OSError as error:
-        raise ImageError(f"{path.name}: {error.strerror or error}") from None
+        raise ImageError(f"{path.name}: {error.strerror or first_line(error)}") from None
+    except Exception as error:  # a hostile file can bring any error up in a library
+        raise ImageError(
+            f"{path.name}: not a readable {found.name} file ({first_line(error)})"
+        ) from None
     return file
 
 
@@ -137,17 +162,22 @@ def write_image(
         The folder cannot be written.
     """
     suffix = split_suffix(path.name)[1]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part{suffix}")
     path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".cellqa-", suffix=suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
     try:
         if suffix.lower() in _BY_SUFFIX and _BY_SUFFIX[suffix.lower()].module == "cellqa.io.tiff":
-            from cellqa.io import tiff
+            from cellqa.io import tiff_write
 
-            tiff.write_file(temporary, planes, like, note, dtype)
+            tiff_write.write_file(temporary, planes, like, note, dtype)
         else:
             from cellqa.io import raster
 
             raster.write_file(temporary, next(iter(planes)), like.path, note)
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp's files are for their owner only
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

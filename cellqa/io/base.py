@@ -11,12 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.errors import ImageError
+from cellqa.errors import ImageError, printable
 
 Array = npt.NDArray[Any]
 
 # A plane of more pixels is refused before memory is taken for it (32768 x 32768).
 MAX_PIXELS = 2**30
+
+# A file that claims more planes is refused before they are listed.
+MAX_PLANES = 1_000_000
 
 # Resolution tags coarser than this are a print setting (72, 300, 600 dpi), not a microscope's.
 COARSEST_TAG_UM = 20.0
@@ -76,8 +79,8 @@ class ImageFile:
     dtype : numpy.dtype
     pixel_size : float or None
         In micrometres, along X; None where the file does not say.
-    load : callable
-        Returns the pixels of a plane, unchanged.
+    decode : callable
+        What `load` calls; it may raise anything.
     """
 
     path: Path
@@ -85,8 +88,32 @@ class ImageFile:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     pixel_size: float | None
-    load: Callable[[PlaneIndex], Array]
+    decode: Callable[[PlaneIndex], Array]
     on_close: Callable[[], None] = field(default=lambda: None)
+
+    def load(self, index: PlaneIndex) -> Array:
+        """Return the pixels of a plane, unchanged.
+
+        Raises
+        ------
+        ImageError
+            They cannot be decoded, or are not of the shape that the file states.
+        """
+        try:
+            pixels = np.asarray(self.decode(index))
+        except ImageError:
+            raise
+        except Exception as error:  # a hostile file can bring any error up in a library
+            raise ImageError(
+                f"{self.path.name}: damaged or truncated, plane {index.label()} cannot be decoded "
+                f"({first_line(error)})"
+            ) from None
+        if pixels.shape != self.shape:
+            raise ImageError(
+                f"{self.path.name}: plane {index.label()} is of shape {pixels.shape}, "
+                f"not {self.shape} as the file states"
+            )
+        return pixels
 
     def __enter__(self) -> ImageFile:
         return self
@@ -107,7 +134,15 @@ class ImageFile:
 
 
 def plane_indices(s: int = 1, t: int = 1, c: int = 1, z: int = 1) -> tuple[PlaneIndex, ...]:
-    """Every plane of a file with these numbers of scenes, times, channels and focus steps."""
+    """Every plane of a file with these numbers of scenes, times, channels and focus steps.
+
+    Raises
+    ------
+    ImageError
+        There is none, or more than `MAX_PLANES`.
+    """
+    if not 0 < s * t * c * z <= MAX_PLANES:
+        raise ImageError(f"the file states {s * t * c * z} planes (limit: {MAX_PLANES})")
     return tuple(
         PlaneIndex(i, j, k, m)
         for i in range(s)
@@ -144,6 +179,11 @@ def check_size(path: Path, height: int, width: int) -> None:
         )
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, not too long."""
+    return printable((str(error).splitlines() or [type(error).__name__])[0])[:160]
+
+
 def luminance(pixels: Array) -> Array:
     """Grey values of colour pixels (Y, X, S): ITU-R 601, rounded to the type of an integer image.
 
@@ -160,7 +200,9 @@ def luminance(pixels: Array) -> Array:
         return pixels
     if pixels.shape[2] < 3:
         return pixels[..., 0]
-    grey = pixels[..., :3].astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+    # term by term, so that ties round alike whatever the layout in memory
+    red, green, blue = (pixels[..., k].astype(np.float64) for k in range(3))
+    grey = 0.299 * red + 0.587 * green + 0.114 * blue
     if pixels.dtype.kind in "iu":
         grey = np.rint(grey)
     return np.asarray(grey.astype(pixels.dtype if pixels.dtype.kind != "b" else np.float32))

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from pylibCZIrw import czi
 
-from cellqa.errors import ImageError
 from cellqa.io.base import ImageFile, PlaneIndex, check_size, in_micrometres, plane_indices
 
 Array = npt.NDArray[Any]
@@ -18,17 +17,12 @@ Array = npt.NDArray[Any]
 def open_file(path: Path) -> ImageFile:
     """Open; the tiles of a mosaic are composed into one plane of their scene."""
     context = czi.open_czi(str(path))
-    try:
-        document = context.__enter__()
-    except Exception as error:  # the C++ library raises RuntimeError and others
-        raise ImageError(f"{path.name}: not a readable CZI file ({error})"[:300]) from None
+    document = context.__enter__()
     try:
         return _open(path, document, lambda: context.__exit__(None, None, None))
-    except Exception as error:
+    except BaseException:
         context.__exit__(None, None, None)
-        if isinstance(error, ImageError):
-            raise
-        raise ImageError(f"{path.name}: damaged CZI file ({error})"[:300]) from None
+        raise
 
 
 def _open(path: Path, document: Any, close: Any) -> ImageFile:
@@ -42,12 +36,8 @@ def _open(path: Path, document: Any, close: Any) -> ImageFile:
 
     def load(index: PlaneIndex) -> Array:
         plane = {"T": t[0] + index.t, "C": c[0] + index.c, "Z": z[0] + index.z}
-        try:
-            pixels = document.read(plane=plane, scene=numbers[index.s] if numbers else None)
-        except Exception as error:
-            raise ImageError(
-                f"{path.name}: plane {index.label()} cannot be decoded ({error})"[:300]
-            ) from None
+        scene = numbers[index.s] if numbers else None
+        pixels = document.read(plane=plane, scene=scene)
         if pixels.shape[2] == 1:
             return np.asarray(pixels[..., 0])
         return np.asarray(pixels[..., ::-1])  # CZI's order is blue, green, red

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import nd2
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.errors import ImageError
 from cellqa.io.base import ImageFile, PlaneIndex, check_size, in_micrometres, plane_indices
 
 Array = npt.NDArray[Any]
@@ -21,16 +20,18 @@ def open_file(path: Path) -> ImageFile:
     file = None
     try:
         file = nd2.ND2File(handle)
-        sizes = dict(file.sizes)
-        check_size(path, sizes["Y"], sizes["X"])
-        size = in_micrometres(file.voxel_size().x, "um")
-    except Exception as error:  # whatever the parser meets in a damaged file
+        return _open(path, file, handle)
+    except BaseException:
         if file is not None:
             file.close()
         handle.close()
-        if isinstance(error, ImageError):
-            raise
-        raise ImageError(f"{path.name}: not a readable ND2 file ({error})"[:300]) from None
+        raise
+
+
+def _open(path: Path, file: nd2.ND2File, handle: BinaryIO) -> ImageFile:
+    sizes = dict(file.sizes)
+    check_size(path, sizes["Y"], sizes["X"])
+    size = in_micrometres(file.voxel_size().x, "um")
     loops = [axis for axis in sizes if axis not in "CYXS"]
     counts = [sizes[axis] for axis in loops]
     known = {"P": "s", "T": "t", "C": "c", "Z": "z"}
@@ -38,12 +39,7 @@ def open_file(path: Path) -> ImageFile:
 
     def load(index: PlaneIndex) -> Array:
         at = [getattr(index, known[axis]) if axis in known else 0 for axis in loops]
-        try:
-            frame = file.read_frame(int(np.ravel_multi_index(at, counts)) if loops else 0)
-        except Exception as error:
-            raise ImageError(
-                f"{path.name}: plane {index.label()} cannot be decoded ({error})"[:300]
-            ) from None
+        frame = file.read_frame(int(np.ravel_multi_index(at, counts)) if loops else 0)
         return np.asarray(frame[index.c] if "C" in sizes else frame)
 
     def close() -> None:

@@ -36,8 +36,17 @@ def open_file(path: Path) -> ImageFile:
     return ImageFile(path, plane_indices(), pixels.shape, pixels.dtype, None, load)
 
 
+def _check_type(path: Path, pixels: Array) -> None:
+    depths = ("uint8", "uint16") if path.suffix.lower() == ".png" else ("uint8",)
+    if pixels.dtype.name not in depths:
+        raise ImageError(
+            f"{path.suffix} holds {' or '.join(depths)}, not {pixels.dtype}; write a TIFF file"
+        )
+
+
 def write_file(path: Path, pixels: Array, source: Path, note: str) -> None:
     """Write in the format of the path's suffix, with the note where the format has room for it."""
+    _check_type(path, pixels)
     if pixels.ndim == 3 and pixels.shape[2] >= 3:
         pixels = np.ascontiguousarray(pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]])
     options = [cv2.IMWRITE_JPEG_QUALITY, 100] if path.suffix.lower() in (".jpg", ".jpeg") else []
@@ -47,10 +56,14 @@ def write_file(path: Path, pixels: Array, source: Path, note: str) -> None:
     data = encoded.tobytes()
     if data.startswith(_PNG):
         data = _with_chunks(data, source.read_bytes(), note)
+    elif data.startswith(b"\xff\xd8"):
+        text = note.encode("utf-8")
+        data = data[:2] + struct.pack(">HH", 0xFFFE, len(text) + 2) + text + data[2:]
     path.write_bytes(data)
 
 
 def _decode(path: Path, data: bytes) -> Array:
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:

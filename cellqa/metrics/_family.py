@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-import numpy.typing as npt
-
-Array = npt.NDArray[Any]
+from cellqa.checks import Plane
 
 
 @dataclass(frozen=True)
@@ -43,5 +41,5 @@ class Family:
         `measure(prepared, image, settings, names)`: the values of the metrics called for.
     """
 
-    prepare: Callable[[Array | None, Settings, Set[str]], Any]
-    measure: Callable[[Any, Array, Settings, Set[str]], Mapping[str, float]]
+    prepare: Callable[[Plane | None, Settings, Set[str]], Any]
+    measure: Callable[[Any, Plane, Settings, Set[str]], Mapping[str, float]]

@@ -47,13 +47,13 @@ def sum_and_extremes(plane: Array) -> tuple[float, float, float]:
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
-def taper(plane: Array, mean: float, wy: Array, wx: Array, out: Array) -> float:
-    """(plane - mean) x window into `out`, cropped to the windows' sizes; returns its exact sum."""
+def taper(plane: Array, mean: float, gain: float, wy: Array, wx: Array, out: Array) -> float:
+    """(plane - mean) x gain x window into `out`, cropped to the windows; returns its exact sum."""
     total = 0.0
     for y in range(wy.size):
         row = 0.0
         for x in range(wx.size):
-            value = (plane[y, x] - mean) * wx[x]
+            value = (plane[y, x] - mean) * gain * wx[x]
             row += value
             out[y, x] = value * wy[y]
         total += row * wy[y]
@@ -210,6 +210,16 @@ def to_levels(plane: Array, low: float, scale: float, out: Array) -> Array:
             level = (np.float64(plane[y, x]) - low) * scale
             out[y, x] = np.uint8(min(max(level, 0.0), 255.0))
     return out
+
+
+@njit(cache=True, nogil=True)
+def histogram(image: Array, levels: int) -> Array:
+    """Number of pixels at each level."""
+    counts = np.zeros(levels, np.int32)
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            counts[image[y, x]] += 1
+    return counts
 
 
 @njit(cache=True, nogil=True)

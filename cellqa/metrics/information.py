@@ -10,10 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.checks import as_pair, as_plane
+from cellqa.checks import Plane, as_pair
 from cellqa.errors import Undefined
 from cellqa.metrics._family import Family, Settings
-from cellqa.metrics._kernels import joint_histogram, sum_and_extremes, sum_n_log_n, to_levels
+from cellqa.metrics._kernels import (
+    histogram,
+    joint_histogram,
+    sum_and_extremes,
+    sum_n_log_n,
+    to_levels,
+)
 
 Array = npt.NDArray[Any]
 
@@ -135,7 +141,7 @@ def entropy(
     >>> entropy(np.arange(256, dtype=np.uint8).reshape(16, 16))
     8.0
     """
-    plane = as_plane(image, "image")
+    plane = Plane.of(image, "image")
     bins = _bins(plane)
     if value_range is not None:
         low, high = value_range
@@ -153,6 +159,9 @@ class _Bins:
     scale: float  # bins per grey value; 0 puts everything into one bin
 
 
+_GREY_LEVELS = _Bins(0.0, 1.0)  # of uint8
+
+
 @dataclass(frozen=True)
 class _Prepared:
     bins: _Bins
@@ -160,20 +169,24 @@ class _Prepared:
     entropy: float  # in nats
 
 
-def _bins(plane: Array) -> _Bins:
+def _bins(plane: Plane) -> _Bins:
     if plane.dtype == np.uint8:
-        return _Bins(-0.5, 1.0)
-    _, low, high = sum_and_extremes(plane)
+        return _GREY_LEVELS
+    _, low, high = sum_and_extremes(plane.real)
     return _Bins(float(low), LEVELS / (float(high) - float(low)) if high > low else 0.0)
 
 
-def _levels(plane: Array, bins: _Bins) -> Array:
-    out = np.empty(plane.shape, np.uint8)
-    return np.asarray(to_levels(plane, bins.low, bins.scale, out))
+def _levels(plane: Plane, bins: _Bins) -> Array:
+    if bins is _GREY_LEVELS and plane.raw.dtype == np.uint8:
+        return plane.raw
+    out = np.empty(plane.raw.shape, np.uint8)
+    # levels are the integers: half a level lower, so that values in between are rounded
+    low = -0.5 if bins is _GREY_LEVELS else bins.low
+    return np.asarray(to_levels(plane.real, low, bins.scale, out))
 
 
 def _histogram(levels: Array) -> Array:
-    return np.bincount(levels.ravel(), minlength=LEVELS)
+    return np.asarray(histogram(levels, LEVELS))
 
 
 def _entropy_nats(counts: Array) -> float:
@@ -195,7 +208,7 @@ def _of_pair(reference: npt.ArrayLike, image: npt.ArrayLike) -> dict[str, float]
     return _measure(_prepare(first, settings, names), second, settings, names)
 
 
-def _prepare(reference: Array | None, settings: Settings, names: Set[str]) -> _Prepared | None:
+def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> _Prepared | None:
     if reference is None:
         return None
     bins = _bins(reference)
@@ -204,9 +217,10 @@ def _prepare(reference: Array | None, settings: Settings, names: Set[str]) -> _P
 
 
 def _measure(
-    prepared: _Prepared | None, image: Array, settings: Settings, names: Set[str]
+    prepared: _Prepared | None, image: Plane, settings: Settings, names: Set[str]
 ) -> dict[str, float]:
-    bins = prepared.bins if prepared else _bins(image)
+    # a constant ground truth has no range: the image's own serves
+    bins = prepared.bins if prepared and prepared.bins.scale else _bins(image)
     levels = _levels(image, bins)
     values: dict[str, float] = {}
     if prepared is None or not names & {"mi", "nmi"}:
@@ -214,7 +228,7 @@ def _measure(
     else:
         joint = joint_histogram(prepared.levels, levels, LEVELS)
         counts = joint.sum(axis=0)
-        n = image.size
+        n = image.raw.size
         own = _entropy_nats(counts)
         both = math.log(n) - float(sum_n_log_n(joint)) / n
         values["mi"] = max(prepared.entropy + own - both, 0.0)

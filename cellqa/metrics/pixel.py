@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Set
-from typing import Any
 
 import numpy.typing as npt
 
-from cellqa.checks import as_pair, check_data_range
+from cellqa.checks import Plane, as_pair, check_data_range
 from cellqa.errors import Undefined
 from cellqa.metrics._family import Family, Settings
 from cellqa.metrics._kernels import squared_error, squared_sum
-
-Array = npt.NDArray[Any]
 
 
 def psnr(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float) -> float:
@@ -50,7 +47,8 @@ def psnr(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float) -
     0.0
     """
     first, second = as_pair(reference, image)
-    return _psnr(squared_error(first, second) / first.size, check_data_range(data_range))
+    mse = squared_error(first.real, second.real) / first.raw.size
+    return _psnr(mse, check_data_range(data_range))
 
 
 def nrmse(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
@@ -86,34 +84,38 @@ def nrmse(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
     0.2
     """
     first, second = as_pair(reference, image)
-    return _nrmse(squared_error(first, second), squared_sum(first))
+    return _nrmse(squared_error(first.real, second.real), squared_sum(first.real))
 
 
 def _psnr(mse: float, data_range: float) -> float:
-    return 10 * math.log10(data_range**2 / mse) if mse else math.inf
+    if not math.isfinite(mse):
+        return Undefined("psnr: the squared error exceeds floating point")
+    return 20 * math.log10(data_range) - 10 * math.log10(mse) if mse else math.inf
 
 
 def _nrmse(error: float, energy: float) -> float:
+    if not math.isfinite(error) or not math.isfinite(energy):
+        return Undefined("nrmse: the squared error exceeds floating point")
     if not energy:
         return Undefined("nrmse: the ground truth is 0 everywhere")
     return math.sqrt(error / energy)
 
 
-def _prepare(reference: Array | None, settings: Settings, names: Set[str]) -> tuple[Array, float]:
+def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> tuple[Plane, float]:
     assert reference is not None  # both metrics are full-reference
-    return reference, squared_sum(reference) if "nrmse" in names else 0.0
+    return reference, squared_sum(reference.real) if "nrmse" in names else 0.0
 
 
 def _measure(
-    prepared: tuple[Array, float], image: Array, settings: Settings, names: Set[str]
+    prepared: tuple[Plane, float], image: Plane, settings: Settings, names: Set[str]
 ) -> dict[str, float]:
     reference, energy = prepared
-    error = squared_error(reference, image)
+    error = squared_error(reference.real, image.real)
     values = {"nrmse": _nrmse(error, energy)}
     if isinstance(settings.data_range, Undefined):
         values["psnr"] = settings.data_range
     else:
-        values["psnr"] = _psnr(error / reference.size, settings.data_range)
+        values["psnr"] = _psnr(error / image.raw.size, settings.data_range)
     return values
 
 

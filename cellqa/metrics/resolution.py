@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from cellqa.checks import as_plane
+from cellqa.checks import Plane, as_plane
 from cellqa.errors import Undefined
 from cellqa.metrics._family import Family, Settings
 from cellqa.metrics._kernels import (
@@ -45,6 +45,8 @@ class Decorrelation:
         A0, the height of the unfiltered curve's peak; low values mean a noisy image.
     has_peak : bool
         False for a constant image, for kc = 0 and for white noise, where kc means nothing.
+    constant : bool
+        Whether all pixels are equal.
     radii, refined_radii : ndarray, shape (50,)
         Radii at which the curves of the first and of the second pass are sampled.
     curves : ndarray, shape (12, 50)
@@ -58,6 +60,7 @@ class Decorrelation:
     kc: float
     amplitude: float
     has_peak: bool
+    constant: bool
     radii: Array
     curves: Array
     refined_radii: Array
@@ -129,11 +132,15 @@ def decorrelation(image: npt.ArrayLike, *, fast: bool = False) -> Decorrelation:
     >>> decorrelation(noise).has_peak
     False
     """
-    plane = as_plane(image, "image", smallest=3)
+    return _analyse(Plane(as_plane(image, "image", smallest=3), np.dtype(float)).real, fast)
+
+
+def _analyse(plane: Array, fast: bool) -> Decorrelation:
     plan = _plan(plane.shape)
     shape = plan.taper_y.size, plan.taper_x.size
     total, low, high = sum_and_extremes(plane)
-    sums, counts = _spectrum_sums(plane, total / plane.size, plan)
+    gain = 1 / (float(high) - float(low)) if high > low else 1.0  # keeps float32 from overflow
+    sums, counts = _spectrum_sums(plane, total / plane.size, gain, plan)
 
     def curves(filters: Array, stops: Array) -> Array:
         return np.asarray(decorrelation_curves(sums, counts, plan.radius2, filters, stops))
@@ -158,7 +165,8 @@ def decorrelation(image: npt.ArrayLike, *, fast: bool = False) -> Decorrelation:
     return Decorrelation(
         kc=kc,
         amplitude=a0,
-        has_peak=low != high and kc > float(plan.radii[1]),
+        has_peak=bool(low != high) and kc > float(plan.radii[1]),
+        constant=bool(low == high),
         radii=plan.radii,
         curves=np.vstack([unfiltered[None], first]),
         refined_radii=refined_radii,
@@ -200,20 +208,24 @@ def resolution(image: npt.ArrayLike, *, pixel_size: float = 1.0, compat: bool = 
     """
     if not pixel_size > 0:
         raise ValueError(f"`pixel_size` must be above 0 (micrometres), got {pixel_size}")
-    plane = as_plane(image, "image")
-    if min(plane.shape) < SMALLEST_SIDE:
+    return _resolution(Plane.of(image, "image"), pixel_size, compat)
+
+
+def _resolution(plane: Plane, pixel_size: float, compat: bool) -> float:
+    if min(plane.raw.shape) < SMALLEST_SIDE:
         return Undefined(f"resolution: a side below {SMALLEST_SIDE} pixels is all apodised border")
-    found = decorrelation(plane, fast=compat)
-    if found.has_peak or (compat and found.kc > 0 and plane.min() != plane.max()):
+    found = _analyse(plane.real, compat)
+    if found.has_peak or (compat and found.kc > 0 and not found.constant):
         return 2 * pixel_size / found.kc
     return Undefined("resolution: the decorrelation curves have no peak (constant image or noise)")
 
 
-def _spectrum_sums(plane: Array, mean: float, plan: _Plan) -> tuple[Array, Array]:
+def _spectrum_sums(plane: Array, mean: float, gain: float, plan: _Plan) -> tuple[Array, Array]:
     """Radial sums of the spectrum and the number of frequencies that are not exactly 0."""
     # Without its mean the image keeps more of float32's digits; the mean only moves F(0, 0).
     tapered = np.empty((plan.taper_y.size, plan.taper_x.size), np.float32)
-    total = taper(plane, mean, plan.taper_y, plan.taper_x, tapered) + mean * tapered.size
+    total = taper(plane, mean, gain, plan.taper_y, plan.taper_x, tapered)
+    total += mean * gain * tapered.size
     spectrum = scipy.fft.rfft2(tapered, overwrite_x=True)
     spectrum[0, 0] = total
     sums, zeros = radial_sums(spectrum, plan.bins, plan.y2, plan.x2, plan.radius2)
@@ -304,12 +316,12 @@ def _second_filters(shape: tuple[int, int], filters: Array, best: int) -> Array:
     return np.geomspace(low, high, N_FILTERS)
 
 
-def _prepare(reference: Array | None, settings: Settings, names: Set[str]) -> None:
+def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> None:
     return None  # the ground truth has no part in it
 
 
-def _measure(prepared: None, image: Array, settings: Settings, names: Set[str]) -> dict[str, float]:
-    return {"resolution": resolution(image, pixel_size=settings.pixel_size, compat=settings.compat)}
+def _measure(prepared: None, image: Plane, settings: Settings, names: Set[str]) -> dict[str, float]:
+    return {"resolution": _resolution(image, settings.pixel_size, settings.compat)}
 
 
 RESOLUTION = Family(_prepare, _measure)

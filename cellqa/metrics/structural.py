@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Set
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.checks import as_pair, check_data_range
+from cellqa.checks import Plane, as_pair, check_data_range
 from cellqa.errors import Undefined
 from cellqa.metrics._family import Family, Settings
 from cellqa.metrics._kernels import halve, similarity
@@ -128,57 +129,67 @@ def ms_ssim(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float
     ]
 
 
-def _prepare(reference: Array | None, settings: Settings, names: Set[str]) -> list[Array]:
-    """The reference at every scale that the metrics called for need."""
+@dataclass(frozen=True)
+class _Prepared:
+    plane: Plane
+    scales: list[Array]  # as many as the metrics called for need
+
+
+def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> _Prepared:
     assert reference is not None  # both metrics are full-reference
-    if "ms_ssim" in names and min(reference.shape) >= SMALLEST_MULTISCALE:
-        return _scales(reference)
-    return [reference]
+    scales = [reference.real]
+    if "ms_ssim" in names and min(reference.raw.shape) >= SMALLEST_MULTISCALE:
+        while len(scales) < len(SCALE_WEIGHTS):
+            scales.append(_halve(scales[-1], reference))
+    return _Prepared(reference, scales)
 
 
-def _scales(plane: Array) -> list[Array]:
-    scales = [plane]
-    while len(scales) < len(SCALE_WEIGHTS):
-        scales.append(_halve(scales[-1]))
-    return scales
-
-
-def _halve(plane: Array) -> Array:
-    out = np.empty([(n + 1) // 2 for n in plane.shape])
+def _halve(plane: Array, source: Plane) -> Array:
+    # Of 16-bit integers, four halvings need 24 bits: float32 has them.
+    exact = source.raw.dtype.kind == "u"
+    out = np.empty([(n + 1) // 2 for n in plane.shape], np.float32 if exact else np.float64)
     return np.asarray(halve(plane, out))
 
 
 def _measure(
-    scales: list[Array], image: Array, settings: Settings, names: Set[str]
+    prepared: _Prepared, image: Plane, settings: Settings, names: Set[str]
 ) -> dict[str, float]:
     if isinstance(settings.data_range, Undefined):
         return dict.fromkeys(("ssim", "ms_ssim"), settings.data_range)
-    if min(image.shape) < WINDOW:
-        whole: float = Undefined(f"ssim: a side below {WINDOW} pixels")
-        contrast = whole
+    values: dict[str, float] = {}
+    whole, contrast = math.nan, math.nan
+    if min(image.raw.shape) < WINDOW:
+        values["ssim"] = Undefined(f"ssim: a side below {WINDOW} pixels")
     else:
-        whole, contrast = _similarity(scales[0], image, settings)
-    values = {"ssim": whole}
-    original = image
-    if len(scales) == 1:
+        whole, contrast = _similarity(prepared.scales[0], image.real, settings)
+        values["ssim"] = _finite("ssim", whole)
+    if len(prepared.scales) == 1:
         values["ms_ssim"] = Undefined(f"ms_ssim: a side below {SMALLEST_MULTISCALE} pixels")
     else:
         terms = [contrast]
-        for reference in scales[1:]:
-            image = _halve(image)
-            whole, contrast = _similarity(reference, image, settings)
+        scale = image.real
+        for reference in prepared.scales[1:]:
+            scale = _halve(scale, image)
+            whole, contrast = _similarity(reference, scale, settings)
             terms.append(contrast)
         terms[-1] = whole
-        values["ms_ssim"] = math.prod(
-            max(term, 0.0) ** weight for term, weight in zip(terms, SCALE_WEIGHTS, strict=True)
-        )
+        powers = zip(terms, SCALE_WEIGHTS, strict=True)
+        product = math.prod(max(term, 0.0) ** w if term == term else term for term, w in powers)
+        values["ms_ssim"] = _finite("ms_ssim", product)
     if settings.compat and "ssim" in names:
-        values["ssim"] = _uniform_ssim(scales[0], original, settings.data_range)
+        values["ssim"] = _uniform_ssim(prepared.plane.raw, image.raw, settings.data_range)
     return values
 
 
+def _finite(name: str, value: float) -> float:
+    if not math.isfinite(value):
+        return Undefined(f"{name}: the squared values exceed floating point")
+    return min(value, 1.0)  # rounding may leave 1e-15 above
+
+
 def _similarity(reference: Array, image: Array, settings: Settings) -> tuple[float, float]:
-    c1, c2 = ((k * settings.data_range) ** 2 for k in (K1, K2))
+    # constants beyond floating point give nan, which `_finite` reports
+    c1, c2 = (min(k * settings.data_range, 1e154) ** 2 for k in (K1, K2))
     whole, contrast = similarity(reference, image, _GAUSSIAN, c1, c2)
     return float(whole), float(contrast)
 
