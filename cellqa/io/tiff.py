@@ -22,7 +22,6 @@ from cellqa.io.base import (
     ImageFile,
     PlaneIndex,
     check_size,
-    first_line,
     in_micrometres,
     plane_indices,
 )
