@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test test-slow check format bench clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -15,6 +15,9 @@ demo: $(VENV)/core  ## Make sample data, degrade, enhance and score it, print th
 
 test: $(VENV)/test  ## Run every test
 	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/test  ## Run the long versions of the kill, fuzz and cluster tests
+	$(BIN)/python -m pytest -m slow tests
 
 check: $(VENV)/test  ## Lint, formatting, types, who may import whom
 	$(BIN)/ruff check .

@@ -28,8 +28,10 @@ _HOME = {
     "open_image": "io",
     "write_image": "io",
     "ScoreOptions": "score",
-    "pair_folders": "score",
-    "score_pairing": "score",
+    "pair_folders": "pairing",
+    "Tally": "rows",
+    "score_pairing": "run",
+    "score_to_folder": "run",
     "summarise": "statistics",
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import click
 from cellqa.errors import CellqaError, printable
 
 DONE_WITH_FAILURES = 3
+INTERRUPTED = 130  # as shells report SIGINT
 
 
 class _Positive(click.ParamType[float]):
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def _jobs(ctx: click.Context, parameter: click.Parameter, value: int | None) -> int:
-    from cellqa.parallel import usable_cores
+    from cellqa.engines.local import usable_cores
 
     return value or usable_cores()
 
@@ -142,6 +142,21 @@ def _data_range(ctx: click.Context, parameter: click.Parameter, value: str) -> s
     return number
 
 
+def _engine_name(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    if value not in ("local", "dask") and not value.removeprefix("dask="):
+        raise click.BadParameter("the address is empty")
+    if value not in ("local", "dask") and not value.startswith("dask="):
+        raise click.BadParameter(f"must be local, dask, dask=ADDRESS or dask=FILE, got {value!r}")
+    return value
+
+
+def _shard(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int]:
+    part, _, number = value.partition("/")
+    if not (part.isdecimal() and number.isdecimal() and 1 <= int(part) <= int(number)):
+        raise click.BadParameter(f"must be I/N with I from 1 to N, got {value!r}")
+    return int(part), int(number)
+
+
 @main.command()
 @click.option(
     "--pred",
@@ -187,6 +202,30 @@ def _data_range(ctx: click.Context, parameter: click.Parameter, value: str) -> s
     type=click.Choice(["ciegan"]),
     help="Definitions of the CIEGAN authors' program, to compare with published tables.",
 )
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(1),
+    default=2**30,
+    show_default=True,
+    metavar="N",
+    help="Refuse planes of more pixels.",
+)
+@click.option(
+    "--engine",
+    default="local",
+    show_default=True,
+    callback=_engine_name,
+    metavar="local|dask[=ADDRESS|FILE.json]",
+    help="Where to run: this machine, or a Dask cluster.",
+)
+@click.option(
+    "--shard",
+    default="1/1",
+    callback=_shard,
+    metavar="I/N",
+    help="Score part I of N, for array jobs; join them with `cellqa merge`.",
+)
+@click.option("--resume", is_flag=True, help="Go on with an earlier run in --out.")
 @jobs_option
 @overwrite_option
 def score(
@@ -198,6 +237,10 @@ def score(
     data_range: str | float,
     metrics: Any,
     compat: str | None,
+    max_pixels: int,
+    engine: str,
+    shard: tuple[int, int],
+    resume: bool,
     jobs: int,
     overwrite: bool,
 ) -> None:
@@ -206,26 +249,71 @@ def score(
     Images are paired by name (without suffix). Writes scores.csv (a row for each image and
     method), summary.csv and run.json, and prints the means.
     """
-    from cellqa.score import ScoreOptions, pair_folders, score_pairing
-    from cellqa.statistics import summarise
-    from cellqa.tables import prepare_folder, terminal_table, write_run
+    from cellqa.pairing import pair_folders
+    from cellqa.run import Interrupted, score_to_folder
+    from cellqa.score import ScoreOptions
 
-    start = time.perf_counter()
+    if resume and overwrite:
+        raise click.UsageError("--resume goes on with an earlier run, --overwrite replaces it")
     pairing = pair_folders(pred, gt=gt, raw=input_)
-    prepare_folder(out, overwrite)
-    options = ScoreOptions(metrics, data_range, pixel_size, compat)
-    with _progress("Scoring") as progress:
-        scores = score_pairing(pairing, options=options, jobs=jobs, progress=progress)
-    summaries = summarise(scores)
-    seconds = time.perf_counter() - start
-    paths = write_run(out, scores, summaries, options, seconds, sys.argv)
-    click.echo(terminal_table(scores, summaries))
-    click.echo("\nwrote " + ", ".join(str(path) for path in paths))
-    for warning in scores.warnings:
+    options = ScoreOptions(metrics, data_range, pixel_size, compat, max_pixels)
+    try:
+        with _engine(engine, jobs) as runner, _progress("Scoring") as progress:
+            finished = score_to_folder(
+                pairing,
+                out,
+                options=options,
+                engine=runner,
+                resume=resume,
+                overwrite=overwrite,
+                shard=shard,
+                command=sys.argv,
+                progress=progress,
+            )
+    except Interrupted as stop:
+        click.echo(
+            f"\ninterrupted: {stop.done} of {stop.total} images are kept; go on with the same "
+            "command and --resume",
+            err=True,
+        )
+        raise SystemExit(INTERRUPTED) from None
+    _print_finished(finished)
+
+
+@main.command()
+@click.argument("parts", nargs=-1, required=True, type=_Path(), metavar="PART...")
+@click.option("--out", type=_Path(), required=True, metavar="DIR", help="Where to write.")
+@overwrite_option
+def merge(parts: tuple[Path, ...], out: Path, overwrite: bool) -> None:
+    """Join the results of `cellqa score --shard` as if the run had not been split.
+
+    PART is the --out folder of each part.
+    """
+    from cellqa.run import merge as merge_parts
+
+    _print_finished(merge_parts(parts, out, overwrite=overwrite))
+
+
+@contextmanager
+def _engine(name: str, jobs: int) -> Iterator[Any]:
+    from cellqa.engines import open_engine
+
+    runner = open_engine(name, jobs)
+    try:
+        yield runner
+    finally:
+        getattr(runner, "close", lambda: None)()
+
+
+def _print_finished(finished: Any) -> None:
+    from cellqa.tables import terminal_table
+
+    click.echo(terminal_table(finished.tally, finished.summaries))
+    click.echo("\nwrote " + ", ".join(str(path) for path in finished.paths))
+    for warning in finished.warnings:
         click.echo(printable(f"warning: {warning}"), err=True)
-    _report_failures(
-        len(scores.rows), [(r.image, r.method, r.reason) for r in scores.failures], paths[0]
-    )
+    failures = [(r.image, r.method, r.reason) for r in finished.tally.failures]
+    _report_failures(finished.tally.rows, failures, finished.paths[0])
 
 
 def _report_failures(

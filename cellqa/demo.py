@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import time
 from collections.abc import Callable
 from importlib.resources import files
 from itertools import product
@@ -17,13 +16,14 @@ import numpy.typing as npt
 import tifffile
 
 from cellqa import simulate
+from cellqa.engines import LocalEngine
 from cellqa.enhance import METHODS, enhance_files
 from cellqa.errors import CellqaError
 from cellqa.figures import save_montage
 from cellqa.io import luminance, open_image
-from cellqa.score import ScoreOptions, pair_folders, score_pairing
-from cellqa.statistics import summarise
-from cellqa.tables import prepare_folder, terminal_table, write_run
+from cellqa.pairing import pair_folders
+from cellqa.run import prepare_folder, score_to_folder
+from cellqa.tables import terminal_table
 
 Array = npt.NDArray[Any]
 
@@ -55,7 +55,6 @@ def run_demo(
     CellqaError
         `out` holds an earlier demo and `overwrite` is false, or is a file.
     """
-    start = time.perf_counter()
     data, results = out / "data", out / "results"
     if out.exists() and not out.is_dir():
         raise CellqaError(f"OUT: {str(out)!r} is a file; give a folder")
@@ -66,7 +65,7 @@ def run_demo(
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir(parents=True)
     (data / _MARK).touch()
-    prepare_folder(results, overwrite)
+    prepare_folder(results, overwrite=overwrite, resume=False)
     for name, sharp in _samples().items():
         blurred = _degrade(sharp, seed=len(name))
         for role, image in (("gt", sharp), ("input", blurred)):
@@ -74,15 +73,19 @@ def run_demo(
             _write(data / role / f"{name}.tif", image)
     enhance_files(data / "input", data / "te", METHODS["te"])
     enhance_files(data / "gt", data / "egt", METHODS["egt"])
-    options = ScoreOptions()
     pred = {"te": data / "te", "egt": data / "egt"}
     pairing = pair_folders(pred, gt=data / "gt", raw=data / "input")
-    scores = score_pairing(pairing, options=options, jobs=jobs, progress=progress)
-    summaries = summarise(scores)
-    seconds = time.perf_counter() - start
-    paths = write_run(results, scores, summaries, options, seconds, sys.argv)
-    paths.append(_montage(results / "montage.png", data))
-    return terminal_table(scores, summaries), [*paths, data]
+    finished = score_to_folder(
+        pairing,
+        results,
+        engine=LocalEngine(jobs),
+        overwrite=overwrite,
+        command=sys.argv,
+        progress=progress,
+    )
+    montage = _montage(results / "montage.png", data)
+    table = terminal_table(finished.tally, finished.summaries)
+    return table, [*finished.paths, montage, data]
 
 
 def _samples() -> dict[str, Array]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from cellqa.errors import CellqaError, printable
 from cellqa.io import FORMATS, is_image_folder, split_suffix
 
+RESERVED = ("input", "gt")
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -107,6 +109,36 @@ def scan(path: str | os.PathLike[str], role: str) -> Folder:
         known = ", ".join(f.name for f in FORMATS)
         raise CellqaError(f"{role}: no images in {os.fspath(path)!r} (known formats: {known})")
     return Folder(top, {k: tuple(v) for k, v in images.items()}, tuple(others))
+
+
+def pair_folders(
+    pred: Mapping[str, str | os.PathLike[str]],
+    *,
+    gt: str | os.PathLike[str] | None = None,
+    raw: str | os.PathLike[str] | None = None,
+) -> Pairing:
+    """List the folders and pair their images by name.
+
+    Parameters
+    ----------
+    pred : dict
+        Method name to folder.
+    gt, raw : path, optional
+        The folders of the ground truth and of the unenhanced images (the method `input`).
+
+    Raises
+    ------
+    CellqaError
+        A folder is missing or empty, or shares no name with the ground truth.
+    """
+    folders = {"input": scan(raw, "--input")} if raw is not None else {}
+    for name, path in pred.items():
+        if name in RESERVED or not name:
+            raise CellqaError(f"a method cannot be called {name!r}; give another as NAME=DIR")
+        folders[name] = scan(path, "--pred")
+    if gt is not None:
+        folders["gt"] = scan(gt, "--gt")
+    return pair(folders)
 
 
 def _unreadable(error: OSError) -> None:

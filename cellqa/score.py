@@ -1,29 +1,22 @@
-"""The scoring run: folders in, rows out. The ground truth is decoded once for all methods."""
+"""Scoring one image: its files in, its rows out. The ground truth is decoded once for all."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cellqa.checks import Plane, as_plane
 from cellqa.errors import CellqaError, ImageError, Undefined, printable
-from cellqa.io import ImageFile, PlaneIndex, luminance, open_image
+from cellqa.io import MAX_PIXELS, ImageFile, PlaneIndex, luminance, open_image
 from cellqa.metrics._family import Settings
-from cellqa.pairing import Image, Pairing, pair, scan
-from cellqa.parallel import ordered_map
+from cellqa.pairing import Image
 from cellqa.registry import METRICS, Metric
-
-Array = npt.NDArray[Any]
-
-RESERVED = ("input", "gt")
+from cellqa.rows import Row
 
 
 @dataclass(frozen=True)
@@ -40,12 +33,15 @@ class ScoreOptions:
         In micrometres; None takes it from the files.
     compat : str or None
         `ciegan` for the definitions of the CIEGAN authors' program.
+    max_pixels : int
+        Larger planes are refused before memory is taken.
     """
 
     metrics: tuple[Metric, ...] = METRICS
     data_range: str | float = "auto"
     pixel_size: float | None = None
     compat: str | None = None
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
         if isinstance(self.data_range, str) and self.data_range not in ("auto", "dtype", "set"):
@@ -60,121 +56,6 @@ class ScoreOptions:
             raise ValueError(f"`compat` must be ciegan, got {self.compat!r}")
 
 
-@dataclass(frozen=True)
-class Row:
-    """One image and method: a line of scores.csv, with notes that end up in run.json."""
-
-    image: str
-    method: str
-    pixel_size: float | None = None
-    data_range: float | None = None
-    values: Mapping[str, float] = field(default_factory=dict)
-    status: str = "ok"
-    reason: str = ""
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Scores:
-    """A finished run.
-
-    Attributes
-    ----------
-    rows : list of Row
-        Sorted by image, then methods in the order given.
-    methods : tuple of str
-    metrics : tuple of Metric
-    pairing : Pairing
-    warnings : list of str
-    """
-
-    rows: list[Row]
-    methods: tuple[str, ...]
-    metrics: tuple[Metric, ...]
-    pairing: Pairing
-    warnings: list[str]
-
-    @property
-    def failures(self) -> list[Row]:
-        """Rows without values."""
-        return [row for row in self.rows if row.status == "failed"]
-
-
-def pair_folders(
-    pred: Mapping[str, str | Path],
-    *,
-    gt: str | Path | None = None,
-    raw: str | Path | None = None,
-) -> Pairing:
-    """List the folders and pair their images by name.
-
-    Parameters
-    ----------
-    pred : dict
-        Method name to folder.
-    gt, raw : path, optional
-        The folders of the ground truth and of the unenhanced images (the method `input`).
-
-    Raises
-    ------
-    CellqaError
-        A folder is missing or empty, or shares no name with the ground truth.
-    """
-    folders = {"input": scan(raw, "--input")} if raw is not None else {}
-    for name, path in pred.items():
-        if name in RESERVED or not name:
-            raise CellqaError(f"a method cannot be called {name!r}; give another as NAME=DIR")
-        folders[name] = scan(path, "--pred")
-    if gt is not None:
-        folders["gt"] = scan(gt, "--gt")
-    return pair(folders)
-
-
-def score_pairing(
-    pairing: Pairing,
-    *,
-    options: ScoreOptions | None = None,
-    jobs: int = 1,
-    progress: Callable[[int, int], None] | None = None,
-) -> Scores:
-    """Score paired images.
-
-    Parameters
-    ----------
-    pairing : Pairing
-    options : ScoreOptions, optional
-    jobs : int
-        Processes; the result is the same for any number.
-    progress : callable, optional
-        Called with the number of images done and of all images.
-
-    Returns
-    -------
-    Scores
-        A file that cannot be scored is a row with status `failed`; nothing else is affected.
-
-    Examples
-    --------
-    >>> pairing = pair_folders({"net": "out"}, gt="sharp")  # doctest: +SKIP
-    >>> score_pairing(pairing).rows[0].values["ssim"]  # doctest: +SKIP
-    0.91
-    """
-    options = options or ScoreOptions()
-    value_range: tuple[float, float] | None = None
-    if options.data_range == "set" and "gt" in pairing.folders:
-        value_range = _range_of_set(pairing, jobs)
-    work = partial(
-        score_image, folders=dict(pairing.folders), options=options, value_range=value_range
-    )
-    rows: list[Row] = []
-    for done, found in enumerate(ordered_map(work, pairing.images, jobs), 1):
-        rows += found
-        if progress:
-            progress(done, len(pairing.images))
-    methods = tuple(pairing.folders)
-    return Scores(rows, methods, options.metrics, pairing, _warnings(rows, pairing, options))
-
-
 def score_image(
     image: Image,
     *,
@@ -182,15 +63,64 @@ def score_image(
     options: ScoreOptions,
     value_range: tuple[float, float] | None = None,
 ) -> list[Row]:
-    """Score every method's file of one image, plane by plane. Never raises for a bad file."""
+    """Score every method's file of one image, plane by plane. Never raises for a bad file.
+
+    A file that changes while it is read fails.
+    """
+    before = file_states(image, folders)
+    rows = _score_files(image, folders, options, value_range)
+    after = file_states(image, folders)
+    changed = {method for method in before if before[method] != after[method]}
+    if not changed:
+        return rows
+    reason = "changed while it was read"
+    if "gt" in changed:
+        return [failed(image.name, m, f"ground truth: {reason}") for m in image.files]
+    return [
+        failed(r.image, r.method, reason) if r.method in changed and r.status == "ok" else r
+        for r in rows
+    ]
+
+
+def file_states(image: Image, folders: Mapping[str, Path]) -> dict[str, list[list[int]]]:
+    """Size and modification time (ns) of each file of an image, empty where there is none."""
+    return {
+        method: [_state(folders[method] / name) for name in names]
+        for method, names in image.files.items()
+    }
+
+
+def _state(path: Path) -> list[int]:
+    try:
+        status = path.stat()
+        if not path.is_dir():
+            return [status.st_size, status.st_mtime_ns]
+        inside = [p.stat() for p in path.rglob("*")]
+    except OSError:
+        return []
+    newest = max([status.st_mtime_ns, *(p.st_mtime_ns for p in inside)])
+    return [sum(p.st_size for p in inside), newest]
+
+
+def failed(image: str, method: str, reason: str) -> Row:
+    """A row without values."""
+    return Row(image, method, status="failed", reason=printable(" ".join(reason.split())))
+
+
+def _score_files(
+    image: Image,
+    folders: Mapping[str, Path],
+    options: ScoreOptions,
+    value_range: tuple[float, float] | None,
+) -> list[Row]:
     opened: dict[str, ImageFile | str] = {}
     try:
         for method, names in image.files.items():
-            opened[method] = _open(folders[method], names)
+            opened[method] = _open(folders[method], names, options.max_pixels)
         truth = opened.get("gt")
         files = [f for f in (truth, *opened.values()) if isinstance(f, ImageFile)]
         if not files or isinstance(truth, str):
-            return [_failed(image.name, m, _why(opened, m)) for m in opened]
+            return [failed(image.name, m, _why(opened, m)) for m in opened]
         rows: list[Row] = []
         for name, places in _planes(image.name, opened, files[0]):
             rows += _score_plane(name, places, opened, files[0], options, value_range)
@@ -221,12 +151,12 @@ def _planes(
         yield name, {method: places.get(index) for method, places in listed.items()}
 
 
-def _open(folder: Path, names: Sequence[str]) -> ImageFile | str:
+def _open(folder: Path, names: Sequence[str], max_pixels: int) -> ImageFile | str:
     """The open file, or why there is none."""
     if len(names) > 1:
         return f"ambiguous name: {' and '.join(names)} differ only in their suffix"
     try:
-        return open_image(folder / names[0])
+        return open_image(folder / names[0], max_pixels)
     except CellqaError as error:
         return str(error)
 
@@ -236,10 +166,6 @@ def _why(opened: Mapping[str, ImageFile | str], method: str) -> str:
     if isinstance(own, str):
         return own
     return f"ground truth: {truth}"
-
-
-def _failed(image: str, method: str, reason: str) -> Row:
-    return Row(image, method, status="failed", reason=printable(" ".join(reason.split())))
 
 
 def _load(file: ImageFile | str, index: PlaneIndex | None) -> tuple[Plane, bool]:
@@ -271,7 +197,7 @@ def _score_plane(
             truth, coloured = _load(opened["gt"], places["gt"])
         except CellqaError as error:
             reasons = {m: str(error) if m == "gt" else f"ground truth: {error}" for m in opened}
-            return [_failed(name, method, reasons[method]) for method in opened]
+            return [failed(name, method, reasons[method]) for method in opened]
     scorer = _Scorer(truth, options, value_range)
     rows = []
     for method, file in opened.items():
@@ -288,7 +214,7 @@ def _score_plane(
                 notes.append("colour: the luminance (ITU-R 601) was scored")
             row = scorer.row(name, method, plane, size, notes)
         except CellqaError as error:
-            row = _failed(name, method, str(error))
+            row = failed(name, method, str(error))
         rows.append(row)
     return rows
 
@@ -372,16 +298,9 @@ def _data_range(
     return high - low, (low, high)
 
 
-def _range_of_set(pairing: Pairing, jobs: int) -> tuple[float, float] | None:
-    work = partial(_extremes, folder=pairing.folders["gt"])
-    found = [limits for limits in ordered_map(work, pairing.images, jobs) if limits is not None]
-    if not found:
-        return None
-    return min(low for low, _ in found), max(high for _, high in found)
-
-
-def _extremes(image: Image, *, folder: Path) -> tuple[float, float] | None:
-    file = _open(folder, image.files["gt"])
+def extremes(image: Image, *, folder: Path, max_pixels: int) -> tuple[float, float] | None:
+    """Smallest and largest value of an image's ground truth; None where it cannot be read."""
+    file = _open(folder, image.files["gt"], max_pixels)
     if isinstance(file, str):
         return None  # its failure is reported when it is scored
     with file:
@@ -391,36 +310,3 @@ def _extremes(image: Image, *, folder: Path) -> tuple[float, float] | None:
         except CellqaError:
             return None
     return min(low for low, _ in limits), max(high for _, high in limits)
-
-
-def _warnings(rows: Sequence[Row], pairing: Pairing, options: ScoreOptions) -> list[str]:
-    warnings = []
-    for method, names in pairing.unpaired.items():
-        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        warnings.append(f"{method}: {len(names)} without a partner ({shown})")
-    notes = Counter(note for row in rows for note in row.notes)
-    warnings += [f"{note} ({count} images)" for note, count in notes.items()]
-    sized = Counter(row.pixel_size is not None for row in rows if row.status == "ok")
-    if mixed_units(rows):
-        warnings.append(
-            f"the pixel size is known for {sized[True]} rows and unknown for {sized[False]}: "
-            "resolution is in µm for some and in pixels for others, and is left out of the "
-            "summary; give --pixel-size"
-        )
-    if options.data_range == "set" and "gt" not in pairing.folders:
-        warnings.append("--data-range set has no effect without --gt")
-    return warnings
-
-
-def mixed_units(rows: Sequence[Row]) -> bool:
-    """Whether some resolutions are in micrometres and others in pixels."""
-    known = {row.pixel_size is not None for row in rows if row.status == "ok"}
-    return len(known) == 2
-
-
-def iter_values(rows: Sequence[Row], method: str, metric: str) -> Iterator[float]:
-    """Values of one method and metric, undefined ones and failed rows left out."""
-    for row in rows:
-        value = row.values.get(metric, math.nan) if row.method == method else math.nan
-        if not math.isnan(value):
-            yield value

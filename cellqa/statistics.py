@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cellqa.registry import Metric
-from cellqa.score import Row, Scores, mixed_units
+from cellqa.rows import Tally
 
 SEED = 20220713  # of the bootstrap, so that a run repeated gives the same intervals
 RESAMPLES = 2000
@@ -48,29 +47,33 @@ class Summary:
     failed: int
 
 
-def summarise(scores: Scores) -> list[Summary]:
+def summarise(tally: Tally) -> list[Summary]:
     """Summarise each method and metric, in the order of the run.
 
-    A resolution whose unit differs between images (see `mixed_units`) has no summary: n is 0.
+    Resolutions whose unit differs between images have no summary: n is 0.
+
+    Examples
+    --------
+    >>> from cellqa.registry import METRICS
+    >>> from cellqa.rows import Row, Tally
+    >>> tally = Tally(["net", "gt"], METRICS)
+    >>> tally.add(Row("a.png", "net", values={"psnr": 30.0}))
+    >>> summarise(tally)[0].mean
+    30.0
     """
-    mixed = mixed_units(scores.rows)
-    summaries = []
-    for method in scores.methods:
-        rows = [row for row in scores.rows if row.method == method]
-        for metric in scores.metrics:
-            if metric.reference and (method == "gt" or "gt" not in scores.methods):
-                continue
-            unusable = mixed and metric.name == "resolution"
-            summaries.append(_summary(method, metric, rows, unusable))
-    return summaries
+    return [
+        _summary(tally, method, metric)
+        for method in tally.methods
+        for metric in tally.metrics
+        if not metric.reference or (method != "gt" and "gt" in tally.methods)
+    ]
 
 
-def _summary(method: str, metric: Metric, rows: Sequence[Row], unusable: bool) -> Summary:
-    scored = [row for row in rows if row.status == "ok"]
-    values = np.array([row.values.get(metric.name, math.nan) for row in scored], dtype=float)
-    infinite = int(np.isinf(values).sum())
-    undefined = int(np.isnan(values).sum()) if not unusable else values.size - infinite
-    finite = values[np.isfinite(values)] if not unusable else values[:0]
+def _summary(tally: Tally, method: str, metric: Metric) -> Summary:
+    values = np.array(tally.values[method, metric.name], dtype=float)
+    unusable = tally.mixed_units and metric.name == "resolution"
+    infinite = 0 if unusable else int(np.isinf(values).sum())
+    finite = values[:0] if unusable else values[np.isfinite(values)]
     n = finite.size
     low, high = mean_interval(finite)
     q25, median, q75 = np.quantile(finite, [0.25, 0.5, 0.75]) if n else [math.nan] * 3
@@ -86,8 +89,8 @@ def _summary(method: str, metric: Metric, rows: Sequence[Row], unusable: bool) -
         low,
         high,
         infinite,
-        undefined,
-        len(rows) - len(scored),
+        values.size - n - infinite,
+        tally.failed[method],
     )
 
 

@@ -12,17 +12,31 @@ from conftest import blurred
 
 import cellqa
 from cellqa.errors import CellqaError
+from cellqa.pairing import Pairing, pair_folders
 from cellqa.registry import METRICS, select
-from cellqa.score import Row, ScoreOptions, Scores, pair_folders, score_pairing
+from cellqa.rows import Row, Tally
+from cellqa.run import score_pairing
+from cellqa.score import ScoreOptions
 
 Folders = Callable[..., Path]
 
 
-def score(pred: dict[str, Path], gt: Path | None = None, **options: object) -> Scores:
-    raw = options.pop("raw", None)
-    jobs = options.pop("jobs", 1)
+class Scores:
+    def __init__(self, rows: list[Row], pairing: Pairing, options: ScoreOptions) -> None:
+        self.rows = rows
+        self.tally = Tally(tuple(pairing.folders), options.metrics)
+        for row in rows:
+            self.tally.add(row)
+        self.warnings = self.tally.warnings(pairing)
+        self.failures = self.tally.failures
+
+
+def score(pred: dict[str, Path], gt: Path | None = None, **settings: object) -> Scores:
+    raw = settings.pop("raw", None)
+    jobs = settings.pop("jobs", 1)
     pairing = pair_folders(pred, gt=gt, raw=raw)  # type: ignore[arg-type]
-    return score_pairing(pairing, options=ScoreOptions(**options), jobs=jobs)  # type: ignore[arg-type]
+    options = ScoreOptions(**settings)  # type: ignore[arg-type]
+    return Scores(score_pairing(pairing, options=options, jobs=jobs), pairing, options)  # type: ignore[arg-type]
 
 
 def only(scores: Scores, method: str) -> Row:
@@ -139,7 +153,7 @@ def test_pixel_sizes(folders: Folders, sharp16: np.ndarray, tmp_path: Path) -> N
     assert (a.pixel_size, b.pixel_size) == (0.5, None)
     assert a.values["resolution"] == pytest.approx(0.5 * b.values["resolution"])
     assert any("give --pixel-size" in w for w in scores.warnings)
-    summary = {s.metric: s for s in cellqa.summarise(scores) if s.method == "net"}
+    summary = {s.metric: s for s in cellqa.summarise(scores.tally) if s.method == "net"}
     assert summary["resolution"].n == 0
     given = score({"net": gt}, gt, pixel_size=0.25)
     assert {r.pixel_size for r in given.rows} == {0.25}

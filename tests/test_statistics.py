@@ -1,27 +1,27 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cellqa.pairing import Pairing
 from cellqa.registry import select
-from cellqa.score import Row, Scores
+from cellqa.rows import Row, Tally
 from cellqa.statistics import mean_interval, summarise
 
 
-def scores(*values: float, failed: int = 0) -> Scores:
-    rows = [Row(f"{k}", "net", values={"psnr": v}) for k, v in enumerate(values)]
-    rows += [Row(f"x{k}", "net", status="failed", reason="bad") for k in range(failed)]
-    pairing = Pairing({"net": Path("net"), "gt": Path("gt")}, ())
-    return Scores(rows, ("net", "gt"), select(["psnr"]), pairing, [])
+def tally(*values: float, failed: int = 0) -> Tally:
+    counted = Tally(["net", "gt"], select(["psnr"]))
+    for k, value in enumerate(values):
+        counted.add(Row(f"{k}", "net", values={"psnr": value}))
+    for k in range(failed):
+        counted.add(Row(f"x{k}", "net", status="failed", reason="bad"))
+    return counted
 
 
 def test_summary_against_numpy() -> None:
     values = [3.0, 1.0, 4.0, 1.5, 9.0]
-    (summary,) = summarise(scores(*values, math.inf, math.nan, failed=2))
+    (summary,) = summarise(tally(*values, math.inf, math.nan, failed=2))
     assert (summary.n, summary.infinite, summary.undefined, summary.failed) == (5, 1, 1, 2)
     expected = np.mean(values), np.median(values), np.std(values, ddof=1)
     assert (summary.mean, summary.median, summary.std) == pytest.approx(expected)
@@ -30,11 +30,11 @@ def test_summary_against_numpy() -> None:
 
 
 def test_too_few_values_have_no_spread() -> None:
-    (one,) = summarise(scores(2.0))
+    (one,) = summarise(tally(2.0))
     assert (one.n, one.mean) == (1, 2.0)
     assert math.isnan(one.std)
     assert math.isnan(one.ci_low)
-    (none,) = summarise(scores(math.inf))
+    (none,) = summarise(tally(math.inf))
     assert none.n == 0
     assert math.isnan(none.mean)
 

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import cv2
 
+from cellqa.engines.local import ordered_map
 from cellqa.enhance.filters import Traditional
 from cellqa.errors import CellqaError, ImageError
-from cellqa.io import open_image, split_suffix, write_image
+from cellqa.io import may_crash, open_image, split_suffix, write_image
 from cellqa.pairing import scan
-from cellqa.parallel import ordered_map
 
 # Written as they are read; every other format becomes OME-TIFF.
 _KEPT = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
@@ -68,7 +68,10 @@ def enhance_files(
             "give another place, or --overwrite"
         )
     done, failures = [], []
-    results = ordered_map(partial(_enhance, settings=settings), work, jobs)
+    isolate = any(may_crash(job.source.name) for job in work)
+    results = ordered_map(
+        partial(_enhance, settings=settings), work, jobs, on_crash=_crashed, isolate=isolate
+    )
     for count, (job, reason) in enumerate(zip(work, results, strict=True), 1):
         if reason is None:
             done.append(job.target)
@@ -129,6 +132,10 @@ def _target_name(name: str) -> str:
     stem, suffix = split_suffix(name)
     kept = suffix.lower() in (*_KEPT, ".ome.tif", ".ome.tiff")
     return name if kept else f"{stem}.ome.tif"
+
+
+def _crashed(job: _Job, reason: str) -> str | None:
+    return f"{job.source.name}: reading or enhancing this image {reason}"
 
 
 def _enhance(job: _Job, *, settings: Traditional) -> str | None:

@@ -25,6 +25,7 @@ __all__ = [
     "PlaneIndex",
     "is_image_folder",
     "luminance",
+    "may_crash",
     "open_image",
     "split_suffix",
     "write_image",
@@ -71,14 +72,26 @@ def split_suffix(name: str) -> tuple[str, str]:
     return name, ""
 
 
+def may_crash(name: str) -> bool:
+    """Whether the format's reader is a C library that a damaged file can bring down."""
+    found = _BY_SUFFIX.get(split_suffix(name)[1].lower())
+    return found is not None and bool(found.extra)
+
+
 def is_image_folder(name: str) -> bool:
     """Whether a folder of this name is an image (OME-Zarr)."""
     found = _BY_SUFFIX.get(split_suffix(name)[1].lower())
     return found is not None and found.folder
 
 
-def open_image(path: str | os.PathLike[str]) -> ImageFile:
+def open_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> ImageFile:
     """Open an image file of any known format, for use in a `with` statement.
+
+    Parameters
+    ----------
+    path : path
+    max_pixels : int
+        Planes that state more pixels are refused before memory is taken for them.
 
     Raises
     ------
@@ -115,7 +128,7 @@ def open_image(path: str | os.PathLike[str]) -> ImageFile:
             raise ImageError(f"{path.name}: {found.name} images are {kind}, this is not")
         if not found.folder and path.stat().st_size == 0:
             raise ImageError(f"{path.name}: the file is empty (0 bytes)")
-        file: ImageFile = module.open_file(path)
+        file: ImageFile = module.open_file(path, max_pixels)
     except CellqaError as error:
         text = str(error)
         raise type(error)(text if text.startswith(path.name) else f"{path.name}: {text}") from None

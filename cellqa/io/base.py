@@ -163,19 +163,20 @@ def in_micrometres(value: object, unit: object) -> float | None:
     return float(f"{length:.9g}") if 0 < length < float("inf") else None
 
 
-def check_size(path: Path, height: int, width: int) -> None:
+def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
     """Refuse a plane of no or too many pixels, before any memory is taken.
 
     Raises
     ------
     ImageError
-        The header states 0 pixels or more than `MAX_PIXELS`.
+        The header states 0 pixels or more than `max_pixels`.
     """
     if height <= 0 or width <= 0:
         raise ImageError(f"{path.name}: the image has no pixels ({height} x {width})")
-    if height * width > MAX_PIXELS:
+    if height * width > max_pixels:
         raise ImageError(
-            f"{path.name}: {height} x {width} pixels are more than the limit of {MAX_PIXELS}"
+            f"{path.name}: {height} x {width} pixels are more than the limit of {max_pixels} "
+            "(--max-pixels)"
         )
 
 

@@ -14,25 +14,25 @@ from cellqa.io.base import ImageFile, PlaneIndex, check_size, in_micrometres, pl
 Array = npt.NDArray[Any]
 
 
-def open_file(path: Path) -> ImageFile:
+def open_file(path: Path, max_pixels: int) -> ImageFile:
     """Open; the tiles of a mosaic are composed into one plane of their scene."""
     context = czi.open_czi(str(path))
     document = context.__enter__()
     try:
-        return _open(path, document, lambda: context.__exit__(None, None, None))
+        return _open(path, document, max_pixels, lambda: context.__exit__(None, None, None))
     except BaseException:
         context.__exit__(None, None, None)
         raise
 
 
-def _open(path: Path, document: Any, close: Any) -> ImageFile:
+def _open(path: Path, document: Any, max_pixels: int, close: Any) -> ImageFile:
     box = document.total_bounding_box
     t, c, z = (box.get(axis, (0, 1)) for axis in "TCZ")
     scenes = document.scenes_bounding_rectangle
     numbers = sorted(scenes)
     rectangles = [scenes[n] for n in numbers] or [document.total_bounding_rectangle]
     for rectangle in rectangles:
-        check_size(path, rectangle.h, rectangle.w)
+        check_size(path, rectangle.h, rectangle.w, max_pixels)
 
     def load(index: PlaneIndex) -> Array:
         plane = {"T": t[0] + index.t, "C": c[0] + index.c, "Z": z[0] + index.z}

@@ -14,13 +14,13 @@ from cellqa.io.base import ImageFile, PlaneIndex, check_size, in_micrometres, pl
 Array = npt.NDArray[Any]
 
 
-def open_file(path: Path) -> ImageFile:
+def open_file(path: Path, max_pixels: int) -> ImageFile:
     """Open; stage positions count as scenes."""
     handle = path.open("rb")
     file = None
     try:
         file = nd2.ND2File(handle)
-        return _open(path, file, handle)
+        return _open(path, file, handle, max_pixels)
     except BaseException:
         if file is not None:
             file.close()
@@ -28,9 +28,9 @@ def open_file(path: Path) -> ImageFile:
         raise
 
 
-def _open(path: Path, file: nd2.ND2File, handle: BinaryIO) -> ImageFile:
+def _open(path: Path, file: nd2.ND2File, handle: BinaryIO, max_pixels: int) -> ImageFile:
     sizes = dict(file.sizes)
-    check_size(path, sizes["Y"], sizes["X"])
+    check_size(path, sizes["Y"], sizes["X"], max_pixels)
     size = in_micrometres(file.voxel_size().x, "um")
     loops = [axis for axis in sizes if axis not in "CYXS"]
     counts = [sizes[axis] for axis in loops]

@@ -19,13 +19,13 @@ Array = npt.NDArray[Any]
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def open_file(path: Path) -> ImageFile:
+def open_file(path: Path, max_pixels: int) -> ImageFile:
     """Decode the whole file, once its header's size is found to be acceptable."""
     data = path.read_bytes()
     size = _stated_size(data)
     if size is None:
         raise ImageError(f"{path.name}: not a readable PNG, JPEG or BMP file")
-    check_size(path, *size)
+    check_size(path, *size, max_pixels)
     pixels = _decode(path, data)
     if pixels.ndim == 3 and pixels.shape[2] >= 3:  # OpenCV's order is blue, green, red
         pixels = pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]]

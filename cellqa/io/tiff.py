@@ -34,13 +34,13 @@ _MINISBLACK, _SEPARATED = 1, 5
 _LOST = re.compile(r"invalid page offset|corrupt|invalid strip|truncat", re.IGNORECASE)
 
 
-def open_file(path: Path) -> ImageFile:
+def open_file(path: Path, max_pixels: int) -> ImageFile:
     """Read the structure; pixels are read when a plane is asked for."""
     tif = None
     try:
         with _logged(path):
             tif = tifffile.TiffFile(path)
-            return _open(path, tif)
+            return _open(path, tif, max_pixels)
     except BaseException:
         if tif is not None:
             tif.close()
@@ -66,11 +66,11 @@ def _logged(path: Path) -> Iterator[None]:
             raise ImageError(f"{path.name}: damaged or truncated ({message.splitlines()[0][:120]})")
 
 
-def _open(path: Path, tif: tifffile.TiffFile) -> ImageFile:
+def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
     _check_stated_planes(path, tif)
     if not tif.series:
         raise ImageError(f"{path.name}: a TIFF file without images")
-    layouts = [_layout(path, s) for s in tif.series]
+    layouts = [_layout(path, s, max_pixels) for s in tif.series]
     if any(layout != layouts[0] for layout in layouts):
         raise ImageError(
             f"{path.name}: holds images of different sizes or types; split it into one file each"
@@ -98,12 +98,14 @@ def _check_stated_planes(path: Path, tif: tifffile.TiffFile) -> None:
             raise ImageError(f"{path.name}: its metadata state more than {MAX_PLANES} planes")
 
 
-def _layout(path: Path, series: Any) -> tuple[int, int, int, tuple[int, ...], np.dtype[Any]]:
+def _layout(
+    path: Path, series: Any, max_pixels: int
+) -> tuple[int, int, int, tuple[int, ...], np.dtype[Any]]:
     """Numbers of times, channels and focus steps, shape and type of a plane."""
     axes, sizes = series.axes, dict(zip(series.axes, series.shape, strict=True))
     if "Y" not in axes or "X" not in axes:
         raise ImageError(f"{path.name}: a TIFF file with axes {axes!r} holds no planes")
-    check_size(path, sizes["Y"], sizes["X"])
+    check_size(path, sizes["Y"], sizes["X"], max_pixels)
     if series.keyframe.photometric == _SEPARATED:
         raise ImageError(f"{path.name}: CMYK images are not supported; convert to RGB or grey")
     # Every axis but time and channel counts as focus: a plain multi-page file has no names.

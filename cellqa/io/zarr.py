@@ -15,7 +15,7 @@ from cellqa.io.base import ImageFile, PlaneIndex, check_size, in_micrometres, pl
 Array = npt.NDArray[Any]
 
 
-def open_file(path: Path) -> ImageFile:
+def open_file(path: Path, max_pixels: int) -> ImageFile:
     """Open the image in a folder with a name that ends in `.zarr`."""
     group: Any = zarr.open_group(path, mode="r")
     attributes: dict[str, Any] = dict(group.attrs)
@@ -24,7 +24,7 @@ def open_file(path: Path) -> ImageFile:
     data = group[level["path"]]
     names = [axis["name"] if isinstance(axis, dict) else axis for axis in scales["axes"]]
     sizes = dict(zip(names, data.shape, strict=True))
-    check_size(path, sizes["y"], sizes["x"])
+    check_size(path, sizes["y"], sizes["x"], max_pixels)
     unknown = [name for name in names if name not in "tczyx" and sizes[name] > 1]
     if unknown:
         raise ImageError(f"{path.name}: axis {unknown[0]!r} is not time, channel or space")

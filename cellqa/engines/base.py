@@ -1,0 +1,28 @@
+"""What a run needs of an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Engine(Protocol):
+    """Runs one function over many items, in any order, and survives what the items do."""
+
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        *,
+        on_crash: Callable[[Item, str], Result],
+        isolate: bool,
+    ) -> Iterator[Result]:
+        """Yield the result of each item; of one that ends its process, `on_crash(item, why)`."""
+        ...
+
+    def describe(self) -> str:
+        """For run.json."""
+        ...

@@ -1,0 +1,183 @@
+"""The same work over many items: in this process, or in others that may crash."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_CHUNK = 16  # items sent to a worker at once
+_WORTH = 8  # items for which another process, which takes a second to start, is worth it
+_SECONDS = 600.0  # for one item, before its worker is ended
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def ordered_map(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    jobs: int,
+    *,
+    on_crash: Callable[[Item, str], Result],
+    isolate: bool = False,
+) -> Iterator[Result]:
+    """Yield `function(item)` for each item, in order, using up to `jobs` processes.
+
+    Only a few chunks of items are under way at a time, so that memory does not grow with their
+    number. Processes end with this one, however it ends.
+
+    Parameters
+    ----------
+    function : callable
+        Of one item; importable, as it is sent to other processes.
+    items : sequence
+    jobs : int
+        Processes. A few items are done in this one, as starting another takes a second.
+    on_crash : callable
+        Gives the result of an item that ended its process (a crash in a C library, memory, or
+        ten minutes without an answer), from the item and the reason.
+    isolate : bool
+        Use another process even for a few items, since they may crash.
+    """
+    if len(items) < _WORTH and not isolate:
+        limit_threads()
+        yield from map(function, items)
+        return
+    yield from _in_processes(function, items, min(jobs, max(1, len(items) // 2)), on_crash)
+
+
+def limit_threads() -> None:
+    """One thread for each process: the processes are the parallelism."""
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def _in_processes(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    jobs: int,
+    on_crash: Callable[[Item, str], Result],
+) -> Iterator[Result]:
+    from pebble import ProcessPool
+
+    pool = ProcessPool(max_workers=jobs, initializer=_start_worker, context=_context())
+    size = max(1, min(_CHUNK, len(items) // (4 * jobs)))
+    under_way: deque[tuple[Sequence[Item], Future[list[Result]]]] = deque()
+
+    def submit(chunk: Sequence[Item]) -> Future[list[Result]]:
+        future: Future[list[Result]] = pool.schedule(
+            _each, args=(function, chunk), timeout=_SECONDS * len(chunk)
+        )
+        return future
+
+    def results() -> Iterator[Result]:
+        chunk, future = under_way.popleft()
+        try:
+            yield from future.result()
+            return
+        except (_died(), TimeoutError) as error:
+            if len(chunk) == 1:
+                yield on_crash(chunk[0], _why(error))
+                return
+        for item in chunk:  # one of them did it: each by itself
+            try:
+                yield from submit([item]).result()
+            except (_died(), TimeoutError) as error:
+                yield on_crash(item, _why(error))
+
+    try:
+        for at in range(0, len(items), size):
+            chunk = items[at : at + size]
+            under_way.append((chunk, submit(chunk)))
+            if len(under_way) > 3 * jobs:
+                yield from results()
+        while under_way:
+            yield from results()
+        pool.close()
+    finally:
+        if pool.active:
+            pool.stop()
+        pool.join(timeout=1)
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["cellqa.score", "cellqa.enhance"])  # imported once for all
+    return context
+
+
+def _died() -> type[Exception]:
+    from pebble import ProcessExpired
+
+    expired: type[Exception] = ProcessExpired
+    return expired
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"gave no answer within {_SECONDS:.0f} s"
+    code = getattr(error, "exitcode", None)
+    if isinstance(code, int) and code < 0:
+        return f"ended its process ({signal.Signals(-code).name})"
+    return f"ended its process (exit status {code})"
+
+
+def _start_worker() -> None:
+    limit_threads()
+    # The main process decides what an interrupt means; its end, however it comes, is ours.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
+
+
+def _each(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Result]:
+    return [function(item) for item in chunk]
+
+
+@dataclass(frozen=True)
+class LocalEngine:
+    """Processes of this machine.
+
+    Attributes
+    ----------
+    jobs : int
+        Processes.
+    """
+
+    jobs: int = 1
+
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        *,
+        on_crash: Callable[[Item, str], Result],
+        isolate: bool,
+    ) -> Iterator[Result]:
+        """Yield results in the order of the items."""
+        return ordered_map(function, items, self.jobs, on_crash=on_crash, isolate=isolate)
+
+    def describe(self) -> str:
+        """For run.json."""
+        return f"local, {self.jobs} processes"
