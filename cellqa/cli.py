@@ -251,12 +251,13 @@ def score(
     """
     from cellqa.pairing import pair_folders
     from cellqa.run import Interrupted, score_to_folder
-    from cellqa.score import ScoreOptions
+    from cellqa.score import ScoreOptions, compile_kernels
 
     if resume and overwrite:
         raise click.UsageError("--resume goes on with an earlier run, --overwrite replaces it")
     pairing = pair_folders(pred, gt=gt, raw=input_)
     options = ScoreOptions(metrics, data_range, pixel_size, compat, max_pixels)
+    compile_kernels(_tell)
     try:
         with _engine(engine, jobs) as runner, _progress("Scoring") as progress:
             finished = score_to_folder(
@@ -292,6 +293,11 @@ def merge(parts: tuple[Path, ...], out: Path, overwrite: bool) -> None:
     from cellqa.run import merge as merge_parts
 
     _print_finished(merge_parts(parts, out, overwrite=overwrite))
+
+
+def _tell(line: str) -> None:
+    if sys.stderr.isatty():
+        click.echo(line, err=True)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from cellqa.checks import Plane, as_plane
+from cellqa.compiled import is_kept, kept_in
 from cellqa.errors import CellqaError, ImageError, Undefined, printable
 from cellqa.io import MAX_PIXELS, ImageFile, PlaneIndex, luminance, open_image
 from cellqa.metrics._family import Settings
+from cellqa.metrics._kernels import similarity
 from cellqa.pairing import Image
 from cellqa.registry import METRICS, Metric
 from cellqa.rows import Row
@@ -80,6 +82,29 @@ def score_image(
         failed(r.image, r.method, reason) if r.method in changed and r.status == "ok" else r
         for r in rows
     ]
+
+
+def compile_kernels(tell: Callable[[str], None]) -> None:
+    """Compile what scoring needs if that was never done here, so that workers find it.
+
+    Parameters
+    ----------
+    tell : callable
+        Called with a line about it, before it takes its seconds; not called otherwise.
+    """
+    if is_kept(similarity):
+        return
+    folder = kept_in(similarity)
+    kept = (
+        f"kept in {folder}"
+        if folder
+        else "no folder can keep them, so each process does it again; set NUMBA_CACHE_DIR"
+    )
+    tell(f"compiling for this machine, once, some 10 s ({kept})")
+    for dtype in (np.uint8, np.uint16):
+        image = np.arange(200 * 200).reshape(200, 200).astype(dtype)
+        plane = Plane(image, image.dtype)
+        _Scorer(plane, ScoreOptions(), None).row("", "", plane, None, [])
 
 
 def file_states(image: Image, folders: Mapping[str, Path]) -> dict[str, list[list[int]]]:

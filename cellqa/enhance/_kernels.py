@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from cellqa.compiled import kernel
 
 Array = npt.NDArray[Any]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _tile(ny: int, nx: int, rows: int, columns: int) -> tuple[int, int]:
     """Height and width of a tile, by OpenCV's rule: if one side has a remainder, both grow."""
     if ny % rows == 0 and nx % columns == 0:
@@ -19,7 +20,7 @@ def _tile(ny: int, nx: int, rows: int, columns: int) -> tuple[int, int]:
     return ny // rows + 1, nx // columns + 1
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _mirror(at: int, n: int) -> int:
     """The pixel that stands at `at` when the far edge is mirrored."""
     if n == 1:
@@ -28,7 +29,7 @@ def _mirror(at: int, n: int) -> int:
     return at if at < n else 2 * n - 2 - at
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _mapping(
     plane: Array, low: float, scale: float, clip_limit: float, rows: int, columns: int, bins: int
 ) -> Array:
@@ -66,7 +67,7 @@ def _mapping(
     return table
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def equalise(
     plane: Array, low: float, high: float, clip_limit: float, rows: int, columns: int, bins: int
 ) -> Array:

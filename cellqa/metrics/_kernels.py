@@ -1,7 +1,6 @@
 """Compiled loops. Each replaces a chain of array operations that would be memory bound.
 
-numba compiles a function at its first call and keeps the result on disk (`NUMBA_CACHE_DIR`, else
-beside this file, else a folder of the user's). All release the GIL and use one thread.
+All release the GIL and use one thread. `cellqa.compiled` says when and where they are compiled.
 Arrays of an image's size are made by the caller: NumPy asks for huge pages, numba does not, and
 faulting small ones in costs as much as the loops.
 """
@@ -12,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from cellqa.compiled import kernel
 
 Array = npt.NDArray[Any]
 
@@ -25,7 +25,7 @@ _EXP_TABLE = np.exp(-(np.arange(int(_LAST * _STEPS) + 2)) / _STEPS)
 _N_LOG_N = np.concatenate([[0.0], np.arange(1, 1024) * np.log(np.arange(1, 1024))])
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def sum_and_extremes(plane: Array) -> tuple[float, float, float]:
     """Sum, minimum and maximum in one pass."""
     total = 0.0
@@ -46,7 +46,7 @@ def sum_and_extremes(plane: Array) -> tuple[float, float, float]:
     return total, low, high
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@kernel(fastmath={"contract", "reassoc", "nsz"})
 def taper(plane: Array, mean: float, gain: float, wy: Array, wx: Array, out: Array) -> float:
     """(plane - mean) x gain x window into `out`, cropped to the windows; returns its exact sum."""
     total = 0.0
@@ -60,7 +60,7 @@ def taper(plane: Array, mean: float, gain: float, wy: Array, wx: Array, out: Arr
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def radial_sums(
     spectrum: Array, bins: Array, y2: Array, x2: Array, radius2: Array
 ) -> tuple[Array, Array]:
@@ -101,7 +101,7 @@ def radial_sums(
     return sums, zeros
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+@kernel(error_model="numpy", fastmath={"contract", "nsz"})
 def _high_pass(g: float, radius2: Array, out: Array) -> None:
     """1 - exp(-2 g^2 R^2) of each bin, to 1e-13; infinite g filters nothing."""
     if np.isinf(g):
@@ -118,7 +118,7 @@ def _high_pass(g: float, radius2: Array, out: Array) -> None:
         out[b] = 1 - _EXP_TABLE[i] * (1 + f * (1 + f / 2 * (1 + f / 3 * (1 + f / 4))))
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+@kernel(error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def decorrelation_curves(
     sums: Array, counts: Array, radius2: Array, filters: Array, stops: Array
 ) -> Array:
@@ -153,7 +153,7 @@ def decorrelation_curves(
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def last_peak(curve: Array) -> int:
     """Index of the last running maximum that a lower value follows; 0 if there is none."""
     peak = 0
@@ -166,7 +166,7 @@ def last_peak(curve: Array) -> int:
     return peak
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def first_peak_from_above(curve: Array, start: int) -> int:
     """Scan downwards; the first suffix whose peak is not its first sample gives the index."""
     for first in range(curve.size - 1, start - 1, -1):
@@ -176,7 +176,7 @@ def first_peak_from_above(curve: Array, start: int) -> int:
     return start
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@kernel(fastmath={"contract", "reassoc", "nsz"})
 def squared_error(reference: Array, image: Array) -> float:
     """Sum of squared differences, in float64."""
     total = 0.0
@@ -189,7 +189,7 @@ def squared_error(reference: Array, image: Array) -> float:
     return total
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@kernel(fastmath={"contract", "reassoc", "nsz"})
 def squared_sum(plane: Array) -> float:
     """Sum of squares, in float64."""
     total = 0.0
@@ -202,7 +202,7 @@ def squared_sum(plane: Array) -> float:
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def to_levels(plane: Array, low: float, scale: float, out: Array) -> Array:
     """The bin (0 to 255) of each pixel; values outside fall into the end bins."""
     for y in range(plane.shape[0]):
@@ -212,7 +212,7 @@ def to_levels(plane: Array, low: float, scale: float, out: Array) -> Array:
     return out
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def histogram(image: Array, levels: int) -> Array:
     """Number of pixels at each level."""
     counts = np.zeros(levels, np.int32)
@@ -222,7 +222,7 @@ def histogram(image: Array, levels: int) -> Array:
     return counts
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def joint_histogram(rows: Array, columns: Array, levels: int) -> Array:
     """Number of pixels at each pair of levels; an image has fewer than 2**31 pixels."""
     counts = np.zeros((levels, levels), np.int32)
@@ -232,7 +232,7 @@ def joint_histogram(rows: Array, columns: Array, levels: int) -> Array:
     return counts
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def halve(plane: Array, out: Array) -> Array:
     """2 x 2 means; an odd side repeats its last row or column."""
     ny, nx = plane.shape
@@ -248,7 +248,7 @@ def halve(plane: Array, out: Array) -> Array:
     return out
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@kernel(fastmath={"contract", "reassoc", "nsz"})
 def _filter_row(planes: Array, w: Array, out: Array) -> None:
     """Filter the rows of `planes` with the 11 symmetric weights of which `w` holds six."""
     w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
@@ -266,7 +266,7 @@ def _filter_row(planes: Array, w: Array, out: Array) -> None:
             )
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@kernel(fastmath={"contract", "reassoc", "nsz"})
 def _filter_columns(ring: Array, last: int, w: Array, out: Array) -> None:
     """Filter the eleven rows of the ring, of which `last` is the newest, down its columns."""
     # Two loops, because LLVM does not vectorise one that reads eleven arrays and writes another.
@@ -285,7 +285,7 @@ def _filter_columns(ring: Array, last: int, w: Array, out: Array) -> None:
             target[x] += w2 * (a[x] + b[x]) + w3 * (c[x] + d[x]) + w4 * (e[x] + f[x])
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+@kernel(error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def similarity(
     reference: Array, image: Array, weights: Array, c1: float, c2: float
 ) -> tuple[float, float]:
@@ -327,7 +327,7 @@ def similarity(
     return whole / n, contrast / n
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def sum_n_log_n(counts: Array) -> float:
     """Sum of n ln n over a histogram."""
     total = 0.0

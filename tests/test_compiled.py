@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CODE = """
+import numba.core.caching as caching, sys
+if sys.argv[1] == "none":  # as where neither the package nor the home can be written
+    caching.CacheImpl._locator_classes = []
+from cellqa.score import compile_kernels
+from cellqa.compiled import kept_in
+from cellqa.metrics._kernels import similarity
+compile_kernels(print)
+compile_kernels(print)
+"""
+
+
+def run(kind: str, folder: Path) -> list[str]:
+    line = [sys.executable, "-c", CODE, kind]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder)}
+    done = subprocess.run(line, capture_output=True, text=True, check=True, env=environment)
+    return done.stdout.splitlines()
+
+
+def test_the_first_compilation_is_told_once(tmp_path: Path) -> None:
+    (told,) = run("kept", tmp_path)
+    assert told.startswith("compiling for this machine, once")
+    assert str(tmp_path) in told
+    assert run("kept", tmp_path) == []
+
+
+@pytest.mark.slow
+def test_it_works_where_nothing_can_be_kept(tmp_path: Path) -> None:
+    told = run("none", tmp_path)
+    assert "set NUMBA_CACHE_DIR" in told[0]
+    assert not list(tmp_path.rglob("*.nbi"))
