@@ -88,6 +88,11 @@ class Plane:
         exact = self.raw.dtype.itemsize <= 2 or self.raw.dtype == np.float32
         return self.raw.astype(np.float32 if exact else np.float64, copy=False)
 
+    @cached_property
+    def extremes(self) -> tuple[float, float]:
+        """Smallest and largest value."""
+        return float(self.raw.min()), float(self.raw.max())
+
 
 def as_pair(reference: npt.ArrayLike, image: npt.ArrayLike) -> tuple[Plane, Plane]:
     """Return both images as planes of one shape.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +119,7 @@ def file_states(image: Image, folders: Mapping[str, Path]) -> dict[str, list[lis
 def _state(path: Path) -> list[int]:
     try:
         status = path.stat()
-        if not path.is_dir():
+        if not stat.S_ISDIR(status.st_mode):
             return [status.st_size, status.st_mtime_ns]
         inside = [p.stat() for p in path.rglob("*")]
     except OSError:
@@ -298,7 +299,7 @@ class _Scorer:
             )
         if self.limits is not None:
             low, high = self.limits
-            if plane.raw.min() < low or plane.raw.max() > high:
+            if plane.extremes[0] < low or plane.extremes[1] > high:
                 notes.append(f"{method} has values beyond the data range")
         return notes
 
@@ -317,7 +318,7 @@ def _data_range(
         return float(info.max), (float(info.min), float(info.max))
     if how == "auto" and truth.dtype == np.uint8:
         return 255.0, (0.0, 255.0)
-    low, high = of_set or (float(truth.raw.min()), float(truth.raw.max()))
+    low, high = of_set or truth.extremes
     if low == high:
         return Undefined("psnr, ssim, ms_ssim: the ground truth is constant, its range 0"), None
     return high - low, (low, high)
@@ -330,8 +331,7 @@ def extremes(image: Image, *, folder: Path, max_pixels: int) -> tuple[float, flo
         return None  # its failure is reported when it is scored
     with file:
         try:
-            planes = (_load(file, index)[0].raw for index in file.planes)
-            limits = [(float(p.min()), float(p.max())) for p in planes]
+            limits = [_load(file, index)[0].extremes for index in file.planes]
         except CellqaError:
             return None
     return min(low for low, _ in limits), max(high for _, high in limits)

@@ -121,12 +121,11 @@ def open_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Im
             f"install it with: pip install 'cellqa[{found.extra}]'"
         ) from None
     try:
-        if path.is_dir() is not found.folder or not (
-            path.is_dir() or stat.S_ISREG(path.stat().st_mode)
-        ):
+        status = path.stat()
+        if not (stat.S_ISDIR if found.folder else stat.S_ISREG)(status.st_mode):
             kind = "a folder" if found.folder else "a regular file"
             raise ImageError(f"{path.name}: {found.name} images are {kind}, this is not")
-        if not found.folder and path.stat().st_size == 0:
+        if not found.folder and status.st_size == 0:
             raise ImageError(f"{path.name}: the file is empty (0 bytes)")
         file: ImageFile = module.open_file(path, max_pixels)
     except CellqaError as error:

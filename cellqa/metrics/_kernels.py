@@ -25,27 +25,6 @@ _EXP_TABLE = np.exp(-(np.arange(int(_LAST * _STEPS) + 2)) / _STEPS)
 _N_LOG_N = np.concatenate([[0.0], np.arange(1, 1024) * np.log(np.arange(1, 1024))])
 
 
-@kernel()
-def sum_and_extremes(plane: Array) -> tuple[float, float, float]:
-    """Sum, minimum and maximum in one pass."""
-    total = 0.0
-    low = plane[0, 0]
-    high = plane[0, 0]
-    for y in range(plane.shape[0]):
-        row = 0 * plane[0, 0]
-        row_low = plane[y, 0]
-        row_high = plane[y, 0]
-        for x in range(plane.shape[1]):
-            value = plane[y, x]
-            row += value
-            row_low = min(row_low, value)
-            row_high = max(row_high, value)
-        total += row
-        low = min(low, row_low)
-        high = max(high, row_high)
-    return total, low, high
-
-
 @kernel(fastmath={"contract", "reassoc", "nsz"})
 def taper(plane: Array, mean: float, gain: float, wy: Array, wx: Array, out: Array) -> float:
     """(plane - mean) x gain x window into `out`, cropped to the windows; returns its exact sum."""
@@ -101,6 +80,31 @@ def radial_sums(
     return sums, zeros
 
 
+@kernel()
+def join_bins(
+    sums: Array, counts: Array, radius2: Array, groups: Array, n: int
+) -> tuple[Array, Array, Array]:
+    """Join neighbouring bins into `n` groups: their sums, counts and mean squared radius."""
+    joined = np.zeros((n, 4))
+    number = np.zeros(n)
+    mean = np.zeros(n)
+    for b in range(radius2.size):
+        g = groups[b]
+        number[g] += counts[b]
+        mean[g] += counts[b] * radius2[b]
+    for g in range(n):
+        if number[g] > 0:
+            mean[g] /= number[g]
+    for b in range(radius2.size):
+        g = groups[b]
+        distance = radius2[b] - mean[g]
+        joined[g, 0] += sums[b, 0]
+        joined[g, 1] += sums[b, 1]
+        joined[g, 2] += sums[b, 2] + sums[b, 0] * distance
+        joined[g, 3] += sums[b, 3] + sums[b, 1] * distance
+    return joined, number, mean
+
+
 @kernel(error_model="numpy", fastmath={"contract", "nsz"})
 def _high_pass(g: float, radius2: Array, out: Array) -> None:
     """1 - exp(-2 g^2 R^2) of each bin, to 1e-13; infinite g filters nothing."""
@@ -154,7 +158,7 @@ def decorrelation_curves(
 
 
 @kernel()
-def last_peak(curve: Array) -> int:
+def _last_peak(curve: Array) -> int:
     """Index of the last running maximum that a lower value follows; 0 if there is none."""
     peak = 0
     highest = 0
@@ -167,13 +171,22 @@ def last_peak(curve: Array) -> int:
 
 
 @kernel()
-def first_peak_from_above(curve: Array, start: int) -> int:
+def _first_peak_from_above(curve: Array, start: int) -> int:
     """Scan downwards; the first suffix whose peak is not its first sample gives the index."""
     for first in range(curve.size - 1, start - 1, -1):
-        found = last_peak(curve[first:])
+        found = _last_peak(curve[first:])
         if found > 0:
             return int(first + found)
     return start
+
+
+@kernel()
+def peaks(curves: Array, start: int, fast: bool) -> Array:
+    """Index of the peak of each curve; `fast` scans from above and not below `start`."""
+    out = np.empty(curves.shape[0], np.int64)
+    for i in range(curves.shape[0]):
+        out[i] = _first_peak_from_above(curves[i], start) if fast else _last_peak(curves[i])
+    return out
 
 
 @kernel(fastmath={"contract", "reassoc", "nsz"})

@@ -16,7 +16,6 @@ from cellqa.metrics._family import Family, Settings
 from cellqa.metrics._kernels import (
     histogram,
     joint_histogram,
-    sum_and_extremes,
     sum_n_log_n,
     to_levels,
 )
@@ -172,8 +171,8 @@ class _Prepared:
 def _bins(plane: Plane) -> _Bins:
     if plane.dtype == np.uint8:
         return _GREY_LEVELS
-    _, low, high = sum_and_extremes(plane.real)
-    return _Bins(float(low), LEVELS / (float(high) - float(low)) if high > low else 0.0)
+    low, high = plane.extremes
+    return _Bins(low, LEVELS / (high - low) if high > low else 0.0)
 
 
 def _levels(plane: Plane, bins: _Bins) -> Array:

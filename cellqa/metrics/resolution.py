@@ -17,15 +17,15 @@ from cellqa.errors import Undefined
 from cellqa.metrics._family import Family, Settings
 from cellqa.metrics._kernels import (
     decorrelation_curves,
-    first_peak_from_above,
-    last_peak,
+    join_bins,
+    peaks,
     radial_sums,
-    sum_and_extremes,
     taper,
 )
 
 Array = npt.NDArray[Any]
 
+FINE = 4  # bins for each pixel of the longer side
 EDGE = 20  # pixels over which the border is apodised
 N_RADII = 50
 N_FILTERS = 10
@@ -73,6 +73,15 @@ class Decorrelation:
 
 
 @dataclass(frozen=True)
+class _Radii:
+    """The radii of one pass, and the bins joined as far as these radii allow."""
+
+    radii: Array  # (50,)
+    groups: Array  # (bins,): the group of each bin
+    stops: Array  # (51,): number of groups below each radius, and below r = 1
+
+
+@dataclass(frozen=True)
 class _Plan:
     """What depends on the image's shape alone: radial bins and where thresholds fall in them."""
 
@@ -81,12 +90,12 @@ class _Plan:
     bins: Array  # (my + 1, mx + 1): bin of each frequency of one quadrant
     y2: Array  # (my + 1,): squared radius along each axis
     x2: Array  # (mx + 1,)
+    edges: Array  # upper edge of each bin below r = 1
+    fine: Array  # those edges that every pass keeps
     counts: Array  # frequencies of the whole plane in each bin
     radius2: Array  # mean squared radius of each bin
-    radii: Array  # (50,)
-    stops: Array  # (50,): number of bins below each radius of the first pass
-    refined_radii: Array  # (50, 50): second-pass radii for each grid index of kc
-    refined_stops: Array  # (50, 50)
+    first: _Radii
+    second: dict[int, _Radii]  # by the grid index of kc, made when needed
 
 
 def decorrelation(image: npt.ArrayLike, *, fast: bool = False) -> Decorrelation:
@@ -132,46 +141,49 @@ def decorrelation(image: npt.ArrayLike, *, fast: bool = False) -> Decorrelation:
     >>> decorrelation(noise).has_peak
     False
     """
-    return _analyse(Plane(as_plane(image, "image", smallest=3), np.dtype(float)).real, fast)
+    return _analyse(Plane(as_plane(image, "image", smallest=3), np.dtype(float)), fast)
 
 
-def _analyse(plane: Array, fast: bool) -> Decorrelation:
-    plan = _plan(plane.shape)
+def _analyse(image: Plane, fast: bool) -> Decorrelation:
+    plan = _plan(image.raw.shape)
     shape = plan.taper_y.size, plan.taper_x.size
-    total, low, high = sum_and_extremes(plane)
-    gain = 1 / (float(high) - float(low)) if high > low else 1.0  # keeps float32 from overflow
-    sums, counts = _spectrum_sums(plane, total / plane.size, gain, plan)
+    low, high = image.extremes
+    gain = 1 / (high - low) if high > low else 1.0  # keeps float32 from overflow
+    sums, counts = _spectrum_sums(image.real, gain, plan)
 
-    def curves(filters: Array, stops: Array) -> Array:
-        return np.asarray(decorrelation_curves(sums, counts, plan.radius2, filters, stops))
+    def curves(filters: Array, radii: _Radii) -> Array:
+        joined = join_bins(sums, counts, plan.radius2, radii.groups, radii.stops[-1] + 1)
+        return np.asarray(decorrelation_curves(*joined, filters, radii.stops[:-1]))
 
-    def peak(curve: Array, radii: Array, start: int = 0) -> tuple[int, float, float]:
-        index = first_peak_from_above(curve, start) if fast else last_peak(curve)
-        return index, float(radii[index]), float(curve[index])
+    filters = np.array([np.inf])
+    unfiltered = curves(filters, plan.first)
+    index0 = int(peaks(unfiltered, 0, fast)[0])
+    filters = _first_filters(shape, float(plan.first.radii[index0]))
+    first = np.vstack([unfiltered, curves(filters, plan.first)])
+    found = peaks(first, max(index0 - 1, 0), fast)
+    found[0] = index0
+    radius = plan.first.radii[found]
+    best = int(np.flatnonzero(radius == radius.max())[-1])
+    refined = _second(plan, int(found[best]))
+    second = curves(_second_filters(shape, filters, best), refined)
+    found2 = peaks(second, 0, fast)
 
-    unfiltered = curves(np.array([np.inf]), plan.stops)[0]
-    index0, r0, a0 = peak(unfiltered, plan.radii)
-    filters = _first_filters(shape, r0)
-    first = curves(filters, plan.stops)
-    found = [(index0, r0, a0)] + [peak(c, plan.radii, max(index0 - 1, 0)) for c in first]
-    best = max(range(len(found)), key=lambda i: (found[i][1], i))
-    refined_radii = plan.refined_radii[found[best][0]]
-    second = curves(_second_filters(shape, filters, best), plan.refined_stops[found[best][0]])
-    refined = [peak(c, refined_radii) for c in second]
-
+    places = [np.column_stack([radius, first[np.arange(len(found)), found]])]
+    places.append(np.column_stack([refined.radii[found2], second[np.arange(len(found2)), found2]]))
+    peak = np.vstack(places)
     # the second pass's first result takes the place of the last filter's (the authors' program)
-    candidates = [p[1:] for p in found[1:-1] + refined + found[:1]]
-    kc = max((r for r, a in candidates if a >= MIN_AMPLITUDE), default=0.0)
+    counted = np.delete(peak, len(found) - 1, axis=0)
+    kc = float(counted[counted[:, 1] >= MIN_AMPLITUDE, 0].max(initial=0.0))
     return Decorrelation(
         kc=kc,
-        amplitude=a0,
-        has_peak=bool(low != high) and kc > float(plan.radii[1]),
-        constant=bool(low == high),
-        radii=plan.radii,
-        curves=np.vstack([unfiltered[None], first]),
-        refined_radii=refined_radii,
+        amplitude=float(peak[0, 1]),
+        has_peak=low != high and kc > float(plan.first.radii[1]),
+        constant=low == high,
+        radii=plan.first.radii,
+        curves=first,
+        refined_radii=refined.radii,
         refined_curves=second,
-        peaks=np.array([p[1:] for p in found + refined]),
+        peaks=peak,
     )
 
 
@@ -214,15 +226,16 @@ def resolution(image: npt.ArrayLike, *, pixel_size: float = 1.0, compat: bool = 
 def _resolution(plane: Plane, pixel_size: float, compat: bool) -> float:
     if min(plane.raw.shape) < SMALLEST_SIDE:
         return Undefined(f"resolution: a side below {SMALLEST_SIDE} pixels is all apodised border")
-    found = _analyse(plane.real, compat)
+    found = _analyse(plane, compat)
     if found.has_peak or (compat and found.kc > 0 and not found.constant):
         return 2 * pixel_size / found.kc
     return Undefined("resolution: the decorrelation curves have no peak (constant image or noise)")
 
 
-def _spectrum_sums(plane: Array, mean: float, gain: float, plan: _Plan) -> tuple[Array, Array]:
+def _spectrum_sums(plane: Array, gain: float, plan: _Plan) -> tuple[Array, Array]:
     """Radial sums of the spectrum and the number of frequencies that are not exactly 0."""
     # Without its mean the image keeps more of float32's digits; the mean only moves F(0, 0).
+    mean = float(plane.mean(dtype=np.float64))
     tapered = np.empty((plan.taper_y.size, plan.taper_x.size), np.float32)
     total = taper(plane, mean, gain, plan.taper_y, plan.taper_x, tapered)
     total += mean * gain * tapered.size
@@ -262,12 +275,11 @@ def _plan(full: tuple[int, int]) -> _Plan:
     y, x = (_linspace(-1, 1, n)[n // 2 :] for n in shape)
     radius = np.sqrt(x[None, :] ** 2 + y[:, None] ** 2)
     radii = _linspace(0, 1, N_RADII)
-    step = radii[1] - radii[0]
-    refined = np.stack([_linspace(max(k - step, 0.0), min(k + 0.4, 1.0), N_RADII) for k in radii])
     # Every threshold is an edge, so that no frequency is ever on the wrong side of one; the fine
     # grid keeps the filters' values within a bin alike.
-    fine = 4 * max(shape)
-    edges = np.unique(np.concatenate([radii, refined.ravel(), np.arange(1, fine) / fine]))
+    fine = np.arange(1, FINE * max(shape) + 1) / (FINE * max(shape))
+    refined = [_refined_radii(radii, k) for k in range(N_RADII)]
+    edges = np.unique(np.concatenate([radii, *refined, fine]))
     edges = edges[(edges > 0) & (edges <= 1)]
     index = np.searchsorted(edges, radius, side="right").astype(np.int32)
     weight = np.full((my + 1, mx + 1), 4.0)
@@ -277,29 +289,41 @@ def _plan(full: tuple[int, int]) -> _Plan:
     counts = np.bincount(index.ravel(), weight.ravel(), n_bins + 1)
     total = np.bincount(index.ravel(), (weight * radius**2).ravel(), n_bins + 1)
     radius2 = total / np.maximum(counts, 1)
+    first = _joined(edges, fine, radii)
+    return _Plan(tapers[0], tapers[1], index, y**2, x**2, edges, fine, counts, radius2, first, {})
 
-    def below(thresholds: Array) -> Array:
-        found = np.searchsorted(edges, thresholds) + 1
-        return np.where(thresholds > 0, found, 0).astype(np.int64)
 
-    return _Plan(
-        tapers[0],
-        tapers[1],
-        index,
-        y**2,
-        x**2,
-        counts,
-        radius2,
-        radii,
-        below(radii),
-        refined,
-        below(refined),
-    )
+def _refined_radii(radii: Array, k: int) -> Array:
+    """Radii of the second pass for kc at a grid index: one step below to 0.4 above."""
+    step = radii[1] - radii[0]
+    return _linspace(max(radii[k] - step, 0.0), min(radii[k] + 0.4, 1.0), N_RADII)
+
+
+def _second(plan: _Plan, k: int) -> _Radii:
+    if k not in plan.second:
+        radii = _refined_radii(plan.first.radii, k)
+        plan.second[k] = _joined(plan.edges, plan.fine, radii)
+    return plan.second[k]
+
+
+def _joined(edges: Array, fine: Array, radii: Array) -> _Radii:
+    """Groups of bins between the fine grid's edges and these radii."""
+    kept = np.unique(np.concatenate([fine, radii]))
+    kept = kept[(kept > 0) & (kept <= 1)]
+    groups = np.append(np.searchsorted(kept, edges), kept.size)  # the last lies outside r = 1
+    stops = np.where(radii > 0, np.searchsorted(kept, radii) + 1, 0)
+    last = np.append(stops, kept.size)  # the number of groups below r = 1
+    return _Radii(radii, groups.astype(np.int64), last.astype(np.int64))
 
 
 def _first_filters(shape: tuple[int, int], r0: float) -> Array:
     widest = 2 / r0 if r0 > 0 else max(shape) / 2
-    return np.concatenate([[shape[0] / 4], np.geomspace(widest, 0.15, N_FILTERS)])
+    return np.concatenate([[shape[0] / 4], _geomspace(widest, 0.15)])
+
+
+def _geomspace(start: float, stop: float) -> Array:
+    # NumPy's own takes longer than all curves together
+    return np.asarray(np.exp(_linspace(math.log(start), math.log(stop), N_FILTERS)))
 
 
 def _second_filters(shape: tuple[int, int], filters: Array, best: int) -> Array:
@@ -313,7 +337,7 @@ def _second_filters(shape: tuple[int, int], filters: Array, best: int) -> Array:
         low, high = filters[best - 1], filters[best]
     else:
         low, high = filters[best - 2], filters[best - 1]
-    return np.geomspace(low, high, N_FILTERS)
+    return _geomspace(low, high)
 
 
 def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> None:
