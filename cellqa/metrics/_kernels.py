@@ -279,23 +279,70 @@ def _filter_row(planes: Array, w: Array, out: Array) -> None:
             )
 
 
-@kernel(fastmath={"contract", "reassoc", "nsz"})
-def _filter_columns(ring: Array, last: int, w: Array, out: Array) -> None:
-    """Filter the eleven rows of the ring, of which `last` is the newest, down its columns."""
-    # Two loops, because LLVM does not vectorise one that reads eleven arrays and writes another.
+@kernel(error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+def _similarity_of_row(
+    r0: Array,
+    r1: Array,
+    r2: Array,
+    r3: Array,
+    r4: Array,
+    r5: Array,
+    r6: Array,
+    r7: Array,
+    r8: Array,
+    r9: Array,
+    r10: Array,
+    w: Array,
+    c1: float,
+    c2: float,
+) -> tuple[float, float]:
+    """Sums of SSIM and of its contrast term over one row, from eleven filtered rows.
+
+    Written out: nothing is stored, so that LLVM needs no proof that arrays do not overlap, and
+    vectorises the whole.
+    """
     w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
-    for k in range(4):
-        target = out[k]
-        a, b = ring[(last + 1) % 11, k], ring[last % 11, k]
-        c, d = ring[(last + 2) % 11, k], ring[(last + 10) % 11, k]
-        e = ring[(last + 6) % 11, k]
-        for x in range(target.size):
-            target[x] = w0 * (a[x] + b[x]) + w1 * (c[x] + d[x]) + w5 * e[x]
-        a, b = ring[(last + 3) % 11, k], ring[(last + 9) % 11, k]
-        c, d = ring[(last + 4) % 11, k], ring[(last + 8) % 11, k]
-        e, f = ring[(last + 5) % 11, k], ring[(last + 7) % 11, k]
-        for x in range(target.size):
-            target[x] += w2 * (a[x] + b[x]) + w3 * (c[x] + d[x]) + w4 * (e[x] + f[x])
+    whole = 0.0
+    contrast = 0.0
+    for x in range(r0.shape[1]):
+        mean_r = (
+            w0 * (r0[0, x] + r10[0, x])
+            + w1 * (r1[0, x] + r9[0, x])
+            + w2 * (r2[0, x] + r8[0, x])
+            + w3 * (r3[0, x] + r7[0, x])
+            + w4 * (r4[0, x] + r6[0, x])
+            + w5 * r5[0, x]
+        )
+        mean_i = (
+            w0 * (r0[1, x] + r10[1, x])
+            + w1 * (r1[1, x] + r9[1, x])
+            + w2 * (r2[1, x] + r8[1, x])
+            + w3 * (r3[1, x] + r7[1, x])
+            + w4 * (r4[1, x] + r6[1, x])
+            + w5 * r5[1, x]
+        )
+        squares = (
+            w0 * (r0[2, x] + r10[2, x])
+            + w1 * (r1[2, x] + r9[2, x])
+            + w2 * (r2[2, x] + r8[2, x])
+            + w3 * (r3[2, x] + r7[2, x])
+            + w4 * (r4[2, x] + r6[2, x])
+            + w5 * r5[2, x]
+        )
+        product = (
+            w0 * (r0[3, x] + r10[3, x])
+            + w1 * (r1[3, x] + r9[3, x])
+            + w2 * (r2[3, x] + r8[3, x])
+            + w3 * (r3[3, x] + r7[3, x])
+            + w4 * (r4[3, x] + r6[3, x])
+            + w5 * r5[3, x]
+        )
+        of_means = mean_r * mean_i
+        squared = mean_r * mean_r + mean_i * mean_i
+        cs = (2 * (product - of_means) + c2) / (squares - squared + c2)
+        contrast += cs
+        whole += cs * (2 * of_means + c1) / (squared + c1)
+    return whole, contrast
 
 
 @kernel(error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
@@ -311,7 +358,6 @@ def similarity(
     width = nx - 10
     ring = np.empty((11, 4, width))
     planes = np.empty((4, nx))
-    means = np.empty((4, width))
     whole = 0.0
     contrast = 0.0
     for y in range(ny):
@@ -325,15 +371,22 @@ def similarity(
         _filter_row(planes, weights, ring[y % 11])
         if y < 10:
             continue
-        _filter_columns(ring, y, weights, means)
-        row_whole = 0.0
-        row_contrast = 0.0
-        for x in range(width):
-            product = means[0, x] * means[1, x]
-            squares = means[0, x] * means[0, x] + means[1, x] * means[1, x]
-            cs = (2 * (means[3, x] - product) + c2) / (means[2, x] - squares + c2)
-            row_contrast += cs
-            row_whole += cs * (2 * product + c1) / (squares + c1)
+        row_whole, row_contrast = _similarity_of_row(
+            ring[(y + 1) % 11],
+            ring[(y + 2) % 11],
+            ring[(y + 3) % 11],
+            ring[(y + 4) % 11],
+            ring[(y + 5) % 11],
+            ring[(y + 6) % 11],
+            ring[(y + 7) % 11],
+            ring[(y + 8) % 11],
+            ring[(y + 9) % 11],
+            ring[(y + 10) % 11],
+            ring[y % 11],
+            weights,
+            c1,
+            c2,
+        )
         whole += row_whole
         contrast += row_contrast
     n = (ny - 10) * width
