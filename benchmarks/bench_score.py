@@ -54,8 +54,8 @@ def run(folder: Path, methods: tuple[str, ...], jobs: int) -> tuple[float, float
     pred = [part for name in methods for part in ("--pred", f"{name}={folder / name}")]
     with tempfile.TemporaryDirectory() as out:
         line = [sys.executable, "-m", "cellqa", "score", *pred, "--gt", folder / "gt"]
-        wall, cpu, _ = run_command(*line, "--out", f"{out}/r", "--jobs", jobs)
-    return wall, cpu
+        cost = run_command(*line, "--out", f"{out}/r", "--jobs", jobs)
+    return cost.wall, cost.cpu
 
 
 def decode(folder: Path) -> float:

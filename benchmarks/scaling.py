@@ -14,14 +14,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tifffile
-from timing import heading, run_command
+from timing import Cost, heading, run_command
 
 COUNTS = (100, 1000, 5000, 20000)
 SIDES = (256, 512, 1024, 2048, 4096, 8192)
 
 
-def score(folder: Path, jobs: int) -> tuple[float, float, int]:
-    """Wall and CPU seconds and the largest process's memory of a run over the folder."""
+def score(folder: Path, jobs: int) -> Cost:
+    """Cost of a run over the folder."""
     out = folder / "out"
     shutil.rmtree(out, ignore_errors=True)
     line = [sys.executable, "-m", "cellqa", "score", "--pred", f"a={folder / 'a'}"]
@@ -40,10 +40,7 @@ def by_number(folder: Path, largest: int) -> None:
     base = cv2.GaussianBlur(rng.normal(0, 1, (1024, 1024)), (0, 0), 3)
     base = 128 + 35 * base / base.std()
     made, counts, costs = 0, [], []
-    print(
-        "  images     wall s      CPU s   ms CPU a pair   memory of the largest process, MB",
-        flush=True,
-    )
+    print("  images     wall s      CPU s   ms CPU a pair     main MB   worker MB", flush=True)
     for count in [c for c in COUNTS if c <= largest]:
         for k in range(made, count):
             y, x = rng.integers(0, 768, 2)
@@ -52,10 +49,14 @@ def by_number(folder: Path, largest: int) -> None:
                 data = cv2.imencode(".png", np.clip(tile, 0, 255).astype(np.uint8))[1]
                 (folder / name / f"{k:06}.png").write_bytes(data.tobytes())
         made = count
-        wall, cpu, memory = score(folder, 1)
+        wall, cpu, main, worker = score(folder, 1)
         counts.append(float(count))
         costs.append(cpu)
-        print(f"{count:8} {wall:10.2f} {cpu:10.2f} {cpu / count * 1e3:15.2f} {memory / 1e6:17.0f}")
+        print(
+            f"{count:8} {wall:10.2f} {cpu:10.2f} {cpu / count * 1e3:15.2f} {main / 1e6:12.0f} "
+            f"{worker / 1e6:10.0f}",
+            flush=True,
+        )
     if len(counts) > 2:
         marginal = np.polyfit(counts, costs, 1)
         print(f"  one more pair: {marginal[0] * 1e3:.2f} ms CPU; start: {marginal[1]:.2f} s\n")
@@ -75,7 +76,8 @@ def by_side(folder: Path, largest: int) -> None:
             noise = rng.standard_normal((side, side), dtype=np.float32) * (200 + 300 * j)
             tifffile.imwrite(folder / name / "x.tif", np.clip(scene + noise, 0, 65535).astype("u2"))
         del scene, noise
-        wall, cpu, memory = score(folder, 1)
+        wall, cpu, main, worker = score(folder, 1)
+        memory = max(main, worker)
         pair = 2 * 2 * side * side
         sides.append(float(side))
         costs.append(cpu)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 
 def cpu_seconds(call: Callable[[], object], budget: float = 1.0, repeats: int = 5) -> float:
@@ -39,12 +40,31 @@ def heading(title: str) -> str:
 
 
 # Adopts every process that the command leaves (Linux's PR_SET_CHILD_SUBREAPER), so that the
-# processor time of workers that are not its own children is counted too.
+# processor time of workers that are not its own children is counted too; notes the largest
+# resident memory of the command's own process and of any other.
 _ADOPT = """
-import ctypes, os, resource, subprocess, sys, time
+import ctypes, os, pathlib, resource, subprocess, sys, time
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+
+def peaks(session):
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                if int(fields[3]) == session:
+                    text = (entry / "status").read_text()
+                    yield int(entry.name), int(text.split("VmHWM:")[1].split()[0]) * 1024
+            except (OSError, IndexError):
+                pass
+
 start = time.perf_counter()
-code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+quiet = subprocess.DEVNULL
+run = subprocess.Popen(sys.argv[1:], stdout=quiet, stderr=quiet, start_new_session=True)
+largest = {True: 0, False: 0}
+while run.poll() is None:
+    for pid, peak in peaks(run.pid):
+        largest[pid == run.pid] = max(largest[pid == run.pid], peak)
+    time.sleep(0.1)
 wall = time.perf_counter() - start
 while True:
     try:
@@ -52,12 +72,21 @@ while True:
     except ChildProcessError:
         break
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(code, wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+print(run.returncode, wall, used.ru_utime + used.ru_stime, largest[True], largest[False])
 """
 
 
-def run_command(*line: object) -> tuple[float, float, int]:
-    """Wall and CPU seconds of a command and all its processes, and the largest one's memory."""
+class Cost(NamedTuple):
+    """Seconds, and bytes of the command's own process and of the largest other."""
+
+    wall: float
+    cpu: float
+    main: int
+    worker: int
+
+
+def run_command(*line: object) -> Cost:
+    """Run a command and count all its processes."""
     done = subprocess.run(
         [sys.executable, "-c", _ADOPT, *map(str, line)],
         check=True,
@@ -65,7 +94,7 @@ def run_command(*line: object) -> tuple[float, float, int]:
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    code, wall, cpu, memory = done.stdout.split()
+    code, wall, cpu, main, worker = done.stdout.split()
     if int(code):
         raise RuntimeError(f"{line} ended with status {code}")
-    return float(wall), float(cpu), int(memory)
+    return Cost(float(wall), float(cpu), int(main), int(worker))

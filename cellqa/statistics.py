@@ -12,6 +12,7 @@ from cellqa.rows import Tally
 
 SEED = 20220713  # of the bootstrap, so that a run repeated gives the same intervals
 RESAMPLES = 2000
+_BATCH = 300_000  # values in memory at once
 _LARGEST_BCA = 5000  # beyond, the jackknife's cost grows while its correction vanishes
 
 
@@ -115,7 +116,7 @@ def mean_interval(values: np.ndarray) -> tuple[float, float]:
         (values,),
         np.mean,
         n_resamples=RESAMPLES,
-        batch=max(1, 2_000_000 // values.size),
+        batch=max(1, _BATCH // values.size),
         method="BCa" if values.size <= _LARGEST_BCA else "percentile",
         rng=np.random.default_rng(SEED),
     ).confidence_interval

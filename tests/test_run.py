@@ -353,11 +353,23 @@ def crash_on_13(item: int) -> int:
     return item * item
 
 
-def test_a_crash_in_a_library_takes_one_item() -> None:
-    found = list(ordered_map(crash_on_13, range(40), 2, on_crash=lambda i, why: why))
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_crash_in_a_library_takes_one_item(jobs: int) -> None:
+    found = list(ordered_map(crash_on_13, range(40), jobs, on_crash=lambda i, why: why))
     expected = [k * k for k in range(40)]
     expected[13] = "ended its process (SIGSEGV)"  # type: ignore[call-overload]
     assert found == expected
+
+
+def test_a_script_without_a_guard_is_told(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from cellqa.engines.local import ordered_map\n"
+        "print(list(ordered_map(abs, range(40), 2, on_crash=lambda i, why: why)))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "worker processes cannot start" in done.stderr
 
 
 def test_files_that_vanish_or_change_fail_alone(

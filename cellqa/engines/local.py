@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
 from typing import TypeVar
+
+from cellqa.errors import CellqaError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -107,10 +110,15 @@ def _in_processes(
         while under_way:
             yield from results()
         pool.close()
+    except BrokenExecutor:
+        raise CellqaError(
+            "worker processes cannot start (in a script, call this below "
+            "`if __name__ == '__main__':`)"
+        ) from None
     finally:
-        if pool.active:
+        with contextlib.suppress(Exception):  # what is broken cannot be stopped in order
             pool.stop()
-        pool.join(timeout=1)
+            pool.join(timeout=1)
 
 
 def _context() -> multiprocessing.context.BaseContext:
