@@ -241,7 +241,16 @@ def _scored(
     folders = {name: path.absolute() for name, path in pairing.folders.items()}
     work = partial(_score_one, folders=folders, options=options, value_range=value_range)
     isolate = any(may_crash(name) for i in images[:1000] for f in i.files.values() for name in f)
-    return engine.map(work, images, on_crash=_crashed, isolate=isolate)
+    size = _bytes_each(images, pairing)
+    return engine.map(work, images, on_crash=_crashed, isolate=isolate, bytes_each=size)
+
+
+def _bytes_each(images: Sequence[Image], pairing: Pairing) -> float:
+    """About what an image and its methods are on the disk, from some of them."""
+    some = images[:: max(1, len(images) // 20)]
+    states = [file_states(image, pairing.folders) for image in some]
+    sizes = [state[0] for each in states for files in each.values() for state in files if state]
+    return sum(sizes) / max(len(some), 1)
 
 
 def _score_one(image: Image, **settings: Any) -> tuple[str, dict[str, Any], list[Row]]:
@@ -262,7 +271,8 @@ def _value_range(
         return None
     folder = pairing.folders["gt"].absolute()
     work = partial(extremes, folder=folder, max_pixels=options.max_pixels)
-    found = engine.map(work, pairing.images, on_crash=_no_extremes, isolate=False)
+    size = _bytes_each(pairing.images, pairing)
+    found = engine.map(work, pairing.images, on_crash=_no_extremes, isolate=False, bytes_each=size)
     limits = [pair for pair in found if pair is not None]
     if not limits:
         return None

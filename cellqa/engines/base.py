@@ -19,8 +19,13 @@ class Engine(Protocol):
         *,
         on_crash: Callable[[Item, str], Result],
         isolate: bool,
+        bytes_each: float,
     ) -> Iterator[Result]:
-        """Yield the result of each item; of one that ends its process, `on_crash(item, why)`."""
+        """Yield the result of each item; of one that ends its process, `on_crash(item, why)`.
+
+        `isolate`: items may crash, so not even a few are done in this process. `bytes_each`:
+        what an item reads, about; tasks are sized by it.
+        """
         ...
 
     def describe(self) -> str:

@@ -13,8 +13,9 @@ from cellqa.errors import CellqaError, MissingExtraError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CHUNK = 100  # items a task at least: a task costs the scheduler about a millisecond
-_LARGEST_CHUNK = 1000
+_SMALLEST_TASK = 100  # items: a task costs the scheduler about a millisecond
+_LARGEST_TASK = 1000
+_LARGEST_BYTES = 2e9  # a task that reads more is split below the smallest: it takes minutes
 _TASKS_EACH = 4  # tasks under way for each thread of the cluster
 _ANSWER = 30  # seconds for the scheduler to answer
 
@@ -71,12 +72,13 @@ class DaskEngine:
         *,
         on_crash: Callable[[Item, str], Result],
         isolate: bool,
+        bytes_each: float,
     ) -> Iterator[Result]:
         """Yield results as they come. What a lost worker had is done again by another."""
         from distributed import KilledWorker, as_completed
 
         threads = max(1, sum(self._client.nthreads().values()))
-        size = max(CHUNK, min(_LARGEST_CHUNK, len(items) // (_TASKS_EACH * threads)))
+        size = task_size(len(items), bytes_each, threads)
         chunks = (items[at : at + size] for at in range(0, len(items), size))
         sent: dict[Any, Sequence[Item]] = {}
 
@@ -108,6 +110,18 @@ class DaskEngine:
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
+
+
+def task_size(items: int, bytes_each: float, threads: int) -> int:
+    """Items a task: four tasks for each thread, but 100 to 1,000 items, and at most 2 GB.
+
+    Examples
+    --------
+    >>> task_size(480_000, 2e5, threads=256), task_size(100, 2e5, 8), task_size(1000, 2.7e8, 8)
+    (468, 100, 7)
+    """
+    size = min(max(_SMALLEST_TASK, items // (_TASKS_EACH * threads)), _LARGEST_TASK)
+    return max(1, min(size, int(_LARGEST_BYTES / max(bytes_each, 1))))
 
 
 def _each(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Result]:

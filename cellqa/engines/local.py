@@ -182,6 +182,7 @@ class LocalEngine:
         *,
         on_crash: Callable[[Item, str], Result],
         isolate: bool,
+        bytes_each: float,
     ) -> Iterator[Result]:
         """Yield results in the order of the items."""
         return ordered_map(function, items, self.jobs, on_crash=on_crash, isolate=isolate)
