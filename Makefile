@@ -30,7 +30,9 @@ format: $(VENV)/test  ## Rewrite the code in the project's format
 	$(BIN)/ruff format --quiet .
 
 bench: $(VENV)/test  ## Print the benchmark tables
+	$(BIN)/python benchmarks/bench_metrics.py
 	$(BIN)/python benchmarks/bench_resolution.py
+	$(BIN)/python benchmarks/bench_score.py
 
 clean:  ## Remove the environment and what runs leave behind
 	rm -rf $(VENV) cellqa-demo cellqa-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
