@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,37 +11,20 @@ from typing import Any
 import click
 
 from cellqa.errors import CellqaError, printable
+from cellqa.options import (
+    AnyPath,
+    Positive,
+    jobs_option,
+    overwrite_option,
+    parse_data_range,
+    parse_engine,
+    parse_methods,
+    parse_metrics,
+    parse_shard,
+)
 
 DONE_WITH_FAILURES = 3
 INTERRUPTED = 130  # as shells report SIGINT
-
-
-class _Positive(click.ParamType[float]):
-    """A finite number above 0."""
-
-    name = "number"
-
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if not 0 < number < math.inf:
-            self.fail(f"{value!r} is not a finite number above 0", parameter, ctx)
-        return number
-
-
-class _Path(click.Path):
-    """A path; an empty one (a shell variable that is not set) is an error."""
-
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None
-    ) -> Path:
-        if not str(value):
-            self.fail("the path is empty", parameter, ctx)
-        return Path(value)
 
 
 class _Commands(click.Group):
@@ -66,20 +48,6 @@ def main() -> None:
     """Judge enhanced microscope images: how good, by how much, how sure."""
 
 
-def _jobs(ctx: click.Context, parameter: click.Parameter, value: int | None) -> int:
-    from cellqa.engines.local import usable_cores
-
-    return value or usable_cores()
-
-
-jobs_option = click.option(
-    "--jobs", type=click.IntRange(1), callback=_jobs, help="Processes [default: one a core]."
-)
-overwrite_option = click.option(
-    "--overwrite", is_flag=True, help="Replace the results of an earlier run."
-)
-
-
 @contextmanager
 def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
     """A bar with the time left, on a terminal only."""
@@ -100,83 +68,26 @@ def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
             bars[0].__exit__(None, None, None)
 
 
-def _methods(
-    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> dict[str, Path]:
-    """Parse [NAME=]DIR; the name is the folder's where none is given."""
-    methods: dict[str, Path] = {}
-    for value in values:
-        name, equals, folder = value.partition("=")
-        if not equals or Path(value).exists():
-            name, folder = Path(value).absolute().name, value
-        if not name or not folder:
-            raise click.BadParameter(f"{value!r} lacks a name or a folder; give [NAME=]DIR")
-        if name in methods:
-            raise click.BadParameter(f"two methods are called {name!r}; name them: NAME={folder}")
-        if name in ("input", "gt"):
-            raise click.BadParameter(
-                f"{name!r} is the name of another role; give a name: NAME={folder}"
-            )
-        methods[name] = Path(folder)
-    return methods
-
-
-def _metrics(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Any:
-    from cellqa.registry import METRICS, select
-
-    try:
-        return METRICS if value is None else select(value.split(","))
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def _data_range(ctx: click.Context, parameter: click.Parameter, value: str) -> str | float:
-    if value in ("auto", "dtype", "set"):
-        return value
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not 1e-150 < number < 1e150:  # its square must be a number
-        raise click.BadParameter(f"must be auto, dtype, set or a number above 0, got {value!r}")
-    return number
-
-
-def _engine_name(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
-    if value not in ("local", "dask") and not value.removeprefix("dask="):
-        raise click.BadParameter("the address is empty")
-    if value not in ("local", "dask") and not value.startswith("dask="):
-        raise click.BadParameter(f"must be local, dask, dask=ADDRESS or dask=FILE, got {value!r}")
-    return value
-
-
-def _shard(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int]:
-    part, _, number = value.partition("/")
-    if not (part.isdecimal() and number.isdecimal() and 1 <= int(part) <= int(number)):
-        raise click.BadParameter(f"must be I/N with I from 1 to N, got {value!r}")
-    return int(part), int(number)
-
-
 @main.command()
 @click.option(
     "--pred",
     multiple=True,
     required=True,
     metavar="[NAME=]DIR",
-    callback=_methods,
+    callback=parse_methods,
     help="Folder of enhanced images; again for each method to compare.",
 )
-@click.option("--gt", type=_Path(), metavar="DIR", help="Ground truth.")
+@click.option("--gt", type=AnyPath(), metavar="DIR", help="Ground truth.")
 @click.option(
     "--input",
     "input_",
-    type=_Path(),
+    type=AnyPath(),
     metavar="DIR",
     help="Unenhanced images, scored as the method `input`.",
 )
 @click.option(
     "--out",
-    type=_Path(),
+    type=AnyPath(),
     default=Path("cellqa-results"),
     show_default=True,
     metavar="DIR",
@@ -184,7 +95,7 @@ def _shard(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[
 )
 @click.option(
     "--pixel-size",
-    type=_Positive(),
+    type=Positive(),
     metavar="UM",
     help="In micrometres [default: as the files say].",
 )
@@ -192,11 +103,11 @@ def _shard(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[
     "--data-range",
     default="auto",
     show_default=True,
-    callback=_data_range,
+    callback=parse_data_range,
     metavar="auto|dtype|set|VALUE",
     help="Range of PSNR and SSIM. auto: 255 for 8 bits, else max - min of the ground truth.",
 )
-@click.option("--metrics", callback=_metrics, metavar="A,B", help="Only these [default: all].")
+@click.option("--metrics", callback=parse_metrics, metavar="A,B", help="Only these [default: all].")
 @click.option(
     "--compat",
     type=click.Choice(["ciegan"]),
@@ -214,14 +125,14 @@ def _shard(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[
     "--engine",
     default="local",
     show_default=True,
-    callback=_engine_name,
+    callback=parse_engine,
     metavar="local|dask[=ADDRESS|FILE.json]",
     help="Where to run: this machine, or a Dask cluster.",
 )
 @click.option(
     "--shard",
     default="1/1",
-    callback=_shard,
+    callback=parse_shard,
     metavar="I/N",
     help="Score part I of N, for array jobs; join them with `cellqa merge`.",
 )
@@ -282,8 +193,8 @@ def score(
 
 
 @main.command()
-@click.argument("parts", nargs=-1, required=True, type=_Path(), metavar="PART...")
-@click.option("--out", type=_Path(), required=True, metavar="DIR", help="Where to write.")
+@click.argument("parts", nargs=-1, required=True, type=AnyPath(), metavar="PART...")
+@click.option("--out", type=AnyPath(), required=True, metavar="DIR", help="Where to write.")
 @overwrite_option
 def merge(parts: tuple[Path, ...], out: Path, overwrite: bool) -> None:
     """Join the results of `cellqa score --shard` as if the run had not been split.
@@ -356,17 +267,17 @@ def metrics(markdown: bool) -> None:
 
 
 @main.command()
-@click.argument("images", nargs=-1, required=True, type=_Path())
+@click.argument("images", nargs=-1, required=True, type=AnyPath())
 @click.option(
     "--pixel-size",
-    type=_Positive(),
+    type=Positive(),
     metavar="UM",
     help="In micrometres [default: as the files say].",
 )
 @click.option("--fast", is_flag=True, help="The authors' fast mode, another estimator.")
 @click.option(
     "--plot",
-    type=_Path(),
+    type=AnyPath(),
     metavar="PNG|SVG",
     help="Draw the curves of both passes; of several planes into NAME-1.png, NAME-2.png ...",
 )
@@ -392,14 +303,14 @@ def resolution(
 def _enhance_options(command: Callable[..., None]) -> Callable[..., None]:
     """Options of both enhancers; defaults come from the method."""
     decorators = [
-        click.argument("source", metavar="IN", type=_Path()),
-        click.argument("target", metavar="OUT", type=_Path()),
+        click.argument("source", metavar="IN", type=AnyPath()),
+        click.argument("target", metavar="OUT", type=AnyPath()),
         click.option(
             "--kernel", type=click.IntRange(3, 255), help="Gaussian's side in pixels, odd."
         ),
-        click.option("--sigma", type=_Positive(), help="Gaussian's sigma in pixels."),
-        click.option("--amount", type=_Positive(), help="Weight of the unsharp mask."),
-        click.option("--clip-limit", type=_Positive(), help="CLAHE's clip limit."),
+        click.option("--sigma", type=Positive(), help="Gaussian's sigma in pixels."),
+        click.option("--amount", type=Positive(), help="Weight of the unsharp mask."),
+        click.option("--clip-limit", type=Positive(), help="CLAHE's clip limit."),
         click.option("--tiles", type=click.IntRange(1), help="CLAHE's tiles along each side."),
         click.option(
             "--compat",
@@ -455,7 +366,7 @@ def egt(source: Path, target: Path, **options: Any) -> None:
 
 
 @main.command()
-@click.argument("out", default="cellqa-demo", type=_Path())
+@click.argument("out", default="cellqa-demo", type=AnyPath())
 @overwrite_option
 @jobs_option
 def demo(out: Path, overwrite: bool, jobs: int) -> None:
@@ -464,7 +375,9 @@ def demo(out: Path, overwrite: bool, jobs: int) -> None:
     OUT is the folder to write to [default: cellqa-demo].
     """
     from cellqa.demo import run_demo
+    from cellqa.score import compile_kernels
 
+    compile_kernels(_tell)
     with _progress("Scoring") as progress:
         table, paths = run_demo(out, overwrite=overwrite, jobs=jobs, progress=progress)
     click.echo(table)

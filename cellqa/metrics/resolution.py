@@ -15,7 +15,7 @@ import scipy.fft
 from cellqa.checks import Plane, as_plane
 from cellqa.errors import Undefined
 from cellqa.metrics._family import Family, Settings
-from cellqa.metrics._kernels import (
+from cellqa.metrics._radial_kernels import (
     decorrelation_curves,
     join_bins,
     peaks,
