@@ -84,7 +84,7 @@ def parse_data_range(ctx: click.Context, parameter: click.Parameter, value: str)
 
 
 def parse_engine(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
-    r"""Check the form of an engine\'s name."""
+    """Check the form of the name of an engine."""
     if value not in ("local", "dask") and not value.removeprefix("dask="):
         raise click.BadParameter("the address is empty")
     if value not in ("local", "dask") and not value.startswith("dask="):
