@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, printable
-from cellqa.io import is_image_folder, luminance, open_image
+from cellqa.io import is_image_folder, luminance, may_crash, open_image
 from cellqa.metrics.resolution import SMALLEST_SIDE, Decorrelation, decorrelation
 from cellqa.pairing import scan
 
@@ -33,24 +35,38 @@ def analyse_resolution(
     failures : list of (file, plane, reason)
     found : list of Analysed
     """
+    paths = list(_files(images))
+    work = partial(_analyse_file, pixel_size=pixel_size, fast=fast)
+    isolate = any(may_crash(path.name) for path in paths)
+    results = list(ordered_map(work, paths, 1, on_crash=_crashed, isolate=isolate))
+    found = [analysed for each, _ in results for analysed in each]
+    return [_row(a) for a in found], [f for _, each in results for f in each], found
+
+
+def _analyse_file(
+    path: Path, *, pixel_size: float | None, fast: bool
+) -> tuple[list[Analysed], list[tuple[str, str, str]]]:
     failures: list[tuple[str, str, str]] = []
     found: list[Analysed] = []
-    for path in list(_files(images)):
-        try:
-            with open_image(path) as file:
-                for index in file.planes:
-                    label = file.label(index)
-                    name = printable(f"{path}#{label}" if label else str(path))
-                    try:
-                        result = decorrelation(luminance(file.load(index)), fast=fast)
-                    except (CellqaError, ValueError, TypeError) as error:
-                        failures.append((str(path), label or "image", str(error)))
-                        continue
-                    small = min(file.shape[:2]) < SMALLEST_SIDE
-                    found.append(Analysed(name, result, pixel_size or file.pixel_size, small))
-        except CellqaError as error:
-            failures.append((str(path), "file", str(error)))
-    return [_row(a) for a in found], failures, found
+    try:
+        with open_image(path) as file:
+            small = min(file.shape[:2]) < SMALLEST_SIDE
+            for index in file.planes:
+                label = file.label(index)
+                name = printable(f"{path}#{label}" if label else str(path))
+                try:
+                    result = decorrelation(luminance(file.load(index)), fast=fast)
+                except (CellqaError, ValueError, TypeError) as error:
+                    failures.append((str(path), label or "image", str(error)))
+                    continue
+                found.append(Analysed(name, result, pixel_size or file.pixel_size, small))
+    except CellqaError as error:
+        failures.append((str(path), "file", str(error)))
+    return found, failures
+
+
+def _crashed(path: Path, reason: str) -> tuple[list[Analysed], list[tuple[str, str, str]]]:
+    return [], [(str(path), "file", f"reading this file {reason}")]
 
 
 def _files(images: Sequence[Path]) -> Iterator[Path]:

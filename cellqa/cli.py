@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\ninterrupted", err=True)
+            raise SystemExit(INTERRUPTED) from None
         except CellqaError as error:
             raise click.ClickException(printable(" ".join(str(error).split()))) from None
         except OSError as error:
@@ -169,6 +173,7 @@ def score(
     pairing = pair_folders(pred, gt=gt, raw=input_)
     options = ScoreOptions(metrics, data_range, pixel_size, compat, max_pixels)
     compile_kernels(_tell)
+    _stop_in_order()
     try:
         with _engine(engine, jobs) as runner, _progress("Scoring") as progress:
             finished = score_to_folder(
@@ -183,9 +188,10 @@ def score(
                 progress=progress,
             )
     except Interrupted as stop:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is stopping already
         click.echo(
             f"\ninterrupted: {stop.done} of {stop.total} images are kept; go on with the same "
-            "command and --resume",
+            "command and --resume in place of any --overwrite",
             err=True,
         )
         raise SystemExit(INTERRUPTED) from None
@@ -204,6 +210,18 @@ def merge(parts: tuple[Path, ...], out: Path, overwrite: bool) -> None:
     from cellqa.run import merge as merge_parts
 
     _print_finished(merge_parts(parts, out, overwrite=overwrite))
+
+
+def _stop_in_order() -> None:
+    """Take SIGTERM and SIGHUP, which clusters and closed terminals send, as an interrupt."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            with suppress(ValueError):  # not the main thread
+                signal.signal(getattr(signal, name), interrupt)
 
 
 def _tell(line: str) -> None:
@@ -225,6 +243,8 @@ def _engine(name: str, jobs: int) -> Iterator[Any]:
 def _print_finished(finished: Any) -> None:
     from cellqa.tables import terminal_table
 
+    if not finished.tally.rows:
+        click.echo("this part of the run holds no images")
     click.echo(terminal_table(finished.tally, finished.summaries))
     click.echo("\nwrote " + ", ".join(str(path) for path in finished.paths))
     for warning in finished.warnings:

@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from numba import njit
+
+
+class _Forgiving:
+    """numba's cache, where what is damaged counts as absent and a full disk does not matter."""
+
+    def __init__(self, cache: Any) -> None:
+        self._kept = cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kept, name)
+
+    def load_overload(self, *arguments: Any) -> Any:
+        try:
+            return self._kept.load_overload(*arguments)
+        except Exception:  # cut short by a crash: whatever unpickling brings up
+            with suppress(Exception):
+                self._kept.flush()
+            return None
+
+    def save_overload(self, *arguments: Any) -> None:
+        with suppress(Exception):
+            self._kept.save_overload(*arguments)
 
 
 def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -23,9 +46,11 @@ def kernel(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:
-            return njit(cache=True, nogil=True, **options)(function)
+            compiled = njit(cache=True, nogil=True, **options)(function)
         except (RuntimeError, OSError):  # numba found no folder to write to
             return njit(nogil=True, **options)(function)
+        compiled._cache = _Forgiving(compiled._cache)
+        return compiled
 
     return decorate
 

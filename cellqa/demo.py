@@ -22,7 +22,7 @@ from cellqa.errors import CellqaError
 from cellqa.figures import save_montage
 from cellqa.io import luminance, open_image
 from cellqa.pairing import pair_folders
-from cellqa.run import prepare_folder, score_to_folder
+from cellqa.run import check_folder, score_to_folder
 from cellqa.tables import terminal_table
 
 Array = npt.NDArray[Any]
@@ -65,7 +65,7 @@ def run_demo(
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir(parents=True)
     (data / _MARK).touch()
-    prepare_folder(results, overwrite=overwrite, resume=False)
+    check_folder(results, overwrite=overwrite, resume=False)
     for name, sharp in _samples().items():
         blurred = _degrade(sharp, seed=len(name))
         for role, image in (("gt", sharp), ("input", blurred)):

@@ -52,3 +52,8 @@ def printable(text: str) -> str:
     """
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]", lambda m: f"\\x{ord(m[0]):02x}", text)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, not too long."""
+    return printable((str(error).splitlines() or [type(error).__name__])[0])[:160]

@@ -6,9 +6,9 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cellqa.errors import CellqaError
 from cellqa.rows import Row
@@ -16,7 +16,56 @@ from cellqa.rows import Row
 _SYNC_SECONDS = 2.0  # what a power failure may cost
 
 
-class Journal:
+class FinishedJournal:
+    """The journal of a finished run, for reading.
+
+    Parameters
+    ----------
+    path : Path
+
+    Attributes
+    ----------
+    header : dict
+        What the rows depend on.
+
+    Raises
+    ------
+    CellqaError
+        There is none, or it is no journal.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as file:
+                header, self._places, _ = _read(file)
+        except OSError as error:
+            raise CellqaError(f"{path}: {error.strerror}") from None
+        if header is None:
+            raise CellqaError(f"{path}: not the journal of a scoring run")
+        self.header = header
+
+    def images(self) -> list[str]:
+        """Names of the images that it holds."""
+        return list(self._places)
+
+    def get(self, image: str) -> tuple[dict[str, Any], list[Row]] | None:
+        """States and rows of an image, or None if it is not there."""
+        place = self._places.get(image)
+        if place is None:
+            return None
+        with self.path.open("rb") as file:
+            file.seek(place)
+            content = _entry(file.readline())
+        if content is None or content[0] != image:
+            raise CellqaError(f"{self.path}: changed by another program while it was in use")
+        return content[1], [Row.from_json(fields) for fields in content[2]]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+class Journal(FinishedJournal):
     """An append-only file: a header, then a line for each image with its rows.
 
     Each line starts with a checksum of the rest. A line that a crash cut short is dropped when
@@ -26,62 +75,49 @@ class Journal:
     ----------
     path : Path
     header : dict
-        What rows depend on. A journal with another header is started afresh.
+        What rows depend on. A journal with another header is put aside, under a name that ends
+        in `.old`, and a new one is started.
     resume : bool
         Keep the lines of an earlier run with the same header.
 
     Attributes
     ----------
-    other_header : bool
-        Whether an earlier journal was given up for its header.
+    given_up : str
+        Why an earlier journal was not gone on with; empty otherwise.
     """
 
     def __init__(self, path: Path, header: Mapping[str, Any], *, resume: bool) -> None:
         self.path = path
-        self.header = header
-        self.other_header = False
+        self.header = dict(header)
+        self.given_up = ""
         self._places: dict[str, int] = {}
         first = _line(header)
-        end = 0
+        self._end = 0
         if resume and path.exists():
-            end = self._read(first)
-        self._file = path.open("r+b" if end else "w+b")
-        self._file.truncate(end)
-        self._file.seek(end)
-        self._end = end
-        if not end:
+            self._go_on(first)
+        self._file = path.open("r+b" if self._end else "w+b")
+        self._file.truncate(self._end)
+        self._file.seek(self._end)
+        if not self._end:
             self._append(first)
         self._synced = time.monotonic()
 
-    @classmethod
-    def of_finished(cls, path: Path) -> Journal:
-        """Open the journal of a finished run for reading.
-
-        Raises
-        ------
-        CellqaError
-            There is none, or it is no journal.
-        """
-        try:
-            with path.open("rb") as file:
-                header = _content(file.readline())
-        except OSError as error:
-            raise CellqaError(f"{path}: {error.strerror}") from None
-        if header is None:
-            raise CellqaError(f"{path}: not the journal of a scoring run")
-        journal = cls(path, header, resume=True)
-        journal._file.close()
-        return journal
-
-    def images(self) -> list[str]:
-        """Names of the images that it holds."""
-        return list(self._places)
-
-    def __lt__(self, other: Journal) -> bool:
-        return self.path < other.path
-
-    def __len__(self) -> int:
-        return len(self._places)
+    def keep_only(self, images: Collection[str]) -> None:
+        """Drop the images that the run no longer has."""
+        gone = self._places.keys() - set(images)
+        if not gone:
+            return
+        kept = [(name, self.get(name)) for name in self._places if name not in gone]
+        header = self.header
+        self.close()
+        temporary = self.path.with_name(f".{self.path.name}.part")
+        fresh = Journal(temporary, header, resume=False)
+        for name, found in kept:
+            assert found is not None  # it is in the index
+            fresh.add(name, *found)
+        fresh.close()
+        temporary.replace(self.path)
+        self.__init__(self.path, header, resume=True)  # type: ignore[misc]
 
     def add(self, image: str, states: Mapping[str, Any], rows: Sequence[Row]) -> None:
         """Append an image's rows, with the states of the files that they came from.
@@ -97,17 +133,6 @@ class Journal:
         if time.monotonic() - self._synced > _SYNC_SECONDS:
             self.sync()
 
-    def get(self, image: str) -> tuple[dict[str, Any], list[Row]] | None:
-        """States and rows of an image, or None if it is not there."""
-        place = self._places.get(image)
-        if place is None:
-            return None
-        with self.path.open("rb") as file:
-            file.seek(place)
-            content = _content(file.readline())
-        assert content is not None  # it was checked or written by this object
-        return content[1], [Row.from_json(fields) for fields in content[2]]
-
     def sync(self) -> None:
         """Force what was written to the disk."""
         try:
@@ -118,7 +143,9 @@ class Journal:
         self._synced = time.monotonic()
 
     def close(self) -> None:
-        """Force everything to the disk and close the file."""
+        """Force everything to the disk; rows can still be read."""
+        if self._file.closed:
+            return
         try:
             self.sync()
         finally:
@@ -126,6 +153,22 @@ class Journal:
                 self._file.close()
             except OSError:
                 self._file.raw.close()
+
+    def _go_on(self, first: bytes) -> None:
+        with self.path.open("rb") as file:
+            header, places, end = _read(file)
+            file.seek(0)
+            same = file.readline() == first
+        if same:
+            self._places, self._end = places, end
+            return
+        self.given_up = "the journal was damaged or empty"
+        if header is not None:
+            old = self.path.with_name(f"{self.path.name}.old")
+            self.path.replace(old)
+            self.given_up = (
+                f"settings or versions differ from the earlier run's, which is now {old.name}"
+            )
 
     def _append(self, line: bytes) -> None:
         try:
@@ -141,22 +184,22 @@ class Journal:
             "room and go on with --resume"
         )
 
-    def _read(self, first: bytes) -> int:
-        """Index the lines; returns where the last whole one ends, 0 for another header."""
-        end = 0
-        with self.path.open("rb") as file:
-            if file.readline() != first:
-                self.other_header = True
-                return 0
-            end = file.tell()
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                content = _content(line)
-                if content is not None:
-                    self._places[content[0]] = end
-                end += len(line)
-        return end
+
+def _read(file: BinaryIO) -> tuple[dict[str, Any] | None, dict[str, int], int]:
+    """Header, where each image's last line starts, and where the last whole line ends."""
+    header = _content(file.readline())
+    if not isinstance(header, dict):
+        return None, {}, 0
+    places: dict[str, int] = {}
+    end = file.tell()
+    for line in file:
+        if not line.endswith(b"\n"):
+            break
+        content = _entry(line)
+        if content is not None:
+            places[content[0]] = end
+        end += len(line)
+    return header, places, end
 
 
 def _line(content: Any) -> bytes:
@@ -164,8 +207,18 @@ def _line(content: Any) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
+def _entry(line: bytes) -> tuple[str, dict[str, Any], list[Any]] | None:
+    content = _content(line)
+    if not isinstance(content, list) or [type(c) for c in content] != [str, dict, list]:
+        return None
+    return content[0], content[1], content[2]
+
+
 def _content(line: bytes) -> Any:
     checksum, _, text = line.rstrip(b"\n").partition(b" ")
-    if checksum != b"%08x" % zlib.crc32(text):
+    if not text or checksum != b"%08x" % zlib.crc32(text):
         return None
-    return json.loads(text)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import platform
 import shutil
 import tempfile
@@ -16,7 +18,7 @@ from typing import Any
 from cellqa.engines import Engine, LocalEngine
 from cellqa.errors import CellqaError
 from cellqa.io import may_crash
-from cellqa.journal import Journal
+from cellqa.journal import FinishedJournal, Journal
 from cellqa.pairing import Image, Pairing
 from cellqa.rows import Row, Tally
 from cellqa.score import ScoreOptions, extremes, failed, file_states, score_image
@@ -31,6 +33,7 @@ from cellqa.tables import (
 )
 
 SCORES, SUMMARY, RUN, JOURNAL = "scores.csv", "summary.csv", "run.json", "journal.jsonl"
+RESULTS = (SCORES, SUMMARY, RUN, JOURNAL)
 
 Progress = Callable[[int, int], None]
 
@@ -149,32 +152,37 @@ def score_to_folder(
     start = time.perf_counter()
     options = options or ScoreOptions()
     engine = engine or LocalEngine(1)
-    prepare_folder(out, overwrite=overwrite, resume=resume)
+    check_folder(out, overwrite=overwrite, resume=resume)
     images = pairing.images[shard[0] - 1 :: shard[1]]
     done = 0
-    journal: Journal | None = None
     try:
-        value_range = _value_range(pairing, options, engine)
-        header = _header(pairing, options, value_range)
-        journal = Journal(out / JOURNAL, header, resume=resume)
-        warnings = _journal_warnings(journal)
-        with _closing(journal):
-            todo = [image for image in images if not _trusted(journal, image, pairing)]
-            done = len(images) - len(todo)
-            if progress and done:
-                progress(done, len(images))
-            for name, states, rows in _scored(pairing, todo, options, value_range, engine):
-                journal.add(name, states, rows)
-                done += 1
-                if progress:
+        with _alone(out):
+            if overwrite and not resume:
+                _remove_results(out)
+            value_range = _value_range(pairing, options, engine)
+            header = _header(pairing, options, value_range)
+            journal = Journal(out / JOURNAL, header, resume=resume)
+            warnings = [f"{journal.given_up}; all is scored again"] if journal.given_up else []
+            try:
+                journal.keep_only({image.name for image in images})
+                todo = [image for image in images if not _trusted(journal, image, pairing)]
+                done = len(images) - len(todo)
+                if progress and done:
                     progress(done, len(images))
+                for name, states, rows in _scored(pairing, todo, options, value_range, engine):
+                    journal.add(name, states, rows)
+                    done += 1
+                    if progress:
+                        progress(done, len(images))
+            finally:
+                journal.close()
+            tally = Tally(tuple(pairing.folders), options.metrics)
+            parts = ((image.name, journal) for image in images)
+            settings = _settings(pairing, options, engine, command)
+            settings["shard"] = list(shard)
+            return _finish(out, pairing, parts, tally, warnings, settings, start)
     except KeyboardInterrupt:
         raise Interrupted(done, len(images)) from None
-    tally = Tally(tuple(pairing.folders), options.metrics)
-    parts = ((image.name, journal) for image in images)
-    settings = _settings(pairing, options, engine, command)
-    settings["shard"] = list(shard)
-    return _finish(out, pairing, parts, tally, warnings, settings, start)
 
 
 def merge(parts: Sequence[Path], out: Path, *, overwrite: bool = False) -> Finished:
@@ -188,15 +196,17 @@ def merge(parts: Sequence[Path], out: Path, *, overwrite: bool = False) -> Finis
     from cellqa.merging import collect
 
     start = time.perf_counter()
-    collected = collect(parts)
-    prepare_folder(out, overwrite=overwrite, resume=False)
+    collected = collect(parts, out)
+    check_folder(out, overwrite=overwrite, resume=False)
     tally = Tally(tuple(collected.pairing.folders), collected.metrics)
-    return _finish(
-        out, collected.pairing, collected.parts, tally, [], dict(collected.settings), start
-    )
+    with _alone(out):
+        _remove_results(out)
+        return _finish(
+            out, collected.pairing, collected.parts, tally, [], dict(collected.settings), start
+        )
 
 
-def prepare_folder(out: Path, *, overwrite: bool, resume: bool) -> None:
+def check_folder(out: Path, *, overwrite: bool, resume: bool) -> None:
     """Make the folder for a run's files, and see that it can be written.
 
     Raises
@@ -206,8 +216,11 @@ def prepare_folder(out: Path, *, overwrite: bool, resume: bool) -> None:
     """
     if out.exists() and not out.is_dir():
         raise CellqaError(f"--out: {str(out)!r} is a file; give a folder")
-    earlier = [name for name in (SCORES, SUMMARY, RUN, JOURNAL) if (out / name).exists()]
-    if earlier and not (overwrite or resume):
+    for name in RESULTS:
+        path = out / name
+        if (path.exists() or path.is_symlink()) and not path.is_file():
+            raise CellqaError(f"--out: {str(path)!r} is not a file; move it away")
+    if any((out / name).exists() for name in RESULTS) and not (overwrite or resume):
         raise CellqaError(
             f"--out: {str(out)!r} holds an earlier run; give another folder, --resume to go on "
             "with it, or --overwrite"
@@ -218,17 +231,33 @@ def prepare_folder(out: Path, *, overwrite: bool, resume: bool) -> None:
             pass  # better now than after hours
     except OSError as error:
         raise CellqaError(f"--out: {str(out)!r} cannot be written: {error.strerror}") from None
-    if overwrite and not resume:
-        for name in earlier:
-            (out / name).unlink()
+
+
+def _remove_results(out: Path) -> None:
+    for name in RESULTS:
+        (out / name).unlink(missing_ok=True)
 
 
 @contextmanager
-def _closing(journal: Journal) -> Iterator[None]:
+def _alone(out: Path) -> Iterator[None]:
+    """Keep other runs away from the folder, where the system has file locks."""
     try:
+        import fcntl
+    except ImportError:
         yield
-    finally:
-        journal.close()
+        return
+    path = out / ".cellqa.lock"
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CellqaError(f"--out: another run is writing to {str(out)!r}") from None
+        except OSError:
+            pass  # a file system without locks
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _scored(
@@ -240,9 +269,14 @@ def _scored(
 ) -> Iterator[tuple[str, dict[str, Any], list[Row]]]:
     folders = {name: path.absolute() for name, path in pairing.folders.items()}
     work = partial(_score_one, folders=folders, options=options, value_range=value_range)
-    isolate = any(may_crash(name) for i in images[:1000] for f in i.files.values() for name in f)
+    isolate = _may_crash(images)
     size = _bytes_each(images, pairing)
     return engine.map(work, images, on_crash=_crashed, isolate=isolate, bytes_each=size)
+
+
+def _may_crash(images: Sequence[Image]) -> bool:
+    some = (name for image in images[:1000] for files in image.files.values() for name in files)
+    return any(may_crash(name) for name in some)
 
 
 def _bytes_each(images: Sequence[Image], pairing: Pairing) -> float:
@@ -307,12 +341,6 @@ def _header(
     }
 
 
-def _journal_warnings(journal: Journal) -> list[str]:
-    if not journal.other_header:
-        return []
-    return ["--resume: settings or versions differ from the earlier run's; all is scored again"]
-
-
 def _settings(
     pairing: Pairing, options: ScoreOptions, engine: Engine, command: Sequence[str]
 ) -> dict[str, Any]:
@@ -329,15 +357,24 @@ def _settings(
         "folders": {name: str(path) for name, path in pairing.folders.items()},
         "pairing": {
             "images": len(pairing.images),
+            "digest": _digest(pairing),
             "unpaired": {name: list(files) for name, files in pairing.unpaired.items()},
         },
     }
 
 
+def _digest(pairing: Pairing) -> str:
+    """Of the list of images, so that parts of other lists are not joined."""
+    found = hashlib.sha256()
+    for image in pairing.images:
+        found.update(repr((image.name, sorted(image.files.items()))).encode("utf-8", "replace"))
+    return found.hexdigest()
+
+
 def _finish(
     out: Path,
     pairing: Pairing,
-    parts: Iterable[tuple[str, Journal]],
+    parts: Iterable[tuple[str, FinishedJournal]],
     tally: Tally,
     warnings: list[str],
     settings: dict[str, Any],
@@ -348,7 +385,9 @@ def _finish(
     def lines() -> Iterator[list[str]]:
         for name, journal in parts:
             found = journal.get(name)
-            for row in found[1] if found else ():
+            if found is None:
+                raise CellqaError(f"{journal.path}: {name} is missing; score with --resume")
+            for row in found[1]:
                 tally.add(row)
                 yield scores_line(row, tally.metrics)
 
@@ -371,9 +410,10 @@ def _finish(
         }
         paths.append(write_json(out / RUN, run))
     except OSError as error:
-        free = shutil.disk_usage(out).free
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        free = f" ({shutil.disk_usage(out).free} bytes free); make room" if full else "; mend that"
         raise CellqaError(
-            f"{out}: {error.strerror} ({free} bytes free); every row is kept: make room and go "
-            "on with --resume"
+            f"{error.filename or out}: {error.strerror}{free} and go on with --resume: every row "
+            "is kept"
         ) from None
     return Finished(tally, summaries, warnings, paths)

@@ -8,9 +8,9 @@ import math
 import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +28,7 @@ _PACKAGES = (
     "tifffile",
     "imagecodecs",
 )
+_OPTIONAL = ("pylibCZIrw", "nd2", "zarr")  # readers
 
 
 def number(value: float | None) -> str:
@@ -95,7 +96,11 @@ def appearing(path: Path) -> Iterator[IO[str]]:
 
 def versions() -> dict[str, str]:
     """Version of each package that produces a number."""
-    return {"python": platform.python_version(), **{p: version(p) for p in _PACKAGES}}
+    found = {"python": platform.python_version(), **{p: version(p) for p in _PACKAGES}}
+    for package in _OPTIONAL:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def terminal_table(tally: Tally, summaries: Sequence[Summary]) -> str:

@@ -235,3 +235,19 @@ def test_names_that_are_not_utf8(
     (gt / "a.png").rename(gt / os.fsdecode(b"b\xff.png"))
     result = run("score", "--pred", f"x={gt}", "--gt", gt, "--out", tmp_path / "run")
     assert result.exit_code == 0, result.output
+
+
+def test_a_crash_in_a_reader_is_a_failure_of_its_file(
+    folders: Callable[..., Path], sharp16: np.ndarray, tmp_path: Path
+) -> None:
+    from pylibCZIrw import czi
+
+    path = tmp_path / "a.czi"
+    with czi.create_czi(str(path)) as document:
+        document.write(sharp16[..., None], plane={"T": 0, "C": 0, "Z": 0})
+    data = bytearray(path.read_bytes())
+    (tmp_path / "b.czi").write_bytes(data[: len(data) // 2])
+    result = run("resolution", tmp_path / "a.czi", tmp_path / "b.czi")
+    assert result.exit_code == 3
+    assert "a.czi" in result.stdout
+    assert "b.czi" in result.stderr

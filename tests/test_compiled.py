@@ -38,3 +38,17 @@ def test_it_works_where_nothing_can_be_kept(tmp_path: Path) -> None:
     told = run("none", tmp_path)
     assert "set NUMBA_CACHE_DIR" in told[0]
     assert not list(tmp_path.rglob("*.nbi"))
+
+
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+def test_a_damaged_cache_counts_as_absent(tmp_path: Path, suffix: str) -> None:
+    code = "import numpy as np, cellqa; a = np.eye(20); print(cellqa.psnr(a, a + 1, data_range=1))"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    line = [sys.executable, "-c", code]
+    for _ in range(3):
+        done = subprocess.run(line, capture_output=True, text=True, env=environment)
+        assert (done.returncode, done.stdout) == (0, "0.0\n"), done.stderr
+        kept = list(tmp_path.rglob(f"*squared_error*.{suffix}"))
+        assert kept
+        for path in kept:
+            path.write_bytes(path.read_bytes()[:50])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -84,6 +85,37 @@ def test_a_cluster_gives_the_same_bytes_though_a_worker_dies(
     assert outcome(tmp_path / "dask") == outcome(tmp_path / "local")
 
 
+def test_a_scheduler_that_goes_away_is_one_line(
+    pairs: list[str], cluster: tuple[Path, list[subprocess.Popen[bytes]]], tmp_path: Path
+) -> None:
+    file, _ = cluster
+    address = json.loads(file.read_text())["address"]
+    port = int(address.rsplit(":", 1)[1])
+    journal = tmp_path / "dask" / "journal.jsonl"
+    run = subprocess.Popen(
+        [sys.executable, "-m", "cellqa", *pairs, "--engine", f"dask={address}", "--out",
+         str(tmp_path / "dask")], stderr=subprocess.PIPE, text=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    for _ in range(3000):
+        if run.poll() is not None or journal.exists():
+            break
+        time.sleep(0.01)
+    scheduler = next(p for p in Path("/proc").iterdir() if listens(p, port))
+    os.kill(int(scheduler.name), signal.SIGKILL)
+    _, err = run.communicate(timeout=120)
+    assert run.returncode == 1, err
+    assert "go on with --resume" in err
+    assert "Traceback" not in err
+
+
+def listens(process: Path, port: int) -> bool:
+    try:
+        line = (process / "cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"dask\0scheduler" in line and port > 0
+
+
 @pytest.mark.slow
 def test_a_cluster_of_its_own(pairs: list[str], tmp_path: Path) -> None:
     for engine in ("dask", "local"):
@@ -97,6 +129,7 @@ def test_a_cluster_of_its_own(pairs: list[str], tmp_path: Path) -> None:
     ("engine", "status", "message"),
     [
         ("dask=none.json", 1, "there is no scheduler file"),
+        ("dask=bad.json", 1, "no Dask scheduler answers"),
         ("spark", 2, "must be local, dask"),
         ("dask=", 2, "the address is empty"),
     ],
@@ -104,6 +137,8 @@ def test_a_cluster_of_its_own(pairs: list[str], tmp_path: Path) -> None:
 def test_wrong_engines(
     pairs: list[str], tmp_path: Path, engine: str, status: int, message: str
 ) -> None:
+    (tmp_path / "bad.json").write_text("{}")
+    engine = engine.replace("bad.json", str(tmp_path / "bad.json"))
     done = CliRunner().invoke(main, [*pairs, "--engine", engine, "--out", str(tmp_path / "r")])
     assert done.exit_code == status
     assert message in done.stderr

@@ -24,7 +24,7 @@ from cellqa.errors import CellqaError
 from cellqa.journal import Journal
 from cellqa.pairing import pair_folders
 from cellqa.rows import Row
-from cellqa.run import JOURNAL, RUN, SCORES, SUMMARY, prepare_folder, score_to_folder
+from cellqa.run import JOURNAL, RUN, SCORES, SUMMARY, check_folder, score_to_folder
 from cellqa.score import ScoreOptions
 
 
@@ -61,17 +61,19 @@ def whole(many: tuple[Path, Path], tmp_path: Path) -> tuple[list[object], tuple[
 
 
 def test_earlier_runs_are_not_replaced(tmp_path: Path) -> None:
-    prepare_folder(tmp_path / "new" / "deep", overwrite=False, resume=False)
+    check_folder(tmp_path / "new" / "deep", overwrite=False, resume=False)
     (tmp_path / "scores.csv").write_text("x")
     with pytest.raises(CellqaError, match="holds an earlier run"):
-        prepare_folder(tmp_path, overwrite=False, resume=False)
-    prepare_folder(tmp_path, overwrite=False, resume=True)
+        check_folder(tmp_path, overwrite=False, resume=False)
+    check_folder(tmp_path, overwrite=False, resume=True)
     assert (tmp_path / "scores.csv").exists()
-    prepare_folder(tmp_path, overwrite=True, resume=False)
-    assert not (tmp_path / "scores.csv").exists()
+    check_folder(tmp_path, overwrite=True, resume=False)
+    (tmp_path / "run.json").mkdir()
+    with pytest.raises(CellqaError, match="is not a file; move it away"):
+        check_folder(tmp_path, overwrite=True, resume=False)
     (tmp_path / "file").touch()
     with pytest.raises(CellqaError, match="is a file"):
-        prepare_folder(tmp_path / "file", overwrite=True, resume=False)
+        check_folder(tmp_path / "file", overwrite=True, resume=False)
 
 
 # --- the journal -----------------------------------------------------------------------------
@@ -120,8 +122,9 @@ def test_another_header_starts_afresh(tmp_path: Path) -> None:
     journal.add("a", {}, ROWS)
     journal.close()
     again = Journal(tmp_path / "j", {"range": "dtype"}, resume=True)
-    assert again.other_header
+    assert "settings or versions differ" in again.given_up
     assert len(again) == 0
+    assert (tmp_path / "j.old").exists()
     again.close()
 
 
@@ -461,3 +464,108 @@ def test_max_pixels(many: tuple[Path, Path], tmp_path: Path) -> None:
     result = command("score", "--pred", many[0], "--out", tmp_path / "r", "--max-pixels", 1000)
     assert result.exit_code == 3
     assert "more than the limit of 1000 (--max-pixels)" in result.stderr
+
+
+@pytest.fixture
+def parts(
+    whole: tuple[list[object], tuple[bytes, bytes]], tmp_path: Path
+) -> tuple[list[object], list[Path]]:
+    options, _ = whole
+    found = [tmp_path / "p1", tmp_path / "p2"]
+    for k, part in enumerate(found, 1):
+        assert command(*options, "--out", part, "--shard", f"{k}/2").exit_code == 0
+    return options, found
+
+
+def test_merge_never_touches_a_part(parts: tuple[list[object], list[Path]]) -> None:
+    _, (one, two) = parts
+    before = outcome(one)
+    result = command("merge", one, two, "--out", one, "--overwrite")
+    assert (result.exit_code, "is one of the parts" in result.stderr) == (1, True)
+    assert outcome(one) == before
+
+
+def test_parts_of_other_lists_are_not_merged(
+    parts: tuple[list[object], list[Path]], many: tuple[Path, Path], tmp_path: Path
+) -> None:
+    options, (one, two) = parts
+    for folder in many:
+        (folder / "000.png").rename(folder / "zzz.png")
+    assert command(*options, "--out", two, "--shard", "2/2", "--resume").exit_code == 0
+    result = command("merge", one, two, "--out", tmp_path / "m")
+    assert (result.exit_code, "another list of images" in result.stderr) == (1, True)
+    assert command(*options, "--out", one, "--shard", "1/2", "--resume").exit_code == 0
+    assert command("merge", one, two, "--out", tmp_path / "m").exit_code == 0
+    assert command(*options, "--out", tmp_path / "w").exit_code == 0
+    assert outcome(tmp_path / "m") == outcome(tmp_path / "w")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shard": [1, 2.0]},
+        {"shard": 5},
+        {"pairing": {}},
+        {"pairing": {"images": "40", "digest": "x", "unpaired": {}}},
+        {"pairing": {"images": 40, "digest": "x", "unpaired": 3}},
+        {"command": None, "settings": None},
+    ],
+)
+def test_a_tampered_part_is_one_line(
+    parts: tuple[list[object], list[Path]], tmp_path: Path, change: dict
+) -> None:
+    _, (one, two) = parts
+    run = json.loads((one / RUN).read_text())
+    run.update(change)
+    run = {key: value for key, value in run.items() if value is not None}
+    (one / RUN).write_text(json.dumps(run))
+    result = command("merge", one, two, "--out", tmp_path / "m")
+    assert result.exit_code == 1
+    assert "not the run.json of a scoring run" in result.stderr
+
+
+def test_a_run_keeps_others_away(many: tuple[Path, Path], tmp_path: Path) -> None:
+    import fcntl
+
+    options = ["score", "--pred", many[0], "--gt", many[1], "--out", tmp_path / "r"]
+    (tmp_path / "r").mkdir()
+    with (tmp_path / "r" / ".cellqa.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        result = command(*options)
+    assert (result.exit_code, "another run is writing" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("line", [b"00000000 \n", b"00000000\n"])
+def test_lines_without_content_are_dropped(
+    whole: tuple[list[object], tuple[bytes, bytes]], tmp_path: Path, line: bytes
+) -> None:
+    options, expected = whole
+    with (tmp_path / "whole" / JOURNAL).open("ab") as file:
+        file.write(line)
+    assert command(*options, "--out", tmp_path / "whole", "--resume").exit_code == 0
+    assert outcome(tmp_path / "whole") == expected
+
+
+def test_an_empty_journal_is_said_to_be_empty(
+    whole: tuple[list[object], tuple[bytes, bytes]], tmp_path: Path
+) -> None:
+    options, expected = whole
+    (tmp_path / "whole" / JOURNAL).write_bytes(b"")
+    result = command(*options, "--out", tmp_path / "whole", "--resume")
+    assert "damaged or empty; all is scored again" in result.stderr
+    assert outcome(tmp_path / "whole") == expected
+
+
+@linux
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_other_signals_end_it_in_order(
+    slow: tuple[Path, Path], tmp_path: Path, number: signal.Signals
+) -> None:
+    run = start(["score", "--pred", slow[0], "--gt", slow[1]], tmp_path / "r")
+    wait_for(lambda: lines(tmp_path / "r" / JOURNAL) > 3)
+    run.send_signal(number)
+    _, err = run.communicate(timeout=10)
+    assert run.returncode == 130
+    assert "--resume" in err
+    assert "Traceback" not in err
+    wait_for(partial(none_left, run.pid), 5)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cellqa.engines import interrupts
 from cellqa.engines.local import limit_threads
-from cellqa.errors import CellqaError, MissingExtraError
+from cellqa.errors import CellqaError, MissingExtraError, first_line
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -17,7 +22,9 @@ _SMALLEST_TASK = 100  # items: a task costs the scheduler about a millisecond
 _LARGEST_TASK = 1000
 _LARGEST_BYTES = 2e9  # a task that reads more is split below the smallest: it takes minutes
 _TASKS_EACH = 4  # tasks under way for each thread of the cluster
-_ANSWER = 30  # seconds for the scheduler to answer
+_ANSWER = 30  # seconds for the scheduler, and for a first worker, to answer
+_LOOK = 5.0  # seconds between looks at the workers
+_ALONE = 60.0  # seconds without any worker, before that is an error
 
 
 class DaskEngine:
@@ -46,13 +53,17 @@ class DaskEngine:
                 "--engine dask needs dask.distributed; install it with: "
                 "pip install 'cellqa[cluster]'"
             ) from None
+        for name in [*logging.Logger.manager.loggerDict, "asyncio", "tornado.application"]:
+            if name.startswith(("distributed", "asyncio", "tornado")):
+                logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is raised
         self.address = address
         self._cluster: Any = None
         try:
             if address is None:
-                self._cluster = LocalCluster(
-                    n_workers=jobs, threads_per_worker=1, dashboard_address=None
-                )
+                with interrupts.ignored():
+                    self._cluster = LocalCluster(
+                        n_workers=jobs, threads_per_worker=1, dashboard_address=None
+                    )
                 self._client = Client(self._cluster)
             elif address.endswith(".json"):
                 if not Path(address).is_file():
@@ -60,9 +71,18 @@ class DaskEngine:
                 self._client = Client(scheduler_file=address, timeout=_ANSWER)
             else:
                 self._client = Client(address, timeout=_ANSWER)
-        except (OSError, ValueError) as error:
+        except CellqaError:
+            raise
+        except Exception as error:  # a wrong scheduler file brings up anything
             raise CellqaError(
-                f"--engine: no Dask scheduler answers at {address!r} ({error})"
+                f"--engine: no Dask scheduler answers at {address!r} ({first_line(error)})"
+            ) from None
+        try:
+            self._client.wait_for_workers(1, timeout=_ANSWER)
+        except Exception:
+            self.close()
+            raise CellqaError(
+                f"--engine: no worker is connected to {address!r}; start one with `dask worker`"
             ) from None
 
     def map(
@@ -75,31 +95,62 @@ class DaskEngine:
         bytes_each: float,
     ) -> Iterator[Result]:
         """Yield results as they come. What a lost worker had is done again by another."""
-        from distributed import KilledWorker, as_completed
+        from distributed import KilledWorker
 
         threads = max(1, sum(self._client.nthreads().values()))
         size = task_size(len(items), bytes_each, threads)
         chunks = (items[at : at + size] for at in range(0, len(items), size))
         sent: dict[Any, Sequence[Item]] = {}
 
-        def submit(chunk: Sequence[Item]) -> Any:
-            future = self._client.submit(_each, function, chunk, pure=False)
-            sent[future.key] = chunk
-            return future
+        def submit(chunk: Sequence[Item]) -> None:
+            sent[self._client.submit(_each, function, chunk, pure=False)] = chunk
 
-        running = as_completed([submit(c) for c in islice(chunks, _TASKS_EACH * threads)])
-        for future in running:
-            chunk = sent.pop(future.key)
+        for chunk in islice(chunks, _TASKS_EACH * threads):
+            submit(chunk)
+        while sent:
+            for future in self._completed(list(sent)):
+                chunk = sent.pop(future)
+                try:
+                    results = future.result()
+                except KilledWorker:
+                    # it ended several workers in a row: one of its items does, each by itself
+                    if len(chunk) == 1:
+                        yield on_crash(chunk[0], "ended several workers")
+                    for item in chunk if len(chunk) > 1 else ():
+                        submit([item])
+                    continue
+                except CellqaError:
+                    raise
+                except Exception as error:
+                    raise self._lost(first_line(error)) from None
+                yield from results
+                for following in islice(chunks, 1):
+                    submit(following)
+
+    def _completed(self, futures: list[Any]) -> list[Any]:
+        """Futures that are done, once there are some; an error when no worker is left."""
+        from distributed import wait
+
+        alone = 0.0
+        while True:
             try:
-                yield from future.result()
-            except KilledWorker:
-                # it ended several workers in a row: one of its items does, each goes by itself
-                if len(chunk) == 1:
-                    yield on_crash(chunk[0], "ended several workers")
-                else:
-                    running.update([submit([item]) for item in chunk])
-            future.release()
-            running.update([submit(c) for c in islice(chunks, 1)])
+                return list(wait(futures, timeout=_LOOK, return_when="FIRST_COMPLETED").done)
+            except TimeoutError:
+                pass
+            except Exception as error:  # the scheduler is gone
+                raise self._lost(first_line(error)) from None
+            try:
+                alone = 0.0 if self._client.nthreads() else alone + _LOOK
+            except Exception as error:
+                raise self._lost(first_line(error)) from None
+            if alone >= _ALONE:
+                raise self._lost(f"no worker for {_ALONE:.0f} s")
+
+    def _lost(self, why: str) -> CellqaError:
+        return CellqaError(
+            f"--engine: the cluster at {self.address!r} was lost ({why}); what was scored is kept: "
+            "go on with --resume"
+        )
 
     def describe(self) -> str:
         """For run.json."""
@@ -107,9 +158,14 @@ class DaskEngine:
 
     def close(self) -> None:
         """Leave the cluster; end it if it is this engine's own."""
-        self._client.close()
-        if self._cluster is not None:
-            self._cluster.close()
+        with suppress(Exception):  # a cluster that is gone cannot be left in order
+            for nanny in self._cluster.workers.values() if self._cluster is not None else ():
+                # asked to end, a worker first ends its task, which may take minutes
+                nanny.auto_restart = False
+                os.kill(nanny.pid, signal.SIGKILL)
+            self._client.close(timeout=1)
+            if self._cluster is not None:
+                self._cluster.close(timeout=1)
 
 
 def task_size(items: int, bytes_each: float, threads: int) -> int:

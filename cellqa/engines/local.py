@@ -7,12 +7,15 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from typing import TypeVar
 
+from cellqa.engines import interrupts
 from cellqa.errors import CellqaError
 
 Item = TypeVar("Item")
@@ -20,7 +23,7 @@ Result = TypeVar("Result")
 
 _CHUNK = 16  # items sent to a worker at once
 _WORTH = 8  # items for which another process, which takes a second to start, is worth it
-_SECONDS = 600.0  # for one item, before its worker is ended
+_SECONDS = 600.0  # for a chunk, and then for each of its items, before its worker is ended
 
 
 def usable_cores() -> int:
@@ -82,7 +85,7 @@ def _in_processes(
 
     def submit(chunk: Sequence[Item]) -> Future[list[Result]]:
         future: Future[list[Result]] = pool.schedule(
-            _each, args=(function, chunk), timeout=_SECONDS * len(chunk)
+            _each, args=(function, chunk), timeout=_SECONDS
         )
         return future
 
@@ -102,6 +105,9 @@ def _in_processes(
                 yield on_crash(item, _why(error))
 
     try:
+        with interrupts.deferred():  # a worker that is ended while it starts complains
+            for started in [pool.schedule(_is_there) for _ in range(jobs)]:
+                started.result()
         for at in range(0, len(items), size):
             chunk = items[at : at + size]
             under_way.append((chunk, submit(chunk)))
@@ -126,6 +132,8 @@ def _context() -> multiprocessing.context.BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["cellqa.score", "cellqa.enhance"])  # imported once for all
+    with interrupts.ignored():
+        forkserver.ensure_running()
     return context
 
 
@@ -143,6 +151,10 @@ def _why(error: Exception) -> str:
     if isinstance(code, int) and code < 0:
         return f"ended its process ({signal.Signals(-code).name})"
     return f"ended its process (exit status {code})"
+
+
+def _is_there() -> None:
+    time.sleep(0.02)  # long enough for every worker to take one
 
 
 def _start_worker() -> None:

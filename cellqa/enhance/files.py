@@ -150,7 +150,7 @@ def _enhance(job: _Job, *, settings: Traditional) -> str | None:
     except (CellqaError, ValueError, TypeError) as error:
         return " ".join(str(error).split())
     except OSError as error:
-        return f"{error.filename or job.target}: {error.strerror or error}"
+        return f"{error.filename or job.target}: cannot be written ({error.strerror or error})"
     except cv2.error as error:
         return f"{job.source.name}: OpenCV cannot filter it ({error.err})"
     return None

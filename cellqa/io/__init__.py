@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.errors import CellqaError, ImageError, MissingExtraError
-from cellqa.io.base import MAX_PIXELS, ImageFile, PlaneIndex, first_line, luminance
+from cellqa.errors import CellqaError, ImageError, MissingExtraError, first_line
+from cellqa.io.base import MAX_PIXELS, ImageFile, PlaneIndex, luminance
 
 Array = npt.NDArray[Any]
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.errors import ImageError, printable
+from cellqa.errors import ImageError, first_line
 
 Array = npt.NDArray[Any]
 
@@ -178,11 +178,6 @@ def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
             f"{path.name}: {height} x {width} pixels are more than the limit of {max_pixels} "
             "(--max-pixels)"
         )
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, not too long."""
-    return printable((str(error).splitlines() or [type(error).__name__])[0])[:160]
 
 
 def luminance(pixels: Array) -> Array:
