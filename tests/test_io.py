@@ -330,3 +330,24 @@ def test_luminance_does_not_depend_on_the_layout() -> None:
     image = random((40, 40, 3), "uint16")
     planar = np.moveaxis(np.ascontiguousarray(np.moveaxis(image, -1, 0)), 0, -1)
     assert np.array_equal(luminance(image), luminance(planar))
+
+
+def test_scenes_of_different_size(tmp_path: Path) -> None:
+    from pylibCZIrw import czi
+
+    from cellqa.enhance import Traditional, enhance_files
+
+    images = [random((30, 20), "uint16", 1), random((25, 40), "uint16", 2)]
+    path = tmp_path / "a.czi"
+    with czi.create_czi(str(path)) as document:
+        for scene, image in enumerate(images):
+            place = {"location": (100 * scene, 0), "scene": scene}
+            document.write(image[..., None], plane={"T": 0, "C": 0, "Z": 0}, **place)
+    found = read(path)
+    assert list(found) == ["s0t0c0z0", "s1t0c0z0"]
+    assert all(np.array_equal(a, b) for a, b in zip(found.values(), images, strict=True))
+    done, failures = enhance_files(path, tmp_path / "b.ome.tif", Traditional())
+    assert failures == []
+    again = read(done[0])
+    expected = [Traditional()(image) for image in images]
+    assert all(np.array_equal(a, b) for a, b in zip(again.values(), expected, strict=True))

@@ -81,6 +81,9 @@ class ImageFile:
         In micrometres, along X; None where the file does not say.
     decode : callable
         What `load` calls; it may raise anything.
+    on_close : callable
+    scene_shapes : tuple of tuple of int
+        Shape of the planes of each scene; empty where all are alike.
     """
 
     path: Path
@@ -90,6 +93,11 @@ class ImageFile:
     pixel_size: float | None
     decode: Callable[[PlaneIndex], Array]
     on_close: Callable[[], None] = field(default=lambda: None)
+    scene_shapes: tuple[tuple[int, ...], ...] = ()
+
+    def shape_of(self, index: PlaneIndex) -> tuple[int, ...]:
+        """Shape of a plane: that of its scene, where scenes differ."""
+        return self.scene_shapes[index.s] if self.scene_shapes else self.shape
 
     def load(self, index: PlaneIndex) -> Array:
         """Return the pixels of a plane, unchanged.
@@ -108,10 +116,10 @@ class ImageFile:
                 f"{self.path.name}: damaged or truncated, plane {index.label()} cannot be decoded "
                 f"({first_line(error)})"
             ) from None
-        if pixels.shape != self.shape:
+        if pixels.shape != self.shape_of(index):
             raise ImageError(
                 f"{self.path.name}: plane {index.label()} is of shape {pixels.shape}, "
-                f"not {self.shape} as the file states"
+                f"not {self.shape_of(index)} as the file states"
             )
         return pixels
 

@@ -44,7 +44,9 @@ def _open(path: Path, document: Any, max_pixels: int, close: Any) -> ImageFile:
 
     planes = plane_indices(len(rectangles), *(n[1] - n[0] for n in (t, c, z)))
     first = load(planes[0])
-    return ImageFile(path, planes, first.shape, first.dtype, _pixel_size(document), load, close)
+    shapes = tuple((r.h, r.w, *first.shape[2:]) for r in rectangles)
+    size = _pixel_size(document)
+    return ImageFile(path, planes, first.shape, first.dtype, size, load, close, shapes)
 
 
 def _pixel_size(document: Any) -> float | None:

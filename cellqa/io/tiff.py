@@ -71,7 +71,10 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
     if not tif.series:
         raise ImageError(f"{path.name}: a TIFF file without images")
     layouts = [_layout(path, s, max_pixels) for s in tif.series]
-    if any(layout != layouts[0] for layout in layouts):
+    # OME names its images; what else holds images of several sizes may be a pyramid or a preview
+    alike = [(*layout[:3], len(layout[3]), layout[4]) for layout in layouts]
+    compared: list[Any] = alike if tif.is_ome else layouts
+    if any(layout != compared[0] for layout in compared):
         raise ImageError(
             f"{path.name}: holds images of different sizes or types; split it into one file each"
         )
@@ -80,13 +83,15 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
     stated = (tif.imagej_metadata or {}).get("images", 1) if tif.is_imagej else 1
     if stated > len(planes) * (shape[2] if len(shape) > 2 else 1):
         raise ImageError(f"{path.name}: truncated, {stated} planes are stated, {len(planes)} there")
-    loaders = [_loader(path, tif, s, shape) for s in tif.series]
+    shapes = tuple(layout[3] for layout in layouts)
+    pairs = zip(tif.series, shapes, strict=True)
+    loaders = [_loader(path, tif, series, own) for series, own in pairs]
 
     def load(index: PlaneIndex) -> Array:
         with _logged(path):
             return loaders[index.s]((index.t * c + index.c) * z + index.z)
 
-    return ImageFile(path, planes, shape, dtype, _pixel_size(tif), load, tif.close)
+    return ImageFile(path, planes, shape, dtype, _pixel_size(tif), load, tif.close, shapes)
 
 
 def _check_stated_planes(path: Path, tif: tifffile.TiffFile) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from cellqa.io.base import ImageFile
+from cellqa.io.base import ImageFile, PlaneIndex
 from cellqa.io.tiff import ome_pixels
 
 Array = npt.NDArray[Any]
@@ -116,7 +116,7 @@ def _write_ome(
     options: dict[str, Any],
 ) -> None:
     sizes = _sizes(like)
-    shape = (sizes["T"], sizes["C"], sizes["Z"], *like.shape)
+    each = (sizes["T"], sizes["C"], sizes["Z"])
     metadata: dict[str, Any] = {
         "axes": "TCZYX" + "S" * (len(like.shape) - 2),
         "Description": note,
@@ -134,6 +134,7 @@ def _write_ome(
         metadata["Channel"] = {"Name": channels}
     iterator = iter(planes)
     with tifffile.TiffWriter(path, ome=True) as writer:
-        for _ in range(sizes["S"]):
-            scene = (next(iterator) for _ in range(int(np.prod(shape[:3]))))
+        for number in range(sizes["S"]):
+            scene = (next(iterator) for _ in range(int(np.prod(each))))
+            shape = (*each, *like.shape_of(PlaneIndex(s=number)))
             writer.write(scene, shape=shape, metadata=metadata, **options)
