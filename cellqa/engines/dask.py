@@ -95,6 +95,20 @@ class DaskEngine:
         bytes_each: float,
     ) -> Iterator[Result]:
         """Yield results as they come. What a lost worker had is done again by another."""
+        try:
+            yield from self._map(function, items, on_crash, bytes_each)
+        except CellqaError:
+            raise
+        except Exception as error:  # at any call, where the scheduler is gone
+            raise self._lost(first_line(error)) from None
+
+    def _map(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        on_crash: Callable[[Item, str], Result],
+        bytes_each: float,
+    ) -> Iterator[Result]:
         from distributed import KilledWorker
 
         threads = max(1, sum(self._client.nthreads().values()))
@@ -119,10 +133,6 @@ class DaskEngine:
                     for item in chunk if len(chunk) > 1 else ():
                         submit([item])
                     continue
-                except CellqaError:
-                    raise
-                except Exception as error:
-                    raise self._lost(first_line(error)) from None
                 yield from results
                 for following in islice(chunks, 1):
                     submit(following)
@@ -136,13 +146,7 @@ class DaskEngine:
             try:
                 return list(wait(futures, timeout=_LOOK, return_when="FIRST_COMPLETED").done)
             except TimeoutError:
-                pass
-            except Exception as error:  # the scheduler is gone
-                raise self._lost(first_line(error)) from None
-            try:
                 alone = 0.0 if self._client.nthreads() else alone + _LOOK
-            except Exception as error:
-                raise self._lost(first_line(error)) from None
             if alone >= _ALONE:
                 raise self._lost(f"no worker for {_ALONE:.0f} s")
 
