@@ -24,7 +24,7 @@ STYLE: Any = {
     "savefig.dpi": 150,
 }
 # Okabe and Ito's colours, which the colour-blind can tell apart.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"
 
 
 def save_decorrelation(path: Path, analysed: Sequence[Analysed]) -> list[Path]:

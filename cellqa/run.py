@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cellqa.engines import Engine, LocalEngine
 from cellqa.errors import CellqaError
@@ -36,6 +36,7 @@ SCORES, SUMMARY, RUN, JOURNAL = "scores.csv", "summary.csv", "run.json", "journa
 RESULTS = (SCORES, SUMMARY, RUN, JOURNAL)
 
 Progress = Callable[[int, int], None]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -269,27 +270,32 @@ def _scored(
 ) -> Iterator[tuple[str, dict[str, Any], list[Row]]]:
     folders = {name: path.absolute() for name, path in pairing.folders.items()}
     work = partial(_score_one, folders=folders, options=options, value_range=value_range)
-    isolate = _may_crash(images)
-    size = _bytes_each(images, pairing)
-    return engine.map(work, images, on_crash=_crashed, isolate=isolate, bytes_each=size)
+    return _over_images(engine, work, images, pairing, _crashed)
 
 
-def _may_crash(images: Sequence[Image]) -> bool:
-    some = (name for image in images[:1000] for files in image.files.values() for name in files)
-    return any(may_crash(name) for name in some)
-
-
-def _bytes_each(images: Sequence[Image], pairing: Pairing) -> float:
-    """About what an image and its methods are on the disk, from some of them."""
+def _over_images(
+    engine: Engine,
+    work: Callable[[Image], Result],
+    images: Sequence[Image],
+    pairing: Pairing,
+    on_crash: Callable[[Image, str], Result],
+) -> Iterator[Result]:
+    """Run over images, isolated and sized by what their files are."""
+    names = (name for image in images[:1000] for files in image.files.values() for name in files)
     some = images[:: max(1, len(images) // 20)]
     states = [file_states(image, pairing.folders) for image in some]
     sizes = [state[0] for each in states for files in each.values() for state in files if state]
-    return sum(sizes) / max(len(some), 1)
+    return engine.map(
+        work,
+        images,
+        on_crash=on_crash,
+        isolate=any(may_crash(name) for name in names),
+        bytes_each=sum(sizes) / max(len(some), 1),
+    )
 
 
 def _score_one(image: Image, **settings: Any) -> tuple[str, dict[str, Any], list[Row]]:
-    states = file_states(image, settings["folders"])
-    return image.name, states, score_image(image, **settings)
+    return image.name, *score_image(image, **settings)
 
 
 def _crashed(image: Image, reason: str) -> tuple[str, dict[str, Any], list[Row]]:
@@ -305,8 +311,7 @@ def _value_range(
         return None
     folder = pairing.folders["gt"].absolute()
     work = partial(extremes, folder=folder, max_pixels=options.max_pixels)
-    size = _bytes_each(pairing.images, pairing)
-    found = engine.map(work, pairing.images, on_crash=_no_extremes, isolate=False, bytes_each=size)
+    found = _over_images(engine, work, pairing.images, pairing, _no_extremes)
     limits = [pair for pair in found if pair is not None]
     if not limits:
         return None

@@ -65,21 +65,22 @@ def score_image(
     folders: Mapping[str, Path],
     options: ScoreOptions,
     value_range: tuple[float, float] | None = None,
-) -> list[Row]:
+) -> tuple[dict[str, list[list[int]]], list[Row]]:
     """Score every method's file of one image, plane by plane. Never raises for a bad file.
 
-    A file that changes while it is read fails.
+    Returns the states of the files as they were before, and the rows. A file that changes while
+    it is read fails.
     """
     before = file_states(image, folders)
     rows = _score_files(image, folders, options, value_range)
     after = file_states(image, folders)
     changed = {method for method in before if before[method] != after[method]}
     if not changed:
-        return rows
+        return before, rows
     reason = "changed while it was read"
     if "gt" in changed:
-        return [failed(image.name, m, f"ground truth: {reason}") for m in image.files]
-    return [
+        return before, [failed(image.name, m, f"ground truth: {reason}") for m in image.files]
+    return before, [
         failed(r.image, r.method, reason) if r.method in changed and r.status == "ok" else r
         for r in rows
     ]

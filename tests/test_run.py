@@ -569,3 +569,25 @@ def test_other_signals_end_it_in_order(
     assert "--resume" in err
     assert "Traceback" not in err
     wait_for(partial(none_left, run.pid), 5)
+
+
+def test_every_pass_over_czi_is_isolated(tmp_path: Path) -> None:
+    from pylibCZIrw import czi
+
+    image = np.random.default_rng(0).integers(0, 4000, (50, 60), np.uint16)
+    for folder in ("gt", "net"):
+        (tmp_path / folder).mkdir()
+        with czi.create_czi(str(tmp_path / folder / "a.czi")) as document:
+            document.write(image[..., None], plane={"T": 0, "C": 0, "Z": 0})
+    seen = []
+
+    class Watched(LocalEngine):
+        def map(self, *arguments: object, **options: object) -> object:  # type: ignore[override]
+            seen.append(options["isolate"])
+            return super().map(*arguments, **options)  # type: ignore[arg-type]
+
+    pairing = pair_folders({"net": tmp_path / "net"}, gt=tmp_path / "gt")
+    options = ScoreOptions(data_range="set")
+    finished = score_to_folder(pairing, tmp_path / "r", options=options, engine=Watched(1))
+    assert finished.tally.failed.total() == 0
+    assert seen == [True, True]  # the range of the set, and the scores

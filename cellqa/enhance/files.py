@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
@@ -106,8 +107,7 @@ def _plan_folder(source: Path, target: Path) -> list[_Job]:
     folder = scan(source, "IN")
     names = [name for files in folder.images.values() for name in files]
     work = [_Job(source / n, target / Path(n).parent / _target_name(Path(n).name)) for n in names]
-    targets = [job.target for job in work]
-    double = {str(path) for path in targets if targets.count(path) > 1} if _doubles(targets) else ()
+    double = [str(path) for path, n in Counter(job.target for job in work).items() if n > 1]
     if double:
         raise CellqaError(f"IN: two images would both become {min(double)!r}; rename one")
     sources = {_identity(job.source) for job in work}
@@ -122,10 +122,6 @@ def _plan_folder(source: Path, target: Path) -> list[_Job]:
 def _identity(path: Path) -> tuple[int, int]:
     status = path.stat()
     return status.st_dev, status.st_ino
-
-
-def _doubles(targets: list[Path]) -> bool:
-    return len(set(targets)) < len(targets)
 
 
 def _target_name(name: str) -> str:
