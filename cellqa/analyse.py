@@ -2,67 +2,196 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, printable
-from cellqa.io import is_image_folder, luminance, may_crash, open_image
-from cellqa.metrics.resolution import SMALLEST_SIDE, Decorrelation, decorrelation
+from cellqa.io import is_image_folder, luminance, may_crash, open_image, write_tiff
+from cellqa.metrics._spectrum import SMALLEST_SIDE
+from cellqa.metrics.frc import frc_single
+from cellqa.metrics.local import LocalResolution, resolution_map, sector_resolution
+from cellqa.metrics.resolution import Decorrelation, decorrelation
 from cellqa.pairing import scan
+
+Array = npt.NDArray[Any]
 
 
 class Analysed(NamedTuple):
-    """A plane's name, its analysis, its pixel size in micrometres if known, if it is too small."""
+    """What is known of a plane.
+
+    Attributes
+    ----------
+    name : str
+    found : Decorrelation
+    pixel_size : float or None
+        In micrometres.
+    small : bool
+        Too small for a resolution.
+    single : float or None
+        Cut-off by Fourier ring correlation of the image with itself, if asked for.
+    sectors : list of Decorrelation
+        By direction, if asked for.
+    local : LocalResolution or None
+        The map, if asked for.
+    pixels : ndarray or None
+        The plane, where there is a map to draw over it.
+    """
 
     name: str
     found: Decorrelation
     pixel_size: float | None
     small: bool = False
+    single: float | None = None
+    sectors: Sequence[Decorrelation] = ()
+    local: LocalResolution | None = None
+    pixels: Array | None = None
 
 
 def analyse_resolution(
-    images: Sequence[Path], *, pixel_size: float | None = None, fast: bool = False
+    images: Sequence[Path],
+    *,
+    pixel_size: float | None = None,
+    fast: bool = False,
+    frc: bool = False,
+    sectors: int = 0,
+    tile: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[list[str]], list[tuple[str, str, str]], list[Analysed]]:
     """Analyse every plane of files, and of the images below folders.
+
+    Parameters
+    ----------
+    images : sequence of Path
+    pixel_size : float, optional
+        In micrometres; default as the files say.
+    fast : bool
+        The authors' fast mode.
+    frc : bool
+        Also Fourier ring correlation of each image with itself.
+    sectors : int
+        Also the resolution in as many directions; 0 for none.
+    tile : int
+        Also a map, of tiles of this side; 0 for none.
+    progress : callable, optional
+        Called with the number of files done and of all.
 
     Returns
     -------
     rows : list of list of str
-        Plane, kc, resolution, unit, A0, note.
+        Plane, kc, resolution, unit, A0, what else was asked for, note; a heading first.
     failures : list of (file, plane, reason)
     found : list of Analysed
     """
     paths = list(_files(images))
-    work = partial(_analyse_file, pixel_size=pixel_size, fast=fast)
+    options: dict[str, Any] = {"frc": frc, "sectors": sectors, "tile": tile}
+    work = partial(_analyse_file, pixel_size=pixel_size, fast=fast, **options)
     isolate = any(may_crash(path.name) for path in paths)
-    results = list(ordered_map(work, paths, 1, on_crash=_crashed, isolate=isolate))
-    found = [analysed for each, _ in results for analysed in each]
-    return [_row(a) for a in found], [f for _, each in results for f in each], found
+    found: list[Analysed] = []
+    failures: list[tuple[str, str, str]] = []
+    for done, (analysed, failed) in enumerate(
+        ordered_map(work, paths, 1, on_crash=_crashed, isolate=isolate), 1
+    ):
+        found += analysed
+        failures += failed
+        if progress:
+            progress(done, len(paths))
+    more = ["1-image FRC"] * frc + ["map: q25, median, q75", "blank"] * (tile > 0)
+    head = ["plane", "kc", "resolution", "unit", "A0", *more, "note"]
+    return [head, *map(_row, found)], failures, found
+
+
+def sector_rows(analysed: Analysed) -> list[list[str]]:
+    """Direction in degrees, kc, resolution and unit of each sector; a heading first."""
+    rows = [["direction", "kc", "resolution", "unit"]]
+    unit = "µm" if analysed.pixel_size else "px"
+    for k, found in enumerate(analysed.sectors):
+        direction = f"{k * 180 / len(analysed.sectors):g}°"
+        length = f"{found.resolution(analysed.pixel_size or 1.0):.4g}" if found.has_peak else "-"
+        rows.append([direction, f"{found.kc:.4f}" if found.has_peak else "-", length, unit])
+    return rows
+
+
+def write_maps(
+    folder: Path,
+    found: Sequence[Analysed],
+    *,
+    overwrite: bool,
+    draw: Callable[[Path, Analysed], Path],
+) -> list[Path]:
+    """Write NAME.resolution.tif and .png of each plane's map, the map in the image's size.
+
+    Raises
+    ------
+    CellqaError
+        A file exists and `overwrite` is false, or two planes have one name.
+    """
+    names = [f"{Path(plane.name).name}.resolution" for plane in found]
+    double = next((name for name in names if names.count(name) > 1), None)
+    if double:
+        raise CellqaError(f"--map: two planes are called {double!r}; analyse them apart")
+    paths = []
+    for plane, name in zip(found, names, strict=True):
+        assert plane.local is not None  # it was asked for
+        path = folder / f"{name}.tif"
+        if path.exists() and not overwrite:
+            raise CellqaError(f"--map: {str(path)!r} exists; give another folder, or --overwrite")
+        unit = "micrometres" if plane.pixel_size else "pixels"
+        note = f"local resolution in {unit}, tiles of {plane.local.tile} px, nan: no structure"
+        paths.append(write_tiff(path, plane.local.full_size(), plane.pixel_size, note))
+        paths.append(draw(path.with_suffix(".png"), plane))
+    return paths
 
 
 def _analyse_file(
-    path: Path, *, pixel_size: float | None, fast: bool
+    path: Path, *, pixel_size: float | None, fast: bool, **options: Any
 ) -> tuple[list[Analysed], list[tuple[str, str, str]]]:
     failures: list[tuple[str, str, str]] = []
     found: list[Analysed] = []
     try:
         with open_image(path) as file:
-            small = min(file.shape[:2]) < SMALLEST_SIDE
             for index in file.planes:
                 label = file.label(index)
                 name = printable(f"{path}#{label}" if label else str(path))
                 try:
-                    result = decorrelation(luminance(file.load(index)), fast=fast)
+                    pixels = luminance(file.load(index))
+                    size = pixel_size or file.pixel_size
+                    found.append(_analyse_plane(name, pixels, size, fast, **options))
                 except (CellqaError, ValueError, TypeError) as error:
                     failures.append((str(path), label or "image", str(error)))
-                    continue
-                found.append(Analysed(name, result, pixel_size or file.pixel_size, small))
     except CellqaError as error:
         failures.append((str(path), "file", str(error)))
     return found, failures
+
+
+def _analyse_plane(
+    name: str,
+    pixels: Array,
+    size: float | None,
+    fast: bool,
+    *,
+    frc: bool,
+    sectors: int,
+    tile: int,
+) -> Analysed:
+    result = decorrelation(pixels, fast=fast)
+    small = min(pixels.shape) < SMALLEST_SIDE
+    local = resolution_map(pixels, pixel_size=size or 1.0, tile=tile) if tile else None
+    return Analysed(
+        name,
+        result,
+        size,
+        small,
+        frc_single(pixels).cutoff if frc else None,
+        sector_resolution(pixels, sectors=sectors) if sectors else (),
+        local,
+        pixels if tile else None,
+    )
 
 
 def _crashed(path: Path, reason: str) -> tuple[list[Analysed], list[tuple[str, str, str]]]:
@@ -82,11 +211,22 @@ def _files(images: Sequence[Path]) -> Iterator[Path]:
 
 def _row(analysed: Analysed) -> list[str]:
     name, found, size = analysed[:3]
+    note = ""
+    cells = [name, "-", "-", "-", f"{found.amplitude:.3f}"]
     if analysed.small:
         note = f"a side below {SMALLEST_SIDE} pixels is all apodised border"
-        return [name, "-", "-", "-", f"{found.amplitude:.3f}", note]
-    if not found.has_peak:
-        return [name, "-", "-", "-", f"{found.amplitude:.3f}", "no peak: constant, or only noise"]
-    resolution = found.resolution(size or 1.0)
-    unit = "µm" if size else "px"
-    return [name, f"{found.kc:.4f}", f"{resolution:.4g}", unit, f"{found.amplitude:.3f}", ""]
+    elif not found.has_peak:
+        note = "no peak: constant, or only noise"
+    else:
+        unit = "µm" if size else "px"
+        cells[1:4] = f"{found.kc:.4f}", f"{found.resolution(size or 1.0):.4g}", unit
+    if analysed.single is not None:
+        single = analysed.single
+        cells.append(f"{2 * (size or 1.0) / single:.4g}" if single else "-")
+    if analysed.local is not None:
+        values = analysed.local.values
+        known = values[np.isfinite(values)]
+        quartiles = np.quantile(known, [0.25, 0.5, 0.75]).tolist() if known.size else []
+        cells.append(", ".join(f"{q:.4g}" for q in quartiles) or "-")
+        cells.append(f"{1 - known.size / values.size:.0%}")
+    return [*cells, note]

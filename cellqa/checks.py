@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Result = TypeVar("Result")
 
 # Types the compiled loops take; every other is widened to one of them without loss.
 _WIDEN = {
@@ -76,6 +78,14 @@ class Plane:
 
     raw: Array
     dtype: np.dtype[Any]
+    _known: dict[Callable[[Plane], Any], Any] = field(default_factory=dict, repr=False)
+
+    def once(self, compute: Callable[[Plane], Result]) -> Result:
+        """`compute(self)`, kept: several families need an image's spectrum."""
+        if compute not in self._known:
+            self._known[compute] = compute(self)
+        found: Result = self._known[compute]
+        return found
 
     @classmethod
     def of(cls, image: npt.ArrayLike, name: str) -> Plane:

@@ -22,7 +22,8 @@ from cellqa.errors import CellqaError
 from cellqa.figures import save_montage
 from cellqa.io import luminance, open_image
 from cellqa.pairing import pair_folders
-from cellqa.run import check_folder, score_to_folder
+from cellqa.results import check_folder
+from cellqa.run import score_to_folder
 from cellqa.tables import terminal_table
 
 Array = npt.NDArray[Any]

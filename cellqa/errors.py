@@ -1,4 +1,4 @@
-"""The errors that a user can meet, and the value of a metric that has none."""
+"""The errors that a user can meet, and values that need a word: undefined ones, and bounds."""
 
 from __future__ import annotations
 
@@ -40,6 +40,28 @@ class Undefined(float):
 
     def __reduce__(self) -> Any:
         return Undefined, (self.reason,)
+
+
+class Bound(float):
+    """A value that is only a bound of what was looked for, with the reason.
+
+    Examples
+    --------
+    >>> value = Bound(2.0, "frc_resolution: agrees up to the Nyquist frequency")
+    >>> value * 2, value.reason
+    (4.0, 'frc_resolution: agrees up to the Nyquist frequency')
+    """
+
+    reason: str
+
+    def __new__(cls, value: float, reason: str) -> Bound:
+        """Make a number that says what it is."""
+        bound = super().__new__(cls, value)
+        bound.reason = reason
+        return bound
+
+    def __reduce__(self) -> Any:
+        return Bound, (float(self), self.reason)
 
 
 def printable(text: str) -> str:

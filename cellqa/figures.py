@@ -12,6 +12,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from cellqa.analyse import Analysed
+from cellqa.focus import Focus
 
 Array = npt.NDArray[Any]
 
@@ -25,6 +26,7 @@ STYLE: Any = {
 }
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"
+COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 def save_decorrelation(path: Path, analysed: Sequence[Analysed]) -> list[Path]:
@@ -57,8 +59,7 @@ def _draw_decorrelation(plane: Analysed) -> Figure:
         axes.plot([], [], color=GREY, label="high-pass, first pass")[0],
         axes.plot([], [], color=BLUE, label="high-pass, second pass")[0],
     ]
-    name = plane.name if len(plane.name) < 60 else "..." + plane.name[-57:]
-    title = f"{name.replace('$', chr(92) + '$')}\n"
+    title = f"{_label(plane.name)}\n"
     if found.has_peak:
         unit = "µm" if plane.pixel_size else "px"
         length = found.resolution(plane.pixel_size or 1.0)
@@ -70,6 +71,112 @@ def _draw_decorrelation(plane: Analysed) -> Figure:
     axes.set(xlabel="radius (1 = Nyquist frequency)", ylabel="correlation d(r)")
     figure.legend(handles=handles, frameon=False, fontsize=8, loc="outside right upper")
     return figure
+
+
+def save_sectors(path: Path, analysed: Sequence[Analysed]) -> list[Path]:
+    """Draw each plane's cut-off by direction, both of a direction's opposite wedges.
+
+    Several planes get NAME-1, NAME-2 and so on.
+    """
+    paths = []
+    for number, plane in enumerate(analysed, 1):
+        name = path if len(analysed) == 1 else path.with_stem(f"{path.stem}-{number}")
+        with matplotlib.rc_context(STYLE):
+            _draw_sectors(plane).savefig(name)
+        paths.append(name)
+    return paths
+
+
+def _draw_sectors(plane: Analysed) -> Figure:
+    n = len(plane.sectors)
+    kc = [found.kc if found.has_peak else np.nan for found in plane.sectors]
+    angles = np.arange(2 * n + 1) * np.pi / n
+    figure = Figure(figsize=(4.6, 4.8), layout="constrained")
+    axes: Any = figure.subplots(subplot_kw={"projection": "polar"})
+    axes.set_theta_direction(-1)  # y points down in the image
+    cut = [*kc, *kc, kc[0]]
+    axes.fill(angles, cut, color=BLUE, alpha=0.15)
+    axes.plot(angles, cut, "o-", color=BLUE, ms=3.5, lw=1.4, label="sector")
+    if plane.found.has_peak:
+        round_ = np.linspace(0, 2 * np.pi, 181)
+        axes.plot(round_, np.full(181, plane.found.kc), "--", color=ORANGE, lw=1.2, label="all")
+    axes.set_ylim(0, min(1.0, 1.15 * np.nanmax([*kc, plane.found.kc])))
+    axes.set_xticks(np.arange(0, 2 * np.pi, np.pi / 4))
+    axes.set_xticklabels(["x, 0°", "45°", "y, 90°", "135°", "180°", "225°", "270°", "315°"])
+    axes.set_rlabel_position(22.5)
+    axes.legend(frameon=False, fontsize=8, loc="upper right", bbox_to_anchor=(1.15, 1.12))
+    axes.set_title(f"{_label(plane.name)}\ncut-off kc by direction (1 = Nyquist frequency)")
+    return figure
+
+
+def save_resolution_map(path: Path, plane: Analysed) -> Path:
+    """Draw a plane beside its local resolution, with the scale of colours."""
+    assert plane.local is not None  # it was asked for
+    assert plane.pixels is not None
+    height, width = plane.local.shape
+    unit = "µm" if plane.pixel_size else "px"
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8.6, 0.6 + 3.9 * min(height / width, 1.6)), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        low, high = np.percentile(plane.pixels, [0.5, 99.5])
+        left.imshow(plane.pixels, cmap="gray", vmin=low, vmax=max(high, low + 1e-9))
+        left.set_title(_label(plane.name))
+        values = plane.local.full_size()
+        right.set_facecolor("#dddddd")
+        known = values[np.isfinite(values)]
+        bounds = np.percentile(known, [2, 95]) if known.size else (0, 1)
+        shown = right.imshow(values, cmap="viridis_r", vmin=bounds[0], vmax=bounds[1])
+        bar = figure.colorbar(shown, ax=right, shrink=0.85, extend="both")
+        bar.set_label(f"resolution ({unit}), low is sharp")
+        blank = 1 - np.isfinite(plane.local.values).mean()
+        right.set_title(f"tiles of {plane.local.tile} px; grey: no structure ({blank:.0%})")
+        for axes in (left, right):
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        figure.savefig(path)
+    return path
+
+
+def save_focus(path: Path, found: Sequence[Focus]) -> list[Path]:
+    """Draw the measures of each stack over its planes, each from 0 to 1, and the vote.
+
+    Several stacks get NAME-1, NAME-2 and so on.
+    """
+    paths = []
+    for number, focus in enumerate(found, 1):
+        name = path if len(found) == 1 else path.with_stem(f"{path.stem}-{number}")
+        with matplotlib.rc_context(STYLE):
+            _draw_focus(focus).savefig(name)
+        paths.append(name)
+    return paths
+
+
+def _draw_focus(focus: Focus) -> Figure:
+    figure = Figure(figsize=(7.6, 3.8), layout="constrained")
+    axes = figure.subplots()
+    for (measure, curve), colour in zip(focus.values.items(), COLOURS, strict=False):
+        low, high = np.nanmin(curve), np.nanmax(curve)
+        scaled = (curve - low) / (high - low) if high > low else np.zeros(curve.size)
+        label = measure.replace("_", " ")
+        axes.plot(scaled, "o-", color=colour, ms=2.5, lw=1.2, label=label)
+        if measure in focus.votes:
+            axes.plot(focus.votes[measure], 1.06, "v", color=colour, ms=6, clip_on=False)
+    if focus.best is not None:
+        axes.axvline(focus.position, color="black", lw=1.2, ls="--", label="median of votes")
+    n = len(focus.planes)
+    ticks = np.unique(np.linspace(0, n - 1, min(n, 9)).round().astype(int))
+    axes.set_xticks(ticks, [_label(focus.planes[k], 18) for k in ticks], fontsize=7)
+    axes.set(ylim=(-0.03, 1.1), xlabel="plane", ylabel="measure, from its least to its most")
+    axes.set_title(f"{_label(focus.name)}\n{focus.describe()}", fontsize=8, wrap=True)
+    figure.legend(frameon=False, fontsize=8, loc="outside right upper")
+    return figure
+
+
+def _label(name: str, longest: int = 60) -> str:
+    """The file's name, its end if it is long; no dollar sign is taken for mathematics."""
+    name = name.rpartition("/")[2]
+    shown = name if len(name) <= longest else "..." + name[3 - longest :]
+    return shown.replace("$", r"\$")
 
 
 def save_montage(path: Path, rows: Mapping[str, Mapping[str, Array]]) -> Path:

@@ -25,6 +25,8 @@ class Collected:
     pairing : Pairing
         Without its images.
     metrics : tuple of Metric
+    given : list of str
+        What the run had of ground truth, input and mask.
     settings : dict
         Of run.json.
     """
@@ -32,6 +34,7 @@ class Collected:
     parts: list[tuple[str, FinishedJournal]]
     pairing: Pairing
     metrics: tuple[Metric, ...]
+    given: list[str]
     settings: Mapping[str, Any]
 
 
@@ -74,6 +77,7 @@ def collect(parts: Sequence[Path], out: Path) -> Collected:
         images,
         Pairing(folders, (), unpaired),
         select(header["metrics"]),
+        header["given"],
         {**kept, "shard": [1, 1], "merged": len(parts)},
     )
 

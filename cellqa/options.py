@@ -60,12 +60,14 @@ def parse_methods(
     return methods
 
 
-def parse_metrics(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Any:
-    """Parse A,B into metrics; all by default."""
-    from cellqa.registry import METRICS, select
+def parse_metrics(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> list[str] | None:
+    """Parse A,B into names of metrics."""
+    from cellqa.registry import select
 
     try:
-        return METRICS if value is None else select(value.split(","))
+        return None if value is None else [m.name for m in select(value.split(","))]
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 

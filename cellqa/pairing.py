@@ -10,7 +10,7 @@ from pathlib import Path
 from cellqa.errors import CellqaError, printable
 from cellqa.io import FORMATS, is_image_folder, split_suffix
 
-RESERVED = ("input", "gt")
+RESERVED = ("input", "gt", "mask")
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,11 @@ class Image:
     name: str
     files: Mapping[str, tuple[str, ...]]
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The roles that are scored: all but the mask."""
+        return tuple(role for role in self.files if role != "mask")
+
 
 @dataclass(frozen=True)
 class Pairing:
@@ -57,7 +62,7 @@ class Pairing:
     Attributes
     ----------
     folders : dict
-        Method to its folder, `gt` and `input` among them.
+        Method to its folder, `gt` and `input` among them; and `mask`, which is not scored.
     images : tuple of Image
         Sorted by name.
     unpaired : dict
@@ -67,6 +72,11 @@ class Pairing:
     folders: Mapping[str, Path]
     images: tuple[Image, ...]
     unpaired: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The roles that are scored: all but the mask."""
+        return tuple(role for role in self.folders if role != "mask")
 
 
 def scan(path: str | os.PathLike[str], role: str) -> Folder:
@@ -116,6 +126,7 @@ def pair_folders(
     *,
     gt: str | os.PathLike[str] | None = None,
     raw: str | os.PathLike[str] | None = None,
+    mask: str | os.PathLike[str] | None = None,
 ) -> Pairing:
     """List the folders and pair their images by name.
 
@@ -125,6 +136,8 @@ def pair_folders(
         Method name to folder.
     gt, raw : path, optional
         The folders of the ground truth and of the unenhanced images (the method `input`).
+    mask : path, optional
+        The folder of the masks.
 
     Raises
     ------
@@ -138,6 +151,8 @@ def pair_folders(
         folders[name] = scan(path, "--pred")
     if gt is not None:
         folders["gt"] = scan(gt, "--gt")
+    if mask is not None:
+        folders["mask"] = scan(mask, "--mask")
     return pair(folders)
 
 
@@ -165,7 +180,8 @@ def pair(methods: Mapping[str, Folder]) -> Pairing:
     ({'net': ('a.png',), 'gt': ('a.tif',)}, {'gt': ('b.tif',)})
     """
     gt = methods.get("gt")
-    stems = sorted({stem for name, f in methods.items() if name != "gt" for stem in f.images})
+    others = {name: f for name, f in methods.items() if name not in ("gt", "mask")}
+    stems = sorted({stem for folder in others.values() for stem in folder.images})
     unpaired: dict[str, tuple[str, ...]] = {}
     if gt is not None:
         for name, folder in methods.items():

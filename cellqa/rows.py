@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cellqa.metrics.foreground import Object
 from cellqa.pairing import Pairing
 from cellqa.registry import Metric
 
@@ -33,6 +34,10 @@ class Row:
         Why the row failed, or why values are undefined.
     notes : tuple of str
         What the run should warn of.
+    limits : (float, float) or None
+        Extremes of the ground truth, where its data range is a matter of choice (not 8 bits).
+    objects : tuple of Object
+        Lines of objects.csv.
     """
 
     image: str
@@ -43,18 +48,32 @@ class Row:
     status: str = "ok"
     reason: str = ""
     notes: tuple[str, ...] = ()
+    limits: tuple[float, float] | None = None
+    objects: tuple[Object, ...] = ()
 
     def to_json(self) -> list[Any]:
         """A list that `from_json` takes; floats survive exactly."""
         # dataclasses.astuple copies deeply, which costs more than writing the row
         place = [self.image, self.method, self.pixel_size, self.data_range]
-        return [*place, self.values, self.status, self.reason, self.notes]
+        told = [self.status, self.reason, self.notes]
+        return [*place, self.values, *told, self.limits, self.objects]
 
     @classmethod
     def from_json(cls, fields: Sequence[Any]) -> Row:
         """The row that `to_json` was called on."""
-        image, method, size, data_range, values, status, reason, notes = fields
-        return cls(image, method, size, data_range, values, status, reason, tuple(notes))
+        image, method, size, data_range, values, status, reason, notes, limits, objects = fields
+        return cls(
+            image,
+            method,
+            size,
+            data_range,
+            values,
+            status,
+            reason,
+            tuple(notes),
+            tuple(limits) if limits else None,
+            tuple(Object(*each) for each in objects),
+        )
 
 
 class Tally:
@@ -64,6 +83,14 @@ class Tally:
     ----------
     methods : tuple of str
     metrics : tuple of Metric
+    given : frozenset of str
+        What the run had of `gt`, `input` and `mask`.
+    places : dict
+        Method to the place of each value's row, as `add` was told.
+    limits : (float, float) or None
+        Over all ground truths whose data range is a matter of choice.
+    objects : int
+        Lines of objects.csv.
     values : dict
         (method, metric name) to the values of the rows that are `ok`, nan where undefined.
     scored, failed : Counter
@@ -75,9 +102,18 @@ class Tally:
         The first thousand.
     """
 
-    def __init__(self, methods: Sequence[str], metrics: Sequence[Metric]) -> None:
+    def __init__(
+        self,
+        methods: Sequence[str],
+        metrics: Sequence[Metric],
+        given: Collection[str] | None = None,
+    ) -> None:
         self.methods = tuple(methods)
         self.metrics = tuple(metrics)
+        self.given = frozenset({"gt", "input"} & set(methods) if given is None else given)
+        self.places = {m: array("q") for m in self.methods}
+        self.limits: tuple[float, float] | None = None
+        self.objects = 0
         self.values = {(m, k.name): array("d") for m in self.methods for k in self.metrics}
         self.scored: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
@@ -85,14 +121,19 @@ class Tally:
         self.sized: Counter[bool] = Counter()
         self.failures: list[Row] = []
 
-    def add(self, row: Row) -> None:
-        """Count one row."""
+    def add(self, row: Row, place: int = 0) -> None:
+        """Count one row; `place` is found again in `places`."""
         if row.status != "ok":
             self.failed[row.method] += 1
             if len(self.failures) < _SHOWN_FAILURES:
                 self.failures.append(row)
             return
         self.scored[row.method] += 1
+        self.places[row.method].append(place)
+        self.objects += len(row.objects)
+        if row.limits is not None:
+            low, high = self.limits or row.limits
+            self.limits = min(low, row.limits[0]), max(high, row.limits[1])
         self.sized[row.pixel_size is not None] += 1
         self.notes.update(row.notes)
         for metric in self.metrics:

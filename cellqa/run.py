@@ -6,11 +6,9 @@ import errno
 import hashlib
 import platform
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,8 +18,21 @@ from cellqa.errors import CellqaError
 from cellqa.io import may_crash
 from cellqa.journal import FinishedJournal, Journal
 from cellqa.pairing import Image, Pairing
+from cellqa.ranges import median_place, row_at, sentence, under_ranges
+from cellqa.results import (
+    JOURNAL,
+    MAPS,
+    OBJECTS,
+    RUN,
+    SCORES,
+    SUMMARY,
+    alone,
+    check_folder,
+    remove_results,
+)
 from cellqa.rows import Row, Tally
-from cellqa.score import ScoreOptions, extremes, failed, file_states, score_image
+from cellqa.score import extremes, failed, file_states, score_image
+from cellqa.scorer import ScoreOptions
 from cellqa.statistics import Summary, summarise
 from cellqa.tables import (
     scores_header,
@@ -29,11 +40,9 @@ from cellqa.tables import (
     versions,
     write_csv,
     write_json,
+    write_objects,
     write_summary,
 )
-
-SCORES, SUMMARY, RUN, JOURNAL = "scores.csv", "summary.csv", "run.json", "journal.jsonl"
-RESULTS = (SCORES, SUMMARY, RUN, JOURNAL)
 
 Progress = Callable[[int, int], None]
 Result = TypeVar("Result")
@@ -154,12 +163,14 @@ def score_to_folder(
     options = options or ScoreOptions()
     engine = engine or LocalEngine(1)
     check_folder(out, overwrite=overwrite, resume=resume)
+    if options.maps is not None:
+        options = replace(options, maps=str((out / MAPS).absolute()))
     images = pairing.images[shard[0] - 1 :: shard[1]]
     done = 0
     try:
-        with _alone(out):
+        with alone(out):
             if overwrite and not resume:
-                _remove_results(out)
+                remove_results(out)
             value_range = _value_range(pairing, options, engine)
             header = _header(pairing, options, value_range)
             journal = Journal(out / JOURNAL, header, resume=resume)
@@ -177,11 +188,19 @@ def score_to_folder(
                         progress(done, len(images))
             finally:
                 journal.close()
-            tally = Tally(tuple(pairing.folders), options.metrics)
-            parts = ((image.name, journal) for image in images)
+            tally = Tally(pairing.methods, options.metrics, _given(pairing, options))
+            parts = [(image.name, journal) for image in images]
             settings = _settings(pairing, options, engine, command)
             settings["shard"] = list(shard)
-            return _finish(out, pairing, parts, tally, warnings, settings, start)
+            ranges = partial(
+                _under_ranges,
+                pairing=pairing,
+                images=images,
+                journal=journal,
+                options=options,
+                engine=engine,
+            )
+            return _finish(out, pairing, parts, tally, warnings, settings, start, ranges)
     except KeyboardInterrupt:
         raise Interrupted(done, len(images)) from None
 
@@ -199,66 +218,46 @@ def merge(parts: Sequence[Path], out: Path, *, overwrite: bool = False) -> Finis
     start = time.perf_counter()
     collected = collect(parts, out)
     check_folder(out, overwrite=overwrite, resume=False)
-    tally = Tally(tuple(collected.pairing.folders), collected.metrics)
-    with _alone(out):
-        _remove_results(out)
+    tally = Tally(collected.pairing.methods, collected.metrics, collected.given)
+    with alone(out):
+        remove_results(out)
         return _finish(
             out, collected.pairing, collected.parts, tally, [], dict(collected.settings), start
         )
 
 
-def check_folder(out: Path, *, overwrite: bool, resume: bool) -> None:
-    """Make the folder for a run's files, and see that it can be written.
-
-    Raises
-    ------
-    CellqaError
-        It holds an earlier run and neither is true, or cannot be written.
-    """
-    if out.exists() and not out.is_dir():
-        raise CellqaError(f"--out: {str(out)!r} is a file; give a folder")
-    for name in RESULTS:
-        path = out / name
-        if (path.exists() or path.is_symlink()) and not path.is_file():
-            raise CellqaError(f"--out: {str(path)!r} is not a file; move it away")
-    if any((out / name).exists() for name in RESULTS) and not (overwrite or resume):
-        raise CellqaError(
-            f"--out: {str(out)!r} holds an earlier run; give another folder, --resume to go on "
-            "with it, or --overwrite"
-        )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass  # better now than after hours
-    except OSError as error:
-        raise CellqaError(f"--out: {str(out)!r} cannot be written: {error.strerror}") from None
+def _given(pairing: Pairing, options: ScoreOptions) -> frozenset[str]:
+    """What the run has of ground truth, input and mask."""
+    given = {"gt", "input", "mask"} & pairing.folders.keys()
+    return frozenset(given | ({"mask"} if options.foreground and "gt" in given else set()))
 
 
-def _remove_results(out: Path) -> None:
-    for name in RESULTS:
-        (out / name).unlink(missing_ok=True)
+def _under_ranges(
+    tally: Tally,
+    *,
+    pairing: Pairing,
+    images: Sequence[Image],
+    journal: FinishedJournal,
+    options: ScoreOptions,
+    engine: Engine,
+) -> dict[str, Any] | None:
+    """PSNR and SSIM of the median image under each data range."""
+    place = median_place(tally)
+    if place is None or tally.limits is None:
+        return None
+    image = images[place[1]]
+    found = journal.get(image.name)
+    row = row_at(found[1] if found else [], place[0], place[2])
+    if row is None:
+        return None
+    folders = {name: path.absolute() for name, path in pairing.folders.items()}
+    settings: dict[str, Any] = {"options": options, "limits": tally.limits}
+    work = partial(under_ranges, row=row, folders=folders, **settings)
+    return next(iter(_over_images(engine, work, [image], pairing, _no_ranges)))
 
 
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keep other runs away from the folder, where the system has file locks."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    path = out / ".cellqa.lock"
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CellqaError(f"--out: another run is writing to {str(out)!r}") from None
-        except OSError:
-            pass  # a file system without locks
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+def _no_ranges(image: Image, reason: str) -> None:
+    return None  # the run's own rows tell what is wrong with it
 
 
 def _scored(
@@ -336,13 +335,19 @@ def _header(
     """Everything that rows depend on, beside the files themselves."""
     return {
         "folders": {name: str(path.absolute()) for name, path in pairing.folders.items()},
-        "metrics": {m.name: m.definition for m in options.metrics},
-        "data_range": options.data_range,
+        **_chosen(options),
         "value_range": value_range,
-        "pixel_size": options.pixel_size,
-        "compat": options.compat,
-        "max_pixels": options.max_pixels,
+        "given": sorted(_given(pairing, options)),
         "versions": versions(),
+    }
+
+
+def _chosen(options: ScoreOptions) -> dict[str, Any]:
+    """Options as JSON."""
+    return {
+        **{field.name: getattr(options, field.name) for field in fields(options)},
+        "metrics": {m.name: m.definition for m in options.metrics},
+        "maps": options.maps is not None,
     }
 
 
@@ -351,13 +356,7 @@ def _settings(
 ) -> dict[str, Any]:
     return {
         "command": list(command),
-        "settings": {
-            "metrics": {m.name: m.definition for m in options.metrics},
-            "data_range": options.data_range,
-            "pixel_size": options.pixel_size,
-            "compat": options.compat,
-            "max_pixels": options.max_pixels,
-        },
+        "settings": _chosen(options),
         "engine": engine.describe(),
         "folders": {name: str(path) for name, path in pairing.folders.items()},
         "pairing": {
@@ -379,28 +378,33 @@ def _digest(pairing: Pairing) -> str:
 def _finish(
     out: Path,
     pairing: Pairing,
-    parts: Iterable[tuple[str, FinishedJournal]],
+    parts: Sequence[tuple[str, FinishedJournal]],
     tally: Tally,
     warnings: list[str],
     settings: dict[str, Any],
     start: float,
+    ranges: Callable[[Tally], dict[str, Any] | None] = lambda tally: None,
 ) -> Finished:
     """Write the final files from the journals, in the order of the images."""
 
     def lines() -> Iterator[list[str]]:
-        for name, journal in parts:
-            found = journal.get(name)
-            if found is None:
-                raise CellqaError(f"{journal.path}: {name} is missing; score with --resume")
-            for row in found[1]:
-                tally.add(row)
+        for place, (name, journal) in enumerate(parts):
+            for row in _rows(name, journal):
+                tally.add(row, place)
                 yield scores_line(row, tally.metrics)
 
     try:
         paths = [write_csv(out / SCORES, scores_header(tally.metrics), lines())]
         summaries = summarise(tally)
         paths.append(write_summary(out / SUMMARY, summaries))
+        (out / OBJECTS).unlink(missing_ok=True)  # of an earlier run
+        if tally.objects:
+            rows = (row for name, journal in parts for row in _rows(name, journal))
+            paths.append(write_objects(out / OBJECTS, rows))
         warnings = warnings + tally.warnings(pairing)
+        sensitivity = ranges(tally)
+        if sensitivity is not None:
+            warnings.append(sentence(sensitivity))
         run = {
             **settings,
             "rows": tally.rows,
@@ -409,6 +413,7 @@ def _finish(
                 {"image": r.image, "method": r.method, "reason": r.reason} for r in tally.failures
             ],
             "warnings": warnings,
+            "range_sensitivity": sensitivity,
             "versions": versions(),
             "machine": platform.platform(),
             "seconds": round(time.perf_counter() - start, 3),
@@ -421,4 +426,13 @@ def _finish(
             f"{error.filename or out}: {error.strerror}{free} and go on with --resume: every row "
             "is kept"
         ) from None
+    if (out / MAPS).is_dir():
+        paths.append(out / MAPS)
     return Finished(tally, summaries, warnings, paths)
+
+
+def _rows(name: str, journal: FinishedJournal) -> list[Row]:
+    found = journal.get(name)
+    if found is None:
+        raise CellqaError(f"{journal.path}: {name} is missing; score with --resume")
+    return found[1]

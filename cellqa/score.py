@@ -5,58 +5,20 @@ from __future__ import annotations
 import math
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from cellqa.checks import Plane, as_plane
 from cellqa.compiled import is_kept, kept_in
-from cellqa.errors import CellqaError, ImageError, Undefined, printable
-from cellqa.io import MAX_PIXELS, ImageFile, PlaneIndex, luminance, open_image
-from cellqa.metrics._family import Settings
+from cellqa.errors import CellqaError, ImageError, printable
+from cellqa.io import ImageFile, PlaneIndex, luminance, open_image
+from cellqa.maps import save_maps
 from cellqa.metrics._kernels import similarity
 from cellqa.pairing import Image
-from cellqa.registry import METRICS, Metric
+from cellqa.registry import METRICS
 from cellqa.rows import Row
-
-
-@dataclass(frozen=True)
-class ScoreOptions:
-    """What a scoring run may be told.
-
-    Attributes
-    ----------
-    metrics : tuple of Metric
-    data_range : str or float
-        `auto`: 255 for uint8, else max - min of the image's ground truth; `dtype`: the type's
-        maximum; `set`: max - min over all ground truths; a number: 0 to that number.
-    pixel_size : float or None
-        In micrometres; None takes it from the files.
-    compat : str or None
-        `ciegan` for the definitions of the CIEGAN authors' program.
-    max_pixels : int
-        Larger planes are refused before memory is taken.
-    """
-
-    metrics: tuple[Metric, ...] = METRICS
-    data_range: str | float = "auto"
-    pixel_size: float | None = None
-    compat: str | None = None
-    max_pixels: int = MAX_PIXELS
-
-    def __post_init__(self) -> None:
-        if isinstance(self.data_range, str) and self.data_range not in ("auto", "dtype", "set"):
-            raise ValueError(
-                f"`data_range` must be auto, dtype, set or a number, got {self.data_range!r}"
-            )
-        if not isinstance(self.data_range, str) and not 0 < self.data_range < math.inf:
-            raise ValueError(f"`data_range` must be above 0, got {self.data_range}")
-        if self.pixel_size is not None and not 0 < self.pixel_size < math.inf:
-            raise ValueError(f"`pixel_size` must be above 0 micrometres, got {self.pixel_size}")
-        if self.compat not in (None, "ciegan"):
-            raise ValueError(f"`compat` must be ciegan, got {self.compat!r}")
+from cellqa.scorer import Mask, ScoreOptions, Scorer
 
 
 def score_image(
@@ -79,7 +41,7 @@ def score_image(
         return before, rows
     reason = "changed while it was read"
     if "gt" in changed:
-        return before, [failed(image.name, m, f"ground truth: {reason}") for m in image.files]
+        return before, [failed(image.name, m, f"ground truth: {reason}") for m in image.methods]
     return before, [
         failed(r.image, r.method, reason) if r.method in changed and r.status == "ok" else r
         for r in rows
@@ -106,7 +68,8 @@ def compile_kernels(tell: Callable[[str], None]) -> None:
     for dtype in (np.uint8, np.uint16):
         image = np.arange(200 * 200).reshape(200, 200).astype(dtype)
         plane = Plane(image, image.dtype)
-        _Scorer(plane, ScoreOptions(), None).row("", "", plane, None, [])
+        options = ScoreOptions(tuple(m for m in METRICS if "mask" not in m.needs))
+        Scorer(plane, options, None, raw=plane).row("", "", plane, None, [])
 
 
 def file_states(image: Image, folders: Mapping[str, Path]) -> dict[str, list[list[int]]]:
@@ -142,15 +105,28 @@ def _score_files(
 ) -> list[Row]:
     opened: dict[str, ImageFile | str] = {}
     try:
-        for method, names in image.files.items():
-            opened[method] = _open(folders[method], names, options.max_pixels)
-        truth = opened.get("gt")
-        files = [f for f in (truth, *opened.values()) if isinstance(f, ImageFile)]
+        for role, names in image.files.items():
+            opened[role] = _open(folders[role], names, options.max_pixels)
+        methods = {role: opened[role] for role in image.methods}
+        truth = methods.get("gt")
+        files = [f for f in (truth, *methods.values()) if isinstance(f, ImageFile)]
         if not files or isinstance(truth, str):
-            return [failed(image.name, m, _why(opened, m)) for m in opened]
+            return [failed(image.name, m, _why(methods, m)) for m in methods]
         rows: list[Row] = []
-        for name, places in _planes(image.name, opened, files[0]):
-            rows += _score_plane(name, places, opened, files[0], options, value_range)
+        for name, places in _planes(image.name, methods, files[0]):
+            mask = _mask(opened.get("mask"), places, files[0]) if "mask" in folders else None
+            known, wrong = _references(methods, places)
+            if "input" in folders and "input" not in methods:
+                wrong["input"] = "there is none of this name"
+            scorer = Scorer(
+                known["gt"][0] if "gt" in known else None,
+                options,
+                value_range,
+                raw=known["input"][0] if "input" in known else None,
+                mask=mask,
+                no_raw=wrong.get("input", ""),
+            )
+            rows += _score_plane(name, places, methods, files[0], scorer, known, wrong)
         return rows
     finally:
         for file in opened.values():
@@ -209,23 +185,56 @@ def _load(file: ImageFile | str, index: PlaneIndex | None) -> tuple[Plane, bool]
     return Plane(plane, pixels.dtype), pixels.ndim == 3
 
 
+def _mask(
+    file: ImageFile | str | None, places: Mapping[str, PlaneIndex | None], leader: ImageFile
+) -> Mask:
+    """The mask of a plane: the plane of the same place, or a single one for all; or why not."""
+    if file is None:
+        return Mask(None, "there is no mask of this name")
+    if isinstance(file, str):
+        return Mask(None, file)
+    place = next(index for index in places.values() if index is not None)
+    if len(file.planes) == 1:
+        place = file.planes[0]
+    elif place not in file.planes:
+        order = leader.planes.index(place) if len(file.planes) == len(leader.planes) else None
+        if order is None:
+            return Mask(None, f"{file.path.name}: this plane is not in the mask")
+        place = file.planes[order]
+    try:
+        return Mask.of(luminance(file.load(place)))
+    except CellqaError as error:
+        return Mask(None, str(error))
+
+
+def _references(
+    opened: Mapping[str, ImageFile | str], places: Mapping[str, PlaneIndex | None]
+) -> tuple[dict[str, tuple[Plane, bool]], dict[str, str]]:
+    """Ground truth and input with whether they were in colour, or why they cannot be read."""
+    known: dict[str, tuple[Plane, bool]] = {}
+    wrong: dict[str, str] = {}
+    for role in ("gt", "input"):
+        if role in opened:
+            try:
+                known[role] = _load(opened[role], places[role])
+            except CellqaError as error:
+                wrong[role] = str(error)
+    return known, wrong
+
+
 def _score_plane(
     name: str,
     places: Mapping[str, PlaneIndex | None],
     opened: Mapping[str, ImageFile | str],
     leader: ImageFile,
-    options: ScoreOptions,
-    value_range: tuple[float, float] | None,
+    scorer: Scorer,
+    known: Mapping[str, tuple[Plane, bool]],
+    wrong: Mapping[str, str],
 ) -> list[Row]:
-    truth: Plane | None = None
-    coloured = False
-    if "gt" in opened:
-        try:
-            truth, coloured = _load(opened["gt"], places["gt"])
-        except CellqaError as error:
-            reasons = {m: str(error) if m == "gt" else f"ground truth: {error}" for m in opened}
-            return [failed(name, method, reasons[method]) for method in opened]
-    scorer = _Scorer(truth, options, value_range)
+    options = scorer.options
+    if "gt" in wrong:
+        reasons = dict.fromkeys(opened, f"ground truth: {wrong['gt']}") | {"gt": wrong["gt"]}
+        return [failed(name, method, reasons[method]) for method in opened]
     rows = []
     for method, file in opened.items():
         own = getattr(file, "pixel_size", None)
@@ -234,95 +243,18 @@ def _score_plane(
         if own and size and not options.pixel_size and not math.isclose(own, size, rel_tol=0.01):
             notes.append(f"{method} states another pixel size than its ground truth, which counts")
         try:
-            plane, colour = truth, coloured
-            if method != "gt" or plane is None:
-                plane, colour = _load(file, places[method])
+            if method in wrong:
+                raise ImageError(wrong[method])
+            plane, colour = known[method] if method in known else _load(file, places[method])
             if colour:
                 notes.append("colour: the luminance (ITU-R 601) was scored")
             row = scorer.row(name, method, plane, size, notes)
+            if options.maps is not None:
+                save_maps(Path(options.maps), method, name, scorer.maps(method, plane), size)
         except CellqaError as error:
             row = failed(name, method, str(error))
         rows.append(row)
     return rows
-
-
-class _Scorer:
-    """One plane of ground truth, prepared once, against each method's plane."""
-
-    def __init__(
-        self,
-        truth: Plane | None,
-        options: ScoreOptions,
-        value_range: tuple[float, float] | None,
-    ) -> None:
-        self.truth = truth
-        self.options = options
-        self.limits: tuple[float, float] | None = None
-        self.data_range: float = Undefined("")
-        if truth is not None:
-            self.data_range, self.limits = _data_range(truth, options.data_range, value_range)
-        self.prepared: dict[int, Any] = {}
-
-    def row(
-        self, name: str, method: str, plane: Plane, pixel_size: float | None, notes: list[str]
-    ) -> Row:
-        truth = self.truth if method != "gt" else None
-        if truth is not None and plane.raw.shape != truth.raw.shape:
-            ours, theirs = (" x ".join(map(str, p.raw.shape)) for p in (plane, truth))
-            raise ImageError(f"size {ours} differs from the ground truth's {theirs}")
-        wanted = [m for m in self.options.metrics if truth is not None or not m.reference]
-        settings = Settings(self.data_range, pixel_size or 1.0, self.options.compat == "ciegan")
-        values: dict[str, float] = {}
-        for family in {id(m.family): m.family for m in wanted}.values():
-            if id(family) not in self.prepared:
-                every = {m.name for m in self.options.metrics if m.family is family}
-                self.prepared[id(family)] = family.prepare(self.truth, settings, every)
-            names = {m.name for m in wanted if m.family is family}
-            found = family.measure(self.prepared[id(family)], plane, settings, names)
-            values.update({n: found[n] for n in names})
-        reasons = [v.reason for v in values.values() if isinstance(v, Undefined) and v.reason]
-        return Row(
-            name,
-            method,
-            pixel_size=pixel_size,
-            data_range=None if math.isnan(self.data_range) else self.data_range,
-            values={m.name: values[m.name] for m in wanted},
-            reason="; ".join(dict.fromkeys(reasons)),
-            notes=(*notes, *self._notes(method, plane)),
-        )
-
-    def _notes(self, method: str, plane: Plane) -> list[str]:
-        notes = []
-        if self.truth is not None and plane.dtype != self.truth.dtype:
-            notes.append(
-                f"{method} is {plane.dtype} but its ground truth {self.truth.dtype}: "
-                "values were compared as they are"
-            )
-        if self.limits is not None:
-            low, high = self.limits
-            if plane.extremes[0] < low or plane.extremes[1] > high:
-                notes.append(f"{method} has values beyond the data range")
-        return notes
-
-
-def _data_range(
-    truth: Plane, how: str | float, of_set: tuple[float, float] | None
-) -> tuple[float, tuple[float, float] | None]:
-    """L, and the limits that values should keep."""
-    if isinstance(how, (int, float)):
-        return float(how), (0.0, float(how))
-    if how == "dtype":
-        if truth.dtype.kind not in "iu":
-            reason = f"psnr, ssim, ms_ssim: --data-range dtype means nothing for {truth.dtype}"
-            return Undefined(reason), None
-        info = np.iinfo(truth.dtype)
-        return float(info.max), (float(info.min), float(info.max))
-    if how == "auto" and truth.dtype == np.uint8:
-        return 255.0, (0.0, 255.0)
-    low, high = of_set or truth.extremes
-    if low == high:
-        return Undefined("psnr, ssim, ms_ssim: the ground truth is constant, its range 0"), None
-    return high - low, (low, high)
 
 
 def extremes(image: Image, *, folder: Path, max_pixels: int) -> tuple[float, float] | None:

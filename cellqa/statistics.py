@@ -66,13 +66,13 @@ def summarise(tally: Tally) -> list[Summary]:
         _summary(tally, method, metric)
         for method in tally.methods
         for metric in tally.metrics
-        if not metric.reference or (method != "gt" and "gt" in tally.methods)
+        if metric.applies(method, tally.given)
     ]
 
 
 def _summary(tally: Tally, method: str, metric: Metric) -> Summary:
     values = np.array(tally.values[method, metric.name], dtype=float)
-    unusable = tally.mixed_units and metric.name == "resolution"
+    unusable = tally.mixed_units and metric.unit == "µm"
     infinite = 0 if unusable else int(np.isinf(values).sum())
     finite = values[:0] if unusable else values[np.isfinite(values)]
     n = finite.size

@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
+from cellqa.focus import Focus
+from cellqa.metrics.foreground import Object
 from cellqa.registry import Metric
 from cellqa.rows import Row, Tally
 from cellqa.statistics import Summary
@@ -73,6 +75,42 @@ def write_summary(path: Path, summaries: Sequence[Summary]) -> Path:
     return write_csv(path, [f.name for f in fields(Summary)], cells)
 
 
+def write_objects(path: Path, rows: Iterable[Row]) -> Path:
+    """Write objects.csv: a line for each image, method and object of its mask."""
+    lines = ([row.image, row.method, *map(_cell, each)] for row in rows for each in row.objects)
+    return write_csv(path, ["image", "method", *Object._fields], lines)
+
+
+def focus_rows(focus: Focus) -> list[list[str]]:
+    """Each plane's value of every measure, a star at the measure's vote, an arrow at the best."""
+    rows = [["", "plane", *focus.values]]
+    for k, plane in enumerate(focus.planes):
+        cells = []
+        for measure, curve in focus.values.items():
+            voted = measure in focus.votes and round(focus.votes[measure]) == k
+            value = "-" if math.isnan(curve[k]) else f"{curve[k]:.4g}"
+            cells.append(value + ("*" if voted else " "))
+        rows.append([">" if k == focus.best else " ", plane, *cells])
+    return rows
+
+
+def write_focus(path: Path, found: Sequence[Focus]) -> Path:
+    """Write the values of every measure: a line for each stack and plane."""
+    header = ["stack", "plane", *found[0].values, "sharpest", "position"]
+    lines = (
+        [
+            focus.name,
+            plane,
+            *(number(float(curve[k])) for curve in focus.values.values()),
+            str(int(k == focus.best)),
+            number(focus.position),
+        ]
+        for focus in found
+        for k, plane in enumerate(focus.planes)
+    )
+    return write_csv(path, header, lines)
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> Path:
     """Write run.json."""
     with appearing(path) as file:
@@ -104,18 +142,43 @@ def versions() -> dict[str, str]:
 
 
 def terminal_table(tally: Tally, summaries: Sequence[Summary]) -> str:
-    """Means of each method, one line each; the arrow says which direction is better."""
+    """Means of each method, one line each; the arrow says which direction is better.
+
+    Numbers that rank nothing are left to the files; more columns than fit go below.
+    """
     shown = [
-        m for m in tally.metrics if any(s.metric == m.name and s.n + s.infinite for s in summaries)
+        m
+        for m in tally.metrics
+        if m.higher_is_better is not None
+        and any(s.metric == m.name and s.n + s.infinite for s in summaries)
     ]
     found = {(s.method, s.metric): s for s in summaries}
-    units = {m.name: "px" if m.unit == "µm" and not tally.sized[True] else m.unit for m in shown}
-    head = ["mean", "images", *(f"{m.name} {m.arrow}" for m in shown)]
-    lines = [["", "", *(units[m.name] for m in shown)]]
-    for method in tally.methods:
-        cells = [_mean(found.get((method, m.name))) for m in shown]
-        lines.append([method, str(tally.scored[method]), *cells])
-    return align([head, *lines])
+
+    def column(m: Metric) -> list[str]:
+        unit = "px" if m.unit == "µm" and not tally.sized[True] else m.unit
+        cells = (_mean(found.get((method, m.name))) for method in tally.methods)
+        return [f"{m.name} {m.arrow}", unit, *cells]
+
+    left = [
+        ["mean", "", *tally.methods],
+        ["images", "", *(str(tally.scored[method]) for method in tally.methods)],
+    ]
+    blocks: list[list[list[str]]] = [left]
+    for m in shown:
+        columns = [*blocks[-1], column(m)]
+        if len(columns) > 3 and _width(columns) > _WIDEST:
+            columns = [left[0], column(m)]
+            blocks.append(columns)
+        blocks[-1] = columns
+    tables = ([row for row in zip(*block, strict=True) if any(row)] for block in blocks)
+    return "\n\n".join(map(align, tables))
+
+
+_WIDEST = 110  # columns of the terminal table
+
+
+def _width(columns: Sequence[Sequence[str]]) -> int:
+    return sum(max(map(len, column)) for column in columns) + 2 * (len(columns) - 1)
 
 
 def _mean(summary: Summary | None) -> str:

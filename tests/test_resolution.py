@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from cellqa import decorrelation, resolution, simulate
-from cellqa.metrics.resolution import _linspace, _plan
+from cellqa.metrics._spectrum import linspace, window
+from cellqa.metrics.resolution import plan_of
 
 # kc and A0 in normal mode, then in fast mode: the authors' MATLAB program (ImDecorr 1.1.8, with
 # single() replaced by double()) under GNU Octave 7.3.0, 2026-11-22; apodisation 20 px, Nr 50,
@@ -63,13 +64,13 @@ def test_agrees_with_the_authors_program(
 
 def direct_curve(image: np.ndarray, g: float, radii: np.ndarray) -> np.ndarray:
     """d(r) by the definition, for a high-pass filter g: masks of the whole spectrum."""
-    plan = _plan(image.shape)
-    shape = plan.taper_y.size, plan.taper_x.size
+    plan = plan_of(image.shape)
+    shape = plan.shape
     cropped = image[: shape[0], : shape[1]].astype(float)
     mean = image.mean()
-    tapered = (cropped - mean) * plan.taper_y[:, None] * plan.taper_x + mean
+    tapered = (cropped - mean) * window(image.shape[0])[:, None] * window(image.shape[1]) + mean
     spectrum = np.abs(np.fft.fftshift(np.fft.fft2(tapered)))
-    y, x = (_linspace(-1, 1, n) for n in shape)
+    y, x = (linspace(-1, 1, n) for n in shape)
     radius = np.sqrt(x[None] ** 2 + y[:, None] ** 2)
     high_passed = spectrum * (1 - np.exp(-2 * g**2 * radius**2))
     energy = (high_passed[radius < 1] ** 2).sum()

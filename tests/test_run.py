@@ -25,7 +25,7 @@ from cellqa.journal import Journal
 from cellqa.pairing import pair_folders
 from cellqa.rows import Row
 from cellqa.run import JOURNAL, RUN, SCORES, SUMMARY, check_folder, score_to_folder
-from cellqa.score import ScoreOptions
+from cellqa.scorer import ScoreOptions
 
 
 def command(*args: object) -> Result:

@@ -16,7 +16,7 @@ from cellqa.pairing import Pairing, pair_folders
 from cellqa.registry import METRICS, select
 from cellqa.rows import Row, Tally
 from cellqa.run import score_pairing
-from cellqa.score import ScoreOptions
+from cellqa.scorer import ScoreOptions
 
 Folders = Callable[..., Path]
 
@@ -56,6 +56,10 @@ def test_rows_hold_what_the_public_functions_give(folders: Folders, sharp8: np.n
         "nmi": cellqa.nmi(sharp8, soft),
         "entropy": cellqa.entropy(soft),
         "resolution": cellqa.resolution(soft),
+        "frc_resolution": cellqa.frc_resolution(sharp8, soft),
+        "overclaim": cellqa.overclaim(sharp8, soft),
+        "shift_y": cellqa.shift_y(sharp8, soft),
+        "shift_x": cellqa.shift_x(sharp8, soft),
     }
     assert dict(row.values) == expected
     assert (row.status, row.reason, row.data_range) == ("ok", "", 255)
@@ -68,13 +72,16 @@ def test_rows_are_sorted_and_roles_take_part(pair_of_folders: tuple[Path, Path])
         (f"{name}.png", method) for name in "abc" for method in ("input", "one", "two", "gt")
     ]
     truth = [r for r in scores.rows if r.method == "gt"]
-    assert all(set(r.values) == {"entropy", "resolution"} for r in truth)
-    assert scores.rows[0].values == scores.rows[1].values
+    consistency = {"rsp", "rse", "rsf_sigma"}
+    assert all(set(r.values) == {"entropy", "resolution"} | consistency for r in truth)
+    untouched, same = scores.rows[:2]
+    assert untouched.values.items() <= same.values.items()
+    assert same.values.keys() - untouched.values.keys() == consistency
 
 
 def test_without_ground_truth_the_others_are_computed(folders: Folders, sharp8: np.ndarray) -> None:
     row = only(score({"net": folders("net", a=sharp8)}), "net")
-    assert set(row.values) == {m.name for m in METRICS if not m.reference}
+    assert set(row.values) == {m.name for m in METRICS if not m.needs}
     assert row.data_range is None
 
 

@@ -6,7 +6,8 @@ import importlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ __all__ = [
     "open_image",
     "split_suffix",
     "write_image",
+    "write_tiff",
 ]
 
 
@@ -174,11 +176,7 @@ def write_image(
         The folder cannot be written.
     """
     suffix = split_suffix(path.name)[1]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".cellqa-", suffix=suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with _appearing(path, suffix) as temporary:
         if suffix.lower() in _BY_SUFFIX and _BY_SUFFIX[suffix.lower()].module == "cellqa.io.tiff":
             from cellqa.io import tiff_write
 
@@ -187,10 +185,45 @@ def write_image(
             from cellqa.io import raster
 
             raster.write_file(temporary, next(iter(planes)), like.path, note)
+    return path
+
+
+def write_tiff(path: Path, pixels: Array, pixel_size: float | None, note: str = "") -> Path:
+    """Write one plane as TIFF, compressed without loss; it appears when it is complete.
+
+    Parameters
+    ----------
+    path : Path
+    pixels : ndarray, shape (Y, X) or (Y, X, S)
+    pixel_size : float or None
+        In micrometres.
+    note : str
+        Kept as the image's description.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written.
+    """
+    from cellqa.io import tiff_write
+
+    with _appearing(path, ".tif") as temporary:
+        tiff_write.write_plane(temporary, pixels, pixel_size, note)
+    return path
+
+
+@contextmanager
+def _appearing(path: Path, suffix: str) -> Iterator[Path]:
+    """A file that appears under its name when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".cellqa-", suffix=suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp's files are for their owner only
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    return path

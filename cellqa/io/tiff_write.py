@@ -138,3 +138,21 @@ def _write_ome(
             scene = (next(iterator) for _ in range(int(np.prod(each))))
             shape = (*each, *like.shape_of(PlaneIndex(s=number)))
             writer.write(scene, shape=shape, metadata=metadata, **options)
+
+
+def write_plane(path: Path, pixels: Array, pixel_size: float | None, note: str) -> None:
+    """Write one plane, grey or in colour, with its pixel size."""
+    options: dict[str, Any] = {}
+    if pixel_size:
+        options = {"resolution": (1e4 / pixel_size,) * 2, "resolutionunit": 3}
+    tifffile.imwrite(
+        path,
+        pixels,
+        photometric="rgb" if pixels.ndim == 3 and pixels.shape[2] >= 3 else "minisblack",
+        compression="zlib",
+        predictor=pixels.dtype.kind in "iuf" and pixels.dtype.itemsize < 8,
+        description=note or None,
+        software="cellqa",
+        metadata=None,
+        **options,
+    )

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
+import numpy.typing as npt
+
 from cellqa.checks import Plane
 
 
@@ -21,11 +23,20 @@ class Settings:
         In micrometres; 1 where unknown.
     compat : bool
         The definitions of the CIEGAN authors' program.
+    raw : Plane or None
+        The unenhanced image.
+    scale : int
+        How many times its pixels the enhanced image has along each side.
+    mask : ndarray of int or None
+        Foreground, of the ground truth's shape: 0 is background, other values number objects.
     """
 
     data_range: float
     pixel_size: float = 1.0
     compat: bool = False
+    raw: Plane | None = None
+    scale: int = 1
+    mask: npt.NDArray[Any] | None = None
 
 
 @dataclass(frozen=True)

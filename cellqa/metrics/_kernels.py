@@ -46,6 +46,23 @@ def squared_sum(plane: Array) -> float:
     return total
 
 
+@kernel(fastmath={"contract", "reassoc", "nsz"})
+def products(first: Array, second: Array, mean1: float, mean2: float) -> tuple[float, float]:
+    """Sums of (first - mean1)(second - mean2) and of (second - mean2)^2, in float64."""
+    cross = 0.0
+    square = 0.0
+    for y in range(first.shape[0]):
+        row_cross = 0.0
+        row_square = 0.0
+        for x in range(first.shape[1]):
+            deviation = np.float64(second[y, x]) - mean2
+            row_cross += (np.float64(first[y, x]) - mean1) * deviation
+            row_square += deviation * deviation
+        cross += row_cross
+        square += row_square
+    return cross, square
+
+
 @kernel()
 def to_levels(plane: Array, low: float, scale: float, out: Array) -> Array:
     """The bin (0 to 255) of each pixel; values outside fall into the end bins."""

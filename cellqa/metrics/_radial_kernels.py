@@ -179,3 +179,39 @@ def peaks(curves: Array, start: int, fast: bool) -> Array:
     for i in range(curves.shape[0]):
         out[i] = _first_peak_from_above(curves[i], start) if fast else _last_peak(curves[i])
     return out
+
+
+@kernel(error_model="numpy")
+def sector_sums(
+    spectrum: Array, bins: Array, y2: Array, x2: Array, radius2: Array, sectors: int
+) -> tuple[Array, Array]:
+    """As `radial_sums` for each pair of opposite wedges; also the number of frequencies != 0.
+
+    Wedge k is centred on the direction k x 180 degrees / `sectors`, counted from +x towards +y
+    (downwards in the image). The frequency 0 is shared by all.
+    """
+    ny, nx = spectrum.shape
+    sums = np.zeros((sectors, radius2.size, 4))
+    counts = np.zeros((sectors, radius2.size))
+    for row in range(ny):
+        y = row if row <= ny // 2 else ny - row
+        sign = 1.0 if row <= ny // 2 else -1.0
+        for x in range(nx):
+            f = spectrum[row, x]
+            power = f.real * f.real + f.imag * f.imag
+            if power == 0:
+                continue
+            angle = np.arctan2(sign * np.sqrt(y2[y]), np.sqrt(x2[x]))  # -90 to 90 degrees
+            k = int(np.floor(angle / np.pi * sectors + 0.5)) % sectors
+            b = bins[y, x]
+            weight = 1.0 if x == 0 else 2.0
+            distance = y2[y] + x2[x] - radius2[b]
+            first, last = (0, sectors) if x == 0 and y == 0 else (k, k + 1)
+            share = weight / (last - first)
+            for s in range(first, last):
+                sums[s, b, 0] += share * np.sqrt(power)
+                sums[s, b, 1] += share * power
+                sums[s, b, 2] += share * np.sqrt(power) * distance
+                sums[s, b, 3] += share * power * distance
+                counts[s, b] += share
+    return sums, counts

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
 from cellqa.checks import Plane, as_plane
 from cellqa.errors import Undefined
@@ -20,17 +19,15 @@ from cellqa.metrics._radial_kernels import (
     join_bins,
     peaks,
     radial_sums,
-    taper,
 )
+from cellqa.metrics._spectrum import SMALLEST_SIDE, linspace, quadrant, spectrum
 
 Array = npt.NDArray[Any]
 
 FINE = 4  # bins for each pixel of the longer side
-EDGE = 20  # pixels over which the border is apodised
 N_RADII = 50
 N_FILTERS = 10
 MIN_AMPLITUDE = 0.05
-SMALLEST_SIDE = 2 * EDGE + 1  # smaller images consist of apodised border only
 
 
 @dataclass(frozen=True)
@@ -82,11 +79,10 @@ class _Radii:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """What depends on the image's shape alone: radial bins and where thresholds fall in them."""
 
-    taper_y: Array  # window of each axis, cropped to odd length
-    taper_x: Array
+    shape: tuple[int, int]  # of the image, cropped to odd sides
     bins: Array  # (my + 1, mx + 1): bin of each frequency of one quadrant
     y2: Array  # (my + 1,): squared radius along each axis
     x2: Array  # (mx + 1,)
@@ -144,12 +140,23 @@ def decorrelation(image: npt.ArrayLike, *, fast: bool = False) -> Decorrelation:
     return _analyse(Plane(as_plane(image, "image", smallest=3), np.dtype(float)), fast)
 
 
+def normal(image: Plane) -> Decorrelation:
+    """The analysis in normal mode, for `Plane.once`."""
+    return _analyse(image, fast=False)
+
+
 def _analyse(image: Plane, fast: bool) -> Decorrelation:
-    plan = _plan(image.raw.shape)
-    shape = plan.taper_y.size, plan.taper_x.size
+    plan = plan_of(image.raw.shape)
     low, high = image.extremes
-    gain = 1 / (high - low) if high > low else 1.0  # keeps float32 from overflow
-    sums, counts = _spectrum_sums(image.real, gain, plan)
+    sums, zeros = radial_sums(image.once(spectrum), plan.bins, plan.y2, plan.x2, plan.radius2)
+    return from_sums(sums, plan.counts - zeros, plan, fast=fast, constant=low == high)
+
+
+def from_sums(
+    sums: Array, counts: Array, plan: Plan, *, fast: bool, constant: bool
+) -> Decorrelation:
+    """The analysis of radial sums, over all frequencies or those of one sector."""
+    shape = plan.shape
 
     def curves(filters: Array, radii: _Radii) -> Array:
         joined = join_bins(sums, counts, plan.radius2, radii.groups, radii.stops[-1] + 1)
@@ -177,8 +184,8 @@ def _analyse(image: Plane, fast: bool) -> Decorrelation:
     return Decorrelation(
         kc=kc,
         amplitude=float(peak[0, 1]),
-        has_peak=low != high and kc > float(plan.first.radii[1]),
-        constant=low == high,
+        has_peak=not constant and kc > float(plan.first.radii[1]),
+        constant=constant,
         radii=plan.first.radii,
         curves=first,
         refined_radii=refined.radii,
@@ -220,61 +227,27 @@ def resolution(image: npt.ArrayLike, *, pixel_size: float = 1.0, compat: bool = 
     """
     if not pixel_size > 0:
         raise ValueError(f"`pixel_size` must be above 0 (micrometres), got {pixel_size}")
-    return _resolution(Plane.of(image, "image"), pixel_size, compat)
+    return resolution_of(Plane.of(image, "image"), pixel_size, compat)
 
 
-def _resolution(plane: Plane, pixel_size: float, compat: bool) -> float:
+def resolution_of(plane: Plane, pixel_size: float = 1.0, compat: bool = False) -> float:
+    """`resolution` of a checked plane."""
     if min(plane.raw.shape) < SMALLEST_SIDE:
         return Undefined(f"resolution: a side below {SMALLEST_SIDE} pixels is all apodised border")
-    found = _analyse(plane, compat)
+    found = _analyse(plane, fast=True) if compat else plane.once(normal)
     if found.has_peak or (compat and found.kc > 0 and not found.constant):
         return 2 * pixel_size / found.kc
     return Undefined("resolution: the decorrelation curves have no peak (constant image or noise)")
 
 
-def _spectrum_sums(plane: Array, gain: float, plan: _Plan) -> tuple[Array, Array]:
-    """Radial sums of the spectrum and the number of frequencies that are not exactly 0."""
-    # Without its mean the image keeps more of float32's digits; the mean only moves F(0, 0).
-    mean = float(plane.mean(dtype=np.float64))
-    tapered = np.empty((plan.taper_y.size, plan.taper_x.size), np.float32)
-    total = taper(plane, mean, gain, plan.taper_y, plan.taper_x, tapered)
-    total += mean * gain * tapered.size
-    spectrum = scipy.fft.rfft2(tapered, overwrite_x=True)
-    spectrum[0, 0] = total
-    sums, zeros = radial_sums(spectrum, plan.bins, plan.y2, plan.x2, plan.radius2)
-    return sums, plan.counts - zeros
-
-
-def _taper(size: int) -> Array:
-    """Weights of one axis: 1 inside, half a cosine down to 0 over the last 20 pixels."""
-    x = np.abs(_linspace(-size / 2, size / 2, size))
-    border = x > size / 2 - EDGE
-    ramp = np.where(border, -x - np.mean(-x[border]), 0.0)
-    low, high = ramp.min(), ramp.max()
-    phase = (ramp - low) / (high - low) * np.pi - np.pi / 2 if high > low else ramp
-    return np.asarray((np.sin(np.where(border, phase, np.pi / 2)) + 1) / 2)
-
-
-def _linspace(start: float, stop: float, n: int) -> Array:
-    """`linspace` built from both ends, so that it is exactly symmetric (as GNU Octave's)."""
-    step = (stop - start) / (n - 1)
-    half = n // 2
-    out = np.empty(n)
-    out[:half] = start + np.arange(half) * step
-    out[n - half :] = (stop - np.arange(half) * step)[::-1]
-    if n % 2:
-        out[half] = 0.0 if start == -stop else (start + stop) / 2
-    return out
-
-
 @lru_cache(maxsize=4)  # one holds a quarter of the bytes of a uint32 image
-def _plan(full: tuple[int, int]) -> _Plan:
-    tapers = [_taper(n)[: n - (n + 1) % 2] for n in full]
-    shape = [w.size for w in tapers]
-    my, mx = shape[0] // 2, shape[1] // 2
-    y, x = (_linspace(-1, 1, n)[n // 2 :] for n in shape)
+def plan_of(full: tuple[int, int]) -> Plan:
+    """Bins and radii for images of this shape."""
+    y, x = quadrant(full)
+    my, mx = y.size - 1, x.size - 1
+    shape = 2 * my + 1, 2 * mx + 1
     radius = np.sqrt(x[None, :] ** 2 + y[:, None] ** 2)
-    radii = _linspace(0, 1, N_RADII)
+    radii = linspace(0, 1, N_RADII)
     # Every threshold is an edge, so that no frequency is ever on the wrong side of one; the fine
     # grid keeps the filters' values within a bin alike.
     fine = np.arange(1, FINE * max(shape) + 1) / (FINE * max(shape))
@@ -290,16 +263,16 @@ def _plan(full: tuple[int, int]) -> _Plan:
     total = np.bincount(index.ravel(), (weight * radius**2).ravel(), n_bins + 1)
     radius2 = total / np.maximum(counts, 1)
     first = _joined(edges, fine, radii)
-    return _Plan(tapers[0], tapers[1], index, y**2, x**2, edges, fine, counts, radius2, first, {})
+    return Plan(shape, index, y**2, x**2, edges, fine, counts, radius2, first, {})
 
 
 def _refined_radii(radii: Array, k: int) -> Array:
     """Radii of the second pass for kc at a grid index: one step below to 0.4 above."""
     step = radii[1] - radii[0]
-    return _linspace(max(radii[k] - step, 0.0), min(radii[k] + 0.4, 1.0), N_RADII)
+    return linspace(max(radii[k] - step, 0.0), min(radii[k] + 0.4, 1.0), N_RADII)
 
 
-def _second(plan: _Plan, k: int) -> _Radii:
+def _second(plan: Plan, k: int) -> _Radii:
     if k not in plan.second:
         radii = _refined_radii(plan.first.radii, k)
         plan.second[k] = _joined(plan.edges, plan.fine, radii)
@@ -323,7 +296,7 @@ def _first_filters(shape: tuple[int, int], r0: float) -> Array:
 
 def _geomspace(start: float, stop: float) -> Array:
     # NumPy's own takes longer than all curves together
-    return np.asarray(np.exp(_linspace(math.log(start), math.log(stop), N_FILTERS)))
+    return np.asarray(np.exp(linspace(math.log(start), math.log(stop), N_FILTERS)))
 
 
 def _second_filters(shape: tuple[int, int], filters: Array, best: int) -> Array:
@@ -345,7 +318,7 @@ def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> No
 
 
 def _measure(prepared: None, image: Plane, settings: Settings, names: Set[str]) -> dict[str, float]:
-    return {"resolution": _resolution(image, settings.pixel_size, settings.compat)}
+    return {"resolution": resolution_of(image, settings.pixel_size, settings.compat)}
 
 
 RESOLUTION = Family(_prepare, _measure)

@@ -7,6 +7,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -127,6 +128,58 @@ def ms_ssim(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float
     return _measure(_prepare(first, settings, {"ms_ssim"}), second, settings, {"ms_ssim"})[
         "ms_ssim"
     ]
+
+
+def ssim_map(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float) -> Array:
+    """SSIM of each pixel's neighbourhood, whose mean is `ssim`.
+
+    Parameters
+    ----------
+    reference, image : array_like, shape (Y, X)
+    data_range : float
+
+    Returns
+    -------
+    ndarray of float32, shape (Y, X)
+        -1 to 1; nan within 5 pixels of the border, where the window does not fit.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `ssim`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cellqa import ssim, ssim_map
+    >>> a, b = np.random.default_rng(1).integers(0, 256, (2, 64, 64))
+    >>> round(float(np.nanmean(ssim_map(a, b, data_range=255)) - ssim(a, b, data_range=255)), 6)
+    0.0
+    """
+    first, second = as_pair(reference, image)
+    half = WINDOW // 2
+    found = np.full(first.raw.shape, np.nan, np.float32)
+    if min(found.shape) >= WINDOW:
+        inside = similarity_map(first, second, check_data_range(data_range))
+        found[half:-half, half:-half] = inside
+    return found
+
+
+def similarity_map(reference: Plane, image: Plane, data_range: float) -> Array:
+    """SSIM of each pixel around which the window fits, in float64."""
+    x, y = (p.raw.astype(np.float64) for p in (reference, image))
+    window = np.concatenate([_GAUSSIAN, _GAUSSIAN[-2::-1]])
+    half = WINDOW // 2
+
+    def local(plane: Array) -> Array:
+        found = cv2.sepFilter2D(plane, cv2.CV_64F, window, window)
+        return np.asarray(found[half:-half, half:-half])
+
+    mean_x, mean_y = local(x), local(y)
+    of_means, squares = mean_x * mean_y, mean_x**2 + mean_y**2
+    c1, c2 = ((k * data_range) ** 2 for k in (K1, K2))
+    structure = (2 * (local(x * y) - of_means) + c2) / (local(x * x + y * y) - squares + c2)
+    return np.asarray(structure * (2 * of_means + c1) / (squares + c1))
 
 
 @dataclass(frozen=True)

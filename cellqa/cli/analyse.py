@@ -1,0 +1,182 @@
+"""`cellqa metrics`, `cellqa resolution` and `cellqa sharpest`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cellqa.cli.group import main, progress_bar, report_failures
+from cellqa.errors import CellqaError
+from cellqa.options import AnyPath, Positive, jobs_option, overwrite_option
+
+
+@main.command()
+@click.option("--markdown", is_flag=True, help="As the table of the README.")
+def metrics(markdown: bool) -> None:
+    """List the metrics: what they measure, direction, unit, range, definition, needs, DOI."""
+    from cellqa.registry import METRICS, markdown_table
+    from cellqa.tables import align
+
+    if markdown:
+        click.echo(markdown_table())
+        return
+    head = ["name", "better", "unit", "measures", "range", "definition", "needs", "doi"]
+    rows = [
+        [m.name, m.arrow, m.unit or "-", m.measures, m.range, m.definition, m.asks, m.doi or "-"]
+        for m in METRICS
+    ]
+    click.echo(align([head, *rows], left=True))
+
+
+@main.command()
+@click.argument("images", nargs=-1, required=True, type=AnyPath())
+@click.option(
+    "--pixel-size",
+    type=Positive(),
+    metavar="UM",
+    help="In micrometres [default: as the files say].",
+)
+@click.option("--fast", is_flag=True, help="The authors' fast mode, another estimator.")
+@click.option(
+    "--frc",
+    is_flag=True,
+    help="Also Fourier ring correlation of each image with itself; for raw images only.",
+)
+@click.option(
+    "--sectors",
+    type=click.IntRange(2, 36),
+    metavar="N",
+    help="Also the resolution in N directions: astigmatism, motion, scan lines.",
+)
+@click.option(
+    "--map",
+    "map_",
+    type=AnyPath(),
+    metavar="DIR",
+    help="Also local resolution: a TIFF, in µm or pixels, and a figure of each plane.",
+)
+@click.option(
+    "--tile",
+    type=click.IntRange(41, 4096),
+    default=128,
+    show_default=True,
+    metavar="PX",
+    help="Side of the overlapping tiles of --map.",
+)
+@click.option(
+    "--plot",
+    type=AnyPath(),
+    metavar="PNG|SVG",
+    help="Draw the curves (and sectors); of several planes into NAME-1.png, NAME-2.png ...",
+)
+@overwrite_option
+def resolution(
+    images: tuple[Path, ...],
+    pixel_size: float | None,
+    fast: bool,
+    frc: bool,
+    sectors: int | None,
+    map_: Path | None,
+    tile: int,
+    plot: Path | None,
+    overwrite: bool,
+) -> None:
+    """Resolution of each plane by decorrelation analysis: kc, resolution, A0."""
+    from cellqa.analyse import analyse_resolution, sector_rows, write_maps
+    from cellqa.tables import align
+
+    _check_plot(plot)
+    with progress_bar("Analysing") as progress:
+        rows, failures, found = analyse_resolution(
+            images,
+            pixel_size=pixel_size,
+            fast=fast,
+            frc=frc,
+            sectors=sectors or 0,
+            tile=tile if map_ else 0,
+            progress=progress,
+        )
+    if found:
+        click.echo(align(rows, left=True))
+    for plane in found if sectors else ():
+        click.echo(f"\n{plane.name}\n" + align(sector_rows(plane), left=True))
+    written: list[Path] = []
+    if map_ and found:
+        from cellqa.figures import save_resolution_map
+
+        written += write_maps(map_, found, overwrite=overwrite, draw=save_resolution_map)
+    if plot and found:
+        from cellqa.figures import save_decorrelation, save_sectors
+
+        written += save_decorrelation(plot, found)
+        if sectors:
+            written += save_sectors(plot.with_stem(f"{plot.stem}-sectors"), found)
+    if written:
+        click.echo("\nwrote " + ", ".join(map(str, written)))
+    report_failures(len(found) + len(failures), failures)
+
+
+@main.command()
+@click.argument("stacks", nargs=-1, required=True, type=AnyPath(), metavar="STACK...")
+@click.option(
+    "--modality",
+    type=click.Choice(["fluorescence", "phase", "brightfield"]),
+    default="fluorescence",
+    show_default=True,
+    help="Brightfield: thin phase objects have least contrast at focus, most on both sides.",
+)
+@click.option("--table", type=AnyPath(), metavar="CSV", help="Write the value of every measure.")
+@click.option("--plot", type=AnyPath(), metavar="PNG|SVG", help="Draw the measures.")
+@click.option(
+    "--write",
+    type=AnyPath(),
+    metavar="TIFF",
+    help="Save the sharpest plane; of several stacks into NAME-1.tif, NAME-2.tif ...",
+)
+@jobs_option
+@overwrite_option
+def sharpest(
+    stacks: tuple[Path, ...],
+    modality: str,
+    table: Path | None,
+    plot: Path | None,
+    write: Path | None,
+    jobs: int,
+    overwrite: bool,
+) -> None:
+    """Find the in-focus plane of Z-stacks, or of folders of planes, by a vote of six measures.
+
+    STACK is a file of any format that can be read, or a folder. Each scene, time and channel is a
+    stack of its own. The position is the median of the measures' votes, to a fraction of a plane.
+    """
+    from cellqa.focus import measure_files, save_planes
+    from cellqa.tables import align, focus_rows, write_focus
+
+    _check_plot(plot)
+    for path, option in ((table, "--table"), (plot, "--plot"), (write, "--write")):
+        if path and path.exists() and not overwrite:
+            raise CellqaError(f"{option}: {str(path)!r} exists; give another name, or --overwrite")
+    if write and write.suffix.lower() not in (".tif", ".tiff"):
+        raise CellqaError(f"--write: {str(write)!r} must end in .tif")
+    with progress_bar("Measuring") as progress:
+        found, failures = measure_files(stacks, modality=modality, jobs=jobs, progress=progress)
+    for focus, _ in found:
+        click.echo(f"{focus.name}\n{align(focus_rows(focus))}\n{focus.describe()}\n")
+    written: list[Path] = []
+    if table and found:
+        written.append(write_focus(table, [focus for focus, _ in found]))
+    if write:
+        written += save_planes(write, found, overwrite=overwrite)
+    if plot and found:
+        from cellqa.figures import save_focus
+
+        written += save_focus(plot, [focus for focus, _ in found])
+    if written:
+        click.echo("wrote " + ", ".join(map(str, written)))
+    report_failures(len(found) + len(failures), failures)
+
+
+def _check_plot(plot: Path | None) -> None:
+    if plot and (plot.suffix.lower() not in (".png", ".svg", ".pdf") or not plot.parent.is_dir()):
+        raise CellqaError(f"--plot: {str(plot)!r} must end in .png, .svg or .pdf, in a folder")

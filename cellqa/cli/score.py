@@ -1,0 +1,265 @@
+"""`cellqa score` and `cellqa merge`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cellqa.cli.group import INTERRUPTED, main, progress_bar, report_failures, tell
+from cellqa.errors import printable
+from cellqa.options import (
+    AnyPath,
+    Positive,
+    jobs_option,
+    overwrite_option,
+    parse_data_range,
+    parse_engine,
+    parse_methods,
+    parse_metrics,
+    parse_shard,
+)
+
+
+@main.command()
+@click.option(
+    "--pred",
+    multiple=True,
+    required=True,
+    metavar="[NAME=]DIR",
+    callback=parse_methods,
+    help="Folder of enhanced images; again for each method to compare.",
+)
+@click.option("--gt", type=AnyPath(), metavar="DIR", help="Ground truth.")
+@click.option(
+    "--input",
+    "input_",
+    type=AnyPath(),
+    metavar="DIR",
+    help="Unenhanced images, scored as the method `input`.",
+)
+@click.option(
+    "--out",
+    type=AnyPath(),
+    default=Path("cellqa-results"),
+    show_default=True,
+    metavar="DIR",
+    help="Where to write.",
+)
+@click.option(
+    "--pixel-size",
+    type=Positive(),
+    metavar="UM",
+    help="In micrometres [default: as the files say].",
+)
+@click.option(
+    "--data-range",
+    default="auto",
+    show_default=True,
+    callback=parse_data_range,
+    metavar="auto|dtype|set|VALUE",
+    help="Range of PSNR and SSIM. auto: 255 for 8 bits, else max - min of the ground truth.",
+)
+@click.option("--metrics", callback=parse_metrics, metavar="A,B", help="Only these [default: all].")
+@click.option(
+    "--fit",
+    type=click.Choice(["none", "affine"]),
+    default="none",
+    show_default=True,
+    help="Add the scores after the best gain and offset: wrong brightness or wrong structure?",
+)
+@click.option(
+    "--register",
+    is_flag=True,
+    help="Undo each image's displacement (shift_y, shift_x) before it is compared.",
+)
+@click.option(
+    "--mask",
+    type=AnyPath(),
+    metavar="DIR",
+    help="Masks or labels of the foreground, by name: adds scores over it, and objects.csv.",
+)
+@click.option(
+    "--foreground",
+    type=click.Choice(["otsu"]),
+    help="Scores over what stands out in the ground truth by Otsu's threshold.",
+)
+@click.option(
+    "--scale",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Enhanced images have N times the pixels of the input along each side.",
+)
+@click.option("--maps", is_flag=True, help="Write maps of SSIM, error and consistency as TIFF.")
+@click.option(
+    "--compat",
+    type=click.Choice(["ciegan"]),
+    help="Definitions of the CIEGAN authors' program, to compare with published tables.",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(1),
+    default=2**30,
+    show_default=True,
+    metavar="N",
+    help="Refuse planes of more pixels.",
+)
+@click.option(
+    "--engine",
+    default="local",
+    show_default=True,
+    callback=parse_engine,
+    metavar="local|dask[=ADDRESS|FILE.json]",
+    help="Where to run: this machine, or a Dask cluster.",
+)
+@click.option(
+    "--shard",
+    default="1/1",
+    callback=parse_shard,
+    metavar="I/N",
+    help="Score part I of N, for array jobs; join them with `cellqa merge`.",
+)
+@click.option("--resume", is_flag=True, help="Go on with an earlier run in --out.")
+@jobs_option
+@overwrite_option
+def score(
+    pred: dict[str, Path],
+    gt: Path | None,
+    input_: Path | None,
+    out: Path,
+    pixel_size: float | None,
+    data_range: str | float,
+    metrics: list[str] | None,
+    fit: str,
+    register: bool,
+    mask: Path | None,
+    foreground: str | None,
+    scale: int,
+    maps: bool,
+    compat: str | None,
+    max_pixels: int,
+    engine: str,
+    shard: tuple[int, int],
+    resume: bool,
+    jobs: int,
+    overwrite: bool,
+) -> None:
+    """Score folders of images, against ground truth or alone.
+
+    Images are paired by name (without suffix). Writes scores.csv (a row for each image and
+    method), summary.csv and run.json, and prints the means.
+    """
+    from cellqa.pairing import pair_folders
+    from cellqa.registry import for_run
+    from cellqa.run import Interrupted, score_to_folder
+    from cellqa.score import compile_kernels
+    from cellqa.scorer import ScoreOptions
+
+    if resume and overwrite:
+        raise click.UsageError("--resume goes on with an earlier run, --overwrite replaces it")
+    needing = {"--fit affine": fit == "affine", "--register": register}
+    needing |= {"--mask": mask is not None, "--foreground": foreground is not None}
+    lonely = [option for option, given in needing.items() if given and gt is None]
+    if lonely:
+        raise click.UsageError(f"{lonely[0]} compares with the ground truth: give --gt")
+    if mask is not None and foreground is not None:
+        raise click.UsageError("--mask and --foreground both say what is foreground; give one")
+    if scale > 1 and input_ is None:
+        raise click.UsageError("--scale is the size of the images against --input: give that")
+    masked = mask is not None or foreground is not None
+    chosen = for_run(metrics, fit=fit == "affine", foreground=masked)
+    if not masked and any("mask" in m.needs for m in chosen):
+        raise click.UsageError("--metrics: scores of the foreground need --mask or --foreground")
+    pairing = pair_folders(pred, gt=gt, raw=input_, mask=mask)
+    options = ScoreOptions(
+        chosen,
+        data_range,
+        pixel_size,
+        compat,
+        max_pixels,
+        foreground=foreground,
+        register=register,
+        scale=scale,
+        maps="maps" if maps else None,
+    )
+    compile_kernels(tell)
+    _stop_in_order()
+    try:
+        with _engine(engine, jobs) as runner, progress_bar("Scoring") as progress:
+            finished = score_to_folder(
+                pairing,
+                out,
+                options=options,
+                engine=runner,
+                resume=resume,
+                overwrite=overwrite,
+                shard=shard,
+                command=sys.argv,
+                progress=progress,
+            )
+    except Interrupted as stop:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is stopping already
+        click.echo(
+            f"\ninterrupted: {stop.done} of {stop.total} images are kept; go on with the same "
+            "command and --resume in place of any --overwrite",
+            err=True,
+        )
+        raise SystemExit(INTERRUPTED) from None
+    _print_finished(finished)
+
+
+@main.command()
+@click.argument("parts", nargs=-1, required=True, type=AnyPath(), metavar="PART...")
+@click.option("--out", type=AnyPath(), required=True, metavar="DIR", help="Where to write.")
+@overwrite_option
+def merge(parts: tuple[Path, ...], out: Path, overwrite: bool) -> None:
+    """Join the results of `cellqa score --shard` as if the run had not been split.
+
+    PART is the --out folder of each part.
+    """
+    from cellqa.run import merge as merge_parts
+
+    _print_finished(merge_parts(parts, out, overwrite=overwrite))
+
+
+def _stop_in_order() -> None:
+    """Take SIGTERM and SIGHUP, which clusters and closed terminals send, as an interrupt."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            with suppress(ValueError):  # not the main thread
+                signal.signal(getattr(signal, name), interrupt)
+
+
+@contextmanager
+def _engine(name: str, jobs: int) -> Iterator[Any]:
+    from cellqa.engines import open_engine
+
+    runner = open_engine(name, jobs)
+    try:
+        yield runner
+    finally:
+        getattr(runner, "close", lambda: None)()
+
+
+def _print_finished(finished: Any) -> None:
+    from cellqa.tables import terminal_table
+
+    if not finished.tally.rows:
+        click.echo("this part of the run holds no images")
+    click.echo(terminal_table(finished.tally, finished.summaries))
+    click.echo("\nwrote " + ", ".join(str(path) for path in finished.paths))
+    for warning in finished.warnings:
+        click.echo(printable(f"warning: {warning}"), err=True)
+    failures = [(r.image, r.method, r.reason) for r in finished.tally.failures]
+    report_failures(finished.tally.rows, failures, finished.paths[0])

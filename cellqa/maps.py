@@ -1,0 +1,47 @@
+"""Maps of one image and method, on the disk: where it is right and where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import numpy.typing as npt
+
+from cellqa.errors import CellqaError
+from cellqa.io import write_tiff
+
+Array = npt.NDArray[Any]
+
+
+def save_maps(
+    folder: Path, method: str, image: str, maps: Mapping[str, Array], pixel_size: float | None
+) -> list[Path]:
+    """Write FOLDER/METHOD/IMAGE.NAME.tif for each map, as float32 with the pixel size.
+
+    Characters of the method's and the image's name that may mean something in a path are escaped
+    as in web addresses (%2F); folders of the image's name stay folders.
+
+    Raises
+    ------
+    CellqaError
+        The folder cannot be written.
+    """
+    places = [_safe(method), *(_safe(part) for part in image.split("/"))]
+    paths = []
+    for name, pixels in maps.items():
+        path = folder.joinpath(*places[:-1], f"{places[-1]}.{name}.tif")
+        try:
+            write_tiff(path, pixels.astype(np.float32), pixel_size)
+        except OSError as error:
+            raise CellqaError(f"{path}: the map cannot be written: {error.strerror}") from None
+        paths.append(path)
+    return paths
+
+
+def _safe(part: str) -> str:
+    """A name that is a name in every folder: no separators, no dots alone, no hidden file."""
+    escaped = quote(part, safe=" #,+=@()[]{}~!$&'")
+    return "%2E" + escaped[1:] if escaped.startswith(".") else escaped

@@ -1,0 +1,68 @@
+"""The tapered spectrum of an image, computed once for every measure that looks at frequencies."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+
+from cellqa.checks import Plane
+from cellqa.metrics._radial_kernels import taper
+
+Array = npt.NDArray[Any]
+
+EDGE = 20  # pixels over which the border is apodised
+SMALLEST_SIDE = 2 * EDGE + 1  # smaller images consist of apodised border only
+
+
+def spectrum(plane: Plane) -> Array:
+    """Half plane of the Fourier transform, as `rfft2` returns it, of the apodised image.
+
+    The image is cropped to odd sides and scaled to a range of 1 (so that float32 cannot overflow;
+    no measure here depends on gain). Use it as `plane.once(spectrum)`.
+    """
+    low, high = plane.extremes
+    gain = 1 / (high - low) if high > low else 1.0
+    wy, wx = (window(n) for n in plane.raw.shape)
+    # Without its mean the image keeps more of float32's digits; the mean only moves F(0, 0).
+    mean = float(plane.real.mean(dtype=np.float64))
+    tapered = np.empty((wy.size, wx.size), np.float32)
+    total = taper(plane.real, mean, gain, wy, wx, tapered)
+    total += mean * gain * tapered.size
+    found = scipy.fft.rfft2(tapered, overwrite_x=True)
+    found[0, 0] = total
+    return np.asarray(found)
+
+
+@lru_cache(maxsize=16)
+def window(size: int) -> Array:
+    """Weights of one axis, cropped to odd length: 1 inside, half a cosine to 0 at the border."""
+    x = np.abs(linspace(-size / 2, size / 2, size))
+    border = x > size / 2 - EDGE
+    ramp = np.where(border, -x - np.mean(-x[border]), 0.0)
+    low, high = ramp.min(), ramp.max()
+    phase = (ramp - low) / (high - low) * np.pi - np.pi / 2 if high > low else ramp
+    weights = (np.sin(np.where(border, phase, np.pi / 2)) + 1) / 2
+    return np.asarray(weights[: size - (size + 1) % 2])
+
+
+def quadrant(shape: tuple[int, int]) -> tuple[Array, Array]:
+    """Radius of each row and column of one quadrant, 1 at Nyquist; `shape` is the image's."""
+    sizes = [n - (n + 1) % 2 for n in shape]
+    y, x = (linspace(-1, 1, n)[n // 2 :] for n in sizes)
+    return y, x
+
+
+def linspace(start: float, stop: float, n: int) -> Array:
+    """`linspace` built from both ends, so that it is exactly symmetric (as GNU Octave's)."""
+    step = (stop - start) / (n - 1)
+    half = n // 2
+    out = np.empty(n)
+    out[:half] = start + np.arange(half) * step
+    out[n - half :] = (stop - np.arange(half) * step)[::-1]
+    if n % 2:
+        out[half] = 0.0 if start == -stop else (start + stop) / 2
+    return out

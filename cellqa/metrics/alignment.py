@@ -1,0 +1,204 @@
+"""Sub-pixel shift between two images, and its correction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Set
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+import scipy.ndimage
+
+from cellqa.checks import Plane, as_pair, as_plane
+from cellqa.errors import Undefined
+from cellqa.metrics._family import Family, Settings
+from cellqa.metrics._ring_kernels import phase_sums, whiten
+from cellqa.metrics._spectrum import SMALLEST_SIDE, spectrum
+
+Array = npt.NDArray[Any]
+
+_BAND = 0.5  # frequencies up to half of Nyquist are used
+_PASSES = 8
+_SIGNIFICANT = 4.0  # standard errors of a ring's mean cosine
+_NEGLIGIBLE = 0.02  # shifts below, in pixels, are not worth an interpolation
+
+
+def shift(reference: npt.ArrayLike, image: npt.ArrayLike) -> tuple[float, float]:
+    """Displacement of the image against the reference, in pixels: (y, x).
+
+    Positive where the image's structures lie at larger coordinates: further down, further to the
+    right. Phase correlation finds the displacement to a pixel; Newton's method then maximises the
+    correlation of the phases over continuous displacements, each ring of frequencies (up to half
+    of Nyquist) weighted by its coherence c as maximum likelihood asks, c^2 / (1 - c^2), rings
+    within the noise left out.
+
+    Parameters
+    ----------
+    reference, image : array_like, shape (Y, X)
+
+    Returns
+    -------
+    tuple of float
+        Undefined (nan that carries its reason) for constant images, below 41 pixels a side, and
+        where no ring is coherent: unrelated images.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes differ, or a value is NaN or infinite.
+
+    References
+    ----------
+    Guizar-Sicairos M, Thurman ST, Fienup JR. Efficient subpixel image registration algorithms.
+    Opt Lett 33, 156-158 (2008). doi 10.1364/OL.33.000156
+    Knapp CH, Carter GC. The generalized correlation method for estimation of time delay. IEEE
+    Trans Acoust 24, 320-327 (1976). doi 10.1109/TASSP.1976.1162830
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cellqa import shift
+    >>> from cellqa.simulate import filaments
+    >>> image = filaments((128, 128), seed=1).image
+    >>> [round(s) for s in shift(image[5:-5, 5:-5], image[3:-7, 6:-4])]
+    [2, -1]
+    """
+    return displacement(*as_pair(reference, image))
+
+
+def shift_y(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
+    """Displacement along Y, in pixels, positive downwards.
+
+    See `shift` for parameters, errors and source (doi 10.1364/OL.33.000156).
+    """
+    return shift(reference, image)[0]
+
+
+def shift_x(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
+    """Displacement along X, in pixels, positive to the right.
+
+    See `shift` for parameters, errors and source (doi 10.1364/OL.33.000156).
+    """
+    return shift(reference, image)[1]
+
+
+def moved_back(image: npt.ArrayLike, by: tuple[float, float]) -> tuple[Array, tuple[slice, slice]]:
+    """Undo a displacement, and say which pixels of the result exist.
+
+    Whole pixels are taken as they are; for fractions above 0.02 pixels, values between them come
+    from splines of fifth order.
+
+    Parameters
+    ----------
+    image : array_like, shape (Y, X)
+    by : (float, float)
+        As `shift` returns it.
+
+    Returns
+    -------
+    moved : ndarray, shape (Y, X)
+    valid : (slice, slice)
+        Where no border was mirrored in; may be empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> moved, valid = moved_back(np.arange(12.0).reshape(3, 4), (0.0, 1.0))
+    >>> moved[valid]
+    array([[ 1.,  2.,  3.],
+           [ 5.,  6.,  7.],
+           [ 9., 10., 11.]])
+    """
+    plane = as_plane(image, "image")
+    whole = [round(s) if abs(s - round(s)) < _NEGLIGIBLE else s for s in by]
+    valid = tuple(
+        slice(max(math.ceil(-s), 0), max(n - max(math.ceil(s), 0), 0))
+        for s, n in zip(whole, plane.shape, strict=True)
+    )
+    if all(isinstance(s, int) for s in whole):
+        moved = scipy.ndimage.shift(plane, [-s for s in whole], order=0, mode="mirror")
+    else:
+        real = plane.astype(np.float64)
+        moved = scipy.ndimage.shift(real, [-s for s in whole], order=5, mode="mirror")
+    return moved, (valid[0], valid[1])
+
+
+def displacement(reference: Plane, image: Plane) -> tuple[float, float]:
+    """`shift` of checked planes."""
+    if min(image.raw.shape) < SMALLEST_SIDE:
+        missing = Undefined(f"shift: a side below {SMALLEST_SIDE} pixels is all apodised border")
+        return missing, missing
+    for plane, name in ((reference, "ground truth"), (image, "image")):
+        if plane.extremes[0] == plane.extremes[1]:
+            missing = Undefined(f"shift: the {name} is constant")
+            return missing, missing
+    found = _refined(reference.once(spectrum), image.once(spectrum), image.raw.shape)
+    if found is None:
+        missing = Undefined("shift: the image and the ground truth have no structure in common")
+        return missing, missing
+    return found
+
+
+def _refined(first: Array, second: Array, shape: tuple[int, ...]) -> tuple[float, float] | None:
+    ny, nx = (n - (n + 1) % 2 for n in shape)
+    ky, kx = (max(1, int(_BAND * (n // 2))) for n in (ny, nx))
+    phases, weighted = np.empty((2, 2 * ky + 1, kx + 1), np.complex64)
+    whiten(first, second, ky, kx + 1, phases, weighted)
+    coarse = scipy.fft.irfft2(weighted, s=(2 * ky + 1, 2 * kx + 1), overwrite_x=True)
+    y, x = np.unravel_index(int(coarse.argmax()), coarse.shape)
+    # (a + n / 2) % n - n / 2 : peaks beyond half the image are negative displacements
+    at = np.array([_signed(int(y), 2 * ky + 1) * ny, _signed(int(x), 2 * kx + 1) * nx])
+    fy, fx = _frequencies(ky, ny), np.arange(kx + 1) / nx
+    rings = max(int(_BAND * (n // 2)) for n in (ny, nx)) + 1
+    weights = np.zeros(rings)
+    step = np.zeros(2)
+    for _ in range(_PASSES):
+        sums, slopes = phase_sums(phases, fy, fx, at[0], at[1], weights)
+        coherence = sums[:, 0] / np.maximum(sums[:, 1], 1)
+        noise = 1 / np.sqrt(np.maximum(sums[:, 1], 1))
+        kept = coherence > np.minimum(_SIGNIFICANT * noise, 0.99)
+        c2 = np.minimum(coherence, 0.999) ** 2
+        previous, weights = weights, np.where(kept, c2 / (1 - c2), 0.0)
+        if not weights.any():
+            return None
+        if not previous.any():
+            continue
+        yy, yx, xx = slopes[2:]
+        determinant = yy * xx - yx * yx
+        if not (yy < 0 and determinant > 0):
+            return None  # not near a maximum
+        step = np.array([xx * slopes[0] - yx * slopes[1], yy * slopes[1] - yx * slopes[0]])
+        step /= -determinant
+        at += np.clip(step, -1, 1)
+        if np.abs(step).max() < 1e-4:
+            break
+    return float(at[0]), float(at[1])
+
+
+def _signed(index: int, n: int) -> float:
+    """Displacement as a share of the side, -0.5 to 0.5."""
+    return (index if index <= n // 2 else index - n) / n
+
+
+@lru_cache(maxsize=8)
+def _frequencies(k: int, n: int) -> Array:
+    """Cycles per pixel of the rows -k to k, in the order of a Fourier transform."""
+    return np.asarray(scipy.fft.ifftshift(np.arange(-k, k + 1)) / n)
+
+
+def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> Plane:
+    assert reference is not None  # a shift is against something
+    return reference
+
+
+def _measure(
+    reference: Plane, image: Plane, settings: Settings, names: Set[str]
+) -> dict[str, float]:
+    y, x = displacement(reference, image)
+    return {"shift_y": y, "shift_x": x}
+
+
+ALIGNMENT = Family(_prepare, _measure)

@@ -1,0 +1,230 @@
+"""Fidelity after the best gain and offset: wrong brightness apart from wrong structure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Set
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cellqa.checks import Plane, as_pair, check_data_range
+from cellqa.errors import Undefined
+from cellqa.metrics._family import Family, Settings
+from cellqa.metrics._kernels import products
+from cellqa.metrics.pixel import PIXEL
+from cellqa.metrics.structural import STRUCTURAL
+
+Array = npt.NDArray[Any]
+
+
+class Affine(NamedTuple):
+    """gain x image + offset is the least-squares approximation of the ground truth."""
+
+    gain: float
+    offset: float
+
+
+def affine(reference: npt.ArrayLike, image: npt.ArrayLike) -> Affine:
+    """Gain and offset that take the image closest to the ground truth.
+
+    gain = cov(gt, image) / var(image), offset = mean(gt) - gain x mean(image).
+
+    Parameters
+    ----------
+    reference, image : array_like, shape (Y, X)
+
+    Returns
+    -------
+    Affine
+        Undefined (nan that carries its reason) for a constant image.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes differ, or a value is NaN or infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cellqa import affine
+    >>> truth = np.arange(16.0).reshape(4, 4)
+    >>> affine(truth, truth / 2 + 3)
+    Affine(gain=2.0, offset=-6.0)
+    """
+    return _affine(*as_pair(reference, image))
+
+
+def gain(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
+    """Factor of `affine`; negative where contrast is inverted."""
+    return affine(reference, image).gain
+
+
+def offset(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
+    """Summand of `affine`, in grey levels."""
+    return affine(reference, image).offset
+
+
+def psnr_fit(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float) -> float:
+    """PSNR of the image after `affine`, in dB. Higher is better.
+
+    See `psnr` for range, errors and source (doi 10.1049/el:20080522).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cellqa import psnr_fit
+    >>> truth = np.arange(16.0).reshape(4, 4)
+    >>> psnr_fit(truth, 2 * truth + 3, data_range=15)
+    inf
+    """
+    return _one("psnr_fit", reference, image, check_data_range(data_range))
+
+
+def ssim_fit(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float) -> float:
+    """SSIM of the image after `affine`. Higher is better.
+
+    See `ssim` for range, errors and source (doi 10.1109/TIP.2003.819861).
+    """
+    return _one("ssim_fit", reference, image, check_data_range(data_range))
+
+
+def ms_ssim_fit(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float) -> float:
+    """MS-SSIM of the image after `affine`. Higher is better.
+
+    See `ms_ssim` for range, errors and source (doi 10.1109/ACSSC.2003.1292216).
+    """
+    return _one("ms_ssim_fit", reference, image, check_data_range(data_range))
+
+
+def nrmse_fit(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
+    """NRMSE of the image after `affine`, 0 to 1. Lower is better.
+
+    See `nrmse` for errors and source (doi 10.1364/AO.36.008352).
+    """
+    return _one("nrmse_fit", reference, image, 1.0)
+
+
+def si_psnr(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
+    """Scale-invariant PSNR, in dB. Higher is better.
+
+    As CARE defines it: both images without their means, the image scaled to the least squared
+    error, the range that of the ground truth, max - min. The same as `psnr_fit` with that range.
+
+    Parameters
+    ----------
+    reference, image : array_like, shape (Y, X)
+
+    Returns
+    -------
+    float
+        Unbounded; `inf` where the image is the ground truth but for gain and offset. Undefined
+        (nan that carries its reason) for constant images.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes differ, or a value is NaN or infinite.
+
+    References
+    ----------
+    Weigert M et al. Content-aware image restoration: pushing the limits of fluorescence
+    microscopy. Nat Methods 15, 1090-1097 (2018). doi 10.1038/s41592-018-0216-7
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cellqa import si_psnr
+    >>> truth = np.arange(16.0).reshape(4, 4)
+    >>> si_psnr(truth, 100 - truth)
+    inf
+    """
+    return _one("si_psnr", reference, image, 1.0)
+
+
+def error_map(reference: npt.ArrayLike, image: npt.ArrayLike) -> Array:
+    """What the image has too much (positive) or too little (negative), after `affine`.
+
+    Parameters
+    ----------
+    reference, image : array_like, shape (Y, X)
+
+    Returns
+    -------
+    ndarray of float32, shape (Y, X)
+        gain x image + offset - reference, in grey levels of the ground truth.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `affine`; or the image is constant.
+    """
+    first, second = as_pair(reference, image)
+    found = _affine(first, second)
+    if isinstance(found.gain, Undefined):
+        raise ValueError("`image` must not be constant: no gain fits it to the ground truth")
+    return np.asarray(_apply(found, second).raw - first.raw, dtype=np.float32)
+
+
+def _affine(reference: Plane, image: Plane) -> Affine:
+    low, high = image.extremes
+    if low == high:
+        missing = Undefined("gain, offset and fitted scores: the image is constant")
+        return Affine(missing, missing)
+    mean_r, mean_i = (float(p.real.mean(dtype=np.float64)) for p in (reference, image))
+    cross, square = products(reference.real, image.real, mean_r, mean_i)
+    factor = cross / square if square > 0 else math.nan
+    if not (math.isfinite(factor) and math.isfinite(mean_r - factor * mean_i)):
+        missing = Undefined("gain, offset and fitted scores: the sums exceed floating point")
+        return Affine(missing, missing)
+    return Affine(float(factor), float(mean_r - factor * mean_i))
+
+
+def _apply(found: Affine, image: Plane) -> Plane:
+    return Plane(image.raw * np.float64(found.gain) + found.offset, image.dtype)
+
+
+def _one(name: str, reference: npt.ArrayLike, image: npt.ArrayLike, range_: float) -> float:
+    first, second = as_pair(reference, image)
+    settings = Settings(range_)
+    return _measure(_prepare(first, settings, {name}), second, settings, {name})[name]
+
+
+def _prepare(
+    reference: Plane | None, settings: Settings, names: Set[str]
+) -> tuple[Plane, Any, Any]:
+    assert reference is not None  # all are full-reference
+    inner = {name.removesuffix("_fit") for name in names}
+    structural = STRUCTURAL.prepare(reference, settings, inner) if inner & _STRUCTURAL else None
+    return reference, PIXEL.prepare(reference, settings, {"psnr", "nrmse"}), structural
+
+
+_STRUCTURAL = {"ssim", "ms_ssim"}
+
+
+def _measure(
+    prepared: tuple[Plane, Any, Any], image: Plane, settings: Settings, names: Set[str]
+) -> dict[str, float]:
+    reference, pixel, structural = prepared
+    found = _affine(reference, image)
+    if isinstance(found.gain, Undefined):
+        return dict.fromkeys(names, found.gain)
+    values = {"gain": found.gain, "offset": found.offset}
+    if not names - values.keys():
+        return values
+    fitted = _apply(found, image)
+    inner = {name.removesuffix("_fit") for name in names}
+    scores = dict(PIXEL.measure(pixel, fitted, settings, {"psnr", "nrmse"}))
+    if structural is not None:
+        scores.update(STRUCTURAL.measure(structural, fitted, settings, inner))
+    values.update({f"{name}_fit": value for name, value in scores.items()})
+    if "si_psnr" in names:
+        low, high = reference.extremes
+        constant = Undefined("si_psnr: the ground truth is constant")
+        own = Settings(high - low if high > low else constant)
+        values["si_psnr"] = PIXEL.measure(pixel, fitted, own, {"psnr"})["psnr"]
+    return values
+
+
+FITTED = Family(_prepare, _measure)
