@@ -32,6 +32,7 @@ format: $(VENV)/test  ## Rewrite the code in the project's format
 bench: $(VENV)/test  ## Print the benchmark tables
 	$(BIN)/python benchmarks/bench_metrics.py
 	$(BIN)/python benchmarks/bench_resolution.py
+	$(BIN)/python benchmarks/bench_belief.py
 	$(BIN)/python benchmarks/bench_score.py
 
 clean:  ## Remove the environment and what runs leave behind

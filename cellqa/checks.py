@@ -78,13 +78,15 @@ class Plane:
 
     raw: Array
     dtype: np.dtype[Any]
-    _known: dict[Callable[[Plane], Any], Any] = field(default_factory=dict, repr=False)
+    _known: dict[Any, Any] = field(default_factory=dict, repr=False)
 
-    def once(self, compute: Callable[[Plane], Result]) -> Result:
-        """`compute(self)`, kept: several families need an image's spectrum."""
-        if compute not in self._known:
-            self._known[compute] = compute(self)
-        found: Result = self._known[compute]
+    def once(self, compute: Callable[..., Result], *others: Plane) -> Result:
+        """`compute(self, *others)`, kept: several families need an image's spectrum."""
+        key = compute, *map(id, others)
+        if key not in self._known:
+            # with the others, so that their ids stay theirs
+            self._known[key] = compute(self, *others), others
+        found: Result = self._known[key][0]
         return found
 
     @classmethod
@@ -102,6 +104,11 @@ class Plane:
     def extremes(self) -> tuple[float, float]:
         """Smallest and largest value."""
         return float(self.raw.min()), float(self.raw.max())
+
+    @cached_property
+    def mean(self) -> float:
+        """Mean value, added up in float64."""
+        return float(self.real.mean(dtype=np.float64))
 
 
 def as_pair(reference: npt.ArrayLike, image: npt.ArrayLike) -> tuple[Plane, Plane]:

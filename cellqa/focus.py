@@ -31,8 +31,8 @@ _AGREE = 1.0  # planes
 
 def normalised_variance(plane: Plane) -> float:
     """Variance over mean (Groen et al. 1985, doi 10.1002/cyto.990060202); contrast."""
-    mean = float(plane.real.mean(dtype=np.float64))
-    return float(plane.real.var(dtype=np.float64)) / mean if mean > 0 else math.nan
+    variance = float(plane.real.var(dtype=np.float64))
+    return variance / plane.mean if plane.mean > 0 else math.nan
 
 
 def brenner(plane: Plane) -> float:
@@ -51,7 +51,8 @@ def tenengrad(plane: Plane) -> float:
 
 def laplacian_variance(plane: Plane) -> float:
     """Variance of the Laplacian, in float64 (Pech-Pacheco 2000, doi 10.1109/ICPR.2000.903548)."""
-    return float(cv2.Laplacian(plane.raw.astype(np.float64), cv2.CV_64F).var())
+    laplacian = cv2.Laplacian(plane.raw.astype(np.float64), cv2.CV_64F)
+    return float(np.var(laplacian))
 
 
 def band_energy(plane: Plane) -> float:
@@ -65,7 +66,7 @@ def band_energy(plane: Plane) -> float:
     low, high = plane.extremes
     inside = power[(radius > _BAND[0]) & (radius < _BAND[1])].sum()
     size = half.shape[0] * (2 * half.shape[1] - 1)
-    return float(inside) * (high - low) ** 2 / size**2
+    return float(inside * (high - low) ** 2 / size**2)
 
 
 def decorrelation_cutoff(plane: Plane) -> float:

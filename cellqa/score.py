@@ -68,8 +68,9 @@ def compile_kernels(tell: Callable[[str], None]) -> None:
     for dtype in (np.uint8, np.uint16):
         image = np.arange(200 * 200).reshape(200, 200).astype(dtype)
         plane = Plane(image, image.dtype)
-        options = ScoreOptions(tuple(m for m in METRICS if "mask" not in m.needs))
-        Scorer(plane, options, None, raw=plane).row("", "", plane, None, [])
+        for options in (ScoreOptions(), ScoreOptions(METRICS)):
+            mask = Mask.of(np.greater(image, 9))
+            Scorer(plane, options, None, raw=plane, mask=mask).row("", "", plane, None, [])
 
 
 def file_states(image: Image, folders: Mapping[str, Path]) -> dict[str, list[list[int]]]:

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from cellqa.checks import Plane
 from cellqa.errors import Bound, ImageError, Undefined
 from cellqa.io import MAX_PIXELS
-from cellqa.metrics._family import Family, Settings
+from cellqa.metrics._family import Labels, Settings
 from cellqa.metrics.alignment import displacement, moved_back
 from cellqa.metrics.consistency import consistency_map
 from cellqa.metrics.fitted import error_map
-from cellqa.metrics.foreground import Object, objects
+from cellqa.metrics.foreground import EMPTY, Object, objects
 from cellqa.metrics.structural import ssim_map
 from cellqa.registry import Metric, for_run
 from cellqa.rows import Row
@@ -86,25 +86,24 @@ class Mask:
 
     Attributes
     ----------
-    labels : ndarray of int32 or None
-        0 is background; values above number the objects.
+    labels : Labels or None
     missing : str
     """
 
-    labels: Array | None
+    labels: Labels | None
     missing: str = ""
 
     @classmethod
     def of(cls, pixels: Array) -> Mask:
         """Take whole numbers as labels, everything else as true or false."""
         if pixels.dtype.kind == "b":
-            return cls(pixels.astype(np.int32))
+            return cls(Labels.of(pixels))
         low, high = float(pixels.min()), float(pixels.max())
         if not (math.isfinite(low) and math.isfinite(high)):
             return cls(None, "the mask holds NaN or infinity")
         values = np.unique(pixels)
         labelled = low >= 0 and high < 2**31 and values.size > 2 and bool(np.all(values % 1 == 0))
-        return cls(pixels.astype(np.int32) if labelled else (pixels != 0).astype(np.int32))
+        return cls(Labels.of(pixels if labelled else pixels != 0))
 
     @classmethod
     def otsu(cls, plane: Plane) -> Mask:
@@ -113,7 +112,7 @@ class Mask:
             return cls(None, "the ground truth is constant: nothing stands out")
         from skimage.filters import threshold_otsu  # slow to import
 
-        return cls((plane.raw > threshold_otsu(plane.raw)).astype(np.int32))
+        return cls(Labels.of(plane.raw > threshold_otsu(plane.raw)))
 
 
 class Scorer:
@@ -203,9 +202,10 @@ class Scorer:
         values: dict[str, float] = {}
         for family in {id(m.family): m.family for m in wanted}.values():
             names = {m.name for m in wanted if m.family is family}
-            missing = self._missing(family, names, wanted)
-            if missing:
-                values.update(dict.fromkeys(names, Undefined(missing)))
+            missing = {m.name: self._missing(m) for m in wanted if m.name in names}
+            values.update({n: Undefined(reason) for n, reason in missing.items() if reason})
+            names -= values.keys()
+            if not names:
                 continue
             if id(family) not in self.prepared:
                 every = {m.name for m in self.options.metrics if m.family is family}
@@ -219,7 +219,7 @@ class Scorer:
         labels = self.mask.labels if self.mask else None
         if self.truth is None or method == "gt" or labels is None:
             return
-        if plane.raw.shape == labels.shape:
+        if plane.raw.shape == labels.labels.shape:
             yield from objects(self.truth, plane, self._settings(None))
 
     def maps(self, method: str, plane: Plane) -> dict[str, Array]:
@@ -256,13 +256,15 @@ class Scorer:
             self.mask.labels if self.mask else None,
         )
 
-    def _missing(self, family: Family, names: set[str], wanted: list[Metric]) -> str:
-        """Why a family cannot be computed; empty if it can."""
-        needs = {need for m in wanted if m.name in names for need in m.needs}
-        if "input" in needs and self.raw is None:
+    def _missing(self, metric: Metric) -> str:
+        """Why a metric cannot be computed; empty if it can."""
+        if "input" in metric.needs and self.raw is None:
             return f"rsp, rse: input: {self.no_raw}"
-        if "mask" in needs and self.mask is not None and self.mask.labels is None:
-            return f"foreground scores: {self.mask.missing}"
+        if "mask" in metric.needs and self.mask is not None:
+            if self.mask.labels is None:
+                return f"foreground scores: {self.mask.missing}"
+            if not self.mask.labels.names.size:
+                return EMPTY
         return ""
 
     def _registered(self, plane: Plane) -> tuple[dict[str, float], tuple[Scorer, Plane]]:
@@ -282,7 +284,8 @@ class Scorer:
 
         mask = self.mask
         if mask is not None and mask.labels is not None:
-            mask = Mask(cropped(mask.labels))
+            names = mask.labels.names
+            mask = Mask(Labels(cropped(mask.labels.labels), names))
         truth = Plane(cropped(self.truth.raw), self.truth.dtype)
         if not truth.raw.size:
             raise ImageError(f"displaced by more than its size ({y:.1f}, {x:.1f} pixels)")
@@ -321,9 +324,11 @@ def _enlarged(small: Plane, large: Plane, scale: int) -> bool:
 
 
 def _checked(mask: Mask | None, truth: Plane) -> Mask | None:
-    if mask is None or mask.labels is None or mask.labels.shape == truth.raw.shape:
+    if mask is None or mask.labels is None or mask.labels.labels.shape == truth.raw.shape:
         return mask
-    ours, theirs = (" x ".join(map(str, shape)) for shape in (mask.labels.shape, truth.raw.shape))
+    ours, theirs = (
+        " x ".join(map(str, shape)) for shape in (mask.labels.labels.shape, truth.raw.shape)
+    )
     return Mask(None, f"the mask's size {ours} differs from the ground truth's {theirs}")
 
 

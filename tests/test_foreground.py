@@ -9,7 +9,7 @@ from conftest import blurred
 import cellqa
 from cellqa import Undefined
 from cellqa.checks import Plane
-from cellqa.metrics._family import Settings
+from cellqa.metrics._family import Labels, Settings
 from cellqa.metrics.foreground import objects
 
 
@@ -60,7 +60,7 @@ def test_each_object_has_its_own_scores(sharp8: np.ndarray) -> None:
     labels[100:150, 100:110] = 3
     labels[0:2, 0:2] = 900
     planes = (Plane.of(i, "image") for i in (sharp8, soft))
-    found = {o.label: o for o in objects(*planes, Settings(255.0, mask=labels))}
+    found = {o.label: o for o in objects(*planes, Settings(255.0, mask=Labels.of(labels)))}
     assert list(found) == [3, 7, 900]
     for label, entry in found.items():
         mask = labels == label
@@ -78,5 +78,5 @@ def test_each_object_has_its_own_scores(sharp8: np.ndarray) -> None:
 
 def test_a_binary_mask_has_no_objects(sharp8: np.ndarray) -> None:
     plane = Plane.of(sharp8, "image")
-    assert objects(plane, plane, Settings(255.0, mask=(sharp8 > 9).astype(np.int32))) == []
+    assert objects(plane, plane, Settings(255.0, mask=Labels.of(sharp8 > 9))) == []
     assert objects(plane, plane, Settings(255.0)) == []

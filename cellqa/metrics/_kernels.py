@@ -21,13 +21,13 @@ _N_LOG_N = np.concatenate([[0.0], np.arange(1, 1024) * np.log(np.arange(1, 1024)
 
 
 @kernel(fastmath={"contract", "reassoc", "nsz"})
-def squared_error(reference: Array, image: Array) -> float:
-    """Sum of squared differences, in float64."""
+def squared_error(reference: Array, image: Array, gain: float, offset: float) -> float:
+    """Sum of squares of reference - (gain x image + offset), in float64."""
     total = 0.0
     for y in range(reference.shape[0]):
         row = 0.0
         for x in range(reference.shape[1]):
-            difference = np.float64(reference[y, x]) - np.float64(image[y, x])
+            difference = np.float64(reference[y, x]) - (gain * image[y, x] + offset)
             row += difference * difference
         total += row
     return total
@@ -113,7 +113,7 @@ def halve(plane: Array, out: Array) -> Array:
 def _filter_row(planes: Array, w: Array, out: Array) -> None:
     """Filter the rows of `planes` with the 11 symmetric weights of which `w` holds six."""
     w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
-    for k in range(4):
+    for k in range(planes.shape[0]):
         row = planes[k]
         target = out[k]
         for x in range(target.size):
@@ -195,7 +195,11 @@ def _similarity_of_row(
 
 @kernel(error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def similarity(
-    reference: Array, image: Array, weights: Array, c1: float, c2: float
+    reference: Array,
+    image: Array,
+    weights: Array,
+    c1: float,
+    c2: float,
 ) -> tuple[float, float]:
     """Mean of SSIM and of its contrast-structure term over the pixels that the window fits.
 
@@ -239,6 +243,178 @@ def similarity(
         contrast += row_contrast
     n = (ny - 10) * width
     return whole / n, contrast / n
+
+
+@kernel(error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+def _similarities_of_row(
+    r0: Array,
+    r1: Array,
+    r2: Array,
+    r3: Array,
+    r4: Array,
+    r5: Array,
+    r6: Array,
+    r7: Array,
+    r8: Array,
+    r9: Array,
+    r10: Array,
+    w: Array,
+    c1: float,
+    c2: float,
+    gain: float,
+    offset: float,
+    local: Array,
+) -> tuple[float, float, float, float]:
+    """As `_similarity_of_row`, also of gain x image + offset; SSIM of each pixel into `local`."""
+    w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
+    whole = 0.0
+    contrast = 0.0
+    whole_fit = 0.0
+    contrast_fit = 0.0
+    for x in range(r0.shape[1]):
+        mean_r = (
+            w0 * (r0[0, x] + r10[0, x])
+            + w1 * (r1[0, x] + r9[0, x])
+            + w2 * (r2[0, x] + r8[0, x])
+            + w3 * (r3[0, x] + r7[0, x])
+            + w4 * (r4[0, x] + r6[0, x])
+            + w5 * r5[0, x]
+        )
+        mean_i = (
+            w0 * (r0[1, x] + r10[1, x])
+            + w1 * (r1[1, x] + r9[1, x])
+            + w2 * (r2[1, x] + r8[1, x])
+            + w3 * (r3[1, x] + r7[1, x])
+            + w4 * (r4[1, x] + r6[1, x])
+            + w5 * r5[1, x]
+        )
+        square_r = (
+            w0 * (r0[2, x] + r10[2, x])
+            + w1 * (r1[2, x] + r9[2, x])
+            + w2 * (r2[2, x] + r8[2, x])
+            + w3 * (r3[2, x] + r7[2, x])
+            + w4 * (r4[2, x] + r6[2, x])
+            + w5 * r5[2, x]
+        )
+        square_i = (
+            w0 * (r0[3, x] + r10[3, x])
+            + w1 * (r1[3, x] + r9[3, x])
+            + w2 * (r2[3, x] + r8[3, x])
+            + w3 * (r3[3, x] + r7[3, x])
+            + w4 * (r4[3, x] + r6[3, x])
+            + w5 * r5[3, x]
+        )
+        product = (
+            w0 * (r0[4, x] + r10[4, x])
+            + w1 * (r1[4, x] + r9[4, x])
+            + w2 * (r2[4, x] + r8[4, x])
+            + w3 * (r3[4, x] + r7[4, x])
+            + w4 * (r4[4, x] + r6[4, x])
+            + w5 * r5[4, x]
+        )
+        variance_r = square_r - mean_r * mean_r
+        variance_i = square_i - mean_i * mean_i
+        covariance = product - mean_r * mean_i
+        cs = (2 * covariance + c2) / (variance_r + variance_i + c2)
+        both = cs * (2 * mean_r * mean_i + c1) / (mean_r * mean_r + mean_i * mean_i + c1)
+        local[x] = both
+        contrast += cs
+        whole += both
+        mean_f = gain * mean_i + offset
+        cs = (2 * gain * covariance + c2) / (variance_r + gain * gain * variance_i + c2)
+        contrast_fit += cs
+        whole_fit += cs * (2 * mean_r * mean_f + c1) / (mean_r * mean_r + mean_f * mean_f + c1)
+    return whole, contrast, whole_fit, contrast_fit
+
+
+@kernel(error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+def similarities(
+    reference: Array,
+    image: Array,
+    weights: Array,
+    c1: float,
+    c2: float,
+    gain: float,
+    offset: float,
+    labels: Array,
+    n: int,
+) -> tuple[Array, Array]:
+    """In one pass what `similarity` gives for the image, for gain x image + offset, and by label.
+
+    Returned: means of SSIM and of its contrast-structure term, of the image, then of the fitted
+    image; for each label below `n`, the sum of the image's SSIM and the number of its pixels that
+    the window fits (`labels` may be empty if `n` is 0). Five planes are filtered: x, y, x^2, y^2
+    and x y.
+    """
+    ny, nx = reference.shape
+    width = nx - 10
+    ring = np.empty((11, 5, width))
+    planes = np.empty((5, nx))
+    local = np.empty(width)
+    totals = np.zeros(4)
+    sums = np.zeros((n, 2))
+    for y in range(ny):
+        for x in range(nx):
+            r = np.float64(reference[y, x])
+            i = np.float64(image[y, x])
+            planes[0, x] = r
+            planes[1, x] = i
+            planes[2, x] = r * r
+            planes[3, x] = i * i
+            planes[4, x] = r * i
+        _filter_row(planes, weights, ring[y % 11])
+        if y < 10:
+            continue
+        found = _similarities_of_row(
+            ring[(y + 1) % 11],
+            ring[(y + 2) % 11],
+            ring[(y + 3) % 11],
+            ring[(y + 4) % 11],
+            ring[(y + 5) % 11],
+            ring[(y + 6) % 11],
+            ring[(y + 7) % 11],
+            ring[(y + 8) % 11],
+            ring[(y + 9) % 11],
+            ring[(y + 10) % 11],
+            ring[y % 11],
+            weights,
+            c1,
+            c2,
+            gain,
+            offset,
+            local,
+        )
+        for k in range(4):
+            totals[k] += found[k]
+        if n > 0:
+            for x in range(width):
+                label = labels[y - 5, x + 5]
+                if label > 0:
+                    sums[label, 0] += local[x]
+                    sums[label, 1] += 1
+    return totals / ((ny - 10) * width), sums
+
+
+@kernel()
+def label_sums(reference: Array, image: Array, labels: Array, n: int) -> Array:
+    """Number, y, x, reference, image, squared error, squared reference: sums of each label < n."""
+    sums = np.zeros((n, 7))
+    for y in range(reference.shape[0]):
+        for x in range(reference.shape[1]):
+            label = labels[y, x]
+            if label < 1:
+                continue
+            r = np.float64(reference[y, x])
+            i = np.float64(image[y, x])
+            row = sums[label]
+            row[0] += 1
+            row[1] += y
+            row[2] += x
+            row[3] += r
+            row[4] += i
+            row[5] += (r - i) * (r - i)
+            row[6] += r * r
+    return sums
 
 
 @kernel()

@@ -49,11 +49,14 @@ def ring_sums(first: Array, second: Array, rings: Array, n: int) -> Array:
 def whiten(first: Array, second: Array, ky: int, kx: int, phases: Array, weighted: Array) -> None:
     """F* G over its magnitude into `phases`, over the root of its magnitude into `weighted`.
 
-    Both take the rows -ky to ky (in the order of `rfft2`) and the columns 0 to kx - 1.
+    Both take the rows -ky to ky (in the order of `rfft2`) and the columns 0 to kx - 1; `weighted`
+    may have more rows, whose middle stays as it is.
     """
     ny = first.shape[0]
+    longer = weighted.shape[0] - (2 * ky + 1)
     for row in range(2 * ky + 1):
         y = row if row <= ky else ny + row - (2 * ky + 1)
+        at = row if row <= ky else row + longer
         for x in range(kx):
             f = first[y, x]
             g = second[y, x]
@@ -63,7 +66,7 @@ def whiten(first: Array, second: Array, ky: int, kx: int, phases: Array, weighte
             scale = 1 / magnitude if magnitude > 0 else 0.0
             phases[row, x] = complex(real * scale, imag * scale)
             root = np.sqrt(scale)
-            weighted[row, x] = complex(real * root, imag * root)
+            weighted[at, x] = complex(real * root, imag * root)
     phases[0, 0] = 0  # the means say nothing about a shift
     weighted[0, 0] = 0
 

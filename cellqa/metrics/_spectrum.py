@@ -28,10 +28,9 @@ def spectrum(plane: Plane) -> Array:
     gain = 1 / (high - low) if high > low else 1.0
     wy, wx = (window(n) for n in plane.raw.shape)
     # Without its mean the image keeps more of float32's digits; the mean only moves F(0, 0).
-    mean = float(plane.real.mean(dtype=np.float64))
     tapered = np.empty((wy.size, wx.size), np.float32)
-    total = taper(plane.real, mean, gain, wy, wx, tapered)
-    total += mean * gain * tapered.size
+    total = taper(plane.real, plane.mean, gain, wy, wx, tapered)
+    total += plane.mean * gain * tapered.size
     found = scipy.fft.rfft2(tapered, overwrite_x=True)
     found[0, 0] = total
     return np.asarray(found)

@@ -22,6 +22,7 @@ Array = npt.NDArray[Any]
 
 _BAND = 0.5  # frequencies up to half of Nyquist are used
 _PASSES = 8
+_CONVERGED = 1e-3  # pixels
 _SIGNIFICANT = 4.0  # standard errors of a ring's mean cosine
 _NEGLIGIBLE = 0.02  # shifts below, in pixels, are not worth an interpolation
 
@@ -145,12 +146,13 @@ def displacement(reference: Plane, image: Plane) -> tuple[float, float]:
 def _refined(first: Array, second: Array, shape: tuple[int, ...]) -> tuple[float, float] | None:
     ny, nx = (n - (n + 1) % 2 for n in shape)
     ky, kx = (max(1, int(_BAND * (n // 2))) for n in (ny, nx))
-    phases, weighted = np.empty((2, 2 * ky + 1, kx + 1), np.complex64)
+    size = [scipy.fft.next_fast_len(2 * k + 1, real=True) for k in (ky, kx)]  # zeros fill it up
+    phases = np.empty((2 * ky + 1, kx + 1), np.complex64)
+    weighted = np.zeros((size[0], size[1] // 2 + 1), np.complex64)
     whiten(first, second, ky, kx + 1, phases, weighted)
-    coarse = scipy.fft.irfft2(weighted, s=(2 * ky + 1, 2 * kx + 1), overwrite_x=True)
+    coarse = scipy.fft.irfft2(weighted, s=size, overwrite_x=True)
     y, x = np.unravel_index(int(coarse.argmax()), coarse.shape)
-    # (a + n / 2) % n - n / 2 : peaks beyond half the image are negative displacements
-    at = np.array([_signed(int(y), 2 * ky + 1) * ny, _signed(int(x), 2 * kx + 1) * nx])
+    at = np.array([_signed(int(y), size[0]) * ny, _signed(int(x), size[1]) * nx])
     fy, fx = _frequencies(ky, ny), np.arange(kx + 1) / nx
     rings = max(int(_BAND * (n // 2)) for n in (ny, nx)) + 1
     weights = np.zeros(rings)
@@ -173,7 +175,7 @@ def _refined(first: Array, second: Array, shape: tuple[int, ...]) -> tuple[float
         step = np.array([xx * slopes[0] - yx * slopes[1], yy * slopes[1] - yx * slopes[0]])
         step /= -determinant
         at += np.clip(step, -1, 1)
-        if np.abs(step).max() < 1e-4:
+        if np.abs(step).max() < _CONVERGED:
             break
     return float(at[0]), float(at[1])
 

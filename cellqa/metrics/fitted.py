@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Set
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cellqa.checks import Plane, as_pair, check_data_range
 from cellqa.errors import Undefined
+from cellqa.metrics._affine import Affine, affine_of
 from cellqa.metrics._family import Family, Settings
-from cellqa.metrics._kernels import products
-from cellqa.metrics.pixel import PIXEL
-from cellqa.metrics.structural import STRUCTURAL
+from cellqa.metrics.pixel import energy_of, pixel_scores
+from cellqa.metrics.structural import structural_score
 
 Array = npt.NDArray[Any]
-
-
-class Affine(NamedTuple):
-    """gain x image + offset is the least-squares approximation of the ground truth."""
-
-    gain: float
-    offset: float
 
 
 def affine(reference: npt.ArrayLike, image: npt.ArrayLike) -> Affine:
@@ -53,7 +45,8 @@ def affine(reference: npt.ArrayLike, image: npt.ArrayLike) -> Affine:
     >>> affine(truth, truth / 2 + 3)
     Affine(gain=2.0, offset=-6.0)
     """
-    return _affine(*as_pair(reference, image))
+    first, second = as_pair(reference, image)
+    return affine_of(second, first)
 
 
 def gain(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
@@ -87,7 +80,7 @@ def ssim_fit(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: floa
 
     See `ssim` for range, errors and source (doi 10.1109/TIP.2003.819861).
     """
-    return _one("ssim_fit", reference, image, check_data_range(data_range))
+    return structural_score("ssim_fit", reference, image, data_range)
 
 
 def ms_ssim_fit(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float) -> float:
@@ -95,7 +88,7 @@ def ms_ssim_fit(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: f
 
     See `ms_ssim` for range, errors and source (doi 10.1109/ACSSC.2003.1292216).
     """
-    return _one("ms_ssim_fit", reference, image, check_data_range(data_range))
+    return structural_score("ms_ssim_fit", reference, image, data_range)
 
 
 def nrmse_fit(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
@@ -161,28 +154,11 @@ def error_map(reference: npt.ArrayLike, image: npt.ArrayLike) -> Array:
         As `affine`; or the image is constant.
     """
     first, second = as_pair(reference, image)
-    found = _affine(first, second)
+    found = affine_of(second, first)
     if isinstance(found.gain, Undefined):
         raise ValueError("`image` must not be constant: no gain fits it to the ground truth")
-    return np.asarray(_apply(found, second).raw - first.raw, dtype=np.float32)
-
-
-def _affine(reference: Plane, image: Plane) -> Affine:
-    low, high = image.extremes
-    if low == high:
-        missing = Undefined("gain, offset and fitted scores: the image is constant")
-        return Affine(missing, missing)
-    mean_r, mean_i = (float(p.real.mean(dtype=np.float64)) for p in (reference, image))
-    cross, square = products(reference.real, image.real, mean_r, mean_i)
-    factor = cross / square if square > 0 else math.nan
-    if not (math.isfinite(factor) and math.isfinite(mean_r - factor * mean_i)):
-        missing = Undefined("gain, offset and fitted scores: the sums exceed floating point")
-        return Affine(missing, missing)
-    return Affine(float(factor), float(mean_r - factor * mean_i))
-
-
-def _apply(found: Affine, image: Plane) -> Plane:
-    return Plane(image.raw * np.float64(found.gain) + found.offset, image.dtype)
+    fitted = second.raw * np.float64(found.gain) + found.offset
+    return np.asarray(fitted - first.raw, dtype=np.float32)
 
 
 def _one(name: str, reference: npt.ArrayLike, image: npt.ArrayLike, range_: float) -> float:
@@ -191,39 +167,28 @@ def _one(name: str, reference: npt.ArrayLike, image: npt.ArrayLike, range_: floa
     return _measure(_prepare(first, settings, {name}), second, settings, {name})[name]
 
 
-def _prepare(
-    reference: Plane | None, settings: Settings, names: Set[str]
-) -> tuple[Plane, Any, Any]:
+def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> Plane:
     assert reference is not None  # all are full-reference
-    inner = {name.removesuffix("_fit") for name in names}
-    structural = STRUCTURAL.prepare(reference, settings, inner) if inner & _STRUCTURAL else None
-    return reference, PIXEL.prepare(reference, settings, {"psnr", "nrmse"}), structural
-
-
-_STRUCTURAL = {"ssim", "ms_ssim"}
+    return reference
 
 
 def _measure(
-    prepared: tuple[Plane, Any, Any], image: Plane, settings: Settings, names: Set[str]
+    reference: Plane, image: Plane, settings: Settings, names: Set[str]
 ) -> dict[str, float]:
-    reference, pixel, structural = prepared
-    found = _affine(reference, image)
+    found = image.once(affine_of, reference)
     if isinstance(found.gain, Undefined):
         return dict.fromkeys(names, found.gain)
     values = {"gain": found.gain, "offset": found.offset}
     if not names - values.keys():
         return values
-    fitted = _apply(found, image)
-    inner = {name.removesuffix("_fit") for name in names}
-    scores = dict(PIXEL.measure(pixel, fitted, settings, {"psnr", "nrmse"}))
-    if structural is not None:
-        scores.update(STRUCTURAL.measure(structural, fitted, settings, inner))
+    energy = reference.once(energy_of)
+    scores = pixel_scores(reference, energy, image, settings, *found)
     values.update({f"{name}_fit": value for name, value in scores.items()})
     if "si_psnr" in names:
         low, high = reference.extremes
         constant = Undefined("si_psnr: the ground truth is constant")
         own = Settings(high - low if high > low else constant)
-        values["si_psnr"] = PIXEL.measure(pixel, fitted, own, {"psnr"})["psnr"]
+        values["si_psnr"] = pixel_scores(reference, energy, image, own, *found)["psnr"]
     return values
 
 

@@ -11,12 +11,14 @@ import numpy.typing as npt
 
 from cellqa.checks import Plane, as_pair, check_data_range
 from cellqa.errors import Undefined
-from cellqa.metrics._family import Family, Settings
-from cellqa.metrics.structural import WINDOW, similarity_map
+from cellqa.metrics._family import Family, Labels, Settings
+from cellqa.metrics._kernels import label_sums
+from cellqa.metrics.pixel import psnr_of
+from cellqa.metrics.structural import ssim_of_labels, structural_score
 
 Array = npt.NDArray[Any]
 
-NAMES = ("psnr_fg", "nrmse_fg", "ssim_fg")
+EMPTY = "foreground scores: the mask is empty"
 
 
 class Object(NamedTuple):
@@ -99,67 +101,51 @@ def ssim_fg(
     gives values near 1 and hides what happens to the cells. See `psnr_fg` for parameters and
     errors, `ssim` for the source (doi 10.1109/TIP.2003.819861).
     """
-    return _one("ssim_fg", reference, image, mask, check_data_range(data_range))
+    labels = _labels(np.shape(reference), mask)
+    if isinstance(labels, Undefined):
+        return labels
+    return structural_score("ssim_fg", reference, image, data_range, mask=labels)
 
 
 def objects(reference: Plane, image: Plane, settings: Settings) -> list[Object]:
     """Scores of each object of a label mask; empty where the mask has no labels."""
     mask = settings.mask
-    if mask is None or int(mask.max(initial=0)) < 2:
+    if mask is None or mask.names.size < 2:
         return []
-    labels = np.unique(mask)
-    labels = labels[labels > 0]
-    index = np.searchsorted(labels, mask) + 1
-    index[mask <= 0] = 0
-    flat, n = index.ravel(), labels.size + 1
-
-    def per_object(values: Array | None) -> Array:
-        weights = None if values is None else values.ravel()
-        return np.asarray(np.bincount(flat, weights, n))[1:]
-
-    area = per_object(None)
-    truth, pixels = reference.raw.astype(np.float64), image.raw.astype(np.float64)
-    rows, columns = (
-        np.broadcast_to(k, mask.shape) for k in np.ogrid[: mask.shape[0], : mask.shape[1]]
-    )
-    error, energy = per_object((truth - pixels) ** 2), per_object(truth**2)
-    centres = per_object(rows) / area, per_object(columns) / area
-    means = per_object(truth) / area, per_object(pixels) / area
-    similar = _ssim_of(index, n, reference, image, settings)
-    scores = (_psnr(float(e), settings.data_range) for e in error / area)
-    columns_of = (labels.tolist(), area.tolist(), *(c.tolist() for c in (*centres, *means)))
-    relative = [math.sqrt(e / t) if t else math.nan for e, t in zip(error, energy, strict=True)]
-    lines = zip(*columns_of, scores, relative, similar.tolist(), strict=True)
-    return [Object(*line) for line in lines]
+    sums = _sums(reference, image, mask)
+    similar = ssim_of_labels(reference, image, settings)
+    there = sums[:, 0] > 0  # registration may have cropped others away
+    sums, similar, names = sums[there], similar[there], mask.names[there]
+    columns: list[list[float]] = [names.tolist(), sums[:, 0].astype(int).tolist()]
+    columns += (sums[:, 1:5] / sums[:, :1]).T.tolist()
+    mse = (sums[:, 5] / sums[:, 0]).tolist()
+    columns.append([psnr_of(error, settings.data_range) for error in mse])
+    relative = zip(sums[:, 5].tolist(), sums[:, 6].tolist(), strict=True)
+    columns.append([math.sqrt(e / t) if t else math.nan for e, t in relative])
+    columns.append([s / n if n else math.nan for s, n in similar.tolist()])
+    return [Object(*line) for line in zip(*columns, strict=True)]
 
 
-def _ssim_of(index: Array, n: int, reference: Plane, image: Plane, settings: Settings) -> Array:
-    """Mean SSIM of each object; nan where the window fits none of its pixels."""
-    if min(index.shape) < WINDOW or math.isnan(settings.data_range):
-        return np.full(n - 1, math.nan)
-    half = WINDOW // 2
-    inside = index[half:-half, half:-half].ravel()
-    similar = similarity_map(reference, image, settings.data_range)
-    counts = np.bincount(inside, minlength=n)[1:]
-    sums = np.bincount(inside, similar.ravel(), n)[1:]
-    return np.asarray(np.divide(sums, counts, out=np.full(n - 1, math.nan), where=counts > 0))
+def _sums(reference: Plane, image: Plane, mask: Labels) -> Array:
+    return np.asarray(label_sums(reference.real, image.real, mask.labels, mask.names.size + 1)[1:])
+
+
+def _labels(shape: tuple[int, ...], mask: npt.ArrayLike) -> Labels | Undefined:
+    """The mask of one of the functions above; undefined if it is empty."""
+    pixels = np.asarray(mask)
+    if pixels.shape != shape:
+        raise ValueError(f"`mask` must have the shape of `reference` {shape}, got {pixels.shape}")
+    return Labels.of(pixels != 0) if pixels.any() else Undefined(EMPTY)
 
 
 def _one(
     name: str, reference: npt.ArrayLike, image: npt.ArrayLike, mask: npt.ArrayLike, range_: float
 ) -> float:
     first, second = as_pair(reference, image)
-    labels = np.asarray(mask)
-    if labels.shape != first.raw.shape:
-        raise ValueError(
-            f"`mask` must have the shape of `reference` {first.raw.shape}, got {labels.shape}"
-        )
-    settings = Settings(range_, mask=(labels != 0).astype(np.int32))
-    return _measure(first, second, settings, {name})[name]
-
-
-def _psnr(mse: float, data_range: float) -> float:
-    return 20 * math.log10(data_range) - 10 * math.log10(mse) if mse else math.inf
+    labels = _labels(first.raw.shape, mask)
+    if isinstance(labels, Undefined):
+        return labels
+    return _measure(first, second, Settings(range_, mask=labels), {name})[name]
 
 
 def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> Plane:
@@ -170,25 +156,14 @@ def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> Pl
 def _measure(
     reference: Plane, image: Plane, settings: Settings, names: Set[str]
 ) -> dict[str, float]:
-    if settings.mask is None:
-        return {}
-    inside = settings.mask > 0
-    if not inside.any():
-        return dict.fromkeys(NAMES, Undefined("foreground scores: the mask is empty"))
-    truth, pixels = (p.raw[inside].astype(np.float64) for p in (reference, image))
-    error, energy = float(((truth - pixels) ** 2).sum()), float((truth**2).sum())
-    missing = settings.data_range
-    values: dict[str, float] = {}
-    values["nrmse_fg"] = (
-        math.sqrt(error / energy) if energy else Undefined("nrmse_fg: the foreground is 0")
-    )
-    if isinstance(missing, Undefined):
-        return {**values, "psnr_fg": missing, "ssim_fg": missing}
-    values["psnr_fg"] = _psnr(error / truth.size, settings.data_range)
-    if "ssim_fg" in names:
-        found = float(_ssim_of(inside.astype(np.int32), 2, reference, image, settings)[0])
-        outside = Undefined("ssim_fg: the window fits around no pixel of the mask")
-        values["ssim_fg"] = outside if math.isnan(found) else found
+    assert settings.mask is not None  # the metrics are called for only where there is one
+    sums = _sums(reference, image, settings.mask).sum(axis=0)
+    number, error, energy = (float(sums[k]) for k in (0, 5, 6))
+    nothing = Undefined("nrmse_fg: the foreground is 0")
+    values: dict[str, float] = {"nrmse_fg": math.sqrt(error / energy) if energy else nothing}
+    values["psnr_fg"] = settings.data_range
+    if not isinstance(settings.data_range, Undefined):
+        values["psnr_fg"] = psnr_of(error / number, settings.data_range)
     return values
 
 

@@ -250,7 +250,8 @@ def resolution_between(
     for plane, name in ((reference, "ground truth"), (image, "image")):
         if plane.extremes[0] == plane.extremes[1]:
             return Undefined(f"frc_resolution: the {name} is constant")
-    found = between(reference, image, threshold)
+    standard = threshold == "1/7"
+    found = image.once(between, reference) if standard else between(image, reference, threshold)
     value = found.resolution(pixel_size)
     if found.at_least:
         return Bound(value, "frc_resolution: agreement up to the Nyquist frequency, or beyond")
@@ -298,12 +299,17 @@ def _correlation(first: Plane, second: Plane) -> Array:
 def _ended(correlation: Array, radii: Array, counts: Array, threshold: str) -> RingCorrelation:
     """Smooth a curve and find where it ends."""
     n = radii.size
-    window = np.hanning(2 * max(1, round(SMOOTHING * n)) + 3)[1:-1]
+    window = _window(n)
     smoothed = np.convolve(correlation * counts, window, "same")
-    smoothed = (smoothed / np.convolve(counts, window, "same"))[:n]
+    smoothed = smoothed / np.convolve(counts, window, "same")
     limit = _threshold(threshold, counts)
     cutoff, at_least = _last_crossing(smoothed, limit, max(3, round(SUSTAINED * n)))
     return RingCorrelation(radii, correlation, smoothed, limit, counts, cutoff / n, at_least)
+
+
+@lru_cache(maxsize=16)
+def _window(n: int) -> Array:
+    return np.asarray(np.hanning(2 * max(1, round(SMOOTHING * n)) + 3)[1:-1])
 
 
 def _threshold(name: str, counts: Array) -> Array:

@@ -47,8 +47,8 @@ def psnr(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float) -
     0.0
     """
     first, second = as_pair(reference, image)
-    mse = squared_error(first.real, second.real) / first.raw.size
-    return _psnr(mse, check_data_range(data_range))
+    mse = squared_error(first.real, second.real, 1.0, 0.0) / first.raw.size
+    return psnr_of(mse, check_data_range(data_range))
 
 
 def nrmse(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
@@ -84,10 +84,11 @@ def nrmse(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
     0.2
     """
     first, second = as_pair(reference, image)
-    return _nrmse(squared_error(first.real, second.real), squared_sum(first.real))
+    return _nrmse(squared_error(first.real, second.real, 1.0, 0.0), squared_sum(first.real))
 
 
-def _psnr(mse: float, data_range: float) -> float:
+def psnr_of(mse: float, data_range: float) -> float:
+    """PSNR of a mean squared error."""
     if not math.isfinite(mse):
         return Undefined("psnr: the squared error exceeds floating point")
     return 20 * math.log10(data_range) - 10 * math.log10(mse) if mse else math.inf
@@ -101,21 +102,37 @@ def _nrmse(error: float, energy: float) -> float:
     return math.sqrt(error / energy)
 
 
+def energy_of(plane: Plane) -> float:
+    """Sum of squares."""
+    return float(squared_sum(plane.real))
+
+
 def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> tuple[Plane, float]:
     assert reference is not None  # both metrics are full-reference
-    return reference, squared_sum(reference.real) if "nrmse" in names else 0.0
+    return reference, reference.once(energy_of) if "nrmse" in names else 0.0
 
 
 def _measure(
     prepared: tuple[Plane, float], image: Plane, settings: Settings, names: Set[str]
 ) -> dict[str, float]:
-    reference, energy = prepared
-    error = squared_error(reference.real, image.real)
+    return pixel_scores(*prepared, image, settings)
+
+
+def pixel_scores(
+    reference: Plane,
+    energy: float,
+    image: Plane,
+    settings: Settings,
+    gain: float = 1.0,
+    offset: float = 0.0,
+) -> dict[str, float]:
+    """`psnr` and `nrmse` of gain x image + offset; `energy` is the reference's sum of squares."""
+    error = squared_error(reference.real, image.real, gain, offset)
     values = {"nrmse": _nrmse(error, energy)}
     if isinstance(settings.data_range, Undefined):
         values["psnr"] = settings.data_range
     else:
-        values["psnr"] = _psnr(error / image.raw.size, settings.data_range)
+        values["psnr"] = psnr_of(error / image.raw.size, settings.data_range)
     return values
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Set
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -13,8 +12,9 @@ import numpy.typing as npt
 
 from cellqa.checks import Plane, as_pair, check_data_range
 from cellqa.errors import Undefined
-from cellqa.metrics._family import Family, Settings
-from cellqa.metrics._kernels import halve, similarity
+from cellqa.metrics._affine import Affine, affine_of
+from cellqa.metrics._family import Family, Labels, Settings
+from cellqa.metrics._kernels import halve, similarities, similarity
 
 Array = npt.NDArray[Any]
 
@@ -79,9 +79,7 @@ def ssim(
     >>> round(ssim(dark, bright, data_range=255), 6)  # C1 / (L^2 + C1)
     0.0001
     """
-    first, second = as_pair(reference, image)
-    settings = Settings(check_data_range(data_range), compat=compat)
-    return _measure(_prepare(first, settings, {"ssim"}), second, settings, {"ssim"})["ssim"]
+    return structural_score("ssim", reference, image, data_range, compat=compat)
 
 
 def ms_ssim(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float) -> float:
@@ -123,11 +121,7 @@ def ms_ssim(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float
     >>> ms_ssim(image, image, data_range=255)
     1.0
     """
-    first, second = as_pair(reference, image)
-    settings = Settings(check_data_range(data_range))
-    return _measure(_prepare(first, settings, {"ms_ssim"}), second, settings, {"ms_ssim"})[
-        "ms_ssim"
-    ]
+    return structural_score("ms_ssim", reference, image, data_range)
 
 
 def ssim_map(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float) -> Array:
@@ -182,19 +176,12 @@ def similarity_map(reference: Plane, image: Plane, data_range: float) -> Array:
     return np.asarray(structure * (2 * of_means + c1) / (squares + c1))
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    plane: Plane
-    scales: list[Array]  # as many as the metrics called for need
-
-
-def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> _Prepared:
-    assert reference is not None  # both metrics are full-reference
-    scales = [reference.real]
-    if "ms_ssim" in names and min(reference.raw.shape) >= SMALLEST_MULTISCALE:
-        while len(scales) < len(SCALE_WEIGHTS):
-            scales.append(_halve(scales[-1], reference))
-    return _Prepared(reference, scales)
+def _scales(plane: Plane) -> list[Array]:
+    """The image at each scale of MS-SSIM, for `Plane.once`."""
+    scales = [plane.real]
+    while len(scales) < len(SCALE_WEIGHTS):
+        scales.append(_halve(scales[-1], plane))
+    return scales
 
 
 def _halve(plane: Array, source: Plane) -> Array:
@@ -204,47 +191,111 @@ def _halve(plane: Array, source: Plane) -> Array:
     return np.asarray(halve(plane, out))
 
 
+def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> Plane:
+    assert reference is not None  # both metrics are full-reference
+    return reference
+
+
 def _measure(
-    prepared: _Prepared, image: Plane, settings: Settings, names: Set[str]
+    reference: Plane, image: Plane, settings: Settings, names: Set[str]
 ) -> dict[str, float]:
     if isinstance(settings.data_range, Undefined):
-        return dict.fromkeys(("ssim", "ms_ssim"), settings.data_range)
+        return dict.fromkeys(names, settings.data_range)
+    found = _AS_IT_IS
     values: dict[str, float] = {}
-    whole, contrast = math.nan, math.nan
-    if min(image.raw.shape) < WINDOW:
-        values["ssim"] = Undefined(f"ssim: a side below {WINDOW} pixels")
-    else:
-        whole, contrast = _similarity(prepared.scales[0], image.real, settings)
-        values["ssim"] = _finite("ssim", whole)
-    if len(prepared.scales) == 1:
-        values["ms_ssim"] = Undefined(f"ms_ssim: a side below {SMALLEST_MULTISCALE} pixels")
-    else:
-        terms = [contrast]
-        scale = image.real
-        for reference in prepared.scales[1:]:
-            scale = _halve(scale, image)
-            whole, contrast = _similarity(reference, scale, settings)
-            terms.append(contrast)
-        terms[-1] = whole
-        powers = zip(terms, SCALE_WEIGHTS, strict=True)
-        product = math.prod(max(term, 0.0) ** w if term == term else term for term, w in powers)
-        values["ms_ssim"] = _finite("ms_ssim", product)
-    if settings.compat and "ssim" in names:
-        values["ssim"] = _uniform_ssim(prepared.plane.raw, image.raw, settings.data_range)
+    if any(name.endswith("_fit") for name in names):
+        found = image.once(affine_of, reference)
+        if isinstance(found.gain, Undefined):
+            values = {name: found.gain for name in names if name.endswith("_fit")}
+            found = _AS_IT_IS
+    mask = settings.mask if "ssim_fg" in names else None
+    scales = [(reference.real, image.real)] if min(image.raw.shape) >= WINDOW else []
+    multiscale = {"ms_ssim", "ms_ssim_fit"} & names
+    if multiscale and min(image.raw.shape) >= SMALLEST_MULTISCALE:
+        scales = list(zip(reference.once(_scales), image.once(_scales), strict=True))
+    terms, sums = _terms(scales, settings, found, mask)
+    for k, suffix in ((0, ""), (2, "_fit"))[: 1 + (found is not _AS_IT_IS)]:
+        values |= {f"{n}{suffix}": v for n, v in _of_scales(terms[:, k : k + 2], suffix).items()}
+    if settings.compat and names & {"ssim", "ssim_fit"}:
+        values["ssim"] = _uniform_ssim(reference.raw, image.raw, settings.data_range)
+        if found is not _AS_IT_IS:
+            fitted = found.gain * image.raw + found.offset
+            values["ssim_fit"] = _uniform_ssim(reference.raw, fitted, settings.data_range)
+    if mask is not None:
+        whole, number = sums.sum(axis=0)
+        outside = Undefined("ssim_fg: the window fits around no pixel of the mask")
+        values["ssim_fg"] = float(whole / number) if number else outside
     return values
+
+
+def _terms(
+    scales: list[tuple[Array, Array]],
+    settings: Settings,
+    fit: Affine,
+    mask: Labels | None,
+) -> tuple[Array, Array]:
+    """SSIM and contrast-structure term of each scale, of the image and of the fitted image."""
+    # constants beyond floating point give nan, which `_finite` reports
+    c1, c2 = (min(k * settings.data_range, 1e154) ** 2 for k in (K1, K2))
+    terms = np.full((len(scales), 4), math.nan)
+    sums = np.zeros((1, 2))
+    for k, (ours, theirs) in enumerate(scales):
+        labelled = mask if k == 0 else None
+        if fit is _AS_IT_IS and labelled is None:
+            terms[k, :2] = similarity(ours, theirs, _GAUSSIAN, c1, c2)
+            continue
+        labels, n = (labelled.labels, labelled.names.size + 1) if labelled else (_NO_LABELS, 0)
+        terms[k], found = similarities(ours, theirs, _GAUSSIAN, c1, c2, *fit, labels, n)
+        sums = found if labelled else sums
+    return terms, sums
+
+
+_AS_IT_IS = Affine(1.0, 0.0)
+_NO_LABELS = np.zeros((0, 0), np.int32)
+
+
+def _of_scales(terms: Array, suffix: str) -> dict[str, float]:
+    """`ssim` and `ms_ssim` of the SSIM and contrast-structure terms of one or all scales."""
+    small = Undefined(f"ssim{suffix}: a side below {WINDOW} pixels")
+    values: dict[str, float] = {"ssim": small}
+    values["ms_ssim"] = Undefined(f"ms_ssim{suffix}: a side below {SMALLEST_MULTISCALE} pixels")
+    if len(terms):
+        values["ssim"] = _finite(f"ssim{suffix}", float(terms[0, 0]))
+    if len(terms) == len(SCALE_WEIGHTS):
+        factors = [*terms[:-1, 1].tolist(), float(terms[-1, 0])]
+        powers = zip(factors, SCALE_WEIGHTS, strict=True)
+        product = math.prod(max(f, 0.0) ** w if f == f else f for f, w in powers)
+        values["ms_ssim"] = _finite(f"ms_ssim{suffix}", product)
+    return values
+
+
+def structural_score(
+    name: str,
+    reference: npt.ArrayLike,
+    image: npt.ArrayLike,
+    data_range: float,
+    mask: Labels | None = None,
+    compat: bool = False,
+) -> float:
+    """One metric of this family, of arrays."""
+    first, second = as_pair(reference, image)
+    settings = Settings(check_data_range(data_range), compat=compat, mask=mask)
+    return _measure(first, second, settings, {name})[name]
+
+
+def ssim_of_labels(reference: Plane, image: Plane, settings: Settings) -> Array:
+    """Sum of SSIM, and number of pixels around which the window fits, of each object."""
+    mask = settings.mask
+    assert mask is not None  # asked for only where there is one
+    if min(image.raw.shape) < WINDOW or math.isnan(settings.data_range):
+        return np.zeros((mask.names.size, 2))
+    return _terms([(reference.real, image.real)], settings, _AS_IT_IS, mask)[1][1:]
 
 
 def _finite(name: str, value: float) -> float:
     if not math.isfinite(value):
         return Undefined(f"{name}: the squared values exceed floating point")
     return min(value, 1.0)  # rounding may leave 1e-15 above
-
-
-def _similarity(reference: Array, image: Array, settings: Settings) -> tuple[float, float]:
-    # constants beyond floating point give nan, which `_finite` reports
-    c1, c2 = (min(k * settings.data_range, 1e154) ** 2 for k in (K1, K2))
-    whole, contrast = similarity(reference, image, _GAUSSIAN, c1, c2)
-    return float(whole), float(contrast)
 
 
 def _uniform_ssim(reference: Array, image: Array, data_range: float) -> float:
