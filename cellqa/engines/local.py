@@ -159,6 +159,9 @@ def _is_there() -> None:
 
 def _start_worker() -> None:
     limit_threads()
+    # glibc hands blocks back to the system, and takes page faults to get them again, unless one
+    # as large was freed before
+    bytearray(31 << 20)
     # The main process decides what an interrupt means; its end, however it comes, is ours.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
