@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +15,13 @@ from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, printable
 from cellqa.io import is_image_folder, luminance, may_crash, open_image, write_tiff
 from cellqa.metrics._spectrum import SMALLEST_SIDE
-from cellqa.metrics.frc import frc_single
+from cellqa.metrics.frc import RingCorrelation, frc_single
 from cellqa.metrics.local import LocalResolution, resolution_map, sector_resolution
 from cellqa.metrics.resolution import Decorrelation, decorrelation
 from cellqa.pairing import scan
 
 Array = npt.NDArray[Any]
+Result = TypeVar("Result")
 
 
 class Analysed(NamedTuple):
@@ -33,24 +35,27 @@ class Analysed(NamedTuple):
         In micrometres.
     small : bool
         Too small for a resolution.
-    single : float or None
-        Cut-off by Fourier ring correlation of the image with itself, if asked for.
+    single : RingCorrelation or None
+        Fourier ring correlation of the image with itself, if asked for.
     sectors : list of Decorrelation
         By direction, if asked for.
     local : LocalResolution or None
         The map, if asked for.
     pixels : ndarray or None
         The plane, where there is a map to draw over it.
+    note : str
+        What could not be done, and why.
     """
 
     name: str
     found: Decorrelation
     pixel_size: float | None
     small: bool = False
-    single: float | None = None
+    single: RingCorrelation | None = None
     sectors: Sequence[Decorrelation] = ()
     local: LocalResolution | None = None
     pixels: Array | None = None
+    note: str = ""
 
 
 def analyse_resolution(
@@ -88,7 +93,7 @@ def analyse_resolution(
     failures : list of (file, plane, reason)
     found : list of Analysed
     """
-    paths = list(_files(images))
+    paths = files_of(images)
     options: dict[str, Any] = {"frc": frc, "sectors": sectors, "tile": tile}
     work = partial(_analyse_file, pixel_size=pixel_size, fast=fast, **options)
     isolate = any(may_crash(path.name) for path in paths)
@@ -103,7 +108,7 @@ def analyse_resolution(
             progress(done, len(paths))
     more = ["1-image FRC"] * frc + ["map: q25, median, q75", "blank"] * (tile > 0)
     head = ["plane", "kc", "resolution", "unit", "A0", *more, "note"]
-    return [head, *map(_row, found)], failures, found
+    return [head, *(_row(plane, frc, tile > 0) for plane in found)], failures, found
 
 
 def sector_rows(analysed: Analysed) -> list[list[str]]:
@@ -117,35 +122,29 @@ def sector_rows(analysed: Analysed) -> list[list[str]]:
     return rows
 
 
-def write_maps(
-    folder: Path,
-    found: Sequence[Analysed],
-    *,
-    overwrite: bool,
-    draw: Callable[[Path, Analysed], Path],
-) -> list[Path]:
-    """Write NAME.resolution.tif and .png of each plane's map, the map in the image's size.
+def map_paths(folder: Path, found: Sequence[Analysed]) -> list[Path]:
+    """FOLDER/NAME.resolution.tif of each plane; with its folders where names alone repeat."""
+    names = [Path(plane.name) for plane in found]
+    if len({name.name for name in names}) < len(names):
+        top = Path(os.path.commonpath([name.parent.absolute() for name in names]))
+        names = [name.absolute().relative_to(top) for name in names]
+    else:
+        names = [Path(name.name) for name in names]
+    return [folder / f"{name}.resolution.tif" for name in names]
 
-    Raises
-    ------
-    CellqaError
-        A file exists and `overwrite` is false, or two planes have one name.
-    """
-    names = [f"{Path(plane.name).name}.resolution" for plane in found]
-    double = next((name for name in names if names.count(name) > 1), None)
-    if double:
-        raise CellqaError(f"--map: two planes are called {double!r}; analyse them apart")
-    paths = []
-    for plane, name in zip(found, names, strict=True):
+
+def write_maps(
+    paths: Sequence[Path], found: Sequence[Analysed], *, draw: Callable[[Path, Analysed], Path]
+) -> list[Path]:
+    """Write each plane's map in the image's size, and its figure beside it as PNG."""
+    written = []
+    for path, plane in zip(paths, found, strict=True):
         assert plane.local is not None  # it was asked for
-        path = folder / f"{name}.tif"
-        if path.exists() and not overwrite:
-            raise CellqaError(f"--map: {str(path)!r} exists; give another folder, or --overwrite")
         unit = "micrometres" if plane.pixel_size else "pixels"
         note = f"local resolution in {unit}, tiles of {plane.local.tile} px, nan: no structure"
-        paths.append(write_tiff(path, plane.local.full_size(), plane.pixel_size, note))
-        paths.append(draw(path.with_suffix(".png"), plane))
-    return paths
+        written.append(write_tiff(path, plane.local.full_size(), plane.pixel_size, note))
+        written.append(draw(path.with_suffix(".png"), plane))
+    return written
 
 
 def _analyse_file(
@@ -181,52 +180,75 @@ def _analyse_plane(
 ) -> Analysed:
     result = decorrelation(pixels, fast=fast)
     small = min(pixels.shape) < SMALLEST_SIDE
-    local = resolution_map(pixels, pixel_size=size or 1.0, tile=tile) if tile else None
+    notes = [f"a side below {SMALLEST_SIDE} pixels is all apodised border"] if small else []
+    single, by_direction, local = None, None, None
+    # what one of them cannot do takes nothing from the others
+    if frc:
+        single, note = _or_note(lambda: frc_single(pixels))
+        notes.append(f"1-image FRC: {note}" if note else "")
+    if sectors:
+        by_direction, note = _or_note(lambda: sector_resolution(pixels, sectors=sectors))
+        notes.append(f"--sectors: {note}" if note else "")
+    if tile:
+        scale = size or 1.0
+        local, note = _or_note(lambda: resolution_map(pixels, pixel_size=scale, tile=tile))
+        notes.append(f"--map: {note}; see --tile" if note else "")
     return Analysed(
         name,
         result,
         size,
         small,
-        frc_single(pixels).cutoff if frc else None,
-        sector_resolution(pixels, sectors=sectors) if sectors else (),
+        single,
+        by_direction or (),
         local,
-        pixels if tile else None,
+        pixels if local else None,
+        "; ".join(filter(None, notes)),
     )
+
+
+def _or_note(work: Callable[[], Result]) -> tuple[Result | None, str]:
+    """What it gives, or why it gives nothing."""
+    try:
+        return work(), ""
+    except ValueError as error:
+        return None, str(error).replace("`image`", "the image")
 
 
 def _crashed(path: Path, reason: str) -> tuple[list[Analysed], list[tuple[str, str, str]]]:
     return [], [(str(path), "file", f"reading this file {reason}")]
 
 
-def _files(images: Sequence[Path]) -> Iterator[Path]:
+def files_of(images: Sequence[Path]) -> list[Path]:
+    """The files, and those of the folders, each once."""
+    found: list[Path] = []
     for path in images:
         if not path.exists():
             raise CellqaError(f"IMAGE: {str(path)!r} does not exist")
         if path.is_dir() and not is_image_folder(path.name):
             folder = scan(path, "IMAGE")
-            yield from sorted(path / n for names in folder.images.values() for n in names)
+            found += sorted(path / n for names in folder.images.values() for n in names)
         else:
-            yield path
+            found.append(path)
+    return list(dict.fromkeys(found))
 
 
-def _row(analysed: Analysed) -> list[str]:
+def _row(analysed: Analysed, frc: bool, tile: bool) -> list[str]:
     name, found, size = analysed[:3]
-    note = ""
+    note = analysed.note
     cells = [name, "-", "-", "-", f"{found.amplitude:.3f}"]
-    if analysed.small:
-        note = f"a side below {SMALLEST_SIDE} pixels is all apodised border"
-    elif not found.has_peak:
-        note = "no peak: constant, or only noise"
-    else:
+    if not found.has_peak and not analysed.small:
+        note = "; ".join(filter(None, ["no peak: constant, or only noise", note]))
+    elif not analysed.small:
         unit = "µm" if size else "px"
         cells[1:4] = f"{found.kc:.4f}", f"{found.resolution(size or 1.0):.4g}", unit
-    if analysed.single is not None:
+    if frc:
         single = analysed.single
-        cells.append(f"{2 * (size or 1.0) / single:.4g}" if single else "-")
-    if analysed.local is not None:
-        values = analysed.local.values
+        value = f"{single.resolution(size or 1.0):.4g}" if single and single.cutoff else "-"
+        cells.append(f"<= {value}" if single and single.at_least else value)
+    if tile:
+        values = analysed.local.values if analysed.local else np.zeros(0)
         known = values[np.isfinite(values)]
         quartiles = np.quantile(known, [0.25, 0.5, 0.75]).tolist() if known.size else []
         cells.append(", ".join(f"{q:.4g}" for q in quartiles) or "-")
-        cells.append(f"{1 - known.size / values.size:.0%}")
+        cells.append(f"{1 - known.size / values.size:.0%}" if values.size else "-")
     return [*cells, note]

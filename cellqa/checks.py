@@ -48,6 +48,8 @@ def as_plane(image: npt.ArrayLike, name: str, *, smallest: int = 1) -> Array:
     >>> as_plane([[1, 2], [3, 4]], "image").dtype
     dtype('float64')
     """
+    if np.ma.is_masked(image):
+        raise TypeError(f"`{name}` has masked pixels; fill or crop them")
     plane = np.asarray(image)
     if plane.dtype.name not in _WIDEN:
         legal = "bool, integers, float16, float32, float64"
@@ -104,6 +106,12 @@ class Plane:
     def extremes(self) -> tuple[float, float]:
         """Smallest and largest value."""
         return float(self.raw.min()), float(self.raw.max())
+
+    @cached_property
+    def flat(self) -> bool:
+        """Whether all values are equal, or their range is beyond floating point."""
+        low, high = self.extremes
+        return not (1e-300 < high - low < 1e300)
 
     @cached_property
     def mean(self) -> float:

@@ -29,18 +29,12 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"
 COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
-def save_decorrelation(path: Path, analysed: Sequence[Analysed]) -> list[Path]:
-    """Draw each plane's curves of both passes, as Descloux et al. 2019, Figure 1.
-
-    Several planes get NAME-1, NAME-2 and so on.
-    """
-    paths = []
-    for number, plane in enumerate(analysed, 1):
-        name = path if len(analysed) == 1 else path.with_stem(f"{path.stem}-{number}")
+def save_decorrelation(paths: Sequence[Path], analysed: Sequence[Analysed]) -> list[Path]:
+    """Draw each plane's curves of both passes, as Descloux et al. 2019, Figure 1."""
+    for path, plane in zip(paths, analysed, strict=True):
         with matplotlib.rc_context(STYLE):
-            _draw_decorrelation(plane).savefig(name)
-        paths.append(name)
-    return paths
+            _draw_decorrelation(plane).savefig(path)
+    return list(paths)
 
 
 def _draw_decorrelation(plane: Analysed) -> Figure:
@@ -73,18 +67,12 @@ def _draw_decorrelation(plane: Analysed) -> Figure:
     return figure
 
 
-def save_sectors(path: Path, analysed: Sequence[Analysed]) -> list[Path]:
-    """Draw each plane's cut-off by direction, both of a direction's opposite wedges.
-
-    Several planes get NAME-1, NAME-2 and so on.
-    """
-    paths = []
-    for number, plane in enumerate(analysed, 1):
-        name = path if len(analysed) == 1 else path.with_stem(f"{path.stem}-{number}")
+def save_sectors(paths: Sequence[Path], analysed: Sequence[Analysed]) -> list[Path]:
+    """Draw each plane's cut-off by direction, both of a direction's opposite wedges."""
+    for path, plane in zip(paths, analysed, strict=True):
         with matplotlib.rc_context(STYLE):
-            _draw_sectors(plane).savefig(name)
-        paths.append(name)
-    return paths
+            _draw_sectors(plane).savefig(path)
+    return list(paths)
 
 
 def _draw_sectors(plane: Analysed) -> Figure:
@@ -100,7 +88,10 @@ def _draw_sectors(plane: Analysed) -> Figure:
     if plane.found.has_peak:
         round_ = np.linspace(0, 2 * np.pi, 181)
         axes.plot(round_, np.full(181, plane.found.kc), "--", color=ORANGE, lw=1.2, label="all")
-    axes.set_ylim(0, min(1.0, 1.15 * np.nanmax([*kc, plane.found.kc])))
+    largest = np.nanmax([*kc, plane.found.kc])
+    axes.set_ylim(0, min(1.0, 1.15 * largest) if largest > 0 else 1.0)
+    if not np.isfinite(kc).any():
+        axes.text(0, 0, "no peak in any direction", ha="center", va="center")
     axes.set_xticks(np.arange(0, 2 * np.pi, np.pi / 4))
     axes.set_xticklabels(["x, 0°", "45°", "y, 90°", "135°", "180°", "225°", "270°", "315°"])
     axes.set_rlabel_position(22.5)
@@ -116,10 +107,12 @@ def save_resolution_map(path: Path, plane: Analysed) -> Path:
     height, width = plane.local.shape
     unit = "µm" if plane.pixel_size else "px"
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8.6, 0.6 + 3.9 * min(height / width, 1.6)), layout="constrained")
+        aspect = min(max(height / width, 0.5), 1.6)
+        figure = Figure(figsize=(8.6, 0.6 + 3.9 * aspect), layout="constrained")
         left, right = figure.subplots(1, 2)
-        low, high = np.percentile(plane.pixels, [0.5, 99.5])
-        left.imshow(plane.pixels, cmap="gray", vmin=low, vmax=max(high, low + 1e-9))
+        pixels = plane.pixels.astype(np.float64)
+        low, high = np.percentile(pixels, [0.5, 99.5])
+        left.imshow(pixels, cmap="gray", vmin=low, vmax=max(high, low + 1e-9))
         left.set_title(_label(plane.name))
         values = plane.local.full_size()
         right.set_facecolor("#dddddd")
@@ -137,25 +130,20 @@ def save_resolution_map(path: Path, plane: Analysed) -> Path:
     return path
 
 
-def save_focus(path: Path, found: Sequence[Focus]) -> list[Path]:
-    """Draw the measures of each stack over its planes, each from 0 to 1, and the vote.
-
-    Several stacks get NAME-1, NAME-2 and so on.
-    """
-    paths = []
-    for number, focus in enumerate(found, 1):
-        name = path if len(found) == 1 else path.with_stem(f"{path.stem}-{number}")
+def save_focus(paths: Sequence[Path], found: Sequence[Focus]) -> list[Path]:
+    """Draw the measures of each stack over its planes, each from 0 to 1, and the vote."""
+    for path, focus in zip(paths, found, strict=True):
         with matplotlib.rc_context(STYLE):
-            _draw_focus(focus).savefig(name)
-        paths.append(name)
-    return paths
+            _draw_focus(focus).savefig(path)
+    return list(paths)
 
 
 def _draw_focus(focus: Focus) -> Figure:
     figure = Figure(figsize=(7.6, 3.8), layout="constrained")
     axes = figure.subplots()
     for (measure, curve), colour in zip(focus.values.items(), COLOURS, strict=False):
-        low, high = np.nanmin(curve), np.nanmax(curve)
+        known = curve[np.isfinite(curve)]
+        low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
         scaled = (curve - low) / (high - low) if high > low else np.zeros(curve.size)
         label = measure.replace("_", " ")
         axes.plot(scaled, "o-", color=colour, ms=2.5, lw=1.2, label=label)

@@ -66,7 +66,7 @@ def band_energy(plane: Plane) -> float:
     low, high = plane.extremes
     inside = power[(radius > _BAND[0]) & (radius < _BAND[1])].sum()
     size = half.shape[0] * (2 * half.shape[1] - 1)
-    return float(inside * (high - low) ** 2 / size**2)
+    return float(inside * np.float64(high - low) ** 2 / size**2)
 
 
 def decorrelation_cutoff(plane: Plane) -> float:
@@ -115,8 +115,12 @@ class Focus:
 
     @property
     def best(self) -> int | None:
-        """The plane next to the position; None where no measure has a vote."""
-        return None if math.isnan(self.position) else round(self.position)
+        """The plane with values next to the position; None where no measure has a vote."""
+        if math.isnan(self.position):
+            return None
+        table = np.array(list(self.values.values()))
+        measured = np.flatnonzero(np.isfinite(table).any(axis=0))
+        return int(measured[np.abs(measured - self.position).argmin()])
 
     def describe(self) -> str:
         """The result in one line."""
@@ -208,14 +212,16 @@ def measure_files(
 ) -> tuple[list[tuple[Focus, list[tuple[Path, PlaneIndex]]]], list[tuple[str, str, str]]]:
     """Find the sharpest plane of each stack: of each scene, time and channel of a file.
 
-    A folder of single-plane images is one stack, in natural order of their names (z2 before z10);
-    a folder of stacks is as many as it has files.
+    The files of a folder that hold one focus plane each are one stack for each time and channel, in
+    natural order of their names (z2 before z10); folders within it are stacks of their own. A
+    folder of stacks is as many as its files hold.
 
     Returns
     -------
     found : list of (Focus, planes)
         With the file and the index of each plane.
     failures : list of (file, plane, reason)
+        A plane that cannot be read keeps its place in the stack, without values.
 
     Raises
     ------
@@ -236,45 +242,33 @@ def measure_files(
     results = []
     for name, places in stacks:
         values, measured = measured[: len(places)], measured[len(places) :]
-        good = []
-        for (path, index), value in zip(places, values, strict=True):
-            if isinstance(value, str):
-                failures.append((str(path), index.label(), value))
-            else:
-                good.append(((path, index), value))
-        shapes = {shape for _, (shape, _) in good}
+        bad = [k for k, value in enumerate(values) if isinstance(value, str)]
+        failures += [(str(places[k][0]), places[k][1].label(), values[k]) for k in bad]
+        shapes = {value[0] for value in values if not isinstance(value, str)}
         if len(shapes) > 1:
             sizes = ", ".join(" x ".join(map(str, shape)) for shape in sorted(shapes))
             failures.append((name, "stack", f"planes of unequal size ({sizes})"))
-        elif len(good) < 3:
-            failures.append((name, "stack", f"a focus needs three planes, there are {len(good)}"))
-        else:
-            labels = _labels([place for place, _ in good])
-            focus = vote(name, labels, [value for _, (_, value) in good], modality)
-            results.append((focus, [place for place, _ in good]))
+        elif len(values) < 3:
+            failures.append((name, "stack", f"a focus needs three planes, there are {len(values)}"))
+        elif len(bad) < len(values):
+            none = [math.nan] * len(MEASURES)
+            rows = [none if isinstance(value, str) else value[1] for value in values]
+            results.append((vote(name, _labels(places), rows, modality), places))
     return results, failures
 
 
 def save_planes(
-    path: Path,
-    found: Sequence[tuple[Focus, Sequence[tuple[Path, PlaneIndex]]]],
-    *,
-    overwrite: bool = False,
+    paths: Sequence[Path], found: Sequence[tuple[Focus, Sequence[tuple[Path, PlaneIndex]]]]
 ) -> list[Path]:
     """Save the sharpest plane of each stack as TIFF, in its own type and with its pixel size.
 
-    Several stacks get NAME-1, NAME-2 and so on; a stack without a sharpest plane gets no file.
+    A stack without a sharpest plane gets no file.
     """
     written = []
-    for number, (focus, places) in enumerate(found, 1):
+    for target, (focus, places) in zip(paths, found, strict=True):
         if focus.best is None:
             continue
         source, index = places[focus.best]
-        target = path if len(found) == 1 else path.with_stem(f"{path.stem}-{number}")
-        if target.exists() and not overwrite:
-            raise CellqaError(f"{target} exists; give another name, or --overwrite")
-        if target.exists() and target.samefile(source):
-            raise CellqaError(f"--write: {str(target)!r} is the stack itself")
         note = f"sharpest plane of {focus.name}: {focus.planes[focus.best]} (cellqa)"
         with open_image(source) as file:
             pixels, size = file.load(index), file.pixel_size
@@ -288,30 +282,30 @@ def _measured(plane: Plane) -> list[float]:
         raise ValueError(
             f"`planes` must have at least {SMALLEST_SIDE} pixels a side, got {plane.raw.shape}"
         )
-    return [measure(plane) for measure in MEASURES.values()]
+    with np.errstate(all="ignore"):  # values at the end of floating point
+        values = [measure(plane) for measure in MEASURES.values()]
+    return [value if math.isfinite(value) else math.nan for value in values]
 
 
 def _vote(curve: Array, brightfield: bool, contrast: bool) -> float | None:
     """The plane that a measure votes for; None where the curve is flat or has too few values."""
-    known = np.isfinite(curve)
-    low, high = (np.nanmin(curve), np.nanmax(curve)) if known.sum() >= 3 else (0.0, 0.0)
-    if high - low <= 1e-9 * abs(high):
+    known = np.flatnonzero(np.isfinite(curve))
+    if known.size < 3 or np.ptp(curve[known]) <= 1e-9 * np.abs(curve[known]).max():
         return None
-    filled = np.where(known, curve, low)
     if not brightfield:
-        return _top(filled)
-    valley = _between_peaks(filled, _PROMINENT * (high - low))
+        return _top(curve)
+    valley = _between_peaks(curve)
     if valley is not None:
         return valley
     if not contrast:
-        return _top(filled)
-    lowest = _top(-np.where(known, curve, high))
+        return _top(curve)
+    lowest = _top(-curve)
     return lowest if 0 < lowest < curve.size - 1 else None  # a slope has no minimum
 
 
 def _top(curve: Array) -> float:
-    """The maximum, to a fraction; of equal ones the middle."""
-    equal = np.flatnonzero(curve == curve.max())
+    """The maximum, to a fraction where both neighbours are known; of equal ones the middle."""
+    equal = np.flatnonzero(curve == np.nanmax(curve))
     k = int(equal[(len(equal) - 1) // 2])
     if not 0 < k < curve.size - 1:
         return float(k)
@@ -320,14 +314,16 @@ def _top(curve: Array) -> float:
     return k + 0.5 * float((before - after) / bend) if bend < 0 else float(k)
 
 
-def _between_peaks(curve: Array, prominence: float) -> float | None:
+def _between_peaks(curve: Array) -> float | None:
     """The minimum between the two highest peaks that stand out; None where there are not two."""
     from scipy.signal import find_peaks  # slow to import
 
-    peaks, _ = find_peaks(curve, prominence=prominence)
+    known = np.flatnonzero(np.isfinite(curve))
+    filled = np.interp(np.arange(curve.size), known, curve[known])
+    peaks, _ = find_peaks(filled, prominence=_PROMINENT * np.ptp(filled))
     if len(peaks) < 2:
         return None
-    first, second = sorted(peaks[np.argsort(curve[peaks])[-2:]])
+    first, second = sorted(peaks[np.argsort(filled[peaks])[-2:]])
     return float(first) + _top(-curve[first : second + 1])
 
 
@@ -335,6 +331,10 @@ def _note(focus: Focus) -> str:
     if focus.best is None:
         return "no measure has a peak: no structure, or one plane many times"
     notes = []
+    table = np.array(list(focus.values.values()))
+    unknown = int(np.isnan(table).all(axis=0).sum())
+    if unknown:
+        notes.append(f"{unknown} of {len(focus.planes)} planes have no value")
     if focus.best in (0, len(focus.planes) - 1):
         notes.append("at the end of the stack: the focus may lie outside")
     if 2 * focus.agreeing <= len(MEASURES):
@@ -342,9 +342,10 @@ def _note(focus: Focus) -> str:
     return "; ".join(notes)
 
 
-def _stacks(
-    path: Path, failures: list[tuple[str, str, str]]
-) -> Iterator[tuple[str, list[tuple[Path, PlaneIndex]]]]:
+_Stack = tuple[str, list[tuple[Path, PlaneIndex]]]
+
+
+def _stacks(path: Path, failures: list[tuple[str, str, str]]) -> Iterator[_Stack]:
     """Name and planes of each stack at a path."""
     if not path.exists():
         raise CellqaError(f"STACK: {str(path)!r} does not exist")
@@ -353,24 +354,33 @@ def _stacks(
         return
     folder = scan(path, "STACK")
     files = sorted((n for names in folder.images.values() for n in names), key=_natural)
-    listed = {name: list(_stacks_of_file(path / name, failures)) for name in files}
-    single = {n for n, stacks in listed.items() if all(len(p) == 1 for _, p in stacks)}
-    if single and len(single) < len(files):
-        stack = next(name for name in files if name not in single)
-        raise CellqaError(
-            f"STACK: {str(path)!r} holds single planes ({min(single)}) and stacks ({stack}); "
-            "keep them apart"
-        )
-    if single:
-        yield printable(str(path)), [p for s in listed.values() for _, ps in s for p in ps]
-    else:
-        for stacks in listed.values():
-            yield from stacks
+    within: dict[str, list[list[_Stack]]] = {}
+    for name in files:
+        listed = list(_stacks_of_file(path / name, failures))
+        if listed:
+            within.setdefault(name.rpartition("/")[0], []).append(listed)
+    for place, of_files in within.items():
+        single = [all(len(planes) == 1 for _, planes in listed) for listed in of_files]
+        if any(single) and not all(single):
+            plane = of_files[single.index(True)][0][0]
+            stack = of_files[single.index(False)][0][0]
+            raise CellqaError(
+                f"STACK: {str(path / place)!r} holds single planes ({plane}) and stacks ({stack}); "
+                "keep them apart"
+            )
+        if not all(single):
+            for listed in of_files:
+                yield from listed
+            continue
+        groups: dict[PlaneIndex, list[tuple[Path, PlaneIndex]]] = {}
+        for planes in (planes for listed in of_files for _, planes in listed):
+            groups.setdefault(planes[0][1]._replace(z=0), []).extend(planes)
+        for first, planes in groups.items():
+            yield printable(f"{path / place}{_group_label(first, len(groups))}"), planes
 
 
-def _stacks_of_file(
-    path: Path, failures: list[tuple[str, str, str]]
-) -> Iterator[tuple[str, list[tuple[Path, PlaneIndex]]]]:
+def _stacks_of_file(path: Path, failures: list[tuple[str, str, str]]) -> Iterator[_Stack]:
+    """Planes of each scene, time and channel."""
     try:
         with open_image(path) as file:
             planes = file.planes
@@ -380,12 +390,12 @@ def _stacks_of_file(
     groups: dict[PlaneIndex, list[tuple[Path, PlaneIndex]]] = {}
     for index in planes:
         groups.setdefault(index._replace(z=0), []).append((path, index))
-    if len(groups) > 1 and all(len(group) == 1 for group in groups.values()):
-        # a plain series of pages says nothing about its axis
-        groups = {PlaneIndex(): [(path, index) for index in planes]}
     for first, places in groups.items():
-        label = f"#s{first.s}t{first.t}c{first.c}" if len(groups) > 1 else ""
-        yield printable(f"{path}{label}"), places
+        yield printable(f"{path}{_group_label(first, len(groups))}"), places
+
+
+def _group_label(first: PlaneIndex, groups: int) -> str:
+    return f"#s{first.s}t{first.t}c{first.c}" if groups > 1 else ""
 
 
 def _measure_place(place: tuple[Path, PlaneIndex]) -> tuple[tuple[int, ...], list[float]] | str:

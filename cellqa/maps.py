@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,8 @@ def save_maps(
 ) -> list[Path]:
     """Write FOLDER/METHOD/IMAGE.NAME.tif for each map, as float32 with the pixel size.
 
-    Characters of the method's and the image's name that may mean something in a path are escaped
-    as in web addresses (%2F); folders of the image's name stay folders.
+    Characters of the method's and the image's name that mean something in a path of some system
+    are escaped as in web addresses (%2F); folders of the image's name stay folders.
 
     Raises
     ------
@@ -43,5 +43,5 @@ def save_maps(
 
 def _safe(part: str) -> str:
     """A name that is a name in every folder: no separators, no dots alone, no hidden file."""
-    escaped = quote(part, safe=" #,+=@()[]{}~!$&'")
+    escaped = re.sub(r'[\x00-\x1f%/\\:*?"<>|]', lambda found: f"%{ord(found[0]):02X}", part)
     return "%2E" + escaped[1:] if escaped.startswith(".") else escaped

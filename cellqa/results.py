@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,6 +48,60 @@ def remove_results(out: Path) -> None:
     for name in RESULTS:
         (out / name).unlink(missing_ok=True)
     shutil.rmtree(out / MAPS, ignore_errors=True)
+
+
+def link_maps(part: Path, out: Path) -> None:
+    """Take over the maps of a part: links where the file system has them, else copies."""
+    for source in (part / MAPS).rglob("*.tif"):
+        target = out / MAPS / source.relative_to(part / MAPS)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.hardlink_to(source)
+        except OSError:
+            shutil.copy2(source, target)
+
+
+def numbered(path: Path, n: int) -> list[Path]:
+    """Names for `n` files: the name itself for one, NAME-1, NAME-2 and so on for several.
+
+    Examples
+    --------
+    >>> [p.name for p in numbered(Path("a.png"), 2)]
+    ['a-1.png', 'a-2.png']
+    """
+    return [path] if n == 1 else [path.with_stem(f"{path.stem}-{k}") for k in range(1, n + 1)]
+
+
+def check_outputs(
+    outputs: Mapping[str, Sequence[Path]], inputs: Iterable[Path], *, overwrite: bool
+) -> None:
+    """See that files can be written, before any is.
+
+    Parameters
+    ----------
+    outputs : dict
+        Option to the files it writes.
+    inputs : iterable of Path
+        Files that are read, which nothing may write over.
+    overwrite : bool
+
+    Raises
+    ------
+    CellqaError
+        A file is an input, is written twice, or exists and `overwrite` is false.
+    """
+    kept = {path.resolve() for path in inputs}
+    seen: set[Path] = set()
+    for option, paths in outputs.items():
+        for path in paths:
+            place = path.resolve()
+            if place in kept:
+                raise CellqaError(f"{option}: {str(path)!r} is one of the images that are read")
+            if place in seen:
+                raise CellqaError(f"{option}: {str(path)!r} would be written twice")
+            if path.exists() and not overwrite:
+                raise CellqaError(f"{option}: {str(path)!r} exists; another name, or --overwrite")
+            seen.add(place)
 
 
 @contextmanager

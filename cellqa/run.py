@@ -28,6 +28,7 @@ from cellqa.results import (
     SUMMARY,
     alone,
     check_folder,
+    link_maps,
     remove_results,
 )
 from cellqa.rows import Row, Tally
@@ -221,6 +222,8 @@ def merge(parts: Sequence[Path], out: Path, *, overwrite: bool = False) -> Finis
     tally = Tally(collected.pairing.methods, collected.metrics, collected.given)
     with alone(out):
         remove_results(out)
+        for part in parts:
+            link_maps(part, out)
         return _finish(
             out, collected.pairing, collected.parts, tally, [], dict(collected.settings), start
         )

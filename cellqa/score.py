@@ -203,7 +203,7 @@ def _mask(
             return Mask(None, f"{file.path.name}: this plane is not in the mask")
         place = file.planes[order]
     try:
-        return Mask.of(luminance(file.load(place)))
+        return Mask.of(file.load(place))
     except CellqaError as error:
         return Mask(None, str(error))
 

@@ -95,14 +95,27 @@ class Mask:
 
     @classmethod
     def of(cls, pixels: Array) -> Mask:
-        """Take whole numbers as labels, everything else as true or false."""
+        """Take a mask's pixels as labels, or as true and false.
+
+        Whole numbers are labels where two values or more are above 0, where the one value is
+        neither 1 nor 255, and where the one value is 1 in more than 8 bits, as programs that label
+        write a field of one cell. Anything else is true where it is not 0.
+        """
+        if pixels.ndim == 3:
+            if (pixels[..., :3] != pixels[..., :1]).any():
+                return cls(None, "the mask is in colour: give labels as whole numbers")
+            pixels = pixels[..., 0]
         if pixels.dtype.kind == "b":
             return cls(Labels.of(pixels))
         low, high = float(pixels.min()), float(pixels.max())
         if not (math.isfinite(low) and math.isfinite(high)):
             return cls(None, "the mask holds NaN or infinity")
-        values = np.unique(pixels)
-        labelled = low >= 0 and high < 2**31 and values.size > 2 and bool(np.all(values % 1 == 0))
+        if low < 0:
+            return cls(None, "the mask holds negative values")
+        values = np.unique(pixels[pixels > 0])
+        labelled = high < 2**53 and bool(np.all(values % 1 == 0))
+        if values.size == 1 and values[0] in (1, 255):
+            labelled = values[0] == 1 and pixels.dtype.itemsize > 1
         return cls(Labels.of(pixels if labelled else pixels != 0))
 
     @classmethod
@@ -154,6 +167,7 @@ class Scorer:
         roles = (("gt", truth), ("input", raw or no_raw), ("mask", self.mask))
         self.given = {role for role, found in roles if found is not None and found != ""}
         self.prepared: dict[int, Any] = {}
+        self.origin = (0, 0)  # where a cropped ground truth starts in the whole one
 
     def row(
         self, name: str, method: str, plane: Plane, pixel_size: float | None, notes: list[str]
@@ -220,30 +234,37 @@ class Scorer:
         if self.truth is None or method == "gt" or labels is None:
             return
         if plane.raw.shape == labels.labels.shape:
-            yield from objects(self.truth, plane, self._settings(None))
+            top, left = self.origin
+            for found in objects(self.truth, plane, self._settings(None)):
+                yield found._replace(y=found.y + top, x=found.x + left)
 
     def maps(self, method: str, plane: Plane) -> dict[str, Array]:
         """The maps of a method's plane that exist: `ssim`, `error`, `consistency`."""
         found: dict[str, Array] = {}
         truth = self.truth
-        constant = plane.extremes[0] == plane.extremes[1]
         if truth is not None and method != "gt" and plane.raw.shape == truth.raw.shape:
-            moved = plane.raw
-            if self.options.register:
-                by = displacement(truth, plane)
-                moved = plane.raw if math.isnan(by[0]) else moved_back(plane.raw, by)[0]
-            if not math.isnan(self.data_range):
-                found["ssim"] = ssim_map(truth.raw, moved, data_range=self.data_range)
-            if not constant:
-                found["error"] = error_map(truth.raw, moved)
+            scorer, moved = self._registered(plane)[1] if self.options.register else (self, plane)
+            found = scorer.comparisons(moved, truth.raw.shape)
         raw = self.raw
-        if (
-            raw is not None
-            and method != "input"
-            and not constant
-            and raw.extremes[0] < raw.extremes[1]
-        ) and _enlarged(raw, plane, self.options.scale):
+        comparable = raw is not None and not raw.flat and not plane.flat and method != "input"
+        if raw is not None and comparable and _enlarged(raw, plane, self.options.scale):
             found["consistency"] = consistency_map(raw.raw, plane.raw, scale=self.options.scale)
+        return found
+
+    def comparisons(self, plane: Plane, shape: tuple[int, ...]) -> dict[str, Array]:
+        """Maps against the ground truth, of this shape; nan beyond what was compared."""
+        assert self.truth is not None
+        pair = self.truth.raw, plane.raw
+        found: dict[str, Array] = {}
+        if not math.isnan(self.data_range):
+            found["ssim"] = ssim_map(*pair, data_range=self.data_range)
+        if not plane.flat:
+            found["error"] = error_map(*pair)
+        top, left = self.origin
+        height, width = plane.raw.shape
+        for name, pixels in found.items() if (height, width) != shape else ():
+            found[name] = np.full(shape, np.nan, np.float32)
+            found[name][top : top + height, left : left + width] = pixels
         return found
 
     def _settings(self, pixel_size: float | None) -> Settings:
@@ -284,13 +305,13 @@ class Scorer:
 
         mask = self.mask
         if mask is not None and mask.labels is not None:
-            names = mask.labels.names
-            mask = Mask(Labels(cropped(mask.labels.labels), names))
+            mask = Mask(mask.labels.cropped(rows, columns))
         truth = Plane(cropped(self.truth.raw), self.truth.dtype)
         if not truth.raw.size:
             raise ImageError(f"displaced by more than its size ({y:.1f}, {x:.1f} pixels)")
         scorer = Scorer(truth, replace(self.options, foreground=None), None, mask=mask)
         scorer.data_range, scorer.limits = self.data_range, self.limits
+        scorer.origin = rows.start, columns.start
         return {"y": y, "x": x}, (scorer, Plane(cropped(moved), plane.dtype))
 
     def _own_limits(self) -> tuple[float, float] | None:

@@ -190,3 +190,56 @@ def test_bad_stacks_are_one_line_each(tmp_path: Path, sharp16: np.ndarray) -> No
     tifffile.imwrite(good / "plane.tif", sharp16, photometric="minisblack")
     status, text = run(good)
     assert (status, "keep them apart" in text) == (1, True)
+
+
+def test_channels_are_no_stack_and_folders_are_apart(tmp_path: Path) -> None:
+    stack = fluorescence(2, n=4)
+    channels = tmp_path / "channels.ome.tif"
+    tifffile.imwrite(channels, np.stack(stack[:3]), metadata={"axes": "CYX"}, ome=True)
+    status, text = run(channels)
+    assert (status, "three planes, there are 1" in text) == (3, True)
+    both = [stack, fluorescence(1, n=4, seed=5)]
+    for name, planes in zip(("w1", "w2"), both, strict=True):
+        (tmp_path / "wells" / name).mkdir(parents=True)
+        for k, plane in enumerate(planes):
+            two = np.stack([plane, planes[-1 - k]])
+            path = tmp_path / "wells" / name / f"z{k}.ome.tif"
+            tifffile.imwrite(path, two, metadata={"axes": "CYX"}, ome=True)
+    found, failures = measure_files([tmp_path / "wells"])
+    assert failures == []
+    assert [(len(focus.planes), focus.best) for focus, _ in found] == [
+        (4, 2),
+        (4, 1),
+        (4, 1),
+        (4, 2),
+    ]
+
+
+def test_a_plane_that_cannot_be_read_keeps_its_place(tmp_path: Path) -> None:
+    planes = np.array(fluorescence(3, n=7), dtype=np.float32)
+    planes[0, 5, 5] = np.nan
+    path = tmp_path / "nan.tif"
+    tifffile.imwrite(path, planes, photometric="minisblack", metadata={"axes": "ZYX"})
+    (found,), failures = measure_files([path])
+    assert found[0].best == 3
+    assert found[0].position == pytest.approx(3, abs=0.4)
+    assert "1 of 7 planes have no value" in found[0].note
+    assert len(failures) == 1
+    huge = tmp_path / "huge.tif"
+    values = np.array(fluorescence(3, n=7)) * 1e300
+    tifffile.imwrite(huge, values, photometric="minisblack", metadata={"axes": "ZYX"})
+    status, text = run(huge)
+    assert "Traceback" not in text
+    assert status in (0, 3)
+
+
+def test_nothing_is_written_over_what_is_read(tmp_path: Path) -> None:
+    for k, plane in enumerate(fluorescence(2, n=4)):
+        tifffile.imwrite(tmp_path / f"z{k}.tif", plane)
+    before = (tmp_path / "z3.tif").read_bytes()
+    for option in ("--write", "--table"):
+        status, text = run(tmp_path, option, tmp_path / "z3.tif", "--overwrite")
+        assert (status, "is one of the images that are read" in text) == (1, True)
+    status, text = run(tmp_path, "--write", "b.tif", "--table", "b.tif", "--overwrite")
+    assert (status, "would be written twice" in text) == (1, True)
+    assert (tmp_path / "z3.tif").read_bytes() == before

@@ -19,6 +19,7 @@ from conftest import blurred
 import cellqa
 from cellqa import simulate
 from cellqa.cli import main
+from cellqa.scorer import Mask
 
 Folders = Callable[..., Path]
 
@@ -287,3 +288,108 @@ def test_masks_of_stacks(folders: Folders, sharp8: np.ndarray, tmp_path: Path) -
         for row, truth, mask in zip(rows, stack, masks, strict=True):
             expected = cellqa.psnr_fg(truth, truth // 2, mask=mask, data_range=255)
             assert float(row["psnr_fg"]) == pytest.approx(expected)
+
+
+def test_registration_that_leaves_no_mask_costs_the_foreground_scores(
+    folders: Folders, tmp_path: Path
+) -> None:
+    truth, image = moved_pair()
+    mask = np.zeros(truth.shape, np.uint8)
+    mask[:2] = 1  # the rows that registration cuts off
+    roles = [
+        "--pred",
+        folders("net", ".tif", a=np.roll(image, 5, axis=0)),
+        "--gt",
+        folders("gt", ".tif", a=truth),
+        "--mask",
+        folders("mask", ".tif", a=mask[::-1].copy()),
+    ]
+    out = tmp_path / "run"
+    result = run(*roles, "--register", "--out", out)
+    assert result.exit_code == 0, result.output
+    row = table(out / "scores.csv")[0]
+    assert row["psnr_fg"] == ""
+    assert "the mask is empty" in row["reason"]
+    assert float(row["psnr"]) > 0
+
+
+def test_registered_maps_and_objects_are_in_the_whole_image(
+    folders: Folders, tmp_path: Path
+) -> None:
+    truth, image = moved_pair()
+    image = image + np.random.default_rng(1).integers(0, 9, image.shape, np.uint16)
+    labels = np.zeros(truth.shape, np.uint16)
+    labels[100:120, 50:60], labels[30:40, 150:170] = 1, 4
+    roles = [
+        "--pred",
+        folders("net", ".tif", a=image),
+        "--gt",
+        folders("gt", ".tif", a=truth),
+        "--mask",
+        folders("mask", ".tif", a=labels),
+    ]
+    out = tmp_path / "run"
+    result = run(*roles, "--register", "--maps", "--fit", "affine", "--out", out)
+    assert result.exit_code == 0, result.output
+    row = table(out / "scores.csv")[0]
+    error = tifffile.imread(out / "maps" / "net" / "a.tif.error.tif").astype(float)
+    assert error.shape == truth.shape
+    assert np.isnan(error[-3:]).all()  # 3 rows down, 2 columns left are not in both
+    assert np.isnan(error[:, :2]).all()
+    rms = math.sqrt(np.nanmean(error**2))
+    assert 20 * math.log10(np.ptp(truth) / rms) == pytest.approx(float(row["psnr_fit"]), abs=0.01)
+    objects = {o["label"]: o for o in table(out / "objects.csv")}
+    assert (float(objects["1"]["y"]), float(objects["1"]["x"])) == (109.5, 54.5)
+    assert (float(objects["4"]["y"]), float(objects["4"]["x"])) == (34.5, 159.5)
+
+
+@pytest.mark.parametrize(
+    ("mask", "names"),
+    [
+        (np.array([[1, 2], [2, 2]], np.uint8), [1, 2]),  # no background
+        (np.array([[0, 7], [0, 0]], np.uint8), [7]),
+        (np.array([[0, 1], [0, 0]], np.uint16), [1]),  # as labelling programs write one cell
+        (np.array([[0, 2**31 + 5], [3, 0]], np.uint32), [3, 2**31 + 5]),
+        (np.array([[0, 3.0], [2.0, 0]]), [2, 3]),
+    ],
+)
+def test_labels_are_taken_as_such(mask: np.ndarray, names: list[int]) -> None:
+    labels = Mask.of(mask).labels
+    assert labels is not None
+    assert labels.names.tolist() == names
+    assert [mask[labels.labels == k + 1].tolist()[0] for k in range(len(names))] == names
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        np.array([[0, 1], [0, 0]], np.uint8),
+        np.array([[0, 255], [255, 0]], np.uint16),
+        np.array([[False, True], [True, True]]),
+        np.array([[0.2, 0.0], [0.7, 0.0]]),
+        np.dstack([np.array([[0, 255], [255, 0]], np.uint8)] * 3),
+    ],
+)
+def test_true_and_false_masks_have_no_labels(mask: np.ndarray) -> None:
+    labels = Mask.of(mask).labels
+    assert labels is not None
+    assert labels.names.tolist() == [1]
+
+
+def test_masks_that_are_none() -> None:
+    colour = np.dstack([np.eye(4), np.zeros((4, 4)), np.zeros((4, 4))]).astype(np.uint8)
+    assert "in colour" in Mask.of(colour).missing
+    assert "negative" in Mask.of(np.array([[-1, 2]])).missing
+
+
+def test_merged_runs_have_the_maps_of_their_parts(
+    pair_of_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    net, gt = pair_of_folders
+    for k in (1, 2):
+        options = ["--shard", f"{k}/2", "--maps", "--metrics", "psnr"]
+        assert run("--pred", net, "--gt", gt, *options, "--out", tmp_path / f"s{k}").exit_code == 0
+    line = ["merge", str(tmp_path / "s1"), str(tmp_path / "s2"), "--out", str(tmp_path / "all")]
+    result = CliRunner().invoke(main, line)
+    assert result.exit_code == 0, result.output
+    assert len(list((tmp_path / "all" / "maps").rglob("*.ssim.tif"))) == 3

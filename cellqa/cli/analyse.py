@@ -83,10 +83,19 @@ def resolution(
     overwrite: bool,
 ) -> None:
     """Resolution of each plane by decorrelation analysis: kc, resolution, A0."""
-    from cellqa.analyse import analyse_resolution, sector_rows, write_maps
+    from cellqa.analyse import analyse_resolution, files_of, map_paths, sector_rows, write_maps
+    from cellqa.results import check_outputs, numbered
     from cellqa.tables import align
 
     _check_plot(plot)
+    files = files_of(images)
+    if plot:
+        check_outputs({"--plot": [plot]}, files, overwrite=overwrite)
+    if map_ and map_.exists() and not map_.is_dir():
+        raise CellqaError(f"--map: {str(map_)!r} is a file; give a folder")
+    inside = next((i for i in images if map_ and i.is_dir() and _within(map_, i)), None)
+    if inside:
+        raise CellqaError(f"--map: {str(map_)!r} is in {str(inside)!r}, whose images are read")
     with progress_bar("Analysing") as progress:
         rows, failures, found = analyse_resolution(
             images,
@@ -101,17 +110,21 @@ def resolution(
         click.echo(align(rows, left=True))
     for plane in found if sectors else ():
         click.echo(f"\n{plane.name}\n" + align(sector_rows(plane), left=True))
+    mapped = [plane for plane in found if plane.local is not None]
+    maps = map_paths(map_, mapped) if map_ else []
+    curves = numbered(plot, len(found)) if plot and found else []
+    turned = [pair for pair in zip(curves, found, strict=False) if pair[1].sectors]
+    polar = [path.with_stem(f"{path.stem}-sectors") for path, _ in turned]
+    outputs = {"--map": [p for m in maps for p in (m, m.with_suffix(".png"))]}
+    outputs["--plot"] = [*curves, *polar]
+    check_outputs(outputs, files, overwrite=overwrite)
     written: list[Path] = []
-    if map_ and found:
-        from cellqa.figures import save_resolution_map
+    if maps or curves:
+        from cellqa.figures import save_decorrelation, save_resolution_map, save_sectors
 
-        written += write_maps(map_, found, overwrite=overwrite, draw=save_resolution_map)
-    if plot and found:
-        from cellqa.figures import save_decorrelation, save_sectors
-
-        written += save_decorrelation(plot, found)
-        if sectors:
-            written += save_sectors(plot.with_stem(f"{plot.stem}-sectors"), found)
+        written += write_maps(maps, mapped, draw=save_resolution_map)
+        written += save_decorrelation(curves, found) if curves else []
+        written += save_sectors(polar, [plane for _, plane in turned])
     if written:
         click.echo("\nwrote " + ", ".join(map(str, written)))
     report_failures(len(found) + len(failures), failures)
@@ -151,30 +164,43 @@ def sharpest(
     stack of its own. The position is the median of the measures' votes, to a fraction of a plane.
     """
     from cellqa.focus import measure_files, save_planes
+    from cellqa.results import check_outputs, numbered
     from cellqa.tables import align, focus_rows, write_focus
 
     _check_plot(plot)
-    for path, option in ((table, "--table"), (plot, "--plot"), (write, "--write")):
-        if path and path.exists() and not overwrite:
-            raise CellqaError(f"{option}: {str(path)!r} exists; give another name, or --overwrite")
     if write and write.suffix.lower() not in (".tif", ".tiff"):
         raise CellqaError(f"--write: {str(write)!r} must end in .tif")
+    given = {"--table": table, "--plot": plot, "--write": write}
+    outputs = {option: [path] for option, path in given.items() if path}
+    missing = next((o for o, (path,) in outputs.items() if not path.parent.is_dir()), None)
+    if missing:
+        raise CellqaError(f"{missing}: there is no folder {str(outputs[missing][0].parent)!r}")
+    check_outputs(outputs, [path for path in stacks if path.is_file()], overwrite=overwrite)
     with progress_bar("Measuring") as progress:
         found, failures = measure_files(stacks, modality=modality, jobs=jobs, progress=progress)
     for focus, _ in found:
         click.echo(f"{focus.name}\n{align(focus_rows(focus))}\n{focus.describe()}\n")
+    for option in {"--plot", "--write"} & outputs.keys():
+        outputs[option] = numbered(outputs[option][0], len(found))
+    read = {path for _, places in found for path, _ in places}
+    check_outputs(outputs, read, overwrite=overwrite)
     written: list[Path] = []
     if table and found:
         written.append(write_focus(table, [focus for focus, _ in found]))
-    if write:
-        written += save_planes(write, found, overwrite=overwrite)
+    if write and found:
+        written += save_planes(outputs["--write"], found)
     if plot and found:
         from cellqa.figures import save_focus
 
-        written += save_focus(plot, [focus for focus, _ in found])
+        written += save_focus(outputs["--plot"], [focus for focus, _ in found])
     if written:
         click.echo("wrote " + ", ".join(map(str, written)))
-    report_failures(len(found) + len(failures), failures)
+    planes = sum(len(places) for _, places in found)
+    report_failures(max(planes, len(failures)), failures)
+
+
+def _within(folder: Path, other: Path) -> bool:
+    return folder.resolve().is_relative_to(other.resolve())
 
 
 def _check_plot(plot: Path | None) -> None:

@@ -27,10 +27,15 @@ class Labels:
     labels: npt.NDArray[Any]
     names: npt.NDArray[Any]
 
+    def cropped(self, rows: slice, columns: slice) -> Labels:
+        """A part of the mask; objects that are not in it are gone."""
+        inner = Labels.of(self.labels[rows, columns])
+        return Labels(inner.labels, self.names[inner.names - 1])
+
     @classmethod
     def of(cls, mask: npt.NDArray[Any]) -> Labels:
         """Number the values above 0 of a mask."""
-        found = np.maximum(mask, 0).astype(np.int32)
+        found = np.maximum(mask, 0).astype(np.int64)
         if int(found.max(initial=0)) < 4 * found.size:  # counting is faster than sorting
             names = np.flatnonzero(np.bincount(found.ravel()))
             names = names[names > 0]

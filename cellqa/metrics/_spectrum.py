@@ -25,7 +25,7 @@ def spectrum(plane: Plane) -> Array:
     no measure here depends on gain). Use it as `plane.once(spectrum)`.
     """
     low, high = plane.extremes
-    gain = 1 / (high - low) if high > low else 1.0
+    gain = 1.0 if plane.flat else 1 / (high - low)
     wy, wx = (window(n) for n in plane.raw.shape)
     # Without its mean the image keeps more of float32's digits; the mean only moves F(0, 0).
     tapered = np.empty((wy.size, wx.size), np.float32)

@@ -24,6 +24,7 @@ _BAND = 0.5  # frequencies up to half of Nyquist are used
 _PASSES = 8
 _CONVERGED = 1e-3  # pixels
 _SIGNIFICANT = 4.0  # standard errors of a ring's mean cosine
+_BEYOND_CHANCE = 8.0  # standard errors of the sum of all: any displacement might have been found
 _NEGLIGIBLE = 0.02  # shifts below, in pixels, are not worth an interpolation
 
 
@@ -133,7 +134,7 @@ def displacement(reference: Plane, image: Plane) -> tuple[float, float]:
         missing = Undefined(f"shift: a side below {SMALLEST_SIDE} pixels is all apodised border")
         return missing, missing
     for plane, name in ((reference, "ground truth"), (image, "image")):
-        if plane.extremes[0] == plane.extremes[1]:
+        if plane.flat:
             missing = Undefined(f"shift: the {name} is constant")
             return missing, missing
     found = _refined(reference.once(spectrum), image.once(spectrum), image.raw.shape)
@@ -164,7 +165,8 @@ def _refined(first: Array, second: Array, shape: tuple[int, ...]) -> tuple[float
         kept = coherence > np.minimum(_SIGNIFICANT * noise, 0.99)
         c2 = np.minimum(coherence, 0.999) ** 2
         previous, weights = weights, np.where(kept, c2 / (1 - c2), 0.0)
-        if not weights.any():
+        total, number = sums.cumsum(axis=0).T
+        if not weights.any() or (total / np.sqrt(np.maximum(number, 1))).max() < _BEYOND_CHANCE:
             return None
         if not previous.any():
             continue

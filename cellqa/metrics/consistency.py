@@ -214,7 +214,7 @@ def _cosines(plane: Plane) -> tuple[Array, float, float]:
 def _fit(raw: Plane, image: Plane) -> Consistency | str:
     """The fit, or which image is constant."""
     for plane, name in ((raw, "raw image"), (image, "image")):
-        if plane.extremes[0] == plane.extremes[1]:
+        if plane.flat:
             return f"the {name} is constant"
     (ours, mean_r, gain_r), (theirs, mean_e, gain_e) = (p.once(_cosines) for p in (raw, image))
     y2, x2 = map(_squares, ours.shape)

@@ -122,7 +122,7 @@ def objects(reference: Plane, image: Plane, settings: Settings) -> list[Object]:
     columns.append([psnr_of(error, settings.data_range) for error in mse])
     relative = zip(sums[:, 5].tolist(), sums[:, 6].tolist(), strict=True)
     columns.append([math.sqrt(e / t) if t else math.nan for e, t in relative])
-    columns.append([s / n if n else math.nan for s, n in similar.tolist()])
+    columns.append([min(s / n, 1.0) if n else math.nan for s, n in similar.tolist()])
     return [Object(*line) for line in zip(*columns, strict=True)]
 
 

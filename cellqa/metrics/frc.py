@@ -248,7 +248,7 @@ def resolution_between(
             f"frc_resolution: a side below {SMALLEST_SIDE} pixels is all apodised border"
         )
     for plane, name in ((reference, "ground truth"), (image, "image")):
-        if plane.extremes[0] == plane.extremes[1]:
+        if plane.flat:
             return Undefined(f"frc_resolution: the {name} is constant")
     standard = threshold == "1/7"
     found = image.once(between, reference) if standard else between(image, reference, threshold)
@@ -265,7 +265,7 @@ def _check(plane: Plane, name: str, smallest: int) -> None:
         raise ValueError(
             f"`{name}` must have at least {smallest} x {smallest} pixels, got {plane.raw.shape}"
         )
-    if plane.extremes[0] == plane.extremes[1]:
+    if plane.flat:
         raise ValueError(f"`{name}` must not be constant")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from cellqa.checks import Plane, as_plane
 from cellqa.metrics._radial_kernels import radial_sums, sector_sums
 from cellqa.metrics._spectrum import SMALLEST_SIDE, spectrum
-from cellqa.metrics.resolution import Decorrelation, from_sums, plan_of
+from cellqa.metrics.resolution import Decorrelation, Plan, from_sums, plan_of
 
 Array = npt.NDArray[Any]
 
@@ -152,6 +152,8 @@ def sector_resolution(image: npt.ArrayLike, *, sectors: int = 8) -> list[Decorre
     Returns
     -------
     list of Decorrelation
+        Without a peak also where the power of what would be resolved is less than twice that of
+        the highest frequencies: noise.
 
     Raises
     ------
@@ -179,31 +181,37 @@ def sector_resolution(image: npt.ArrayLike, *, sectors: int = 8) -> list[Decorre
             f"got {plane.raw.shape}"
         )
     plan = plan_of(plane.raw.shape)
-    constant = plane.extremes[0] == plane.extremes[1]
     found = sector_sums(plane.once(spectrum), plan.bins, plan.y2, plan.x2, plan.radius2, sectors)
-    return [
-        from_sums(sums, counts, plan, fast=False, constant=constant)
-        for sums, counts in zip(*found, strict=True)
-    ]
+    results = []
+    for sums, counts in zip(*found, strict=True):
+        sector = from_sums(sums, counts, plan, fast=False, constant=plane.flat)
+        if sector.has_peak and not _stands_out(sector.kc, sums, counts, plan):
+            sector = replace(sector, has_peak=False)
+        results.append(sector)
+    return results
 
 
 def _cutoff(pixels: Array) -> float:
     """Kc of one tile; 0 where it has no structure."""
     flat = _without_trend(pixels)
     plane = Plane(flat, flat.dtype)
-    low, high = plane.extremes
     plan = plan_of(flat.shape)
     sums, zeros = radial_sums(spectrum(plane), plan.bins, plan.y2, plan.x2, plan.radius2)
     counts = plan.counts - zeros
-    found = from_sums(sums, counts, plan, fast=False, constant=not high - low > 0)
+    found = from_sums(sums, counts, plan, fast=False, constant=plane.flat)
     if not found.has_peak or found.kc < _COARSEST / max(flat.shape):
         return 0.0
+    return found.kc if _stands_out(found.kc, sums, counts, plan) else 0.0
+
+
+def _stands_out(kc: float, sums: Array, counts: Array, plan: Plan) -> bool:
+    """Whether what is resolved has more power than the noise."""
     radius = np.sqrt(plan.radius2[:-1])
-    power, number = sums[:-1, 1], plan.counts[:-1]
-    resolved = (radius > _COARSEST / 2 / max(flat.shape)) & (radius < found.kc)
-    noise = radius > _NOISE_FROM
-    mean = [power[band].sum() / number[band].sum() for band in (resolved, noise)]
-    return found.kc if mean[0] >= _STANDS_OUT * mean[1] else 0.0
+    power, number = sums[:-1, 1], counts[:-1]
+    resolved = (radius > _COARSEST / 2 / max(plan.shape)) & (radius < kc)
+    bands = (resolved, radius > _NOISE_FROM)
+    signal, noise = (power[band].sum() / max(number[band].sum(), 1) for band in bands)
+    return bool(signal >= _STANDS_OUT * noise)
 
 
 @lru_cache(maxsize=4)
@@ -219,10 +227,15 @@ def _slopes(shape: tuple[int, int]) -> tuple[Array, Array]:
 
 def _without_trend(pixels: Array) -> Array:
     """The pixels without mean and linear trend (least squares)."""
-    flat = pixels - pixels.mean(dtype=np.float64)
+    largest = max(abs(float(pixels.max())), abs(float(pixels.min())))
+    if not 1e-300 < largest < 1e300:
+        return np.zeros(pixels.shape, np.float32)
+    flat = pixels / largest
+    flat = flat - flat.mean(dtype=np.float64)
     for slope in _slopes(pixels.shape):
         flat = flat - np.vdot(slope, flat) * slope
     # what rounding leaves of a constant or of a plain slope is no structure
-    scale = max(abs(float(pixels.max())), abs(float(pixels.min())))
-    flat[np.abs(flat) < 1e-12 * scale] = 0
+    rounding = 1e-6 if pixels.dtype == np.float32 else 1e-12
+    if np.abs(flat).max() < rounding:
+        flat[:] = 0
     return np.asarray(flat, dtype=np.float32)

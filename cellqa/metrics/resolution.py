@@ -147,9 +147,8 @@ def normal(image: Plane) -> Decorrelation:
 
 def _analyse(image: Plane, fast: bool) -> Decorrelation:
     plan = plan_of(image.raw.shape)
-    low, high = image.extremes
     sums, zeros = radial_sums(image.once(spectrum), plan.bins, plan.y2, plan.x2, plan.radius2)
-    return from_sums(sums, plan.counts - zeros, plan, fast=fast, constant=low == high)
+    return from_sums(sums, plan.counts - zeros, plan, fast=fast, constant=image.flat)
 
 
 def from_sums(

@@ -224,7 +224,7 @@ def _measure(
     if mask is not None:
         whole, number = sums.sum(axis=0)
         outside = Undefined("ssim_fg: the window fits around no pixel of the mask")
-        values["ssim_fg"] = float(whole / number) if number else outside
+        values["ssim_fg"] = min(float(whole / number), 1.0) if number else outside
     return values
 
 
