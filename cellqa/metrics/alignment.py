@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-import scipy.ndimage
 
 from cellqa.checks import Plane, as_pair, as_plane
 from cellqa.errors import Undefined
@@ -114,6 +113,8 @@ def moved_back(image: npt.ArrayLike, by: tuple[float, float]) -> tuple[Array, tu
            [ 5.,  6.,  7.],
            [ 9., 10., 11.]])
     """
+    import scipy.ndimage  # slow to import, rarely needed
+
     plane = as_plane(image, "image")
     whole = [round(s) if abs(s - round(s)) < _NEGLIGIBLE else s for s in by]
     valid = tuple(
