@@ -55,6 +55,8 @@ def collect(parts: Sequence[Path], out: Path) -> Collected:
     for part, run, journal in zip(parts, runs, journals, strict=True):
         if journal.header != journals[0].header or run["shard"][1] != first["shard"][1]:
             raise CellqaError(f"{part}: settings or versions differ from {parts[0]}'s; not merged")
+        if run.get("group") != first.get("group"):
+            raise CellqaError(f"{part}: --group differs from {parts[0]}'s; score it again so")
         if run["pairing"]["digest"] != first["pairing"]["digest"]:
             raise CellqaError(
                 f"{part}: made from another list of images than {parts[0]}; score it again with "
@@ -73,6 +75,7 @@ def collect(parts: Sequence[Path], out: Path) -> Collected:
     folders = {name: Path(path) for name, path in header["folders"].items()}
     unpaired = {name: tuple(files) for name, files in first["pairing"]["unpaired"].items()}
     kept = {k: first[k] for k in ("command", "settings", "engine", "folders", "pairing")}
+    kept["group"] = first.get("group")
     return Collected(
         images,
         Pairing(folders, (), unpaired),

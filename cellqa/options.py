@@ -85,6 +85,27 @@ def parse_data_range(ctx: click.Context, parameter: click.Parameter, value: str)
     return number
 
 
+def parse_limits(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> dict[str, float]:
+    """Parse METRIC=VALUE,... into limits of metrics that have a direction."""
+    from cellqa.registry import metric
+
+    limits: dict[str, float] = {}
+    for part in (value or "").split(",") if value is not None else ():
+        name, equals, text = part.partition("=")
+        try:
+            found, limit = metric(name.strip()), float(text)
+        except ValueError as error:
+            raise click.BadParameter(f"{part!r}: {error}") from None
+        if not equals or math.isnan(limit):
+            raise click.BadParameter(f"{part!r} is not METRIC=VALUE")
+        if found.higher_is_better is None:
+            raise click.BadParameter(f"{found.name} has no better and worse")
+        limits[found.name] = limit
+    return limits
+
+
 def parse_engine(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
     """Check the form of the name of an engine."""
     if value not in ("local", "dask") and not value.removeprefix("dask="):

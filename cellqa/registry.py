@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 
@@ -71,6 +72,26 @@ class Metric:
     def arrow(self) -> str:
         """Which direction is better."""
         return {True: "↑", False: "↓", None: "·"}[self.higher_is_better]
+
+    @property
+    def uses_range(self) -> bool:
+        """Whether the definition has the data range in it."""
+        return "data_range" in inspect.signature(self.function).parameters
+
+    def variant(self, data_range: float | None = None, several: bool = False) -> str:
+        """Name with what tells it from other programs' metric of that name.
+
+        Examples
+        --------
+        >>> metric("ssim").variant(255), metric("nrmse").variant()
+        ('ssim [Wang 2004, L=255]', 'nrmse [Euclidean]')
+        """
+        known = [self.definition.partition(":")[0]]
+        if self.uses_range:
+            known.append(
+                "L of each image" if several or data_range is None else f"L={data_range:g}"
+            )
+        return f"{self.name} [{', '.join(known)}]"
 
     @property
     def asks(self) -> str:

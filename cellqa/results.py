@@ -10,9 +10,10 @@ from pathlib import Path
 
 from cellqa.errors import CellqaError
 
-SCORES, SUMMARY, OBJECTS, RUN = "scores.csv", "summary.csv", "objects.csv", "run.json"
+SCORES, SUMMARY, COMPARISONS = "scores.csv", "summary.csv", "comparisons.csv"
+OBJECTS, RUN = "objects.csv", "run.json"
 JOURNAL = "journal.jsonl"
-RESULTS = (SCORES, SUMMARY, OBJECTS, RUN, JOURNAL)
+RESULTS = (SCORES, SUMMARY, COMPARISONS, OBJECTS, RUN, JOURNAL)
 MAPS = "maps"
 
 

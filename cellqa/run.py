@@ -8,18 +8,21 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cellqa.comparisons import Comparison, compare_all
 from cellqa.engines import Engine, LocalEngine
 from cellqa.errors import CellqaError
+from cellqa.grouping import Grouping
 from cellqa.io import may_crash
 from cellqa.journal import FinishedJournal, Journal
 from cellqa.pairing import Image, Pairing
 from cellqa.ranges import median_place, row_at, sentence, under_ranges
 from cellqa.results import (
+    COMPARISONS,
     JOURNAL,
     MAPS,
     OBJECTS,
@@ -39,6 +42,7 @@ from cellqa.tables import (
     scores_header,
     scores_line,
     versions,
+    write_comparisons,
     write_csv,
     write_json,
     write_objects,
@@ -57,6 +61,7 @@ class Finished:
     ----------
     tally : Tally
     summaries : list of Summary
+    comparisons : list of Comparison
     warnings : list of str
     paths : list of Path
         The files written.
@@ -64,6 +69,7 @@ class Finished:
 
     tally: Tally
     summaries: list[Summary]
+    comparisons: list[Comparison]
     warnings: list[str]
     paths: list[Path]
 
@@ -125,6 +131,7 @@ def score_to_folder(
     *,
     options: ScoreOptions | None = None,
     engine: Engine | None = None,
+    grouping: Grouping | None = None,
     resume: bool = False,
     overwrite: bool = False,
     shard: tuple[int, int] = (1, 1),
@@ -144,6 +151,8 @@ def score_to_folder(
     options : ScoreOptions, optional
     engine : Engine, optional
         What runs the work; default this machine, one process.
+    grouping : Grouping, optional
+        Which images are not independent.
     resume, overwrite : bool
         Go on with, or replace, an earlier run in `out`.
     shard : (int, int)
@@ -189,10 +198,11 @@ def score_to_folder(
                         progress(done, len(images))
             finally:
                 journal.close()
-            tally = Tally(pairing.methods, options.metrics, _given(pairing, options))
+            tally = Tally(pairing.methods, options.metrics, _given(pairing, options), grouping)
             parts = [(image.name, journal) for image in images]
             settings = _settings(pairing, options, engine, command)
             settings["shard"] = list(shard)
+            settings["group"] = grouping.source if grouping else None
             ranges = partial(
                 _under_ranges,
                 pairing=pairing,
@@ -219,7 +229,9 @@ def merge(parts: Sequence[Path], out: Path, *, overwrite: bool = False) -> Finis
     start = time.perf_counter()
     collected = collect(parts, out)
     check_folder(out, overwrite=overwrite, resume=False)
-    tally = Tally(collected.pairing.methods, collected.metrics, collected.given)
+    source = collected.settings.get("group")
+    grouping = Grouping.parse(source) if source else None
+    tally = Tally(collected.pairing.methods, collected.metrics, collected.given, grouping)
     with alone(out):
         remove_results(out)
         for part in parts:
@@ -400,6 +412,10 @@ def _finish(
         paths = [write_csv(out / SCORES, scores_header(tally.metrics), lines())]
         summaries = summarise(tally)
         paths.append(write_summary(out / SUMMARY, summaries))
+        comparisons, tests = compare_all(tally)
+        (out / COMPARISONS).unlink(missing_ok=True)  # of an earlier run
+        if comparisons:
+            paths.append(write_comparisons(out / COMPARISONS, comparisons, tests))
         (out / OBJECTS).unlink(missing_ok=True)  # of an earlier run
         if tally.objects:
             rows = (row for name, journal in parts for row in _rows(name, journal))
@@ -417,6 +433,7 @@ def _finish(
             ],
             "warnings": warnings,
             "range_sensitivity": sensitivity,
+            "friedman": [_finite(asdict(test)) for test in tests],
             "versions": versions(),
             "machine": platform.platform(),
             "seconds": round(time.perf_counter() - start, 3),
@@ -431,7 +448,12 @@ def _finish(
         ) from None
     if (out / MAPS).is_dir():
         paths.append(out / MAPS)
-    return Finished(tally, summaries, warnings, paths)
+    return Finished(tally, summaries, comparisons, warnings, paths)
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no nan."""
+    return {k: None if isinstance(v, float) and v != v else v for k, v in values.items()}
 
 
 def _rows(name: str, journal: FinishedJournal) -> list[Row]:

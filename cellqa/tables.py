@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
+from cellqa.comparisons import Comparison, Friedman
 from cellqa.focus import Focus
 from cellqa.metrics.foreground import Object
 from cellqa.registry import Metric
@@ -26,6 +27,7 @@ _PACKAGES = (
     "scipy",
     "numba",
     "scikit-image",
+    "statsmodels",
     "opencv-python-headless",
     "tifffile",
     "imagecodecs",
@@ -73,6 +75,17 @@ def write_summary(path: Path, summaries: Sequence[Summary]) -> Path:
     """Write summary.csv."""
     cells = ([_cell(v) for v in asdict(s).values()] for s in summaries)
     return write_csv(path, [f.name for f in fields(Summary)], cells)
+
+
+def write_comparisons(path: Path, pairs: Sequence[Comparison], tests: Sequence[Friedman]) -> Path:
+    """Write comparisons.csv: a line for each metric and pair of methods."""
+    of_metric = {test.metric: test.p for test in tests}
+    names = [field.name for field in fields(Comparison)]
+    lines = (
+        [*map(_cell, asdict(pair).values()), _cell(of_metric.get(pair.metric, math.nan))]
+        for pair in pairs
+    )
+    return write_csv(path, [*names, "friedman_p"], lines)
 
 
 def write_objects(path: Path, rows: Iterable[Row]) -> Path:

@@ -54,3 +54,34 @@ def test_intervals_are_seeded() -> None:
     assert mean_interval(values) == mean_interval(values)
     low, high = mean_interval(np.random.default_rng(1).normal(size=6000))
     assert low < high
+
+
+@pytest.mark.parametrize(("groups", "each"), [(30, 10), (60, 4)])
+def test_the_cluster_interval_covers_where_images_are_not_independent(
+    groups: int, each: int
+) -> None:
+    """A field has its own level: intervals over tiles miss, intervals over fields do not."""
+    rng = np.random.default_rng(groups)
+    field = np.repeat(np.arange(groups), each)
+    hits = np.zeros(2)
+    for _ in range(200):
+        values = rng.normal(0, 1, groups)[field] + rng.normal(0, 0.5, groups * each)
+        for k, of in enumerate((field, None)):
+            low, high = mean_interval(values, of)
+            hits[k] += low < 0 < high
+    # 190 expected, standard deviation 3; BCa of 30 groups runs a little low
+    assert 174 <= hits[0] <= 198
+    assert hits[1] < 155
+
+
+def test_the_cluster_interval_of_groups_of_one_is_the_plain_one() -> None:
+    values = np.random.default_rng(1).normal(size=25)
+    assert mean_interval(values, np.arange(25)) == mean_interval(values)
+    assert math.isnan(mean_interval(values, np.arange(25) % 2)[0])  # two groups are too few
+
+
+def test_large_numbers_take_the_normal_interval() -> None:
+    values = np.random.default_rng(1).exponential(size=60_000)
+    low, high = mean_interval(values)
+    reach = 1.959964 * values.std(ddof=1) / math.sqrt(values.size)
+    assert (low, high) == pytest.approx((values.mean() - reach, values.mean() + reach))

@@ -13,6 +13,7 @@ import click
 from cellqa.errors import CellqaError, printable
 
 DONE_WITH_FAILURES = 3
+BELOW_LIMIT = 4
 INTERRUPTED = 130  # as shells report SIGINT
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from cellqa.cli.group import INTERRUPTED, main, progress_bar, report_failures, tell
+from cellqa.cli.group import BELOW_LIMIT, INTERRUPTED, main, progress_bar, report_failures, tell
 from cellqa.errors import printable
 from cellqa.options import (
     AnyPath,
@@ -20,6 +20,7 @@ from cellqa.options import (
     overwrite_option,
     parse_data_range,
     parse_engine,
+    parse_limits,
     parse_methods,
     parse_metrics,
     parse_shard,
@@ -97,6 +98,18 @@ from cellqa.options import (
     metavar="N",
     help="Enhanced images have N times the pixels of the input along each side.",
 )
+@click.option(
+    "--group",
+    metavar="REGEX|CSV",
+    help="What makes images belong together, as tiles of a field: named groups of a regular "
+    "expression on the name, or a table with the columns image and group.",
+)
+@click.option(
+    "--fail-under",
+    callback=parse_limits,
+    metavar="METRIC=VALUE,...",
+    help="End with status 4 if the mean of a method is worse.",
+)
 @click.option("--maps", is_flag=True, help="Write maps of SSIM, error and consistency as TIFF.")
 @click.option(
     "--compat",
@@ -142,6 +155,8 @@ def score(
     mask: Path | None,
     foreground: str | None,
     scale: int,
+    group: str | None,
+    fail_under: dict[str, float],
     maps: bool,
     compat: str | None,
     max_pixels: int,
@@ -156,6 +171,7 @@ def score(
     Images are paired by name (without suffix). Writes scores.csv (a row for each image and
     method), summary.csv and run.json, and prints the means.
     """
+    from cellqa.grouping import Grouping
     from cellqa.pairing import pair_folders
     from cellqa.registry import for_run
     from cellqa.run import Interrupted, score_to_folder
@@ -177,6 +193,10 @@ def score(
     chosen = for_run(metrics, fit=fit == "affine", foreground=masked)
     if not masked and any("mask" in m.needs for m in chosen):
         raise click.UsageError("--metrics: scores of the foreground need --mask or --foreground")
+    absent = next((name for name in fail_under if name not in {m.name for m in chosen}), None)
+    if absent:
+        raise click.UsageError(f"--fail-under: {absent} is not computed; see --metrics")
+    grouping = Grouping.parse(group) if group else None
     pairing = pair_folders(pred, gt=gt, raw=input_, mask=mask)
     options = ScoreOptions(
         chosen,
@@ -198,6 +218,7 @@ def score(
                 out,
                 options=options,
                 engine=runner,
+                grouping=grouping,
                 resume=resume,
                 overwrite=overwrite,
                 shard=shard,
@@ -212,7 +233,7 @@ def score(
             err=True,
         )
         raise SystemExit(INTERRUPTED) from None
-    _print_finished(finished)
+    _print_finished(finished, fail_under, tuple(pred))
 
 
 @main.command()
@@ -252,7 +273,10 @@ def _engine(name: str, jobs: int) -> Iterator[Any]:
         getattr(runner, "close", lambda: None)()
 
 
-def _print_finished(finished: Any) -> None:
+def _print_finished(
+    finished: Any, limits: dict[str, float] | None = None, methods: tuple[str, ...] = ()
+) -> None:
+    from cellqa.statistics import below
     from cellqa.tables import terminal_table
 
     if not finished.tally.rows:
@@ -261,5 +285,12 @@ def _print_finished(finished: Any) -> None:
     click.echo("\nwrote " + ", ".join(str(path) for path in finished.paths))
     for warning in finished.warnings:
         click.echo(printable(f"warning: {warning}"), err=True)
+    missed = below(finished.summaries, limits or {}, methods)
+    for line in missed:
+        click.echo(printable(f"below the limit: {line}"), err=True)
     failures = [(r.image, r.method, r.reason) for r in finished.tally.failures]
-    report_failures(finished.tally.rows, failures, finished.paths[0])
+    try:
+        report_failures(finished.tally.rows, failures, finished.paths[0])
+    finally:
+        if missed:
+            raise SystemExit(BELOW_LIMIT)
