@@ -22,6 +22,7 @@ from cellqa.errors import CellqaError
 from cellqa.figures import save_montage
 from cellqa.io import luminance, open_image
 from cellqa.pairing import pair_folders
+from cellqa.report.page import write_report
 from cellqa.results import check_folder
 from cellqa.run import score_to_folder
 from cellqa.tables import terminal_table
@@ -85,8 +86,9 @@ def run_demo(
         progress=progress,
     )
     montage = _montage(results / "montage.png", data)
+    page = write_report(results, jobs=jobs)
     table = terminal_table(finished.tally, finished.summaries)
-    return table, [*finished.paths, montage, data]
+    return table, [*finished.paths, montage, data, page]
 
 
 def _samples() -> dict[str, Array]:

@@ -53,7 +53,7 @@ def _draw_decorrelation(plane: Analysed) -> Figure:
         axes.plot([], [], color=GREY, label="high-pass, first pass")[0],
         axes.plot([], [], color=BLUE, label="high-pass, second pass")[0],
     ]
-    title = f"{_label(plane.name)}\n"
+    title = f"{label(plane.name)}\n"
     if found.has_peak:
         unit = "µm" if plane.pixel_size else "px"
         length = found.resolution(plane.pixel_size or 1.0)
@@ -96,7 +96,7 @@ def _draw_sectors(plane: Analysed) -> Figure:
     axes.set_xticklabels(["x, 0°", "45°", "y, 90°", "135°", "180°", "225°", "270°", "315°"])
     axes.set_rlabel_position(22.5)
     axes.legend(frameon=False, fontsize=8, loc="upper right", bbox_to_anchor=(1.15, 1.12))
-    axes.set_title(f"{_label(plane.name)}\ncut-off kc by direction (1 = Nyquist frequency)")
+    axes.set_title(f"{label(plane.name)}\ncut-off kc by direction (1 = Nyquist frequency)")
     return figure
 
 
@@ -113,7 +113,7 @@ def save_resolution_map(path: Path, plane: Analysed) -> Path:
         pixels = plane.pixels.astype(np.float64)
         low, high = np.percentile(pixels, [0.5, 99.5])
         left.imshow(pixels, cmap="gray", vmin=low, vmax=max(high, low + 1e-9))
-        left.set_title(_label(plane.name))
+        left.set_title(label(plane.name))
         values = plane.local.full_size()
         right.set_facecolor("#dddddd")
         known = values[np.isfinite(values)]
@@ -145,22 +145,22 @@ def _draw_focus(focus: Focus) -> Figure:
         known = curve[np.isfinite(curve)]
         low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
         scaled = (curve - low) / (high - low) if high > low else np.zeros(curve.size)
-        label = measure.replace("_", " ")
-        axes.plot(scaled, "o-", color=colour, ms=2.5, lw=1.2, label=label)
+        name = measure.replace("_", " ")
+        axes.plot(scaled, "o-", color=colour, ms=2.5, lw=1.2, label=name)
         if measure in focus.votes:
             axes.plot(focus.votes[measure], 1.06, "v", color=colour, ms=6, clip_on=False)
     if focus.best is not None:
         axes.axvline(focus.position, color="black", lw=1.2, ls="--", label="median of votes")
     n = len(focus.planes)
     ticks = np.unique(np.linspace(0, n - 1, min(n, 9)).round().astype(int))
-    axes.set_xticks(ticks, [_label(focus.planes[k], 18) for k in ticks], fontsize=7)
+    axes.set_xticks(ticks, [label(focus.planes[k], 18) for k in ticks], fontsize=7)
     axes.set(ylim=(-0.03, 1.1), xlabel="plane", ylabel="measure, from its least to its most")
-    axes.set_title(f"{_label(focus.name)}\n{focus.describe()}", fontsize=8, wrap=True)
+    axes.set_title(f"{label(focus.name)}\n{focus.describe()}", fontsize=8, wrap=True)
     figure.legend(frameon=False, fontsize=8, loc="outside right upper")
     return figure
 
 
-def _label(name: str, longest: int = 60) -> str:
+def label(name: str, longest: int = 60) -> str:
     """The file's name, its end if it is long; no dollar sign is taken for mathematics."""
     name = name.rpartition("/")[2]
     shown = name if len(name) <= longest else "..." + name[3 - longest :]

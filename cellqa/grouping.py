@@ -95,16 +95,23 @@ class TileWatch:
 
     def __init__(self) -> None:
         self.fields: Counter[str] = Counter()
+        self.placed = False  # whether a name says where its tile lies
 
     def add(self, image: str) -> None:
         """Count one image."""
         stem = image.partition("#")[0].rpartition(".")[0]
         without = _PLACE.sub("", stem)
+        self.placed |= without != stem
         self.fields[without if without != stem else _NUMBER.sub("", stem)] += 1
 
     def warning(self) -> str:
-        """One line if there are at least three images a field, over two fields or more."""
+        """One line if there are at least three images a field.
+
+        Images that are merely numbered are no tiles of one field.
+        """
         images, fields = self.fields.total(), len(self.fields)
+        if fields == 1 and not self.placed:
+            return ""
         if not 1 <= fields <= images / _FEW or images < 2 * _FEW:
             return ""
         largest, count = self.fields.most_common(1)[0]

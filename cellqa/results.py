@@ -14,7 +14,7 @@ SCORES, SUMMARY, COMPARISONS = "scores.csv", "summary.csv", "comparisons.csv"
 OBJECTS, RUN = "objects.csv", "run.json"
 JOURNAL = "journal.jsonl"
 RESULTS = (SCORES, SUMMARY, COMPARISONS, OBJECTS, RUN, JOURNAL)
-MAPS = "maps"
+MAPS, PAGE, PICTURES, FIGURES = "maps", "report.html", "report_files", "figures"
 
 
 def check_folder(out: Path, *, overwrite: bool, resume: bool) -> None:
@@ -45,10 +45,12 @@ def check_folder(out: Path, *, overwrite: bool, resume: bool) -> None:
 
 
 def remove_results(out: Path) -> None:
-    """Remove the files of an earlier run, and its maps."""
+    """Remove the files of an earlier run, its maps, figures and page."""
     for name in RESULTS:
         (out / name).unlink(missing_ok=True)
-    shutil.rmtree(out / MAPS, ignore_errors=True)
+    (out / PAGE).unlink(missing_ok=True)
+    for folder in (MAPS, PICTURES, FIGURES):
+        shutil.rmtree(out / folder, ignore_errors=True)
 
 
 def link_maps(part: Path, out: Path) -> None:

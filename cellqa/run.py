@@ -373,7 +373,7 @@ def _settings(
         "command": list(command),
         "settings": _chosen(options),
         "engine": engine.describe(),
-        "folders": {name: str(path) for name, path in pairing.folders.items()},
+        "folders": {name: str(path.absolute()) for name, path in pairing.folders.items()},
         "pairing": {
             "images": len(pairing.images),
             "digest": _digest(pairing),

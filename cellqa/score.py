@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -256,6 +257,27 @@ def _score_plane(
             row = failed(name, method, str(error))
         rows.append(row)
     return rows
+
+
+def load_plane(
+    image: Image, name: str, *, folders: Mapping[str, Path], max_pixels: int
+) -> dict[str, Plane]:
+    """The planes of one row's name, by role; those that cannot be read are absent."""
+    opened = {role: _open(folders[role], image.files[role], max_pixels) for role in image.methods}
+    found: dict[str, Plane] = {}
+    try:
+        files = [f for f in (opened.get("gt"), *opened.values()) if isinstance(f, ImageFile)]
+        for plane, places in _planes(image.name, opened, files[0]) if files else ():
+            if plane != name:
+                continue
+            for role, file in opened.items():
+                with suppress(CellqaError):
+                    found[role] = _load(file, places[role])[0]
+    finally:
+        for file in opened.values():
+            if isinstance(file, ImageFile):
+                file.on_close()
+    return found
 
 
 def extremes(image: Image, *, folder: Path, max_pixels: int) -> tuple[float, float] | None:

@@ -248,7 +248,8 @@ def test_groups_by_name() -> None:
     ("names", "fields"),
     [
         ([f"scan{k}_r{r}_c{c}.png" for k in range(2) for r in range(3) for c in range(3)], 2),
-        ([f"{k:04d}.png" for k in range(30)], 1),
+        ([f"{k:04d}.png" for k in range(30)], 0),
+        ([f"x{k}y{j}.png" for k in range(4) for j in range(4)], 1),
         ([f"w{k}/img_x{x}-y{y}.tif" for k in "abc" for x in range(2) for y in range(4)], 3),
         ([f"{name}.png" for name in "abcdefghij"], 0),
         (["a1.png", "a2.png"], 0),

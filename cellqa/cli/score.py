@@ -26,6 +26,8 @@ from cellqa.options import (
     parse_shard,
 )
 
+GALLERY = 24  # images with pictures in the report
+
 
 @main.command()
 @click.option(
@@ -110,6 +112,15 @@ from cellqa.options import (
     metavar="METRIC=VALUE,...",
     help="End with status 4 if the mean of a method is worse.",
 )
+@click.option(
+    "--gallery",
+    type=click.IntRange(0),
+    default=GALLERY,
+    show_default=True,
+    metavar="N",
+    help="Images that get pictures in report.html; 0 for none.",
+)
+@click.option("--no-report", is_flag=True, help="Write the tables only.")
 @click.option("--maps", is_flag=True, help="Write maps of SSIM, error and consistency as TIFF.")
 @click.option(
     "--compat",
@@ -157,6 +168,8 @@ def score(
     scale: int,
     group: str | None,
     fail_under: dict[str, float],
+    gallery: int,
+    no_report: bool,
     maps: bool,
     compat: str | None,
     max_pixels: int,
@@ -233,21 +246,34 @@ def score(
             err=True,
         )
         raise SystemExit(INTERRUPTED) from None
+    if not no_report and finished.tally.rows:
+        finished.paths.append(_report(out, gallery, jobs))
     _print_finished(finished, fail_under, tuple(pred))
+
+
+def _report(out: Path, gallery: int, jobs: int) -> Path:
+    from cellqa.report.page import write_report
+
+    with progress_bar("Drawing") as progress:
+        return write_report(out, gallery=gallery, jobs=jobs, progress=progress)
 
 
 @main.command()
 @click.argument("parts", nargs=-1, required=True, type=AnyPath(), metavar="PART...")
 @click.option("--out", type=AnyPath(), required=True, metavar="DIR", help="Where to write.")
+@jobs_option
 @overwrite_option
-def merge(parts: tuple[Path, ...], out: Path, overwrite: bool) -> None:
+def merge(parts: tuple[Path, ...], out: Path, jobs: int, overwrite: bool) -> None:
     """Join the results of `cellqa score --shard` as if the run had not been split.
 
     PART is the --out folder of each part.
     """
     from cellqa.run import merge as merge_parts
 
-    _print_finished(merge_parts(parts, out, overwrite=overwrite))
+    finished = merge_parts(parts, out, overwrite=overwrite)
+    if finished.tally.rows:
+        finished.paths.append(_report(out, GALLERY, jobs))
+    _print_finished(finished)
 
 
 def _stop_in_order() -> None:

@@ -1,0 +1,147 @@
+"""A finished run, read back from its folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cellqa.errors import CellqaError
+from cellqa.registry import METRICS, Metric
+from cellqa.results import COMPARISONS, RUN, SCORES, SUMMARY
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run's tables.
+
+    Attributes
+    ----------
+    folder : Path
+    settings : dict
+        run.json.
+    methods : list of str
+        In the order of the run: input, the methods as given, gt.
+    metrics : list of Metric
+        Those that rank, and have a value somewhere.
+    scores : DataFrame
+        scores.csv.
+    summary, comparisons : DataFrame
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+    methods: list[str]
+    metrics: list[Metric]
+    scores: pd.DataFrame
+    summary: pd.DataFrame
+    comparisons: pd.DataFrame
+
+    @property
+    def main(self) -> Metric | None:
+        """The metric by which images are chosen and ordered: the first fidelity that there is."""
+        for name in ("ssim", "ms_ssim", "psnr", "nrmse", "frc_resolution"):
+            found = next((m for m in self.metrics if m.name == name), None)
+            if found:
+                return found
+        return self.metrics[0] if self.metrics else None
+
+    @property
+    def judged(self) -> list[str]:
+        """The methods that are compared: all but the ground truth and the input."""
+        return [m for m in self.methods if m not in ("input", "gt")]
+
+    def values(self, metric: str) -> pd.DataFrame:
+        """A column for each method that has values, a row for each image; infinities kept."""
+        good = self.scores[self.scores["status"] == "ok"]
+        table = good.pivot_table(
+            index="image", columns="method", values=metric, aggfunc="first", dropna=False
+        )
+        kept = [m for m in self.methods if m in table.columns and table[m].notna().any()]
+        return table[kept]
+
+
+def load_run(folder: Path) -> LoadedRun:
+    """Read the tables of a run.
+
+    Raises
+    ------
+    CellqaError
+        The folder holds no finished run.
+    """
+    for name in (SCORES, SUMMARY, RUN):
+        if not (folder / name).is_file():
+            raise CellqaError(f"{folder}: no finished run ({name} is missing); score first")
+    try:
+        settings = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        scores = pd.read_csv(
+            folder / SCORES,
+            dtype={"image": str, "method": str, "reason": str},
+            keep_default_na=False,
+            na_values=[""],
+        )
+        summary = pd.read_csv(folder / SUMMARY)
+        path = folder / COMPARISONS
+        comparisons = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+    except (ValueError, OSError) as error:
+        raise CellqaError(f"{folder}: the run cannot be read ({error})") from None
+    if not {"image", "method", "status", "reason"} <= set(scores.columns):
+        raise CellqaError(f"{folder / SCORES}: not the scores of a run")
+    scores["reason"] = scores["reason"].fillna("")
+    methods = list(dict.fromkeys([*settings.get("folders", {}), *scores["method"]]))
+    methods = [m for m in methods if m != "mask" and (scores["method"] == m).any()]
+    metrics = [
+        m
+        for m in METRICS
+        if m.higher_is_better is not None and m.name in scores and scores[m.name].notna().any()
+    ]
+    for m in metrics:
+        scores[m.name] = pd.to_numeric(scores[m.name], errors="coerce")
+    return LoadedRun(folder, settings, methods, metrics, scores, summary, comparisons)
+
+
+def choose(run: LoadedRun, n: int) -> dict[str, list[str]]:
+    """Images worth a look, by why: worst, median, best, most disagreement, most overclaim.
+
+    At most `n` in all; an image stands under the first reason that it has.
+    """
+    metric = run.main
+    if metric is None or n < 1:
+        return {}
+    table = run.values(metric.name)
+    table = table[[m for m in run.judged if m in table.columns]]
+    if table.empty:
+        return {}
+    sign = 1 if metric.higher_is_better else -1
+    ranked = (sign * table.replace([np.inf, -np.inf], np.nan)).mean(axis=1).dropna().sort_values()
+    order = list(ranked.index)
+    middle = sorted(order, key=lambda image: abs(order.index(image) - (len(order) - 1) / 2))
+    reasons = {
+        "worst": order,
+        "median": middle if len(order) < 5000 else order[len(order) // 2 :],
+        "best": order[::-1],
+    }
+    if table.shape[1] > 1:
+        spread = (table.max(axis=1) - table.min(axis=1)).dropna().sort_values(ascending=False)
+        reasons["most disagreement"] = list(spread.index)
+    if any(m.name == "overclaim" for m in run.metrics):
+        over = run.values("overclaim")
+        over = over[[m for m in run.judged if m in over.columns]].max(axis=1)
+        over = over[over > 0.1].sort_values(ascending=False)
+        reasons["most overclaim"] = list(over.index)
+    chosen: dict[str, list[str]] = {reason: [] for reason in reasons}
+    taken: set[str] = set()
+    while len(taken) < n:
+        before = len(taken)
+        for reason, images in reasons.items():
+            image = next((i for i in images if i not in taken), None)
+            if image is not None and len(taken) < n:
+                chosen[reason].append(image)
+                taken.add(image)
+        if len(taken) == before:
+            break
+    return {reason: images for reason, images in chosen.items() if images}

@@ -1,0 +1,238 @@
+"""One page that shows a run: report.html beside its tables, pictures in report_files/."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from cellqa.registry import METRICS, Metric, metric
+from cellqa.report.load import LoadedRun, choose, load_run
+from cellqa.report.pictures import Pictures, draw_pictures
+from cellqa.results import PAGE, PICTURES
+from cellqa.tables import appearing
+
+_LARGEST_TABLE = 5000  # rows that a browser sorts at once
+
+_DISTRUST = ("beyond the data range", "displaced", "data range decides", "tiles of", "compared as")
+
+
+def write_report(
+    folder: Path,
+    *,
+    gallery: int = 24,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write report.html of a run, and its pictures.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    gallery : int
+        Images that get pictures: the worst, median, best, those that methods disagree on most,
+        the largest overclaims. The others have their numbers.
+    jobs : int
+    progress : callable, optional
+
+    Raises
+    ------
+    CellqaError
+        The folder holds no finished run.
+    """
+    run = load_run(folder)
+    shutil.rmtree(folder / PICTURES, ignore_errors=True)
+    chosen = choose(run, gallery)
+    names = [image for images in chosen.values() for image in images]
+    pictures = draw_pictures(run, names, folder / PICTURES, jobs=jobs, progress=progress)
+    templates = files("cellqa.report") / "templates"
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters["number"] = shown
+    page = environment.from_string((templates / "page.html").read_text(encoding="utf-8"))
+    html = page.render(
+        style=Markup((templates / "page.css").read_text(encoding="utf-8")),
+        script=Markup((templates / "page.js").read_text(encoding="utf-8")),
+        data=as_json(_data(run, chosen, pictures)),
+        run=run,
+        settings=run.settings,
+        verdicts=verdicts(run),
+        warnings=run.settings.get("warnings", []),
+        summary=_summary(run),
+        comparisons=_comparisons(run),
+        chosen=chosen,
+        pictures=pictures,
+        metrics=[m for m in METRICS if m.name in run.scores and run.scores[m.name].notna().any()],
+        total=run.scores["image"].nunique(),
+    )
+    with appearing(folder / PAGE) as file:
+        file.write(html)
+    return folder / PAGE
+
+
+def as_json(data: Any) -> Markup:
+    r"""Data for a script element: nothing in it can end the element or start another.
+
+    Examples
+    --------
+    >>> print(as_json(["</script>"]))
+    ["\u003c/script\u003e"]
+    """
+    text = json.dumps(_known(data), ensure_ascii=True, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _known(value: Any) -> Any:
+    """Nan as null and infinity as text, which JSON has no words for."""
+    if isinstance(value, dict):
+        return {k: _known(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_known(v) for v in value]
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        return ("inf" if value > 0 else "-inf") if math.isinf(value) else float(f"{value:.6g}")
+    return value
+
+
+def shown(value: Any) -> str:
+    """A number as the page shows it.
+
+    Examples
+    --------
+    >>> shown(0.123456), shown(float("nan")), shown(float("inf")), shown(12)
+    ('0.1235', '–', 'inf', '12')
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, float) and math.isinf(value):
+        return "inf"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def verdicts(run: LoadedRun) -> list[dict[str, str]]:
+    """For each metric that matters: which method leads, by how much, how sure."""
+    found = []
+    for name in ("ssim", "ms_ssim", "psnr", "frc_resolution", "overclaim", "rsp", "resolution"):
+        of = next((m for m in run.metrics if m.name == name), None)
+        if of is None:
+            continue
+        table = run.summary[
+            (run.summary["metric"] == name) & run.summary["method"].isin(run.judged)
+        ]
+        table = table[table["n"] > 0].sort_values("mean", ascending=not of.higher_is_better)
+        if table.empty:
+            continue
+        best = table.iloc[0]
+        text = f"{of.name} {shown(float(best['mean']))}{unit_of(run, of)}"
+        low, high = float(best["ci_low"]), float(best["ci_high"])
+        if not math.isnan(low):
+            text += f" (95 % interval {shown(low)} to {shown(high)})"
+        found.append(
+            {
+                "metric": name,
+                "method": str(best["method"]),
+                "text": text,
+                "against": _against(run, of, str(best["method"]), table),
+            }
+        )
+    return found
+
+
+def unit_of(run: LoadedRun, of: Metric) -> str:
+    """The unit, with a space before it."""
+    sized = run.scores["pixel_size"].notna().any()
+    unit = "px" if of.unit == "µm" and not sized else of.unit
+    return f" {unit}" if unit else ""
+
+
+def _against(run: LoadedRun, of: Metric, best: str, table: pd.DataFrame) -> str:
+    """The leader against the next method, or against the input where there is no other."""
+    others = [str(m) for m in table["method"] if m != best]
+    rival = others[0] if others else "input"
+    if run.comparisons.empty:
+        return "alone: nothing to compare with"
+    pairs = run.comparisons[run.comparisons["metric"] == of.name]
+    for first, second, sign in ((best, rival, 1.0), (rival, best, -1.0)):
+        row = pairs[(pairs["first"] == first) & (pairs["second"] == second)]
+        if row.empty:
+            continue
+        line = row.iloc[0]
+        mean = sign * float(line["mean_difference"])
+        better = float(line["better"]) if sign > 0 else 1 - float(line["better"])
+        p = float(line["p_holm"])
+        worse = mean > 0 if of.higher_is_better is False else mean < 0
+        sure = "no test" if math.isnan(p) else f"p = {p:.2g} (Holm)"
+        if not math.isnan(p) and p >= 0.05:
+            sure += ": not a sure difference"
+        verb = "behind" if worse else "ahead of"
+        if mean == 0:
+            return f"on average the same as {rival}"
+        return (
+            f"{shown(abs(mean))}{unit_of(run, of)} {verb} {rival}, better on {better:.0%} of "
+            f"{int(line['n'])} images, {sure}"
+        )
+    return "nothing to compare with"
+
+
+def _summary(run: LoadedRun) -> list[dict[str, Any]]:
+    rows = []
+    for of in run.metrics:
+        lines = run.summary[run.summary["metric"] == of.name].set_index("method")
+        cells = [lines.loc[m].to_dict() if m in lines.index else None for m in run.methods]
+        rows.append({"metric": of, "unit": unit_of(run, of), "cells": cells})
+    return rows
+
+
+def _comparisons(run: LoadedRun) -> list[dict[str, Any]]:
+    if run.comparisons.empty:
+        return []
+    return [
+        {**row, "arrow": metric(row["metric"]).arrow}
+        for row in run.comparisons.to_dict("records")
+        if row["second"] != "gt"
+    ]
+
+
+def _data(
+    run: LoadedRun, chosen: dict[str, list[str]], pictures: dict[str, Pictures]
+) -> dict[str, Any]:
+    """What the page's script needs: every row, or the first of them where there are too many."""
+    names = list(dict.fromkeys([*pictures, *run.scores["image"]]))[:_LARGEST_TABLE]
+    metrics = [m.name for m in METRICS if m.name in run.scores and run.scores[m.name].notna().any()]
+    table = run.scores[run.scores["image"].isin(set(names))]
+    rows: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for record in table.to_dict("records"):
+        rows[record["image"]][record["method"]] = [
+            [record[m] for m in metrics],
+            record["status"],
+            record["reason"],
+        ]
+    return {
+        "methods": run.methods,
+        "judged": run.judged,
+        "main": run.main.name if run.main else None,
+        "metrics": [
+            {
+                "name": n,
+                "arrow": metric(n).arrow,
+                "unit": unit_of(run, metric(n)).strip(),
+                "ranks": metric(n).higher_is_better is not None,
+            }
+            for n in metrics
+        ],
+        "images": [{"name": name, "rows": rows[name]} for name in names],
+        "pictures": {
+            name: {"files": p.files, "crop": p.crop, "shape": p.shape}
+            for name, p in pictures.items()
+        },
+        "folder": PICTURES,
+    }
