@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from cellqa.cli.group import main, progress_bar
-from cellqa.options import AnyPath, jobs_option
+from cellqa.errors import CellqaError, printable
+from cellqa.options import AnyPath, jobs_option, overwrite_option
 
 
 @main.command()
-@click.argument("run", type=AnyPath(), metavar="RUN")
+@click.argument("run", type=AnyPath(), metavar="RUN|TABLE.csv")
 @click.option(
     "--gallery",
     type=click.IntRange(0),
@@ -20,14 +22,43 @@ from cellqa.options import AnyPath, jobs_option
     metavar="N",
     help="Images that get pictures; 0 for none.",
 )
+@click.option(
+    "--out", type=AnyPath(), metavar="DIR", help="For a table [default: its name with -report]."
+)
+@click.option("--group", metavar="REGEX|CSV", help="For a table: as of `cellqa score`.")
 @jobs_option
-def report(run: Path, gallery: int, jobs: int) -> None:
-    """Make report.html of a finished run again, without scoring.
+@overwrite_option
+def report(
+    run: Path, gallery: int, out: Path | None, group: str | None, jobs: int, overwrite: bool
+) -> None:
+    """Make report.html of a finished run again, or of somebody else's table.
 
-    RUN is the --out folder of `cellqa score`.
+    RUN is the --out folder of `cellqa score`. TABLE.csv has a row for each image and method with a
+    column for each metric, or a row for each image with columns METRIC_METHOD or
+    METRIC_METHOD~REFERENCE.
     """
+    from cellqa.foreign import run_of_table
+    from cellqa.grouping import Grouping
     from cellqa.report.page import write_report
+    from cellqa.tables import terminal_table
 
+    if run.is_dir() and (out or group):
+        raise click.UsageError("--out and --group are for tables; a run has its own")
+    if not run.is_dir():
+        if not run.exists():
+            raise CellqaError(f"RUN: {str(run)!r} does not exist")
+        folder = out or run.with_name(f"{run.stem}-report")
+        tally, summaries, _, warnings = run_of_table(
+            run,
+            folder,
+            grouping=Grouping.parse(group) if group else None,
+            overwrite=overwrite,
+            command=sys.argv,
+        )
+        click.echo(terminal_table(tally, summaries) + "\n")
+        for warning in warnings:
+            click.echo(printable(f"warning: {warning}"), err=True)
+        run = folder
     with progress_bar("Drawing") as progress:
         path = write_report(run, gallery=gallery, jobs=jobs, progress=progress)
     click.echo(f"wrote {path}")

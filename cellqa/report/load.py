@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cellqa.errors import CellqaError
+from cellqa.foreign import unknown_metric, without_length
 from cellqa.registry import METRICS, Metric
 from cellqa.results import COMPARISONS, RUN, SCORES, SUMMARY
 
@@ -26,8 +27,8 @@ class LoadedRun:
         run.json.
     methods : list of str
         In the order of the run: input, the methods as given, gt.
-    metrics : list of Metric
-        Those that rank, and have a value somewhere.
+    columns : list of Metric
+        Those that have a value somewhere.
     scores : DataFrame
         scores.csv.
     summary, comparisons : DataFrame
@@ -36,10 +37,15 @@ class LoadedRun:
     folder: Path
     settings: dict[str, Any]
     methods: list[str]
-    metrics: list[Metric]
+    columns: list[Metric]
     scores: pd.DataFrame
     summary: pd.DataFrame
     comparisons: pd.DataFrame
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """Those of the columns that rank."""
+        return [m for m in self.columns if m.higher_is_better is not None]
 
     @property
     def main(self) -> Metric | None:
@@ -94,14 +100,16 @@ def load_run(folder: Path) -> LoadedRun:
     scores["reason"] = scores["reason"].fillna("")
     methods = list(dict.fromkeys([*settings.get("folders", {}), *scores["method"]]))
     methods = [m for m in methods if m != "mask" and (scores["method"] == m).any()]
-    metrics = [
-        m
-        for m in METRICS
-        if m.higher_is_better is not None and m.name in scores and scores[m.name].notna().any()
-    ]
-    for m in metrics:
+    foreign = settings.get("metrics", {})
+    registered: tuple[Metric, ...] = METRICS
+    if "table" in settings.get("settings", {}):
+        registered = tuple(without_length(m) for m in METRICS)
+    known = [*registered, *(unknown_metric(name, better) for name, better in foreign.items())]
+    columns = [m for m in known if m.name in scores and scores[m.name].notna().any()]
+    for m in columns:
         scores[m.name] = pd.to_numeric(scores[m.name], errors="coerce")
-    return LoadedRun(folder, settings, methods, metrics, scores, summary, comparisons)
+    methods = sorted(methods, key=lambda m: {"input": -1, "gt": 1}.get(m, 0))
+    return LoadedRun(folder, settings, methods, columns, scores, summary, comparisons)
 
 
 def choose(run: LoadedRun, n: int) -> dict[str, list[str]]:

@@ -14,7 +14,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from cellqa.registry import METRICS, Metric, metric
+from cellqa.registry import Metric
 from cellqa.report.load import LoadedRun, choose, load_run
 from cellqa.report.pictures import Pictures, draw_pictures
 from cellqa.results import PAGE, PICTURES
@@ -70,7 +70,7 @@ def write_report(
         comparisons=_comparisons(run),
         chosen=chosen,
         pictures=pictures,
-        metrics=[m for m in METRICS if m.name in run.scores and run.scores[m.name].notna().any()],
+        metrics=run.columns,
         total=run.scores["image"].nunique(),
     )
     with appearing(folder / PAGE) as file:
@@ -195,8 +195,9 @@ def _summary(run: LoadedRun) -> list[dict[str, Any]]:
 def _comparisons(run: LoadedRun) -> list[dict[str, Any]]:
     if run.comparisons.empty:
         return []
+    arrows = {m.name: m.arrow for m in run.columns}
     return [
-        {**row, "arrow": metric(row["metric"]).arrow}
+        {**row, "arrow": arrows[row["metric"]]}
         for row in run.comparisons.to_dict("records")
         if row["second"] != "gt"
     ]
@@ -207,7 +208,7 @@ def _data(
 ) -> dict[str, Any]:
     """What the page's script needs: every row, or the first of them where there are too many."""
     names = list(dict.fromkeys([*pictures, *run.scores["image"]]))[:_LARGEST_TABLE]
-    metrics = [m.name for m in METRICS if m.name in run.scores and run.scores[m.name].notna().any()]
+    metrics = [m.name for m in run.columns]
     table = run.scores[run.scores["image"].isin(set(names))]
     rows: dict[str, dict[str, Any]] = {name: {} for name in names}
     for record in table.to_dict("records"):
@@ -222,12 +223,12 @@ def _data(
         "main": run.main.name if run.main else None,
         "metrics": [
             {
-                "name": n,
-                "arrow": metric(n).arrow,
-                "unit": unit_of(run, metric(n)).strip(),
-                "ranks": metric(n).higher_is_better is not None,
+                "name": m.name,
+                "arrow": m.arrow,
+                "unit": unit_of(run, m).strip(),
+                "ranks": m.higher_is_better is not None,
             }
-            for n in metrics
+            for m in run.columns
         ],
         "images": [{"name": name, "rows": rows[name]} for name in names],
         "pictures": {
