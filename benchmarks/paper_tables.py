@@ -3,8 +3,9 @@
 python benchmarks/paper_tables.py TABLE.csv ... [--figures DIR]
 
 The tables are those that the paper's authors published with their program: a row for each tile,
-columns METRIC_METHOD and METRIC_METHOD~REFERENCE. Printed: means with 95 % intervals, of tiles as if
-they were independent and of scans; paired tests of scans; what is suspicious; which scans dominate.
+columns METRIC_METHOD and METRIC_METHOD~REFERENCE. Printed: means with 95 % intervals, of tiles as
+if they were independent and of scans; paired tests of scans; what is suspicious; which scans
+dominate.
 With --figures, the box plots of Figure 5E are drawn again.
 """
 

@@ -70,6 +70,23 @@ def test_the_verdict_names_the_leader(scored: Path) -> None:
     found = {v["metric"]: v for v in verdicts(load_run(scored))}
     assert found["ssim"]["method"] == "soft"
     assert "ahead of softer, better on 100% of 8 images, p = " in found["ssim"]["against"]
+    assert found["ssim"]["caution"] == ""
+
+
+def test_a_leader_that_is_worse_than_the_input_is_said(
+    folders: Folders, sharp8: np.ndarray, tmp_path: Path
+) -> None:
+    roles = [
+        "--pred",
+        folders("net", a=blurred(sharp8, 3)),
+        "--gt",
+        folders("gt", a=sharp8),
+        "--input",
+        folders("raw", a=blurred(sharp8, 1)),
+    ]
+    run("score", *roles, "--out", tmp_path / "run")
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "But the untouched input is better" in page
 
 
 def test_the_page_is_made_again_with_another_gallery(scored: Path) -> None:
@@ -112,3 +129,12 @@ def test_data_cannot_leave_its_element() -> None:
     assert "<" not in text
     assert "&" not in text
     assert "NaN" not in text
+
+
+def test_the_montage_is_drawn_at_a_crop(scored: Path) -> None:
+    output = run("figures", scored, "--crop", 10, 20, 90, 100)
+    assert "montage.png" in output
+    assert (scored / "figures" / "montage.svg").stat().st_size > 10_000
+    small = CliRunner().invoke(main, ["figures", str(scored), "--crop", "0", "0", "2", "2"])
+    assert small.exit_code == 2
+    assert "montage.png" not in run("figures", scored, "--crop", 9000, 9000, 20, 20)

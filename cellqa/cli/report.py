@@ -66,14 +66,27 @@ def report(
 
 @main.command()
 @click.argument("run", type=AnyPath(), metavar="RUN")
-def figures(run: Path) -> None:
+@click.option(
+    "--crop",
+    nargs=4,
+    type=click.IntRange(0),
+    metavar="TOP LEFT HEIGHT WIDTH",
+    help="Of the montage, in pixels [default: the liveliest square of each image].",
+)
+@jobs_option
+def figures(run: Path, crop: tuple[int, int, int, int] | None, jobs: int) -> None:
     """Draw the figures of a finished run, as PNG and SVG, into RUN/figures.
 
-    Box plots, paired differences, who wins, resolution against fidelity. RUN is the --out folder
-    of `cellqa score`.
+    Box plots, paired differences, who wins, resolution against fidelity, a montage. RUN is the
+    --out folder of `cellqa score` or `cellqa report`.
     """
     from cellqa.report.charts import save_charts
     from cellqa.report.load import load_run
+    from cellqa.report.montage import save_montage
 
-    paths = save_charts(load_run(run), run / "figures")
+    if crop is not None and min(crop[2:]) < 8:
+        raise click.UsageError("--crop: height and width must be 8 pixels at least")
+    loaded = load_run(run)
+    paths = save_charts(loaded, run / "figures")
+    paths += save_montage(loaded, run / "figures", crop=crop, jobs=jobs)
     click.echo("wrote " + ", ".join(map(str, paths)))

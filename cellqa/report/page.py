@@ -136,12 +136,21 @@ def verdicts(run: LoadedRun) -> list[dict[str, str]]:
         low, high = float(best["ci_low"]), float(best["ci_high"])
         if not math.isnan(low):
             text += f" (95 % interval {shown(low)} to {shown(high)})"
+        found_input = run.summary[
+            (run.summary["metric"] == name) & (run.summary["method"] == "input")
+        ]
+        caution = ""
+        if not found_input.empty and float(found_input["n"].iloc[0]):
+            untouched, mean = float(found_input["mean"].iloc[0]), float(best["mean"])
+            if untouched > mean if of.higher_is_better else untouched < mean:
+                caution = f"the untouched input is better: {shown(untouched)}{unit_of(run, of)}"
         found.append(
             {
                 "metric": name,
                 "method": str(best["method"]),
                 "text": text,
                 "against": _against(run, of, str(best["method"]), table),
+                "caution": caution,
             }
         )
     return found

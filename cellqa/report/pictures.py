@@ -134,6 +134,9 @@ def _draw(
     leader = planes.get("gt", next(iter(planes.values())))
     shape = leader.raw.shape
     top, left, height, width = crop or liveliest(leader.raw)
+    height, width = min(height, shape[0] - top), min(width, shape[1] - left)
+    if min(height, width) < 1:
+        return Pictures()  # the crop lies outside
     window = slice(top, top + height), slice(left, left + width)
     low, high = np.percentile(leader.raw[window], [0.5, 99.5])
     files: dict[str, str] = {}
