@@ -25,6 +25,7 @@ from cellqa.rows import Row
 Array = npt.NDArray[Any]
 
 LARGEST_SHIFT = 0.3  # pixels; beyond, a run warns
+SATURATED = 0.005  # share of pixels at the type's largest value from which a run warns
 
 
 @dataclass(frozen=True)
@@ -331,6 +332,11 @@ class Scorer:
             low, high = self.limits
             if plane.extremes[0] < low or plane.extremes[1] > high:
                 notes.append(f"{method} has values beyond the data range")
+        if _saturated(plane):
+            notes.append(
+                f"{method} is saturated: over {SATURATED:.1%} of the pixels are at the type's largest "
+                "value, where structure is lost"
+            )
         shift = math.hypot(values.get("shift_y", math.nan), values.get("shift_x", math.nan))
         if shift > LARGEST_SHIFT and not self.options.register:
             notes.append(
@@ -338,6 +344,13 @@ class Scorer:
                 "pixels (shift_y, shift_x), which lowers its scores: see --register"
             )
         return notes
+
+
+def _saturated(plane: Plane) -> bool:
+    """Whether more than a few pixels are at the largest value of an integer type."""
+    if plane.dtype.kind not in "iu" or plane.extremes[1] < np.iinfo(plane.dtype).max:
+        return False
+    return bool((plane.raw == plane.extremes[1]).mean() > SATURATED)
 
 
 def _enlarged(small: Plane, large: Plane, scale: int) -> bool:

@@ -134,6 +134,7 @@ def test_data_cannot_leave_its_element() -> None:
 def test_the_montage_is_drawn_at_a_crop(scored: Path) -> None:
     output = run("figures", scored, "--crop", 10, 20, 90, 100)
     assert "montage.png" in output
+    assert "decorrelation.svg" in output
     assert (scored / "figures" / "montage.svg").stat().st_size > 10_000
     small = CliRunner().invoke(main, ["figures", str(scored), "--crop", "0", "0", "2", "2"])
     assert small.exit_code == 2

@@ -393,3 +393,14 @@ def test_merged_runs_have_the_maps_of_their_parts(
     result = CliRunner().invoke(main, line)
     assert result.exit_code == 0, result.output
     assert len(list((tmp_path / "all" / "maps").rglob("*.ssim.tif"))) == 3
+
+
+def test_saturation_is_warned_of(folders: Folders, sharp8: np.ndarray, tmp_path: Path) -> None:
+    bright = np.clip(sharp8.astype(int) * 4, 0, 255).astype(np.uint8)
+    net, gt = folders("net", a=bright), folders("gt", a=sharp8 // 2)
+    assert run("--pred", net, "--gt", gt, "--out", tmp_path / "r", "--no-report").exit_code == 0
+    warnings = settings(tmp_path / "r")["warnings"]
+    assert [w for w in warnings if "saturated" in w] == [
+        "net is saturated: over 0.5% of the pixels are at the type's largest value, where structure "
+        "is lost (1 images)"
+    ]

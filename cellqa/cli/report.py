@@ -77,16 +77,17 @@ def report(
 def figures(run: Path, crop: tuple[int, int, int, int] | None, jobs: int) -> None:
     """Draw the figures of a finished run, as PNG and SVG, into RUN/figures.
 
-    Box plots, paired differences, who wins, resolution against fidelity, a montage. RUN is the
+    Box plots, paired differences, who wins, resolution against fidelity, a montage, decorrelation curves. RUN is the
     --out folder of `cellqa score` or `cellqa report`.
     """
     from cellqa.report.charts import save_charts
     from cellqa.report.load import load_run
-    from cellqa.report.montage import save_montage
+    from cellqa.report.montage import save_curves, save_montage
 
     if crop is not None and min(crop[2:]) < 8:
         raise click.UsageError("--crop: height and width must be 8 pixels at least")
     loaded = load_run(run)
     paths = save_charts(loaded, run / "figures")
     paths += save_montage(loaded, run / "figures", crop=crop, jobs=jobs)
+    paths += save_curves(loaded, run / "figures")
     click.echo("wrote " + ", ".join(map(str, paths)))

@@ -14,8 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from cellqa.figures import COLOURS, STYLE, label
+from cellqa.io import MAX_PIXELS
+from cellqa.metrics.resolution import normal
+from cellqa.report.charts import colour_of
 from cellqa.report.load import LoadedRun, choose
-from cellqa.report.pictures import draw_pictures, liveliest
+from cellqa.report.pictures import draw_pictures, find_files, liveliest
+from cellqa.score import load_plane
 
 Array = npt.NDArray[Any]
 
@@ -118,3 +122,39 @@ def _scale_bar(axes: Any, pixel_size: float | None, images: dict[str, Array]) ->
     x, y = 0.05 * width, 0.94 * height
     axes.plot([x, x + length / pixel_size], [y, y], color="white", lw=3, solid_capstyle="butt")
     axes.text(x, y - 0.03 * height, f"{length:g} µm", color="white", fontsize=8, va="bottom")
+
+
+def save_curves(run: LoadedRun, folder: Path) -> list[Path]:
+    """Draw the unfiltered decorrelation curve and cut-off of each method, of the median image.
+
+    Returns
+    -------
+    list of Path
+        Empty where the images are no longer in their folders.
+    """
+    pairing = find_files(run)
+    image = next(iter(choose(run, 3).get("median", [])), None)
+    found = {i.name: i for i in pairing.images} if pairing else {}
+    if pairing is None or image is None or image.partition("#")[0] not in found:
+        return []
+    folders = {name: path.absolute() for name, path in pairing.folders.items()}
+    planes = load_plane(
+        found[image.partition("#")[0]], image, folders=folders, max_pixels=MAX_PIXELS
+    )
+    colours = colour_of(run)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6.0, 3.6), layout="constrained")
+        axes = figure.subplots()
+        for method in (m for m in run.methods if m in planes):
+            curve = planes[method].once(normal)
+            axes.plot(curve.radii, curve.curves[0], color=colours[method], label=label(method, 24))
+            if curve.has_peak:
+                axes.axvline(curve.kc, color=colours[method], lw=1, ls="--")
+        axes.set(xlim=(0, 1), ylim=(0, None), title=f"{label(image)} (the median image)")
+        axes.set(xlabel="radius (1 = Nyquist frequency); dashed: cut-off", ylabel="d(r)")
+        axes.legend(frameon=False, fontsize=8)
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / f"decorrelation{suffix}" for suffix in (".png", ".svg")]
+        for path in paths:
+            figure.savefig(path)
+    return paths
