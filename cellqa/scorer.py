@@ -334,8 +334,8 @@ class Scorer:
                 notes.append(f"{method} has values beyond the data range")
         if _saturated(plane):
             notes.append(
-                f"{method} is saturated: over {SATURATED:.1%} of the pixels are at the type's largest "
-                "value, where structure is lost"
+                f"{method} is saturated: over {SATURATED:.1%} of the pixels are at the type's "
+                "largest value, where structure is lost"
             )
         shift = math.hypot(values.get("shift_y", math.nan), values.get("shift_x", math.nan))
         if shift > LARGEST_SHIFT and not self.options.register:

@@ -400,7 +400,5 @@ def test_saturation_is_warned_of(folders: Folders, sharp8: np.ndarray, tmp_path:
     net, gt = folders("net", a=bright), folders("gt", a=sharp8 // 2)
     assert run("--pred", net, "--gt", gt, "--out", tmp_path / "r", "--no-report").exit_code == 0
     warnings = settings(tmp_path / "r")["warnings"]
-    assert [w for w in warnings if "saturated" in w] == [
-        "net is saturated: over 0.5% of the pixels are at the type's largest value, where structure "
-        "is lost (1 images)"
-    ]
+    (told,) = [w for w in warnings if "saturated" in w]
+    assert told.startswith("net is saturated: over 0.5% of the pixels are at the type's largest")

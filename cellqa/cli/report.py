@@ -77,8 +77,8 @@ def report(
 def figures(run: Path, crop: tuple[int, int, int, int] | None, jobs: int) -> None:
     """Draw the figures of a finished run, as PNG and SVG, into RUN/figures.
 
-    Box plots, paired differences, who wins, resolution against fidelity, a montage, decorrelation curves. RUN is the
-    --out folder of `cellqa score` or `cellqa report`.
+    Box plots, paired differences, who wins, resolution against fidelity, a montage, decorrelation
+    curves. RUN is the --out folder of `cellqa score` or `cellqa report`.
     """
     from cellqa.report.charts import save_charts
     from cellqa.report.load import load_run
