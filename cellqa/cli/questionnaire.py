@@ -1,0 +1,107 @@
+"""`cellqa questionnaire build` and `cellqa questionnaire analyse`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cellqa.cli.group import main, report_failures
+from cellqa.errors import printable
+from cellqa.options import AnyPath, overwrite_option, parse_methods
+
+
+@main.group()
+def questionnaire() -> None:
+    """Ask experts, blinded: build a page for them, analyse what they say."""
+
+
+@questionnaire.command()
+@click.option(
+    "--pred",
+    multiple=True,
+    required=True,
+    metavar="[NAME=]DIR",
+    callback=parse_methods,
+    help="Folder of enhanced images; again for each method.",
+)
+@click.option("--gt", type=AnyPath(), metavar="DIR", help="Ground truth, shown like a method.")
+@click.option("--out", type=AnyPath(), required=True, metavar="DIR", help="Where to write.")
+@click.option(
+    "--images",
+    type=click.IntRange(1),
+    default=12,
+    show_default=True,
+    metavar="N",
+    help="Drawn at random from those that all have.",
+)
+@click.option(
+    "--repeats",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    metavar="SHARE",
+    help="Tasks that come twice, to see how steady raters are.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of every random choice.")
+@overwrite_option
+def build(
+    pred: dict[str, Path],
+    gt: Path | None,
+    out: Path,
+    images: int,
+    repeats: float,
+    seed: int,
+    overwrite: bool,
+) -> None:
+    """Make a blinded page: forced choices between methods, and ratings from 1 to 5.
+
+    Give OUT/page to the raters, keep OUT/key.json to yourself. OUT/instructions.txt is shown first;
+    edit it and build again with --overwrite.
+    """
+    from cellqa.questionnaire.build import build as build_page
+
+    page, tasks, number = build_page(
+        pred, out, gt=gt, images=images, repeats=repeats, seed=seed, overwrite=overwrite
+    )
+    click.echo(f"{tasks} tasks over {number} images\nwrote {page}, {out / 'key.json'}")
+
+
+@questionnaire.command()
+@click.argument("folder", type=AnyPath(), metavar="Q")
+@click.argument("answers", nargs=-1, required=True, type=AnyPath(), metavar="ANSWERS.json...")
+@click.option(
+    "--scores",
+    type=AnyPath(),
+    metavar="RUN",
+    help="A scored run of the same images: which metric agrees with the experts?",
+)
+@click.option("--out", type=AnyPath(), metavar="DIR", help="Where to write [default: Q/analysis].")
+def analyse(folder: Path, answers: tuple[Path, ...], scores: Path | None, out: Path | None) -> None:
+    """Opinion scores, ranking and agreement from the files that raters saved.
+
+    Q is the --out folder of `cellqa questionnaire build`.
+    """
+    from cellqa.questionnaire.analyse import (
+        bradley_terry,
+        opinion_scores,
+        read_answers,
+        write_analysis,
+    )
+    from cellqa.tables import align
+
+    found = read_answers(folder, answers)
+    paths = write_analysis(found, out or folder / "analysis", scores)
+    means = {(r["method"], r["scale"]): r["mean"] for r in opinion_scores(found)}
+    strength = {r["method"]: r for r in bradley_terry(found)}
+    rows = [["method", *found.scales, "preferred", "won"]]
+    for method in found.methods:
+        cells = [f"{means[method, s]:.2f}" if (method, s) in means else "-" for s in found.scales]
+        row = strength.get(method)
+        last = [f"{row['strength']:+.2f}", f"{row['won']} of {row['of']}"] if row else ["-", "-"]
+        rows.append([printable(method), *cells, *last])
+    click.echo(align(rows))
+    for note in found.notes:
+        click.echo(printable(f"warning: {note}"), err=True)
+    click.echo("\nwrote " + ", ".join(map(str, paths)))
+    report_failures(len(answers), found.failures)

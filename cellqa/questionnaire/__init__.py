@@ -1,0 +1,1 @@
+"""What experts say: a blinded questionnaire, and the analysis of its answers."""
