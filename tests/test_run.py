@@ -316,7 +316,7 @@ def test_killed_at_random_and_resumed(slow: tuple[Path, Path], tmp_path: Path, s
 
 @linux
 def test_interrupted_it_says_how_to_go_on(slow: tuple[Path, Path], tmp_path: Path) -> None:
-    run = start(["score", "--pred", slow[0], "--gt", slow[1]], tmp_path / "r")
+    run = start(["score", "--pred", slow[0], "--gt", slow[1], "--no-report"], tmp_path / "r")
     wait_for(lambda: lines(tmp_path / "r" / JOURNAL) > 3)
     began = time.monotonic()
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to every process

@@ -11,9 +11,17 @@ from typing import Any
 
 @contextmanager
 def ignored() -> Iterator[None]:
-    """Ignore interrupts; processes started meanwhile ignore them for good."""
-    with _handled_by(signal.SIG_IGN):
+    """Let an interrupt wait until the end of the block; processes started in it never see any."""
+    if not hasattr(signal, "pthread_sigmask"):
+        with _handled_by(signal.SIG_IGN):
+            yield
+        return
+    # what is blocked stays so in children, and comes to this process when it is not any more
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
         yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
