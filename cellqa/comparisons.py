@@ -30,7 +30,7 @@ class Comparison:
     n : int
         Images on which both have a value.
     mean_difference, median_difference : float
-        Of first - second, over the finite ones; nan where there is none.
+        Of first - second: the mean over finite ones, the median over all; nan where there is none.
     ci_low, ci_high : float
         95 % bootstrap interval of the mean difference (BCa; of groups, where there are groups).
     better : float
@@ -172,7 +172,11 @@ def _compare(
     usable = difference[finite]
     low, high = mean_interval(usable, of_group[finite] if of_group is not None else None)
     sign = -1.0 if metric.higher_is_better is False else 1.0
-    tested = difference if of_group is None else _group_means(usable, of_group[finite])
+    tested = difference
+    if of_group is not None:
+        with np.errstate(invalid="ignore"):  # a group with infinities of both signs has no mean
+            tested = _group_means(difference, of_group)
+        tested = tested[~np.isnan(tested)]
     return Comparison(
         metric.name,
         first,
@@ -186,7 +190,7 @@ def _compare(
         _rank_biserial(sign * tested),
         _wilcoxon(tested),
         math.nan,
-        0 if of_group is None else np.unique(of_group).size,
+        0 if of_group is None else tested.size,
         n - int(finite.sum()),
     )
 

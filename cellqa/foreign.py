@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ _DIRECTIONS = {
     "lpips": False, "fid": False, "uqi": True, "ami": True, "vif": True, "fsim": True,
     "std": True, "ag": True, "sf": True, "si_psnr": True,
 }  # fmt: skip
+_EMPTY = {"nan", "na", "n/a", "none", "null", "-", "--"}
 _ROLES = {"gt": "gt", "ground_truth": "gt", "groundtruth": "gt", "input": "input", "raw": "input"}
 
 
@@ -51,12 +53,15 @@ class ForeignTable:
         Those of the registry, and others by name.
     ignored : list of str
         Columns that are no metric of a method.
+    notes : list of str
+        What to know of its cells.
     """
 
     rows: list[Row]
     methods: list[str]
     metrics: tuple[Metric, ...]
     ignored: list[str]
+    notes: list[str]
 
 
 def unknown_metric(name: str, higher_is_better: bool | None) -> Metric:
@@ -73,8 +78,9 @@ def unknown_metric(name: str, higher_is_better: bool | None) -> Metric:
 
 
 def without_length(metric: Metric) -> Metric:
-    """The metric as a table has it: nothing says in which unit its lengths are."""
-    return replace(metric, unit="") if metric.unit == "µm" else metric
+    """The metric as a table has it: nothing says how it was defined, or in which unit."""
+    unit = "" if metric.unit == "µm" else metric.unit
+    return replace(metric, unit=unit, function=_never, definition="as the table has it")
 
 
 def _never() -> float:
@@ -106,6 +112,7 @@ def read_table(path: Path) -> ForeignTable:
         cells, ignored = _rows_of_methods(table, lower)
     else:
         cells, ignored = _wide(table)
+    failed_rows = _failed(table, lower)
     scores: dict[str, dict[str, dict[str, float]]] = {}
     names: dict[str, None] = {}
     methods: dict[str, None] = {}
@@ -119,6 +126,10 @@ def read_table(path: Path) -> ForeignTable:
         if name in entry and not (math.isnan(number) or entry[name] == number):
             raise CellqaError(f"{path}: {image} has two values of {name} for {method}")
         entry[name] = number
+    unreadable = [str(v) for *_, v in cells if str(v).strip() and math.isnan(_number(v))]
+    unreadable = [text for text in unreadable if text.strip().lower() not in _EMPTY]
+    if any(not str(image).strip() or not str(method).strip() for image, method, *_ in cells):
+        raise CellqaError(f"{path}: a row has no image or no method")
     if not any(not math.isnan(v) for m in scores.values() for d in m.values() for v in d.values()):
         raise CellqaError(
             f"{path}: no scores found; give the columns image, method and one for each metric, or "
@@ -130,12 +141,18 @@ def read_table(path: Path) -> ForeignTable:
         known.get(name) or unknown_metric(name, _direction(name, known)) for name in names
     )
     rows = [
-        Row(image, method, values=scores[image][method])
+        failed_rows.get((image, method)) or Row(image, method, values=scores[image][method])
         for image in sorted(scores)
         for method in order
         if method in scores[image]
     ]
-    return ForeignTable(rows, order, metrics, ignored)
+    notes = []
+    if unreadable:
+        notes.append(
+            f"{len(unreadable)} cells are no numbers and count as empty, such as "
+            f"{printable(unreadable[0])[:40]!r}"
+        )
+    return ForeignTable(rows, order, metrics, ignored, notes)
 
 
 def run_of_table(
@@ -165,7 +182,7 @@ def run_of_table(
     pairs, tests = compare_all(tally)
     if pairs:
         write_comparisons(out / COMPARISONS, pairs, tests)
-    warnings = tally.warnings(Pairing({}, ())) + list(suspicions(tally))
+    warnings = tally.warnings(Pairing({}, ())) + table.notes + list(suspicions(tally))
     if table.ignored:
         shown = ", ".join(table.ignored[:5]) + (", ..." if len(table.ignored) > 5 else "")
         warnings.append(f"{len(table.ignored)} columns are no metric of a method: {shown}")
@@ -181,8 +198,10 @@ def run_of_table(
             "folders": {},
             "group": grouping.source if grouping else None,
             "rows": tally.rows,
-            "failed": 0,
-            "failures": [],
+            "failed": tally.failed.total(),
+            "failures": [
+                {"image": r.image, "method": r.method, "reason": r.reason} for r in tally.failures
+            ],
             "warnings": warnings,
             "versions": versions(),
             "machine": "",
@@ -235,14 +254,27 @@ def _read(path: Path) -> pd.DataFrame:
     except UnicodeDecodeError:
         raise CellqaError(f"{path}: not a table of text (UTF-8)") from None
     separator = max(",;\t", key=head.count)
-    options: dict[str, Any] = {"decimal": ","} if separator != "," else {}
-    try:
-        table = pd.read_csv(path, sep=separator, encoding="utf-8-sig", dtype=str, **options)
-    except (ValueError, pd.errors.ParserError) as error:
-        raise CellqaError(f"{path}: not a table ({str(error).splitlines()[0]})") from None
-    if table.shape[1] < 2:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        try:
+            lines = list(csv.reader(file, delimiter=separator))
+        except csv.Error as error:
+            raise CellqaError(f"{path}: not a table ({error})") from None
+    header = [name.strip() for name in lines[0]] if lines else []
+    while header and not header[-1]:
+        header.pop()
+    if len(header) < 2:
         raise CellqaError(f"{path}: one column only; commas, semicolons or tabs must separate")
-    return table
+    folded = [name.lower() for name in header]
+    double = next((n for k, n in enumerate(folded) if n in folded[:k]), None)
+    if double is not None:
+        raise CellqaError(f"{path}: two columns are called {double!r}")
+    rows = []
+    for number, line in enumerate(lines[1:], 2):
+        if any(cell.strip() for cell in line[len(header) :]):
+            raise CellqaError(f"{path}: line {number} has more cells than the heading")
+        if any(cell.strip() for cell in line):
+            rows.append([*line[: len(header)], *[""] * (len(header) - len(line))])
+    return pd.DataFrame(rows, columns=header, dtype=str)
 
 
 def _rows_of_methods(
@@ -259,6 +291,20 @@ def _rows_of_methods(
         )
     ]
     return cells, [str(c) for c in columns if c not in numeric]
+
+
+def _failed(table: pd.DataFrame, lower: Mapping[str, Any]) -> dict[tuple[str, str], Row]:
+    """Rows that the table itself calls failed."""
+    if not {"image", "method", "status"} <= set(lower):
+        return {}
+    found = {}
+    for _, line in table.iterrows():
+        status = line[lower["status"]].strip().lower()
+        if status not in ("", "ok"):
+            image, method = printable(line[lower["image"]]), _role(line[lower["method"]])
+            reason = line[lower["reason"]] if "reason" in lower else status
+            found[image, method] = Row(image, method, status="failed", reason=printable(reason))
+    return found
 
 
 def _wide(table: pd.DataFrame) -> tuple[list[tuple[Any, ...]], list[str]]:
@@ -310,6 +356,8 @@ def _direction(name: str, known: Mapping[str, Metric]) -> bool | None:
 def _number(value: Any) -> float:
     """The number in a cell, decimal comma or point; nan where there is none."""
     text = str(value).strip()
+    if "_" in text:
+        return math.nan
     if text.count(",") == 1 and "." not in text:
         text = text.replace(",", ".")
     try:

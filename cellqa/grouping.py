@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cellqa.errors import CellqaError, printable
+from cellqa.pairing import without_plane
 
 _FEW = 3  # images a field, on average, from which names look like tiles
 # places of tiles, as in _r2_c5, x10y20 or -tile3; without one, a last number
 _PLACE = re.compile(
-    r"(?i)(?:(?:^|[_\-\s.]|(?<=\d))(?:tile|patch|crop|row|col|[rcxyij])[_\-]?\d+)+$"
+    r"(?i)(?:(?:^|[_\-\s.]|(?<=\d))(?:tile|patch|crop|row|col)[_\-]?\d+)+$"
+    r"|(?:(?:^|[_\-\s.]|(?<=\d))[rcxyij][_\-]?\d+){2,}$"
 )
 _NUMBER = re.compile(r"[_\-\s.]*\d+$")
 
@@ -51,6 +53,8 @@ class Grouping:
         CellqaError
             It is neither.
         """
+        if not text:
+            raise CellqaError("--group: the expression is empty")
         if text.lower().endswith(".csv"):
             return cls(text, table=_read(Path(text)))
         try:
@@ -67,7 +71,7 @@ class Grouping:
         >>> wells.group("p1_B03_s2.tif#t0c0z1"), wells.group("test.tif")
         ('p1/B03', None)
         """
-        name = image.partition("#")[0]
+        name = without_plane(image)
         if self.expression is None:
             return self.table.get(image, self.table.get(name))
         found = self.expression.search(name)
@@ -99,7 +103,7 @@ class TileWatch:
 
     def add(self, image: str) -> None:
         """Count one image."""
-        stem = image.partition("#")[0].rpartition(".")[0]
+        stem = without_plane(image).rpartition(".")[0]
         without = _PLACE.sub("", stem)
         self.placed |= without != stem
         self.fields[without if without != stem else _NUMBER.sub("", stem)] += 1
@@ -137,4 +141,9 @@ def _read(path: Path) -> dict[str, str]:
     columns: Iterable[str] = rows[0].keys() if rows else ()
     if not {"image", "group"} <= set(columns):
         raise CellqaError(f"--group: {path}: needs the columns image and group")
-    return {row["image"]: row["group"] for row in rows if row["image"] and row["group"]}
+    table: dict[str, str] = {}
+    for row in rows:
+        image, group = row["image"], row["group"]
+        if image and group and table.setdefault(image, group) != group:
+            raise CellqaError(f"--group: {path}: {image} is in two groups")
+    return table

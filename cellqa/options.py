@@ -94,12 +94,16 @@ def parse_limits(
     limits: dict[str, float] = {}
     for part in (value or "").split(",") if value is not None else ():
         name, equals, text = part.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{part!r} is not METRIC=VALUE")
         try:
             found, limit = metric(name.strip()), float(text)
         except ValueError as error:
             raise click.BadParameter(f"{part!r}: {error}") from None
-        if not equals or math.isnan(limit):
+        if math.isnan(limit):
             raise click.BadParameter(f"{part!r} is not METRIC=VALUE")
+        if found.name in limits:
+            raise click.BadParameter(f"{found.name} has two limits")
         if found.higher_is_better is None:
             raise click.BadParameter(f"{found.name} has no better and worse")
         limits[found.name] = limit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,18 @@ from cellqa.errors import CellqaError, printable
 from cellqa.io import FORMATS, is_image_folder, split_suffix
 
 RESERVED = ("input", "gt", "mask")
+_PLANE = re.compile(r"#(s\d+)?t\d+c\d+z\d+$")
+
+
+def without_plane(name: str) -> str:
+    """Name of the image that a row's name is of.
+
+    Examples
+    --------
+    >>> without_plane("a#1.tif#t0c1z3"), without_plane("a#1.tif")
+    ('a#1.tif', 'a#1.tif')
+    """
+    return _PLANE.sub("", name)
 
 
 @dataclass(frozen=True)

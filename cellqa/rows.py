@@ -13,7 +13,7 @@ import numpy as np
 
 from cellqa.grouping import Grouping, TileWatch
 from cellqa.metrics.foreground import Object
-from cellqa.pairing import Pairing
+from cellqa.pairing import Pairing, without_plane
 from cellqa.registry import Metric
 
 _SHOWN_FAILURES = 1000  # named in run.json; scores.csv names them all
@@ -169,7 +169,7 @@ class Tally:
         self._count += 1
         if self.grouping is not None:
             self.groups.append(self.grouping.code(plane))
-        image = plane.partition("#")[0]
+        image = without_plane(plane)
         if image != self._image:
             self._image = image
             self.watch.add(image)

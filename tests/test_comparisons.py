@@ -249,6 +249,7 @@ def test_groups_by_name() -> None:
     [
         ([f"scan{k}_r{r}_c{c}.png" for k in range(2) for r in range(3) for c in range(3)], 2),
         ([f"{k:04d}.png" for k in range(30)], 0),
+        ([f"i{k:04d}.png" for k in range(30)], 0),
         ([f"x{k}y{j}.png" for k in range(4) for j in range(4)], 1),
         ([f"w{k}/img_x{x}-y{y}.tif" for k in "abc" for x in range(2) for y in range(4)], 3),
         ([f"{name}.png" for name in "abcdefghij"], 0),
@@ -261,3 +262,35 @@ def test_names_that_look_like_tiles(names: list[str], fields: int) -> None:
         tally.add(Row(name, "x", values={"entropy": 1.0}))
     warning = tally.watch.warning()
     assert (f"{len(names)} tiles of {fields} field" in warning) == bool(fields), warning
+
+
+def test_infinite_differences_count_in_groups_too() -> None:
+    inf = math.inf
+    values = {
+        "x": np.array([inf, inf, inf, inf, 30.0, 30]),
+        "y": np.array([20.0, 21, 22, 23, 40, 41]),
+    }
+    (found,) = compare(values, metric("psnr"), np.array([0, 0, 1, 1, 2, 2]))
+    assert (found.groups, found.infinite) == (3, 4)
+    assert found.effect > 0  # two groups for, one against; ranks of the infinite ones are highest
+    assert found.better == pytest.approx(4 / 6)
+
+
+@pytest.mark.parametrize("limits", ["psnr=1,psnr=90", "ssim"])
+def test_limits_that_say_too_much_or_too_little(
+    tiles: tuple[Path, Path, Path], limits: str
+) -> None:
+    assert run("--pred", tiles[1], "--gt", tiles[0], "--fail-under", limits)[0] == 2
+
+
+def test_a_group_that_is_empty_or_double(tiles: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    line = ["--pred", tiles[1], "--gt", tiles[0], "--out", tmp_path / "r", "--group"]
+    assert run(*line, "")[0] == 1
+    path = tmp_path / "g.csv"
+    path.write_text("image,group\na,1\na,2\n")
+    status, text = run(*line, path)
+    assert (status, "is in two groups" in text) == (1, True)
+
+
+def test_a_number_sign_in_a_name_is_part_of_it() -> None:
+    assert Grouping.parse(r"f#(\d)").group("f#3_a.png#t0c0z2") == "3"

@@ -65,7 +65,10 @@ def test_our_own_scores_come_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "not a table"),
+        ("", "one column only"),
+        ("image,method,ssim\na,x,0.5,7\n", "line 2 has more cells than the heading"),
+        ("image,method,SSIM,ssim\na,x,0.5,0.6\n", "two columns are called 'ssim'"),
+        ("image,method,ssim\n,x,0.5\n", "no image or no method"),
         ("justonecolumn\n1\n", "one column only"),
         ("image,comment\na,nice\n", "no scores found"),
         ("image,method,ssim\na,x,0.5\na,x,0.6\n", "two values of ssim"),
@@ -138,3 +141,28 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
     for command in ("report", "figures"):
         result = CliRunner().invoke(main, [command, str(tmp_path)])
         assert (result.exit_code, "no finished run" in result.output) == (1, True)
+
+
+def test_trailing_separators_failed_rows_and_odd_cells(tmp_path: Path) -> None:
+    text = (
+        "image,method,ssim,psnr,status,reason\na,m,.1,30,ok,,\nb,m,0.9,,failed,bad file,\n"
+        "c,m,.3,1 234,ok,\nd,m,.5,NA,ok,\n"
+    )
+    tally, summaries, _, warnings = run_of_table(written(tmp_path, text), tmp_path / "out")
+    assert (tally.scored["m"], tally.failed["m"]) == (3, 1)
+    found = {s.metric: s for s in summaries}
+    assert found["ssim"].mean == pytest.approx(0.3)
+    assert (found["ssim"].variant, found["psnr"].n) == ("ssim [as the table has it]", 1)
+    assert any("1 cells are no numbers" in w and "1 234" in w for w in warnings)
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["failures"][0]["image"] == "b"
+
+
+def test_names_that_are_words_of_the_scripts_language(tmp_path: Path) -> None:
+    text = "image,method,ssim\nconstructor,m,.1\n__proto__,m,.2\nconstructor,toString,.3\n"
+    path = written(tmp_path, text)
+    result = CliRunner().invoke(main, ["report", str(path), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert "setPrototypeOf" in (tmp_path / "out" / "report.html").read_text()
+    (tmp_path / "out" / "run.json").write_text("{}")
+    again = CliRunner().invoke(main, ["report", str(tmp_path / "out")])
+    assert (again.exit_code, "not the run.json" in again.output) == (1, True)

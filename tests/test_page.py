@@ -164,7 +164,7 @@ def test_the_panel_compares_with_divider_blink_and_zoom(page: Any) -> None:
     for side in ("100%", "0%"):
         until(lambda s=side: page.locator("#clip").evaluate("e => e.style.width") == s)
     page.locator("#blink").click()
-    page.locator("input[name=show][value=':error']").check()
+    page.locator("input[name=show][value='error:']").check()
     assert "error" in page.locator(".tag.left").inner_text()
     assert page.locator("#image-left").evaluate("e => e.decode().then(() => true)")
     assert "ssim" in page.locator("#numbers").inner_text()

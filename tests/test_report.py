@@ -139,3 +139,33 @@ def test_the_montage_is_drawn_at_a_crop(scored: Path) -> None:
     small = CliRunner().invoke(main, ["figures", str(scored), "--crop", "0", "0", "2", "2"])
     assert small.exit_code == 2
     assert "montage.png" not in run("figures", scored, "--crop", 9000, 9000, 20, 20)
+
+
+def test_infinite_values_are_not_left_out_of_the_verdict(
+    folders: Folders, sharp8: np.ndarray, tmp_path: Path
+) -> None:
+    images = {f"i{k}": np.roll(sharp8, 9 * k, axis=0) for k in range(5)}
+    roles = [
+        "--pred",
+        f"same={folders('same', **images)}",
+        "--pred",
+        f"soft={folders('soft', **{n: blurred(i, 2) for n, i in images.items()})}",
+        "--gt",
+        folders("gt", **images),
+    ]
+    run("score", *roles, "--out", tmp_path / "run")
+    found = {v["metric"]: v for v in verdicts(load_run(tmp_path / "run"))}
+    assert found["psnr"]["method"] == "same"
+    assert "median psnr, inf" in found["psnr"]["text"]
+
+
+def test_pictures_of_changed_files_are_not_shown(scored: Path, tmp_path: Path) -> None:
+    import os
+    import time
+
+    later = time.time() + 60
+    for path in (tmp_path / "soft").iterdir():
+        os.utime(path, (later, later))
+    run("report", scored)
+    assert "No pictures" in (scored / "report.html").read_text()
+    assert "no montage" in run("figures", scored)

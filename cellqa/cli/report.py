@@ -51,7 +51,7 @@ def report(
         tally, summaries, _, warnings = run_of_table(
             run,
             folder,
-            grouping=Grouping.parse(group) if group else None,
+            grouping=Grouping.parse(group) if group is not None else None,
             overwrite=overwrite,
             command=sys.argv,
         )
@@ -88,6 +88,11 @@ def figures(run: Path, crop: tuple[int, int, int, int] | None, jobs: int) -> Non
         raise click.UsageError("--crop: height and width must be 8 pixels at least")
     loaded = load_run(run)
     paths = save_charts(loaded, run / "figures")
-    paths += save_montage(loaded, run / "figures", crop=crop, jobs=jobs)
+    montage = save_montage(loaded, run / "figures", crop=crop, jobs=jobs)
+    if not montage:
+        why = "lies outside the images, or they" if crop else "images"
+        line = f"warning: no montage: the {'crop ' if crop else ''}{why} are gone or have changed"
+        click.echo(line, err=True)
+    paths += montage
     paths += save_curves(loaded, run / "figures")
     click.echo("wrote " + ", ".join(map(str, paths)))

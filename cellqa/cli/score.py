@@ -209,7 +209,7 @@ def score(
     absent = next((name for name in fail_under if name not in {m.name for m in chosen}), None)
     if absent:
         raise click.UsageError(f"--fail-under: {absent} is not computed; see --metrics")
-    grouping = Grouping.parse(group) if group else None
+    grouping = Grouping.parse(group) if group is not None else None
     pairing = pair_folders(pred, gt=gt, raw=input_, mask=mask)
     options = ScoreOptions(
         chosen,

@@ -97,6 +97,18 @@ def load_run(folder: Path) -> LoadedRun:
         raise CellqaError(f"{folder}: the run cannot be read ({error})") from None
     if not {"image", "method", "status", "reason"} <= set(scores.columns):
         raise CellqaError(f"{folder / SCORES}: not the scores of a run")
+    needed = {
+        "versions",
+        "warnings",
+        "folders",
+        "settings",
+        "command",
+        "failed",
+        "rows",
+        "failures",
+    }
+    if not isinstance(settings, dict) or needed - settings.keys():
+        raise CellqaError(f"{folder / RUN}: not the run.json of a scoring run")
     scores["reason"] = scores["reason"].fillna("")
     methods = list(dict.fromkeys([*settings.get("folders", {}), *scores["method"]]))
     methods = [m for m in methods if m != "mask" and (scores["method"] == m).any()]

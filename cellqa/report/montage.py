@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 from cellqa.figures import COLOURS, STYLE, label
 from cellqa.io import MAX_PIXELS
 from cellqa.metrics.resolution import normal
+from cellqa.pairing import without_plane
 from cellqa.report.charts import colour_of
 from cellqa.report.load import LoadedRun, choose
 from cellqa.report.pictures import draw_pictures, find_files, liveliest
@@ -57,7 +58,15 @@ def save_montage(
     with tempfile.TemporaryDirectory() as place:
         drawn = draw_pictures(run, list(chosen.values()), Path(place), jobs=jobs, crop=crop)
         rows = [
-            (reason, image, {m: _read(Path(place) / f) for m, f in drawn[image].files.items()})
+            (
+                reason,
+                image,
+                {
+                    m: _read(Path(place) / drawn[image].files[f"image:{m}"])
+                    for m in run.methods
+                    if f"image:{m}" in drawn[image].files
+                },
+            )
             for reason, image in chosen.items()
             if image in drawn
         ]
@@ -135,12 +144,10 @@ def save_curves(run: LoadedRun, folder: Path) -> list[Path]:
     pairing = find_files(run)
     image = next(iter(choose(run, 3).get("median", [])), None)
     found = {i.name: i for i in pairing.images} if pairing else {}
-    if pairing is None or image is None or image.partition("#")[0] not in found:
+    if pairing is None or image is None or without_plane(image) not in found:
         return []
     folders = {name: path.absolute() for name, path in pairing.folders.items()}
-    planes = load_plane(
-        found[image.partition("#")[0]], image, folders=folders, max_pixels=MAX_PIXELS
-    )
+    planes = load_plane(found[without_plane(image)], image, folders=folders, max_pixels=MAX_PIXELS)
     colours = colour_of(run)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.0, 3.6), layout="constrained")

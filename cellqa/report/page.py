@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import shutil
 from collections.abc import Callable
 from importlib.resources import files
@@ -64,6 +65,7 @@ def write_report(
         data=as_json(_data(run, chosen, pictures)),
         run=run,
         settings=run.settings,
+        command=shlex.join(str(part) for part in run.settings["command"]),
         verdicts=verdicts(run),
         warnings=run.settings.get("warnings", []),
         summary=_summary(run),
@@ -128,7 +130,12 @@ def verdicts(run: LoadedRun) -> list[dict[str, str]]:
         table = run.summary[
             (run.summary["metric"] == name) & run.summary["method"].isin(run.judged)
         ]
-        table = table[table["n"] > 0].sort_values("mean", ascending=not of.higher_is_better)
+        table = table[table["n"] + table["infinite"] > 0]
+        if table["infinite"].any():
+            # a mean that leaves infinite values out ranks nothing
+            found.append(_by_ranks(run, of, list(table["method"])))
+            continue
+        table = table.sort_values("mean", ascending=not of.higher_is_better)
         if table.empty:
             continue
         best = table.iloc[0]
@@ -154,6 +161,15 @@ def verdicts(run: LoadedRun) -> list[dict[str, str]]:
             }
         )
     return found
+
+
+def _by_ranks(run: LoadedRun, of: Metric, methods: list[Any]) -> dict[str, str]:
+    """A verdict by medians, where some values are infinite (identical images, no agreement)."""
+    medians = run.values(of.name)[methods].median()
+    best = str(medians.idxmax() if of.higher_is_better else medians.idxmin())
+    text = f"median {of.name}, {shown(float(medians[best]))}{unit_of(run, of)}"
+    against = "some values are infinite, so that means leave them out: see the tests below"
+    return {"metric": of.name, "method": best, "text": text, "against": against, "caution": ""}
 
 
 def unit_of(run: LoadedRun, of: Metric) -> str:
@@ -197,7 +213,9 @@ def _summary(run: LoadedRun) -> list[dict[str, Any]]:
     for of in run.metrics:
         lines = run.summary[run.summary["metric"] == of.name].set_index("method")
         cells = [lines.loc[m].to_dict() if m in lines.index else None for m in run.methods]
-        rows.append({"metric": of, "unit": unit_of(run, of), "cells": cells})
+        variants = lines["variant"].dropna() if "variant" in lines else []
+        variant = str(variants.iloc[0]) if len(variants) else of.name
+        rows.append({"metric": of, "unit": unit_of(run, of), "cells": cells, "variant": variant})
     return rows
 
 

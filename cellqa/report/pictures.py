@@ -19,9 +19,10 @@ from cellqa.errors import CellqaError
 from cellqa.io import may_crash
 from cellqa.metrics.fitted import error_map
 from cellqa.metrics.structural import ssim_map
-from cellqa.pairing import Image, Pairing, pair_folders
+from cellqa.pairing import Image, Pairing, pair_folders, without_plane
 from cellqa.report.load import LoadedRun
-from cellqa.score import load_plane
+from cellqa.results import SCORES
+from cellqa.score import file_states, load_plane
 
 Array = npt.NDArray[Any]
 
@@ -36,7 +37,7 @@ class Pictures:
     Attributes
     ----------
     files : dict
-        Method to the name of its picture; `METHOD:error` and `METHOD:ssim` to those of its maps.
+        `image:METHOD`, `error:METHOD` and `ssim:METHOD` to the names of the pictures.
     crop : tuple of int
         Top, left, height, width in the image.
     shape : tuple of int
@@ -87,9 +88,10 @@ def draw_pictures(
     folder.mkdir(parents=True, exist_ok=True)
     by_name = {image.name: image for image in pairing.images}
     work = [
-        (number, name, by_name[name.partition("#")[0]])
+        (number, name, by_name[without_plane(name)])
         for number, name in enumerate(images, 1)
-        if name.partition("#")[0] in by_name
+        if without_plane(name) in by_name
+        and not _changed(run, pairing, by_name[without_plane(name)])
     ]
     ranges = run.scores.drop_duplicates("image").set_index("image")["data_range"].to_dict()
     draw = partial(
@@ -110,6 +112,13 @@ def draw_pictures(
         if progress:
             progress(len(drawn), len(work))
     return drawn
+
+
+def _changed(run: LoadedRun, pairing: Pairing, image: Image) -> bool:
+    """Whether a file is newer than the scores: its picture would be of something else."""
+    scored = (run.folder / SCORES).stat().st_mtime
+    states = file_states(image, pairing.folders)
+    return any(state and state[1] / 1e9 > scored + 1 for each in states.values() for state in each)
 
 
 def _nothing(item: tuple[int, str, Image], reason: str) -> Pictures:
@@ -150,18 +159,18 @@ def _draw(
 
     for method, plane in planes.items():
         if plane.raw.shape == shape:
-            save(method, _grey(plane.raw[window], low, high))
+            save(f"image:{method}", _grey(plane.raw[window], low, high))
     for method, plane in planes.items():
         truth = planes.get("gt")
         if truth is None or method == "gt" or plane.raw.shape != shape:
             continue
         if not plane.flat:
             error = error_map(truth.raw, plane.raw)[window]
-            save(f"{method}:error", _coloured(error / max(high - low, 1e-12) + 0.5, "PuOr_r"))
+            save(f"error:{method}", _coloured(error / max(high - low, 1e-12) + 0.5, "PuOr_r"))
         data_range = ranges.get(name, np.nan)
         if data_range and np.isfinite(data_range):
             similar = ssim_map(truth.raw, plane.raw, data_range=float(data_range))[window]
-            save(f"{method}:ssim", _coloured(similar, "viridis"))
+            save(f"ssim:{method}", _coloured(similar, "viridis"))
     return Pictures(files, (top, left, height, width), (shape[0], shape[1]))
 
 

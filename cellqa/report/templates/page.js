@@ -1,5 +1,6 @@
 "use strict";
 const D = JSON.parse(document.getElementById("data").textContent);
+for (const o of [D.pictures, ...Object.values(D.pictures).map(p => p.files), ...D.images.map(i => i.rows)]) Object.setPrototypeOf(o, null);
 const $ = id => document.getElementById(id);
 const make = (tag, text, parent) => { const e = document.createElement(tag); if (text !== undefined) e.textContent = text; if (parent) parent.append(e); return e; };
 const num = v => v === "inf" ? Infinity : v === "-inf" ? -Infinity : v;
@@ -104,9 +105,9 @@ function place() {
 function sources() {
   const p = D.pictures[current], kind = document.querySelector('input[name="show"]:checked').value; if (!p) return;
   for (const side of ["left", "right"]) {
-    const m = $(side).value, file = p.files[m + kind] || p.files[m];
+    const m = $(side).value, file = p.files[kind + m] || p.files["image:" + m];
     $("image-" + side).src = D.folder + "/" + file; $("image-" + side).alt = m + " of " + current;
-    document.querySelector(".tag." + side).textContent = m + (kind && p.files[m + kind] ? " " + kind.slice(1) : "");
+    document.querySelector(".tag." + side).textContent = m + (kind !== "image:" && p.files[kind + m] ? " " + kind.slice(0, -1) : "");
   }
 }
 function open(name) {
@@ -114,9 +115,9 @@ function open(name) {
   current = name; $("panel-title").textContent = name; const p = D.pictures[name], has = !!p;
   $("viewer").hidden = !has; $("nothing").hidden = has; $("crop").textContent = "";
   const keep = [$("left").value, $("right").value];
-  for (const id of ["left", "right"]) { $(id).replaceChildren(); if (has) D.methods.filter(m => p.files[m]).forEach(m => option($(id), m)); }
+  for (const id of ["left", "right"]) { $(id).replaceChildren(); if (has) D.methods.filter(m => p.files["image:" + m]).forEach(m => option($(id), m)); }
   if (has) {
-    const list = D.methods.filter(m => p.files[m]);
+    const list = D.methods.filter(m => p.files["image:" + m]);
     $("left").value = list.includes(keep[0]) ? keep[0] : list.find(m => D.judged.includes(m)) || list[0];
     $("right").value = list.includes(keep[1]) ? keep[1] : list.includes("gt") ? "gt" : list[list.length - 1];
     $("crop").textContent = `Rows ${p.crop[0]} to ${p.crop[0] + p.crop[2]}, columns ${p.crop[1]} to ${p.crop[1] + p.crop[3]} of ${p.shape[0]} × ${p.shape[1]} pixels; one contrast for all. Drag the divider or the image, turn the wheel to zoom, arrow keys move the divider.`;
