@@ -213,8 +213,8 @@ def _summary(run: LoadedRun) -> list[dict[str, Any]]:
     for of in run.metrics:
         lines = run.summary[run.summary["metric"] == of.name].set_index("method")
         cells = [lines.loc[m].to_dict() if m in lines.index else None for m in run.methods]
-        variants = lines["variant"].dropna() if "variant" in lines else []
-        variant = str(variants.iloc[0]) if len(variants) else of.name
+        variants = list(lines["variant"].dropna()) if "variant" in lines else []
+        variant = str(variants[0]) if variants else of.name
         rows.append({"metric": of, "unit": unit_of(run, of), "cells": cells, "variant": variant})
     return rows
 
