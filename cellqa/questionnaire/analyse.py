@@ -207,7 +207,7 @@ def krippendorff(units: Iterable[Sequence[float]], *, nominal: bool = False) -> 
     Examples
     --------
     >>> round(krippendorff([[1, 1], [2, 2], [3, 3], [3, 3], [2, 1]]), 3)
-    0.839
+    0.87
     """
     kept = [np.asarray(unit, float) for unit in units if len(unit) > 1]
     if not kept:
