@@ -14,7 +14,7 @@ import numpy.typing as npt
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, printable
 from cellqa.io import is_image_folder, luminance, may_crash, open_image, write_tiff
-from cellqa.metrics._spectrum import SMALLEST_SIDE
+from cellqa.metrics._spectrum import SMALLEST_SIDE, TOO_SMALL
 from cellqa.metrics.frc import RingCorrelation, frc_single
 from cellqa.metrics.local import LocalResolution, resolution_map, sector_resolution
 from cellqa.metrics.resolution import Decorrelation, decorrelation
@@ -59,7 +59,7 @@ class Analysed(NamedTuple):
 
 
 def analyse_resolution(
-    images: Sequence[Path],
+    paths: Sequence[Path],
     *,
     pixel_size: float | None = None,
     fast: bool = False,
@@ -68,11 +68,12 @@ def analyse_resolution(
     tile: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[list[str]], list[tuple[str, str, str]], list[Analysed]]:
-    """Analyse every plane of files, and of the images below folders.
+    """Analyse every plane of files.
 
     Parameters
     ----------
-    images : sequence of Path
+    paths : sequence of Path
+        See `files_of` for those of folders.
     pixel_size : float, optional
         In micrometres; default as the files say.
     fast : bool
@@ -93,7 +94,6 @@ def analyse_resolution(
     failures : list of (file, plane, reason)
     found : list of Analysed
     """
-    paths = files_of(images)
     options: dict[str, Any] = {"frc": frc, "sectors": sectors, "tile": tile}
     work = partial(_analyse_file, pixel_size=pixel_size, fast=fast, **options)
     isolate = any(may_crash(path.name) for path in paths)
@@ -180,7 +180,7 @@ def _analyse_plane(
 ) -> Analysed:
     result = decorrelation(pixels, fast=fast)
     small = min(pixels.shape) < SMALLEST_SIDE
-    notes = [f"a side below {SMALLEST_SIDE} pixels is all apodised border"] if small else []
+    notes = [TOO_SMALL] if small else []
     single, by_direction, local = None, None, None
     # what one of them cannot do takes nothing from the others
     if frc:

@@ -147,3 +147,15 @@ def check_data_range(data_range: float) -> float:
     if not (np.isfinite(data_range) and data_range > 0):
         raise ValueError(f"`data_range` must be a finite number above 0, got {data_range}")
     return float(data_range)
+
+
+def check_pixel_size(pixel_size: float) -> None:
+    """Refuse a pixel size that is not above 0.
+
+    Raises
+    ------
+    ValueError
+        It is 0, negative or nan.
+    """
+    if not pixel_size > 0:
+        raise ValueError(f"`pixel_size` must be above 0 (micrometres), got {pixel_size}")

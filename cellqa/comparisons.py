@@ -226,11 +226,11 @@ def _wilcoxon(difference: Array) -> float:
 
 def _corrected(pairs: Sequence[Comparison]) -> list[Comparison]:
     """Holm's correction over the tests that could be made."""
-    from statsmodels.stats.multitest import multipletests
-
     known = [k for k, pair in enumerate(pairs) if not math.isnan(pair.p)]
     corrected = list(pairs)
     if known:
+        from statsmodels.stats.multitest import multipletests  # slow to import
+
         found = multipletests([pairs[k].p for k in known], method="holm")[1]
         for k, p in zip(known, found, strict=True):
             corrected[k] = replace(pairs[k], p_holm=float(p))

@@ -6,7 +6,6 @@ import shutil
 import sys
 from collections.abc import Callable
 from importlib.resources import files
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from cellqa.figures import save_montage
 from cellqa.io import luminance, open_image
 from cellqa.pairing import pair_folders
 from cellqa.report.page import write_report
+from cellqa.report.pictures import liveliest
 from cellqa.results import check_folder
 from cellqa.run import score_to_folder
 from cellqa.tables import terminal_table
@@ -124,17 +124,10 @@ def _montage(path: Path, data: Path) -> Path:
     rows = {}
     for name in sorted(p.stem for p in (data / "gt").iterdir()):
         images = {role: tifffile.imread(data / role / f"{name}.tif") for role in _COLUMNS}
-        top, left = _liveliest(images["gt"])
+        top, left, *_ = liveliest(images["gt"], SHOWN, step=SHOWN // 2)
         label = name.replace("_", "\n")
         rows[label] = {r: i[top : top + SHOWN, left : left + SHOWN] for r, i in images.items()}
     return save_montage(path, rows)
-
-
-def _liveliest(image: Array) -> tuple[int, int]:
-    """Corner of the square of the montage with the largest standard deviation."""
-    corners = product(*(range(0, n - SHOWN + 1, SHOWN // 2) for n in image.shape))
-    y, x = max(corners, key=lambda c: image[c[0] : c[0] + SHOWN, c[1] : c[1] + SHOWN].std())
-    return y, x
 
 
 _COLUMNS = ("input", "te", "gt", "egt")

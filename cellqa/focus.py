@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ class Focus:
     position: float
     note: str
 
-    @property
+    @cached_property
     def best(self) -> int | None:
         """The plane with values next to the position; None where no measure has a vote."""
         if math.isnan(self.position):

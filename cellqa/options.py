@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from cellqa.results import GALLERY
+
 
 class Positive(click.ParamType[float]):
     """A finite number above 0."""
@@ -139,4 +141,26 @@ jobs_option: Any = click.option(
 )
 overwrite_option: Any = click.option(
     "--overwrite", is_flag=True, help="Replace the results of an earlier run."
+)
+pred_option: Any = click.option(
+    "--pred",
+    multiple=True,
+    required=True,
+    metavar="[NAME=]DIR",
+    callback=parse_methods,
+    help="Folder of enhanced images; again for each method to compare.",
+)
+pixel_size_option: Any = click.option(
+    "--pixel-size",
+    type=Positive(),
+    metavar="UM",
+    help="In micrometres [default: as the files say].",
+)
+gallery_option: Any = click.option(
+    "--gallery",
+    type=click.IntRange(0),
+    default=GALLERY,
+    show_default=True,
+    metavar="N",
+    help="Images that get pictures in report.html; 0 for none.",
 )

@@ -14,6 +14,7 @@ SCORES, SUMMARY, COMPARISONS = "scores.csv", "summary.csv", "comparisons.csv"
 OBJECTS, RUN = "objects.csv", "run.json"
 JOURNAL = "journal.jsonl"
 RESULTS = (SCORES, SUMMARY, COMPARISONS, OBJECTS, RUN, JOURNAL)
+GALLERY = 24  # images with pictures on the page, unless told otherwise
 MAPS, PAGE, PICTURES, FIGURES = "maps", "report.html", "report_files", "figures"
 
 

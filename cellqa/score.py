@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -105,10 +105,7 @@ def _score_files(
     options: ScoreOptions,
     value_range: tuple[float, float] | None,
 ) -> list[Row]:
-    opened: dict[str, ImageFile | str] = {}
-    try:
-        for role, names in image.files.items():
-            opened[role] = _open(folders[role], names, options.max_pixels)
+    with _opened(image, folders, image.files, options.max_pixels) as opened:
         methods = {role: opened[role] for role in image.methods}
         truth = methods.get("gt")
         files = [f for f in (truth, *methods.values()) if isinstance(f, ImageFile)]
@@ -130,10 +127,6 @@ def _score_files(
             )
             rows += _score_plane(name, places, methods, files[0], scorer, known, wrong)
         return rows
-    finally:
-        for file in opened.values():
-            if isinstance(file, ImageFile):
-                file.on_close()
 
 
 def _planes(
@@ -154,6 +147,20 @@ def _planes(
     for index in every:
         name = f"{image}#{index.label(scenes)}" if len(every) > 1 else image
         yield name, {method: places.get(index) for method, places in listed.items()}
+
+
+@contextmanager
+def _opened(
+    image: Image, folders: Mapping[str, Path], roles: Iterable[str], max_pixels: int
+) -> Iterator[dict[str, ImageFile | str]]:
+    """The open file of each role, or why there is none."""
+    with ExitStack() as stack:
+        opened: dict[str, ImageFile | str] = {}
+        for role in roles:
+            opened[role] = file = _open(folders[role], image.files[role], max_pixels)
+            if isinstance(file, ImageFile):
+                stack.enter_context(file)
+        yield opened
 
 
 def _open(folder: Path, names: Sequence[str], max_pixels: int) -> ImageFile | str:
@@ -263,9 +270,8 @@ def load_plane(
     image: Image, name: str, *, folders: Mapping[str, Path], max_pixels: int
 ) -> dict[str, Plane]:
     """The planes of one row's name, by role; those that cannot be read are absent."""
-    opened = {role: _open(folders[role], image.files[role], max_pixels) for role in image.methods}
     found: dict[str, Plane] = {}
-    try:
+    with _opened(image, folders, image.methods, max_pixels) as opened:
         files = [f for f in (opened.get("gt"), *opened.values()) if isinstance(f, ImageFile)]
         for plane, places in _planes(image.name, opened, files[0]) if files else ():
             if plane != name:
@@ -273,10 +279,6 @@ def load_plane(
             for role, file in opened.items():
                 with suppress(CellqaError):
                     found[role] = _load(file, places[role])[0]
-    finally:
-        for file in opened.values():
-            if isinstance(file, ImageFile):
-                file.on_close()
     return found
 
 

@@ -156,7 +156,6 @@ class Scorer:
     ) -> None:
         self.truth, self.raw, self.no_raw = truth, raw, no_raw
         self.options = options
-        self.value_range = value_range
         self.limits: tuple[float, float] | None = None
         self.data_range: float = Undefined("")
         self.mask = mask

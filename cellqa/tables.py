@@ -125,7 +125,7 @@ def write_focus(path: Path, found: Sequence[Focus]) -> Path:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> Path:
-    """Write run.json."""
+    """Write run.json, or another file of that kind."""
     with appearing(path) as file:
         file.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     return path

@@ -8,7 +8,7 @@ import click
 
 from cellqa.cli.group import main, progress_bar, report_failures
 from cellqa.errors import CellqaError
-from cellqa.options import AnyPath, Positive, jobs_option, overwrite_option
+from cellqa.options import AnyPath, jobs_option, overwrite_option, pixel_size_option
 
 
 @main.command()
@@ -31,12 +31,7 @@ def metrics(markdown: bool) -> None:
 
 @main.command()
 @click.argument("images", nargs=-1, required=True, type=AnyPath())
-@click.option(
-    "--pixel-size",
-    type=Positive(),
-    metavar="UM",
-    help="In micrometres [default: as the files say].",
-)
+@pixel_size_option
 @click.option("--fast", is_flag=True, help="The authors' fast mode, another estimator.")
 @click.option(
     "--frc",
@@ -98,7 +93,7 @@ def resolution(
         raise CellqaError(f"--map: {str(map_)!r} is in {str(inside)!r}, whose images are read")
     with progress_bar("Analysing") as progress:
         rows, failures, found = analyse_resolution(
-            images,
+            files,
             pixel_size=pixel_size,
             fast=fast,
             frc=frc,

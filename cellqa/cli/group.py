@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,12 @@ def tell(line: str) -> None:
     """A line for who waits at a terminal."""
     if sys.stderr.isatty():
         click.echo(line, err=True)
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """What to distrust, a line each."""
+    for warning in warnings:
+        click.echo(printable(f"warning: {warning}"), err=True)
 
 
 def report_failures(

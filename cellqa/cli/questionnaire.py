@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from cellqa.cli.group import main, report_failures
+from cellqa.cli.group import main, report_failures, warn
 from cellqa.errors import printable
-from cellqa.options import AnyPath, overwrite_option, parse_methods
+from cellqa.options import AnyPath, overwrite_option, pred_option
 
 
 @main.group()
@@ -17,14 +17,7 @@ def questionnaire() -> None:
 
 
 @questionnaire.command()
-@click.option(
-    "--pred",
-    multiple=True,
-    required=True,
-    metavar="[NAME=]DIR",
-    callback=parse_methods,
-    help="Folder of enhanced images; again for each method.",
-)
+@pred_option
 @click.option("--gt", type=AnyPath(), metavar="DIR", help="Ground truth, shown like a method.")
 @click.option("--out", type=AnyPath(), required=True, metavar="DIR", help="Where to write.")
 @click.option(
@@ -82,18 +75,14 @@ def analyse(folder: Path, answers: tuple[Path, ...], scores: Path | None, out: P
 
     Q is the --out folder of `cellqa questionnaire build`.
     """
-    from cellqa.questionnaire.analyse import (
-        bradley_terry,
-        opinion_scores,
-        read_answers,
-        write_analysis,
-    )
+    from cellqa.questionnaire.analyse import analysis, read_answers, write_analysis
     from cellqa.tables import align
 
     found = read_answers(folder, answers)
-    paths = write_analysis(found, out or folder / "analysis", scores)
-    means = {(r["method"], r["scale"]): r["mean"] for r in opinion_scores(found)}
-    strength = {r["method"]: r for r in bradley_terry(found)}
+    tables = analysis(found, scores)
+    paths = write_analysis(found, tables, out or folder / "analysis")
+    means = {(r["method"], r["scale"]): r["mean"] for r in tables["mos.csv"]}
+    strength = {r["method"]: r for r in tables["ranking.csv"]}
     rows = [["method", *found.scales, "preferred", "won"]]
     for method in found.methods:
         cells = [f"{means[method, s]:.2f}" if (method, s) in means else "-" for s in found.scales]
@@ -101,7 +90,6 @@ def analyse(folder: Path, answers: tuple[Path, ...], scores: Path | None, out: P
         last = [f"{row['strength']:+.2f}", f"{row['won']} of {row['of']}"] if row else ["-", "-"]
         rows.append([printable(method), *cells, *last])
     click.echo(align(rows))
-    for note in found.notes:
-        click.echo(printable(f"warning: {note}"), err=True)
+    warn(found.notes)
     click.echo("\nwrote " + ", ".join(map(str, paths)))
     report_failures(len(answers), found.failures)

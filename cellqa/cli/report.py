@@ -7,21 +7,14 @@ from pathlib import Path
 
 import click
 
-from cellqa.cli.group import main, progress_bar
-from cellqa.errors import CellqaError, printable
-from cellqa.options import AnyPath, jobs_option, overwrite_option
+from cellqa.cli.group import main, progress_bar, warn
+from cellqa.errors import CellqaError
+from cellqa.options import AnyPath, gallery_option, jobs_option, overwrite_option
 
 
 @main.command()
 @click.argument("run", type=AnyPath(), metavar="RUN|TABLE.csv")
-@click.option(
-    "--gallery",
-    type=click.IntRange(0),
-    default=24,
-    show_default=True,
-    metavar="N",
-    help="Images that get pictures; 0 for none.",
-)
+@gallery_option
 @click.option(
     "--out", type=AnyPath(), metavar="DIR", help="For a table [default: its name with -report]."
 )
@@ -56,8 +49,7 @@ def report(
             command=sys.argv,
         )
         click.echo(terminal_table(tally, summaries) + "\n")
-        for warning in warnings:
-            click.echo(printable(f"warning: {warning}"), err=True)
+        warn(warnings)
         run = folder
     with progress_bar("Drawing") as progress:
         path = write_report(run, gallery=gallery, jobs=jobs, progress=progress)
@@ -91,8 +83,7 @@ def figures(run: Path, crop: tuple[int, int, int, int] | None, jobs: int) -> Non
     montage = save_montage(loaded, run / "figures", crop=crop, jobs=jobs)
     if not montage:
         why = "lies outside the images, or they" if crop else "images"
-        line = f"warning: no montage: the {'crop ' if crop else ''}{why} are gone or have changed"
-        click.echo(line, err=True)
+        warn([f"no montage: the {'crop ' if crop else ''}{why} are gone or have changed"])
     paths += montage
     paths += save_curves(loaded, run / "figures")
     click.echo("wrote " + ", ".join(map(str, paths)))

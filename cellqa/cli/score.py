@@ -11,33 +11,34 @@ from typing import Any
 
 import click
 
-from cellqa.cli.group import BELOW_LIMIT, INTERRUPTED, main, progress_bar, report_failures, tell
+from cellqa.cli.group import (
+    BELOW_LIMIT,
+    INTERRUPTED,
+    main,
+    progress_bar,
+    report_failures,
+    tell,
+    warn,
+)
 from cellqa.errors import printable
 from cellqa.options import (
     AnyPath,
-    Positive,
+    gallery_option,
     jobs_option,
     overwrite_option,
     parse_data_range,
     parse_engine,
     parse_limits,
-    parse_methods,
     parse_metrics,
     parse_shard,
+    pixel_size_option,
+    pred_option,
 )
-
-GALLERY = 24  # images with pictures in the report
+from cellqa.results import GALLERY
 
 
 @main.command()
-@click.option(
-    "--pred",
-    multiple=True,
-    required=True,
-    metavar="[NAME=]DIR",
-    callback=parse_methods,
-    help="Folder of enhanced images; again for each method to compare.",
-)
+@pred_option
 @click.option("--gt", type=AnyPath(), metavar="DIR", help="Ground truth.")
 @click.option(
     "--input",
@@ -54,12 +55,7 @@ GALLERY = 24  # images with pictures in the report
     metavar="DIR",
     help="Where to write.",
 )
-@click.option(
-    "--pixel-size",
-    type=Positive(),
-    metavar="UM",
-    help="In micrometres [default: as the files say].",
-)
+@pixel_size_option
 @click.option(
     "--data-range",
     default="auto",
@@ -112,14 +108,7 @@ GALLERY = 24  # images with pictures in the report
     metavar="METRIC=VALUE,...",
     help="End with status 4 if the mean of a method is worse.",
 )
-@click.option(
-    "--gallery",
-    type=click.IntRange(0),
-    default=GALLERY,
-    show_default=True,
-    metavar="N",
-    help="Images that get pictures in report.html; 0 for none.",
-)
+@gallery_option
 @click.option("--no-report", is_flag=True, help="Write the tables only.")
 @click.option("--maps", is_flag=True, help="Write maps of SSIM, error and consistency as TIFF.")
 @click.option(
@@ -309,8 +298,7 @@ def _print_finished(
         click.echo("this part of the run holds no images")
     click.echo(terminal_table(finished.tally, finished.summaries))
     click.echo("\nwrote " + ", ".join(str(path) for path in finished.paths))
-    for warning in finished.warnings:
-        click.echo(printable(f"warning: {warning}"), err=True)
+    warn(finished.warnings)
     missed = below(finished.summaries, limits or {}, methods)
     for line in missed:
         click.echo(printable(f"below the limit: {line}"), err=True)

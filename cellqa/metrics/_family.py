@@ -90,3 +90,13 @@ class Family:
 
     prepare: Callable[[Plane | None, Settings, Set[str]], Any]
     measure: Callable[[Any, Plane, Settings, Set[str]], Mapping[str, float]]
+
+
+def the_truth(reference: Plane | None, settings: Settings, names: Set[str]) -> Plane:
+    """`prepare` of full-reference metrics that keep what they need with the plane itself."""
+    assert reference is not None  # such metrics are called for only where there is one
+    return reference
+
+
+def nothing(reference: Plane | None, settings: Settings, names: Set[str]) -> None:
+    """`prepare` of metrics in which the ground truth has no part."""

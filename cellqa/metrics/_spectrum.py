@@ -16,6 +16,7 @@ Array = npt.NDArray[Any]
 
 EDGE = 20  # pixels over which the border is apodised
 SMALLEST_SIDE = 2 * EDGE + 1  # smaller images consist of apodised border only
+TOO_SMALL = f"a side below {SMALLEST_SIDE} pixels is all apodised border"
 
 
 def spectrum(plane: Plane) -> Array:
@@ -46,6 +47,22 @@ def window(size: int) -> Array:
     phase = (ramp - low) / (high - low) * np.pi - np.pi / 2 if high > low else ramp
     weights = (np.sin(np.where(border, phase, np.pi / 2)) + 1) / 2
     return np.asarray(weights[: size - (size + 1) % 2])
+
+
+def unusable(reference: Plane, image: Plane) -> str:
+    """Why the spectra of these images cannot be compared; empty if they can."""
+    if min(image.raw.shape) < SMALLEST_SIDE:
+        return TOO_SMALL
+    constant = [n for p, n in ((reference, "ground truth"), (image, "image")) if p.flat]
+    return f"the {constant[0]} is constant" if constant else ""
+
+
+def weights(y: Array, x: Array) -> Array:
+    """How many frequencies of the whole plane each one of a quadrant stands for."""
+    found = np.full((y.size, x.size), 4.0)
+    found[0] /= 2
+    found[:, 0] /= 2
+    return found
 
 
 def quadrant(shape: tuple[int, int]) -> tuple[Array, Array]:

@@ -13,9 +13,9 @@ import scipy.fft
 
 from cellqa.checks import Plane, as_pair, as_plane
 from cellqa.errors import Undefined
-from cellqa.metrics._family import Family, Settings
+from cellqa.metrics._family import Family, Settings, the_truth
 from cellqa.metrics._ring_kernels import phase_sums, whiten
-from cellqa.metrics._spectrum import SMALLEST_SIDE, spectrum
+from cellqa.metrics._spectrum import spectrum, unusable
 
 Array = npt.NDArray[Any]
 
@@ -131,18 +131,14 @@ def moved_back(image: npt.ArrayLike, by: tuple[float, float]) -> tuple[Array, tu
 
 def displacement(reference: Plane, image: Plane) -> tuple[float, float]:
     """`shift` of checked planes."""
-    if min(image.raw.shape) < SMALLEST_SIDE:
-        missing = Undefined(f"shift: a side below {SMALLEST_SIDE} pixels is all apodised border")
-        return missing, missing
-    for plane, name in ((reference, "ground truth"), (image, "image")):
-        if plane.flat:
-            missing = Undefined(f"shift: the {name} is constant")
-            return missing, missing
-    found = _refined(reference.once(spectrum), image.once(spectrum), image.raw.shape)
-    if found is None:
-        missing = Undefined("shift: the image and the ground truth have no structure in common")
-        return missing, missing
-    return found
+    problem = unusable(reference, image)
+    if not problem:
+        found = _refined(reference.once(spectrum), image.once(spectrum), image.raw.shape)
+        if found is not None:
+            return found
+        problem = "the image and the ground truth have no structure in common"
+    missing = Undefined(f"shift: {problem}")
+    return missing, missing
 
 
 def _refined(first: Array, second: Array, shape: tuple[int, ...]) -> tuple[float, float] | None:
@@ -194,11 +190,6 @@ def _frequencies(k: int, n: int) -> Array:
     return np.asarray(scipy.fft.ifftshift(np.arange(-k, k + 1)) / n)
 
 
-def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> Plane:
-    assert reference is not None  # a shift is against something
-    return reference
-
-
 def _measure(
     reference: Plane, image: Plane, settings: Settings, names: Set[str]
 ) -> dict[str, float]:
@@ -206,4 +197,4 @@ def _measure(
     return {"shift_y": y, "shift_x": x}
 
 
-ALIGNMENT = Family(_prepare, _measure)
+ALIGNMENT = Family(the_truth, _measure)

@@ -15,7 +15,7 @@ import scipy.fft
 from cellqa.checks import Plane
 from cellqa.errors import Undefined
 from cellqa.metrics._blur_kernels import best_sigma, blurred_products, radial_products
-from cellqa.metrics._family import Family, Settings
+from cellqa.metrics._family import Family, Settings, nothing
 from cellqa.metrics._radial_kernels import taper
 
 Array = npt.NDArray[Any]
@@ -99,14 +99,7 @@ def consistency(raw: npt.ArrayLike, image: npt.ArrayLike, *, scale: int = 1) -> 
     >>> round(found.sigma, 2), round(found.gain, 2), round(found.rsp, 4)
     (2.0, 3.0, 1.0)
     """
-    first, second = Plane.of(raw, "raw"), Plane.of(image, "image")
-    problem = _misfit(first, second, scale)
-    if problem:
-        raise ValueError(f"`image` must fit `raw`: {problem}")
-    found = _fit(first, _reduced(second, scale))
-    if isinstance(found, str):
-        raise ValueError(f"`raw` and `image` must not be constant: {found}")
-    return found
+    return _checked(raw, image, scale)[0]
 
 
 def rsp(raw: npt.ArrayLike, image: npt.ArrayLike, *, scale: int = 1) -> float:
@@ -170,12 +163,26 @@ def consistency_map(raw: npt.ArrayLike, image: npt.ArrayLike, *, scale: int = 1)
     ----------
     Culley et al. 2018, doi 10.1038/nmeth.4605
     """
-    found = consistency(raw, image, scale=scale)
-    first, second = Plane.of(raw, "raw"), _reduced(Plane.of(image, "image"), scale)
-    cosines, mean, gain = _cosines(second)
+    found, first, second = _checked(raw, image, scale)
+    cosines, mean, gain = second.once(_cosines)
     gy, gx = (_gaussian(k, found.sigma) for k in cosines.shape)
     blurred = scipy.fft.idctn(cosines * gy[:, None] * gx, norm="ortho") / gain + mean
     return np.asarray(first.real - (found.gain * blurred + found.offset), dtype=np.float32)
+
+
+def _checked(
+    raw: npt.ArrayLike, image: npt.ArrayLike, scale: int
+) -> tuple[Consistency, Plane, Plane]:
+    """The fit, and both planes as they were compared."""
+    first, second = Plane.of(raw, "raw"), Plane.of(image, "image")
+    problem = _misfit(first, second, scale)
+    if problem:
+        raise ValueError(f"`image` must fit `raw`: {problem}")
+    reduced = _reduced(second, scale)
+    found = _fit(first, reduced)
+    if isinstance(found, str):
+        raise ValueError(f"`raw` and `image` must not be constant: {found}")
+    return found, first, reduced
 
 
 def _misfit(raw: Plane, image: Plane, scale: int) -> str:
@@ -266,10 +273,6 @@ def _grid(largest: float) -> Array:
     return np.concatenate([[0.0], _FINEST * _RATIO ** np.arange(steps + 1)])
 
 
-def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> None:
-    return None  # the ground truth has no part in it
-
-
 def _measure(prepared: None, image: Plane, settings: Settings, names: Set[str]) -> dict[str, float]:
     raw = settings.raw
     assert raw is not None  # the metrics are called for only where there is one
@@ -280,4 +283,4 @@ def _measure(prepared: None, image: Plane, settings: Settings, names: Set[str]) 
     return {"rsp": found.rsp, "rse": found.rse, "rsf_sigma": found.sigma}
 
 
-CONSISTENCY = Family(_prepare, _measure)
+CONSISTENCY = Family(nothing, _measure)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cellqa.checks import Plane, as_pair, check_data_range
 from cellqa.errors import Undefined
-from cellqa.metrics._family import Family, Labels, Settings
+from cellqa.metrics._family import Family, Labels, Settings, the_truth
 from cellqa.metrics._kernels import label_sums
 from cellqa.metrics.pixel import psnr_of
 from cellqa.metrics.structural import ssim_of_labels, structural_score
@@ -148,11 +148,6 @@ def _one(
     return _measure(first, second, Settings(range_, mask=labels), {name})[name]
 
 
-def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> Plane:
-    assert reference is not None  # all are full-reference
-    return reference
-
-
 def _measure(
     reference: Plane, image: Plane, settings: Settings, names: Set[str]
 ) -> dict[str, float]:
@@ -167,4 +162,4 @@ def _measure(
     return values
 
 
-FOREGROUND = Family(_prepare, _measure)
+FOREGROUND = Family(the_truth, _measure)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.checks import Plane, as_pair, as_plane
+from cellqa.checks import Plane, as_pair, as_plane, check_pixel_size
 from cellqa.errors import Bound, Undefined
 from cellqa.metrics._ring_kernels import ring_sums
-from cellqa.metrics._spectrum import SMALLEST_SIDE, quadrant, spectrum
+from cellqa.metrics._spectrum import SMALLEST_SIDE, quadrant, spectrum, unusable, weights
 
 Array = npt.NDArray[Any]
 
@@ -159,8 +159,7 @@ def frc_resolution(
     >>> frc_resolution(sharp, sharp, pixel_size=0.1)
     0.2
     """
-    if not pixel_size > 0:
-        raise ValueError(f"`pixel_size` must be above 0 (micrometres), got {pixel_size}")
+    check_pixel_size(pixel_size)
     _check_threshold(threshold)
     return resolution_between(*as_pair(reference, image), pixel_size, threshold)
 
@@ -243,13 +242,9 @@ def resolution_between(
     reference: Plane, image: Plane, pixel_size: float, threshold: str = "1/7"
 ) -> float:
     """`frc_resolution` of checked planes."""
-    if min(image.raw.shape) < SMALLEST_SIDE:
-        return Undefined(
-            f"frc_resolution: a side below {SMALLEST_SIDE} pixels is all apodised border"
-        )
-    for plane, name in ((reference, "ground truth"), (image, "image")):
-        if plane.flat:
-            return Undefined(f"frc_resolution: the {name} is constant")
+    problem = unusable(reference, image)
+    if problem:
+        return Undefined(f"frc_resolution: {problem}")
     standard = threshold == "1/7"
     found = image.once(between, reference) if standard else between(image, reference, threshold)
     value = found.resolution(pixel_size)
@@ -281,10 +276,7 @@ def _rings(shape: tuple[int, int]) -> tuple[Array, Array, Array]:
     n = max(y.size, x.size) - 1
     radius = np.sqrt(y[:, None] ** 2 + x[None, :] ** 2)
     rings = np.minimum(radius * n + 0.5, n + 1).astype(np.int32)
-    weight = np.full(rings.shape, 4.0)
-    weight[0] /= 2
-    weight[:, 0] /= 2
-    counts = np.bincount(rings.ravel(), weight.ravel(), n + 2)
+    counts = np.bincount(rings.ravel(), weights(y, x).ravel(), n + 2)
     return rings, np.arange(1, n + 1) / n, counts[1 : n + 1]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.checks import Plane, as_plane
+from cellqa.checks import Plane, as_plane, check_pixel_size
 from cellqa.metrics._radial_kernels import radial_sums, sector_sums
 from cellqa.metrics._spectrum import SMALLEST_SIDE, spectrum
 from cellqa.metrics.resolution import Decorrelation, Plan, from_sums, plan_of
@@ -115,8 +115,7 @@ def resolution_map(
         raise ValueError(f"`tile` must be at least {SMALLEST_SIDE} pixels, got {tile}")
     if step < 1:
         raise ValueError(f"`step` must be at least 1 pixel, got {step}")
-    if not pixel_size > 0:
-        raise ValueError(f"`pixel_size` must be above 0 (micrometres), got {pixel_size}")
+    check_pixel_size(pixel_size)
     if min(plane.shape) < tile:
         raise ValueError(
             f"`image` must be at least one tile ({tile} pixels) wide, got {plane.shape}"

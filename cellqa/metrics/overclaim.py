@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from cellqa.checks import Plane, as_pair
 from cellqa.errors import Undefined
-from cellqa.metrics._family import Family, Settings
+from cellqa.metrics._family import Family, Settings, the_truth
 from cellqa.metrics.frc import resolution_between
 from cellqa.metrics.resolution import resolution_of
 
@@ -66,11 +66,6 @@ def _overclaim(reference: Plane, image: Plane) -> float:
     return max(0.0, 1 - claimed / supported) if math.isfinite(supported) else 1.0
 
 
-def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> Plane:
-    assert reference is not None  # both metrics are full-reference
-    return reference
-
-
 def _measure(
     reference: Plane, image: Plane, settings: Settings, names: Set[str]
 ) -> dict[str, float]:
@@ -82,4 +77,4 @@ def _measure(
     return values
 
 
-DETAIL = Family(_prepare, _measure)
+DETAIL = Family(the_truth, _measure)

@@ -11,16 +11,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.checks import Plane, as_plane
+from cellqa.checks import Plane, as_plane, check_pixel_size
 from cellqa.errors import Undefined
-from cellqa.metrics._family import Family, Settings
+from cellqa.metrics._family import Family, Settings, nothing
 from cellqa.metrics._radial_kernels import (
     decorrelation_curves,
     join_bins,
     peaks,
     radial_sums,
 )
-from cellqa.metrics._spectrum import SMALLEST_SIDE, linspace, quadrant, spectrum
+from cellqa.metrics._spectrum import (
+    SMALLEST_SIDE,
+    TOO_SMALL,
+    linspace,
+    quadrant,
+    spectrum,
+    weights,
+)
 
 Array = npt.NDArray[Any]
 
@@ -224,15 +231,14 @@ def resolution(image: npt.ArrayLike, *, pixel_size: float = 1.0, compat: bool = 
     >>> round(resolution(scene.image, pixel_size=0.1), 2)  # truth: 2 x 0.1 / 0.35 = 0.57
     0.64
     """
-    if not pixel_size > 0:
-        raise ValueError(f"`pixel_size` must be above 0 (micrometres), got {pixel_size}")
+    check_pixel_size(pixel_size)
     return resolution_of(Plane.of(image, "image"), pixel_size, compat)
 
 
 def resolution_of(plane: Plane, pixel_size: float = 1.0, compat: bool = False) -> float:
     """`resolution` of a checked plane."""
     if min(plane.raw.shape) < SMALLEST_SIDE:
-        return Undefined(f"resolution: a side below {SMALLEST_SIDE} pixels is all apodised border")
+        return Undefined(f"resolution: {TOO_SMALL}")
     found = _analyse(plane, fast=True) if compat else plane.once(normal)
     if found.has_peak or (compat and found.kc > 0 and not found.constant):
         return 2 * pixel_size / found.kc
@@ -254,9 +260,7 @@ def plan_of(full: tuple[int, int]) -> Plan:
     edges = np.unique(np.concatenate([radii, *refined, fine]))
     edges = edges[(edges > 0) & (edges <= 1)]
     index = np.searchsorted(edges, radius, side="right").astype(np.int32)
-    weight = np.full((my + 1, mx + 1), 4.0)
-    weight[0] /= 2
-    weight[:, 0] /= 2
+    weight = weights(y, x)
     n_bins = edges.size  # bins below r = 1; frequencies outside share one more bin
     counts = np.bincount(index.ravel(), weight.ravel(), n_bins + 1)
     total = np.bincount(index.ravel(), (weight * radius**2).ravel(), n_bins + 1)
@@ -312,12 +316,8 @@ def _second_filters(shape: tuple[int, int], filters: Array, best: int) -> Array:
     return _geomspace(low, high)
 
 
-def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> None:
-    return None  # the ground truth has no part in it
-
-
 def _measure(prepared: None, image: Plane, settings: Settings, names: Set[str]) -> dict[str, float]:
     return {"resolution": resolution_of(image, settings.pixel_size, settings.compat)}
 
 
-RESOLUTION = Family(_prepare, _measure)
+RESOLUTION = Family(nothing, _measure)

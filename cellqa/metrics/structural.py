@@ -13,7 +13,7 @@ import numpy.typing as npt
 from cellqa.checks import Plane, as_pair, check_data_range
 from cellqa.errors import Undefined
 from cellqa.metrics._affine import Affine, affine_of
-from cellqa.metrics._family import Family, Labels, Settings
+from cellqa.metrics._family import Family, Labels, Settings, the_truth
 from cellqa.metrics._kernels import halve, similarities, similarity
 
 Array = npt.NDArray[Any]
@@ -154,12 +154,12 @@ def ssim_map(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: floa
     half = WINDOW // 2
     found = np.full(first.raw.shape, np.nan, np.float32)
     if min(found.shape) >= WINDOW:
-        inside = similarity_map(first, second, check_data_range(data_range))
+        inside = _inside(first, second, check_data_range(data_range))
         found[half:-half, half:-half] = inside
     return found
 
 
-def similarity_map(reference: Plane, image: Plane, data_range: float) -> Array:
+def _inside(reference: Plane, image: Plane, data_range: float) -> Array:
     """SSIM of each pixel around which the window fits, in float64."""
     x, y = (p.raw.astype(np.float64) for p in (reference, image))
     window = np.concatenate([_GAUSSIAN, _GAUSSIAN[-2::-1]])
@@ -189,11 +189,6 @@ def _halve(plane: Array, source: Plane) -> Array:
     exact = source.raw.dtype.kind == "u"
     out = np.empty([(n + 1) // 2 for n in plane.shape], np.float32 if exact else np.float64)
     return np.asarray(halve(plane, out))
-
-
-def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> Plane:
-    assert reference is not None  # both metrics are full-reference
-    return reference
 
 
 def _measure(
@@ -308,4 +303,4 @@ def _uniform_ssim(reference: Array, image: Array, data_range: float) -> float:
     return float(structural_similarity(reference, image, data_range=data_range))
 
 
-STRUCTURAL = Family(_prepare, _measure)
+STRUCTURAL = Family(the_truth, _measure)

@@ -51,6 +51,12 @@ class Answers:
     failures: list[tuple[str, str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def first_choices(self) -> pd.DataFrame:
+        """The choices without those that were asked a second time."""
+        # of an empty table, `again` is no mask
+        return self.choices[~self.choices["again"]] if len(self.choices) else self.choices
+
 
 def read_answers(folder: Path, paths: Sequence[Path]) -> Answers:
     """Read the key of a questionnaire, and files of answers to it.
@@ -137,9 +143,7 @@ def bradley_terry(answers: Answers) -> list[dict[str, Any]]:
     import statsmodels.api as sm
 
     methods = answers.methods
-    choices = (
-        answers.choices[~answers.choices["again"]] if len(answers.choices) else answers.choices
-    )
+    choices = answers.first_choices
     if choices.empty:
         return []
     place = {method: k for k, method in enumerate(methods)}
@@ -240,7 +244,7 @@ def agreement(answers: Answers) -> list[dict[str, Any]]:
             }
         )
     if len(choices):
-        part = choices[~choices["again"]]
+        part = answers.first_choices
         first = (part["chosen"] == part["first"]).astype(float)
         units = [first[g.index].to_numpy() for _, g in part.groupby(["image", "first", "second"])]
         rows.append(
@@ -296,9 +300,7 @@ def metrics_against_experts(answers: Answers, run: Path) -> list[dict[str, Any]]
     from scipy.stats import binomtest, spearmanr
 
     loaded = load_run(run)
-    choices = (
-        answers.choices[~answers.choices["again"]] if len(answers.choices) else answers.choices
-    )
+    choices = answers.first_choices
     mean = pd.Series(dtype=float)
     if len(answers.ratings):
         mean = answers.ratings.groupby(["image", "method"])["value"].mean()
@@ -332,8 +334,8 @@ def metrics_against_experts(answers: Answers, run: Path) -> list[dict[str, Any]]
     return rows
 
 
-def write_analysis(answers: Answers, out: Path, run: Path | None = None) -> list[Path]:
-    """Write mos.csv, ranking.csv, agreement.csv, metrics.csv (with a run) and the figure.
+def analysis(answers: Answers, run: Path | None = None) -> dict[str, list[dict[str, Any]]]:
+    """Rows of mos.csv, ranking.csv, agreement.csv and, with a run, metrics.csv.
 
     Raises
     ------
@@ -347,6 +349,13 @@ def write_analysis(answers: Answers, out: Path, run: Path | None = None) -> list
     }
     if run is not None:
         tables["metrics.csv"] = metrics_against_experts(answers, run)
+    return tables
+
+
+def write_analysis(
+    answers: Answers, tables: Mapping[str, Sequence[Mapping[str, Any]]], out: Path
+) -> list[Path]:
+    """Write the tables of `analysis`, and the figure."""
     out.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, rows in tables.items():

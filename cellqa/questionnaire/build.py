@@ -24,6 +24,7 @@ from cellqa.pairing import Image, Pairing, pair_folders
 from cellqa.report.page import as_json
 from cellqa.report.pictures import liveliest
 from cellqa.score import load_plane
+from cellqa.tables import appearing, write_json
 
 Array = npt.NDArray[Any]
 
@@ -121,13 +122,13 @@ def build(
         "shown": shown,
         "tasks": tasks,
     }
-    (out / KEY).write_text(json.dumps(key, indent=1, ensure_ascii=True) + "\n", encoding="utf-8")
+    write_json(out / KEY, key)
     instructions = out / INSTRUCTIONS
     if not instructions.exists():
         instructions.write_text(DEFAULT_INSTRUCTIONS, encoding="utf-8")
     text = instructions.read_text(encoding="utf-8", errors="replace")
-    page = _page(identity, tasks, text)
-    (folder / PAGE).write_text(page, encoding="utf-8")
+    with appearing(folder / PAGE) as file:
+        file.write(_page(identity, tasks, text))
     return folder / PAGE, len(tasks), len(of_image)
 
 

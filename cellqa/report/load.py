@@ -139,10 +139,10 @@ def choose(run: LoadedRun, n: int) -> dict[str, list[str]]:
     sign = 1 if metric.higher_is_better else -1
     ranked = (sign * table.replace([np.inf, -np.inf], np.nan)).mean(axis=1).dropna().sort_values()
     order = list(ranked.index)
-    middle = sorted(order, key=lambda image: abs(order.index(image) - (len(order) - 1) / 2))
+    middle = sorted(range(len(order)), key=lambda place: abs(place - (len(order) - 1) / 2))
     reasons = {
         "worst": order,
-        "median": middle if len(order) < 5000 else order[len(order) // 2 :],
+        "median": [order[place] for place in middle],
         "best": order[::-1],
     }
     if table.shape[1] > 1:

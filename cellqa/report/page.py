@@ -18,18 +18,16 @@ from markupsafe import Markup
 from cellqa.registry import Metric
 from cellqa.report.load import LoadedRun, choose, load_run
 from cellqa.report.pictures import Pictures, draw_pictures
-from cellqa.results import PAGE, PICTURES
+from cellqa.results import GALLERY, PAGE, PICTURES
 from cellqa.tables import appearing
 
 _LARGEST_TABLE = 5000  # rows that a browser sorts at once
-
-_DISTRUST = ("beyond the data range", "displaced", "data range decides", "tiles of", "compared as")
 
 
 def write_report(
     folder: Path,
     *,
-    gallery: int = 24,
+    gallery: int = GALLERY,
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:

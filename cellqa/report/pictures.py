@@ -174,11 +174,16 @@ def _draw(
     return Pictures(files, (top, left, height, width), (shape[0], shape[1]))
 
 
-def liveliest(pixels: Array, side: int = SIDE) -> tuple[int, int, int, int]:
-    """Top, left, height, width of the square (or all of a small image) that varies most."""
+def liveliest(
+    pixels: Array, side: int = SIDE, step: int | None = None
+) -> tuple[int, int, int, int]:
+    """Top, left, height, width of the square (or all of a small image) that varies most.
+
+    Squares are tried every `step` pixels, by default a quarter of the side.
+    """
     height, width = (min(n, side) for n in pixels.shape)
     steps = [
-        range(0, n - k + 1, max(1, side // 4))
+        range(0, n - k + 1, step or max(1, side // 4))
         for n, k in zip(pixels.shape, (height, width), strict=True)
     ]
     top, left = max(
