@@ -169,92 +169,106 @@ def print_tables() -> None:
 def draw_figures(folder: Path) -> list[Path]:
     """The figures of docs/believing.md."""
     import matplotlib
+
+    from cellqa.figures import STYLE
+
+    with matplotlib.rc_context(STYLE):
+        return [draw_overclaim(folder), draw_rates(folder)]
+
+
+def draw_overclaim(folder: Path) -> Path:
+    """Images, and below each its ring correlation with both cut-offs."""
     from matplotlib.figure import Figure
 
-    from cellqa.figures import BLUE, COLOURS, GREY, ORANGE, STYLE
-
-    PINK = COLOURS[3]  # noqa: N806
+    from cellqa.figures import BLUE, GREY, ORANGE
 
     images = scene("filaments", 3)
     truth = images["gt"]
     shown = ["gt", "input", "restored", "invented"]
     titles = ["ground truth", "input", "restored (Wiener filter)", "with invented detail"]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.2, 4.9), layout="constrained")
-        grid = figure.subplots(2, 4, height_ratios=[1.15, 1])
-        low, high = np.percentile(truth, [0.5, 99.7])
-        for column, (name, title) in enumerate(zip(shown, titles, strict=True)):
-            axes = grid[0, column]
-            axes.imshow(images[name][70:180, 70:180], cmap="gray", vmin=low, vmax=high)
-            axes.set(xticks=[], yticks=[], title=title)
-            axes.spines[:].set_visible(False)
-            axes = grid[1, column]
-            if name == "gt":
-                axes.axis("off")
-                text = (
-                    "Below each image: how far it\nagrees with the ground truth\n"
-                    "(curve and blue line), and how\nfar it seems to hold detail\n"
-                    "(orange line). Blue short of\norange is overclaim."
-                )
-                axes.text(0, 0.5, text, va="center", fontsize=8.5)
-                continue
-            curve = cellqa.frc(truth, images[name])
-            claimed = cellqa.decorrelation(images[name]).kc
-            axes.plot(curve.radii, curve.correlation, color=GREY, lw=0.6)
-            axes.plot(curve.radii, curve.smoothed, color="black", lw=1.4)
-            axes.axhline(1 / 7, color=GREY, lw=0.8, ls=":")
-            axes.axvline(curve.cutoff, color=BLUE, lw=1.6)
-            axes.axvline(claimed, color=ORANGE, lw=1.6, ls="--")
-            if claimed > curve.cutoff:
-                axes.axvspan(curve.cutoff, claimed, color=ORANGE, alpha=0.15, lw=0)
-            over = cellqa.overclaim(truth, images[name])
-            axes.set(xlim=(0, 1), ylim=(-0.15, 1.02), title=f"overclaim {over:.2f}")
-            axes.set_xlabel("frequency (1 = Nyquist)")
-            if name == "input":
-                axes.set_ylabel("ring correlation")
-        handles = [
-            grid[1, 1].plot([], [], color=BLUE, lw=1.6, label="supported: 2 px / frc_resolution")[
-                0
-            ],
-            grid[1, 1].plot(
-                [], [], color=ORANGE, lw=1.6, ls="--", label="claimed: 2 px / resolution"
-            )[0],
-        ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
-        first = folder / "believing-overclaim.png"
-        figure.savefig(first)
+    figure = Figure(figsize=(9.2, 4.9), layout="constrained")
+    grid = figure.subplots(2, 4, height_ratios=[1.15, 1])
+    low, high = np.percentile(truth, [0.5, 99.7])
+    for column, (name, title) in enumerate(zip(shown, titles, strict=True)):
+        axes = grid[0, column]
+        axes.imshow(images[name][70:180, 70:180], cmap="gray", vmin=low, vmax=high)
+        axes.set(xticks=[], yticks=[], title=title)
+        axes.spines[:].set_visible(False)
+        axes = grid[1, column]
+        if name == "gt":
+            axes.axis("off")
+            text = (
+                "Below each image: how far it\nagrees with the ground truth\n"
+                "(curve and blue line), and how\nfar it seems to hold detail\n"
+                "(orange line). Blue short of\norange is overclaim."
+            )
+            axes.text(0, 0.5, text, va="center", fontsize=8.5)
+            continue
+        curve = cellqa.frc(truth, images[name])
+        claimed = cellqa.decorrelation(images[name]).kc
+        axes.plot(curve.radii, curve.correlation, color=GREY, lw=0.6)
+        axes.plot(curve.radii, curve.smoothed, color="black", lw=1.4)
+        axes.axhline(1 / 7, color=GREY, lw=0.8, ls=":")
+        axes.axvline(curve.cutoff, color=BLUE, lw=1.6)
+        axes.axvline(claimed, color=ORANGE, lw=1.6, ls="--")
+        if claimed > curve.cutoff:
+            axes.axvspan(curve.cutoff, claimed, color=ORANGE, alpha=0.15, lw=0)
+        over = cellqa.overclaim(truth, images[name])
+        axes.set(xlim=(0, 1), ylim=(-0.15, 1.02), title=f"overclaim {over:.2f}")
+        axes.set_xlabel("frequency (1 = Nyquist)")
+        if name == "input":
+            axes.set_ylabel("ring correlation")
+    handles = [
+        grid[1, 1].plot([], [], color=BLUE, lw=1.6, label="supported: 2 px / frc_resolution")[0],
+        grid[1, 1].plot([], [], color=ORANGE, lw=1.6, ls="--", label="claimed: 2 px / resolution")[
+            0
+        ],
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    path = folder / "believing-overclaim.png"
+    figure.savefig(path)
+    return path
 
-        figure = Figure(figsize=(8.8, 3.6), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        colours = {"restored": BLUE, "over-sharpened": GREY, "invented": ORANGE, "misplaced": PINK}
-        marks = {"filaments": "o", "spots": "^", "nuclei": "s"}
-        table = trial()
-        for (name, kind), part in table.groupby(["image", "kind"], sort=False):
-            if name in colours:
-                supported, claimed = 2 / part.frc_resolution, 2 / part.resolution
-                left.plot(supported, claimed, marks[kind], color=colours[name], ms=4, alpha=0.8)
-        for name, colour in colours.items():
-            left.plot([], [], "o", color=colour, ms=4, label=name)
-        left.plot([0, 0.8], [0, 0.8], color=GREY, lw=0.8)
-        left.text(0.43, 0.4, "below: honest", color=GREY, fontsize=8)
-        left.set(xlim=(0.1, 0.7), ylim=(0.1, 0.7), xlabel="supported cut-off (FRC)")
-        left.set_ylabel("claimed cut-off (decorrelation)")
-        left.legend(frameon=False, fontsize=8, loc="upper right")
-        amounts = (0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)
-        tables = [trial(seeds=6, amount=amount) for amount in amounts]
-        found = {name: [rates(t).loc[name] for t in tables] for name in ("invented", "misplaced")}
-        for name, values in found.items():
-            shares = [row["overclaim > 0.1"] for row in values]
-            right.plot(amounts, shares, "o-", color=colours[name], ms=4, label=f"{name}: overclaim")
-        for name, width in (("invented", 4.0), ("misplaced", 1.5)):
-            shares = [row["rsp below restored"] for row in found[name]]
-            right.plot(amounts, shares, "--", color=colours[name], lw=width, label=f"{name}: rsp")
-        right.set(xlabel="what was pasted, of the true detail", ylabel="share of scenes found")
-        right.set(ylim=(-0.03, 1.05), xlim=(0, 1.03))
-        right.legend(frameon=False, fontsize=8)
-        second = folder / "believing-rates.png"
-        figure.savefig(second)
-    return [first, second]
+
+def draw_rates(folder: Path) -> Path:
+    """Claimed against supported cut-off, and how much pasted detail is found."""
+    from matplotlib.figure import Figure
+
+    from cellqa.figures import BLUE, COLOURS, GREY, ORANGE
+
+    PINK = COLOURS[3]  # noqa: N806
+
+    figure = Figure(figsize=(8.8, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    colours = {"restored": BLUE, "over-sharpened": GREY, "invented": ORANGE, "misplaced": PINK}
+    marks = {"filaments": "o", "spots": "^", "nuclei": "s"}
+    table = trial()
+    for (name, kind), part in table.groupby(["image", "kind"], sort=False):
+        if name in colours:
+            supported, claimed = 2 / part.frc_resolution, 2 / part.resolution
+            left.plot(supported, claimed, marks[kind], color=colours[name], ms=4, alpha=0.8)
+    for name, colour in colours.items():
+        left.plot([], [], "o", color=colour, ms=4, label=name)
+    left.plot([0, 0.8], [0, 0.8], color=GREY, lw=0.8)
+    left.text(0.43, 0.4, "below: honest", color=GREY, fontsize=8)
+    left.set(xlim=(0.1, 0.7), ylim=(0.1, 0.7), xlabel="supported cut-off (FRC)")
+    left.set_ylabel("claimed cut-off (decorrelation)")
+    left.legend(frameon=False, fontsize=8, loc="upper right")
+    amounts = (0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)
+    tables = [trial(seeds=6, amount=amount) for amount in amounts]
+    found = {name: [rates(t).loc[name] for t in tables] for name in ("invented", "misplaced")}
+    for name, values in found.items():
+        shares = [row["overclaim > 0.1"] for row in values]
+        right.plot(amounts, shares, "o-", color=colours[name], ms=4, label=f"{name}: overclaim")
+    for name, width in (("invented", 4.0), ("misplaced", 1.5)):
+        shares = [row["rsp below restored"] for row in found[name]]
+        right.plot(amounts, shares, "--", color=colours[name], lw=width, label=f"{name}: rsp")
+    right.set(xlabel="what was pasted, of the true detail", ylabel="share of scenes found")
+    right.set(ylim=(-0.03, 1.05), xlim=(0, 1.03))
+    right.legend(frameon=False, fontsize=8)
+    path = folder / "believing-rates.png"
+    figure.savefig(path)
+    return path
 
 
 if __name__ == "__main__":

@@ -127,64 +127,57 @@ def _filter_row(planes: Array, w: Array, out: Array) -> None:
             )
 
 
+@kernel(fastmath={"contract", "reassoc", "nsz"})
+def _rows_to(ring: Array, y: int) -> tuple[Array, ...]:
+    """The eleven filtered rows that end with row y, in order."""
+    return (
+        ring[(y + 1) % 11],
+        ring[(y + 2) % 11],
+        ring[(y + 3) % 11],
+        ring[(y + 4) % 11],
+        ring[(y + 5) % 11],
+        ring[(y + 6) % 11],
+        ring[(y + 7) % 11],
+        ring[(y + 8) % 11],
+        ring[(y + 9) % 11],
+        ring[(y + 10) % 11],
+        ring[y % 11],
+    )
+
+
+@kernel(fastmath={"contract", "reassoc", "nsz"})
+def _weighted(rows: tuple[Array, ...], w: Array, k: int, x: int) -> float:
+    """Plane k of eleven filtered rows, filtered across them at x."""
+    total: float = (
+        w[0] * (rows[0][k, x] + rows[10][k, x])
+        + w[1] * (rows[1][k, x] + rows[9][k, x])
+        + w[2] * (rows[2][k, x] + rows[8][k, x])
+        + w[3] * (rows[3][k, x] + rows[7][k, x])
+        + w[4] * (rows[4][k, x] + rows[6][k, x])
+        + w[5] * rows[5][k, x]
+    )
+    return total
+
+
 @kernel(error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def _similarity_of_row(
-    r0: Array,
-    r1: Array,
-    r2: Array,
-    r3: Array,
-    r4: Array,
-    r5: Array,
-    r6: Array,
-    r7: Array,
-    r8: Array,
-    r9: Array,
-    r10: Array,
+    rows: tuple[Array, ...],
     w: Array,
     c1: float,
     c2: float,
 ) -> tuple[float, float]:
     """Sums of SSIM and of its contrast term over one row, from eleven filtered rows.
 
-    Written out: nothing is stored, so that LLVM needs no proof that arrays do not overlap, and
-    vectorises the whole.
+    Nothing is stored, so that LLVM needs no proof that arrays do not overlap, and vectorises the
+    whole.
     """
-    w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
     whole = 0.0
     contrast = 0.0
-    for x in range(r0.shape[1]):
-        mean_r = (
-            w0 * (r0[0, x] + r10[0, x])
-            + w1 * (r1[0, x] + r9[0, x])
-            + w2 * (r2[0, x] + r8[0, x])
-            + w3 * (r3[0, x] + r7[0, x])
-            + w4 * (r4[0, x] + r6[0, x])
-            + w5 * r5[0, x]
-        )
-        mean_i = (
-            w0 * (r0[1, x] + r10[1, x])
-            + w1 * (r1[1, x] + r9[1, x])
-            + w2 * (r2[1, x] + r8[1, x])
-            + w3 * (r3[1, x] + r7[1, x])
-            + w4 * (r4[1, x] + r6[1, x])
-            + w5 * r5[1, x]
-        )
-        squares = (
-            w0 * (r0[2, x] + r10[2, x])
-            + w1 * (r1[2, x] + r9[2, x])
-            + w2 * (r2[2, x] + r8[2, x])
-            + w3 * (r3[2, x] + r7[2, x])
-            + w4 * (r4[2, x] + r6[2, x])
-            + w5 * r5[2, x]
-        )
-        product = (
-            w0 * (r0[3, x] + r10[3, x])
-            + w1 * (r1[3, x] + r9[3, x])
-            + w2 * (r2[3, x] + r8[3, x])
-            + w3 * (r3[3, x] + r7[3, x])
-            + w4 * (r4[3, x] + r6[3, x])
-            + w5 * r5[3, x]
-        )
+    for x in range(rows[0].shape[1]):
+        mean_r = _weighted(rows, w, 0, x)
+        mean_i = _weighted(rows, w, 1, x)
+        squares = _weighted(rows, w, 2, x)
+        product = _weighted(rows, w, 3, x)
         of_means = mean_r * mean_i
         squared = mean_r * mean_r + mean_i * mean_i
         cs = (2 * (product - of_means) + c2) / (squares - squared + c2)
@@ -224,17 +217,7 @@ def similarity(
         if y < 10:
             continue
         row_whole, row_contrast = _similarity_of_row(
-            ring[(y + 1) % 11],
-            ring[(y + 2) % 11],
-            ring[(y + 3) % 11],
-            ring[(y + 4) % 11],
-            ring[(y + 5) % 11],
-            ring[(y + 6) % 11],
-            ring[(y + 7) % 11],
-            ring[(y + 8) % 11],
-            ring[(y + 9) % 11],
-            ring[(y + 10) % 11],
-            ring[y % 11],
+            _rows_to(ring, y),
             weights,
             c1,
             c2,
@@ -247,17 +230,7 @@ def similarity(
 
 @kernel(error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def _similarities_of_row(
-    r0: Array,
-    r1: Array,
-    r2: Array,
-    r3: Array,
-    r4: Array,
-    r5: Array,
-    r6: Array,
-    r7: Array,
-    r8: Array,
-    r9: Array,
-    r10: Array,
+    rows: tuple[Array, ...],
     w: Array,
     c1: float,
     c2: float,
@@ -266,52 +239,16 @@ def _similarities_of_row(
     local: Array,
 ) -> tuple[float, float, float, float]:
     """As `_similarity_of_row`, also of gain x image + offset; SSIM of each pixel into `local`."""
-    w0, w1, w2, w3, w4, w5 = w[0], w[1], w[2], w[3], w[4], w[5]
     whole = 0.0
     contrast = 0.0
     whole_fit = 0.0
     contrast_fit = 0.0
-    for x in range(r0.shape[1]):
-        mean_r = (
-            w0 * (r0[0, x] + r10[0, x])
-            + w1 * (r1[0, x] + r9[0, x])
-            + w2 * (r2[0, x] + r8[0, x])
-            + w3 * (r3[0, x] + r7[0, x])
-            + w4 * (r4[0, x] + r6[0, x])
-            + w5 * r5[0, x]
-        )
-        mean_i = (
-            w0 * (r0[1, x] + r10[1, x])
-            + w1 * (r1[1, x] + r9[1, x])
-            + w2 * (r2[1, x] + r8[1, x])
-            + w3 * (r3[1, x] + r7[1, x])
-            + w4 * (r4[1, x] + r6[1, x])
-            + w5 * r5[1, x]
-        )
-        square_r = (
-            w0 * (r0[2, x] + r10[2, x])
-            + w1 * (r1[2, x] + r9[2, x])
-            + w2 * (r2[2, x] + r8[2, x])
-            + w3 * (r3[2, x] + r7[2, x])
-            + w4 * (r4[2, x] + r6[2, x])
-            + w5 * r5[2, x]
-        )
-        square_i = (
-            w0 * (r0[3, x] + r10[3, x])
-            + w1 * (r1[3, x] + r9[3, x])
-            + w2 * (r2[3, x] + r8[3, x])
-            + w3 * (r3[3, x] + r7[3, x])
-            + w4 * (r4[3, x] + r6[3, x])
-            + w5 * r5[3, x]
-        )
-        product = (
-            w0 * (r0[4, x] + r10[4, x])
-            + w1 * (r1[4, x] + r9[4, x])
-            + w2 * (r2[4, x] + r8[4, x])
-            + w3 * (r3[4, x] + r7[4, x])
-            + w4 * (r4[4, x] + r6[4, x])
-            + w5 * r5[4, x]
-        )
+    for x in range(rows[0].shape[1]):
+        mean_r = _weighted(rows, w, 0, x)
+        mean_i = _weighted(rows, w, 1, x)
+        square_r = _weighted(rows, w, 2, x)
+        square_i = _weighted(rows, w, 3, x)
+        product = _weighted(rows, w, 4, x)
         variance_r = square_r - mean_r * mean_r
         variance_i = square_i - mean_i * mean_i
         covariance = product - mean_r * mean_i
@@ -366,17 +303,7 @@ def similarities(
         if y < 10:
             continue
         found = _similarities_of_row(
-            ring[(y + 1) % 11],
-            ring[(y + 2) % 11],
-            ring[(y + 3) % 11],
-            ring[(y + 4) % 11],
-            ring[(y + 5) % 11],
-            ring[(y + 6) % 11],
-            ring[(y + 7) % 11],
-            ring[(y + 8) % 11],
-            ring[(y + 9) % 11],
-            ring[(y + 10) % 11],
-            ring[y % 11],
+            _rows_to(ring, y),
             weights,
             c1,
             c2,
