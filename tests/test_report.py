@@ -168,4 +168,6 @@ def test_pictures_of_changed_files_are_not_shown(scored: Path, tmp_path: Path) -
         os.utime(path, (later, later))
     run("report", scored)
     assert "No pictures" in (scored / "report.html").read_text()
-    assert "no montage" in run("figures", scored)
+    said = run("figures", scored)
+    assert "no montage" in said
+    assert "decorrelation" not in said

@@ -16,10 +16,9 @@ from matplotlib.patches import Rectangle
 from cellqa.figures import COLOURS, STYLE, label
 from cellqa.io import MAX_PIXELS
 from cellqa.metrics.resolution import normal
-from cellqa.pairing import without_plane
 from cellqa.report.charts import colour_of
 from cellqa.report.load import LoadedRun, choose
-from cellqa.report.pictures import draw_pictures, find_files, liveliest
+from cellqa.report.pictures import as_scored, draw_pictures, liveliest
 from cellqa.score import load_plane
 
 Array = npt.NDArray[Any]
@@ -52,7 +51,7 @@ def save_montage(
     Returns
     -------
     list of Path
-        Empty where the images are no longer in their folders.
+        Empty where the images are no longer in their folders, or have changed.
     """
     chosen = {reason: images[0] for reason, images in choose(run, _ROWS).items()}
     with tempfile.TemporaryDirectory() as place:
@@ -139,15 +138,13 @@ def save_curves(run: LoadedRun, folder: Path) -> list[Path]:
     Returns
     -------
     list of Path
-        Empty where the images are no longer in their folders.
+        Empty where the images are no longer in their folders, or have changed.
     """
-    pairing = find_files(run)
-    image = next(iter(choose(run, 3).get("median", [])), None)
-    found = {i.name: i for i in pairing.images} if pairing else {}
-    if pairing is None or image is None or without_plane(image) not in found:
+    folders, files = as_scored(run, choose(run, 3).get("median", [])[:1])
+    if not files:
         return []
-    folders = {name: path.absolute() for name, path in pairing.folders.items()}
-    planes = load_plane(found[without_plane(image)], image, folders=folders, max_pixels=MAX_PIXELS)
+    ((image, file),) = files.items()
+    planes = load_plane(file, image, folders=folders, max_pixels=MAX_PIXELS)
     colours = colour_of(run)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.0, 3.6), layout="constrained")

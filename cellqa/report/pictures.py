@@ -49,14 +49,22 @@ class Pictures:
     shape: tuple[int, int] = (0, 0)
 
 
-def find_files(run: LoadedRun) -> Pairing | None:
-    """The run's images in their folders; None where they are no longer there."""
+def as_scored(run: LoadedRun, images: Sequence[str]) -> tuple[dict[str, Path], dict[str, Image]]:
+    """Folders, and those of these images (names as in scores.csv) that are there unchanged."""
+    if not images:
+        return {}, {}  # folders may hold millions
     folders = {name: Path(path) for name, path in run.settings.get("folders", {}).items()}
     pred = {m: p for m, p in folders.items() if m not in ("gt", "input", "mask")}
     try:
-        return pair_folders(pred, gt=folders.get("gt"), raw=folders.get("input"))
+        pairing = pair_folders(pred, gt=folders.get("gt"), raw=folders.get("input"))
     except CellqaError:
-        return None
+        return {}, {}
+    by_name = {image.name: image for image in pairing.images}
+    files = {
+        name: by_name[without_plane(name)] for name in images if without_plane(name) in by_name
+    }
+    kept = {name: image for name, image in files.items() if not _changed(run, pairing, image)}
+    return {name: path.absolute() for name, path in pairing.folders.items()}, kept
 
 
 def draw_pictures(
@@ -82,21 +90,15 @@ def draw_pictures(
         Default: the liveliest square of the ground truth.
     progress : callable, optional
     """
-    pairing = find_files(run)
-    if pairing is None or not images:
+    folders, files = as_scored(run, images)
+    if not files:
         return {}
     folder.mkdir(parents=True, exist_ok=True)
-    by_name = {image.name: image for image in pairing.images}
-    work = [
-        (number, name, by_name[without_plane(name)])
-        for number, name in enumerate(images, 1)
-        if without_plane(name) in by_name
-        and not _changed(run, pairing, by_name[without_plane(name)])
-    ]
+    work = [(number, name, files[name]) for number, name in enumerate(images, 1) if name in files]
     ranges = run.scores.drop_duplicates("image").set_index("image")["data_range"].to_dict()
     draw = partial(
         _draw,
-        folders={n: p.absolute() for n, p in pairing.folders.items()},
+        folders=folders,
         ranges=ranges,
         target=folder,
         methods=run.methods,
