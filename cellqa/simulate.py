@@ -103,7 +103,25 @@ def optical_blur(image: npt.ArrayLike, cutoff: float) -> Array:
     if not cutoff > 0:
         raise ValueError(f"`cutoff` must be above 0, got {cutoff}")
     plane = np.asarray(image, dtype=np.float64)
-    return _filtered(plane, lambda radius: _otf(radius, cutoff), margin=8 / cutoff)
+    return filtered(plane, lambda radius: _otf(radius, cutoff), margin=8 / cutoff)
+
+
+def filtered(plane: Array, transfer: Callable[[Array], Array], margin: float) -> Array:
+    """Filter with a radial transfer function; the border is mirrored.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (Y, X)
+    transfer : callable
+        Of an array of frequencies, 1 at the Nyquist frequency.
+    margin : float
+        Width of the mirrored border, in pixels.
+    """
+    width = int(min(margin, min(plane.shape) - 1))
+    padded = np.pad(plane, width, mode="reflect")
+    spectrum = scipy.fft.rfft2(padded) * transfer(_radius(padded.shape))
+    found = scipy.fft.irfft2(spectrum, s=padded.shape)
+    return np.asarray(found[width : width + plane.shape[0], width : width + plane.shape[1]])
 
 
 def deconvolve(scene: Scene, *, photons: float, cutoff: float, trust: float = 1.0) -> Array:
@@ -142,7 +160,7 @@ def deconvolve(scene: Scene, *, photons: float, cutoff: float, trust: float = 1.
         found = _otf(radius, cutoff) * transfer * signal / (transfer**2 * signal + noise)
         return np.asarray(found)
 
-    return _filtered(scene.image.astype(np.float64) - OFFSET, wiener, margin=32) + OFFSET
+    return filtered(scene.image.astype(np.float64) - OFFSET, wiener, margin=32) + OFFSET
 
 
 def paste_texture(
@@ -166,15 +184,6 @@ def paste_texture(
     bright = cv2.GaussianBlur(plane - plane.min(), (0, 0), 3)
     detail = detail * np.sqrt(np.maximum(bright, 0) / bright.max())
     return np.asarray(plane + amount / detail.std() * detail)
-
-
-def _filtered(plane: Array, transfer: Callable[[Array], Array], margin: float) -> Array:
-    """Filter with a radial transfer function; the border is mirrored."""
-    width = int(min(margin, min(plane.shape) - 1))
-    padded = np.pad(plane, width, mode="reflect")
-    spectrum = scipy.fft.rfft2(padded) * transfer(_radius(padded.shape))
-    found = scipy.fft.irfft2(spectrum, s=padded.shape)
-    return np.asarray(found[width : width + plane.shape[0], width : width + plane.shape[1]])
 
 
 def _radius(shape: tuple[int, ...]) -> Array:

@@ -38,14 +38,12 @@ def _enhance_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _run_enhancer(method: str, source: Path, target: Path, **options: Any) -> None:
-    from dataclasses import replace
-
-    from cellqa.enhance import METHODS, enhance_files
+    from cellqa.enhance import Traditional, enhance_files
 
     jobs, overwrite = options.pop("jobs"), options.pop("overwrite")
     given = {name: value for name, value in options.items() if value is not None}
     try:
-        settings = replace(METHODS[method], **given)
+        settings = Traditional(method, **given)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     with progress_bar("Enhancing") as progress:

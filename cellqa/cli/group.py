@@ -17,10 +17,11 @@ BELOW_LIMIT = 4
 INTERRUPTED = 130  # as shells report SIGINT
 
 
-class _Commands(click.Group):
+class Commands(click.Group):
     """Turns every error that a user can cause into one line and exit status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -35,7 +36,7 @@ class _Commands(click.Group):
             raise click.ClickException(printable(f"{name}{error.strerror or error}")) from None
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="cellqa")
 def main() -> None:
     """Judge enhanced microscope images: how good, by how much, how sure."""

@@ -1,6 +1,25 @@
 """Enhancers. A new one is a module with a callable of a plane, and a line in `METHODS`."""
 
-from cellqa.enhance.files import enhance_files
-from cellqa.enhance.filters import METHODS, Traditional, clahe, unsharp_mask
+from collections.abc import Mapping
 
-__all__ = ["METHODS", "Traditional", "clahe", "enhance_files", "unsharp_mask"]
+from cellqa.enhance.deconvolution import RichardsonLucy, Wiener
+from cellqa.enhance.files import Enhancer, enhance_files
+from cellqa.enhance.filters import Traditional, clahe, unsharp_mask
+
+METHODS: Mapping[str, Enhancer] = {
+    "te": Traditional("te"),
+    "egt": Traditional("egt"),
+    "wiener": Wiener(),
+    "rl": RichardsonLucy(),
+}
+
+__all__ = [
+    "METHODS",
+    "Enhancer",
+    "RichardsonLucy",
+    "Traditional",
+    "Wiener",
+    "clahe",
+    "enhance_files",
+    "unsharp_mask",
+]

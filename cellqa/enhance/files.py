@@ -7,18 +7,32 @@ from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import cv2
+import numpy.typing as npt
 
 from cellqa.engines.local import ordered_map
-from cellqa.enhance.filters import Traditional
 from cellqa.errors import CellqaError, ImageError
 from cellqa.io import may_crash, open_image, split_suffix, write_image
 from cellqa.pairing import scan
 
 # Written as they are read; every other format becomes OME-TIFF.
 _KEPT = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
+
+
+class Enhancer(Protocol):
+    """What enhances images: pixels in, pixels of the same shape and type out."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables."""
+
+    def describe(self) -> str:
+        """One line for metadata and the terminal."""
+
+    def __call__(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Enhance a plane (Y, X), or colour pixels (Y, X, S)."""
 
 
 class _Job(NamedTuple):
@@ -29,7 +43,7 @@ class _Job(NamedTuple):
 def enhance_files(
     source: Path,
     target: Path,
-    settings: Traditional,
+    settings: Enhancer,
     *,
     jobs: int = 1,
     overwrite: bool = False,
@@ -41,7 +55,7 @@ def enhance_files(
     ----------
     source, target : Path
         Both files, or both folders; a file may go into an existing folder.
-    settings : Traditional
+    settings : Enhancer
     jobs : int
         Processes.
     overwrite : bool
@@ -134,7 +148,7 @@ def _crashed(job: _Job, reason: str) -> str | None:
     return f"{job.source.name}: reading or enhancing this image {reason}"
 
 
-def _enhance(job: _Job, *, settings: Traditional) -> str | None:
+def _enhance(job: _Job, *, settings: Enhancer) -> str | None:
     """Enhance one file; the reason where that fails."""
     try:
         with open_image(job.source) as file:

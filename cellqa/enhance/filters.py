@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,14 +94,7 @@ class Traditional:
             raise TypeError(
                 f"compat ciegan takes grey 8-bit images, got {pixels.dtype} {pixels.shape}"
             )
-        if pixels.ndim == 2:
-            return self._plane(pixels)
-        colours = min(pixels.shape[2], 3) if pixels.shape[2] >= 3 else 1
-        grey = luminance(pixels)
-        gain = self._plane(grey).astype(np.float64) - grey
-        out = pixels.copy()
-        out[..., :colours] = _as_type(pixels[..., :colours] + gain[..., None], pixels.dtype)
-        return out
+        return through_luminance(pixels, self._plane)
 
     def _plane(self, pixels: Array) -> Array:
         if self.compat:
@@ -114,10 +108,22 @@ class Traditional:
         if plane.dtype == np.uint8:
             sharp = np.rint(sharp).astype(np.uint8)
         out = clahe(sharp, clip_limit=self.clip_limit, tiles=self.tiles, value_range=(low, high))
-        return _as_type(out, pixels.dtype)
+        return as_type(out, pixels.dtype)
 
 
-METHODS = {"te": Traditional("te"), "egt": Traditional("egt")}
+def through_luminance(pixels: Array, enhance: Callable[[Array], Array]) -> Array:
+    """Enhance a plane (Y, X), or colour pixels (Y, X, S) by what their luminance gains.
+
+    Red, green and blue gain alike, so that hue differences stay; alpha is kept.
+    """
+    if pixels.ndim == 2:
+        return enhance(pixels)
+    colours = min(pixels.shape[2], 3) if pixels.shape[2] >= 3 else 1
+    grey = luminance(pixels)
+    gain = enhance(grey).astype(np.float64) - grey
+    out = pixels.copy()
+    out[..., :colours] = as_type(pixels[..., :colours] + gain[..., None], pixels.dtype)
+    return out
 
 
 def working_range(plane: Array) -> tuple[float, float]:
@@ -198,7 +204,8 @@ def clahe(
     return np.asarray(equalise(plane, low, high, clip_limit, rows, columns, BINS))
 
 
-def _as_type(values: Array, dtype: np.dtype[Any]) -> Array:
+def as_type(values: Array, dtype: np.dtype[Any]) -> Array:
+    """Values in an image's own type: integers are rounded and clipped."""
     if dtype.kind in "iu":
         info = np.iinfo(dtype)
         values = np.clip(np.rint(values), info.min, info.max)

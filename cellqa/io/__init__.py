@@ -24,6 +24,7 @@ __all__ = [
     "MAX_PIXELS",
     "ImageFile",
     "PlaneIndex",
+    "appearing",
     "is_image_folder",
     "luminance",
     "may_crash",
@@ -176,7 +177,7 @@ def write_image(
         The folder cannot be written.
     """
     suffix = split_suffix(path.name)[1]
-    with _appearing(path, suffix) as temporary:
+    with appearing(path, suffix) as temporary:
         if suffix.lower() in _BY_SUFFIX and _BY_SUFFIX[suffix.lower()].module == "cellqa.io.tiff":
             from cellqa.io import tiff_write
 
@@ -207,14 +208,17 @@ def write_tiff(path: Path, pixels: Array, pixel_size: float | None, note: str = 
     """
     from cellqa.io import tiff_write
 
-    with _appearing(path, ".tif") as temporary:
+    with appearing(path, ".tif") as temporary:
         tiff_write.write_plane(temporary, pixels, pixel_size, note)
     return path
 
 
 @contextmanager
-def _appearing(path: Path, suffix: str) -> Iterator[Path]:
-    """A file that appears under its name when it is complete."""
+def appearing(path: Path, suffix: str) -> Iterator[Path]:
+    """A file that appears under its name when it is complete; an earlier one stays whole till then.
+
+    Yields the name to write to, of that suffix and in the same folder.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".cellqa-", suffix=suffix, dir=path.parent)
     os.close(handle)

@@ -1,0 +1,417 @@
+"""Training beside its peers: `python benchmarks/bench_training.py WHAT [FOLDER] [options]`.
+
+fields FOLDER    blur sharp fields, train both presets for the same time, test beside filters
+generators FOLDER   the generators for the same short time, same losses
+speed            steps per second beside a bare PyTorch loop of the same networks
+zstack FOLDER    a brightfield focus series: train on its left half, test on its right half
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import lightning.pytorch as pl
+import numpy as np
+import numpy.typing as npt
+import torch
+from timing import heading
+
+from cellqa.io import open_image, write_tiff
+from cellqa.simulate import filaments, filtered
+from cellqa.tables import align, terminal_table
+from ciegan.checkpoint import load
+from ciegan.config import DEFAULT, PAPER, Config, Monitor, Schedule
+from ciegan.data import Crops, crops_of_steps, read_split
+from ciegan.degrade import BrightfieldDefocus, Gaussian, Noise
+from ciegan.inference import enhance_plane
+from ciegan.losses import (
+    charbonnier,
+    discriminator_loss,
+    feature_matching,
+    generator_loss,
+    ms_ssim,
+)
+from ciegan.optics import BrightfieldFit, brightfield_defocus, defocused, fit_brightfield, ring_sums
+from ciegan.prepare import Cut, ZStack, prepare_blur, prepare_zstack
+from ciegan.run import train
+from ciegan.training import Networks
+from ciegan.validation import validate
+
+Array = npt.NDArray[Any]
+
+
+def small_paper() -> Config:
+    """The paper's networks and losses with a batch and a schedule that a CPU can take steps of."""
+    return replace(
+        PAPER,
+        data=replace(PAPER.data, crop=128, batch_size=2),
+        schedule=Schedule(generator=0.5, discriminator=0.1),
+        monitor=replace(PAPER.monitor, every=75, images=12, patience=0),
+    )
+
+
+def small_default() -> Config:
+    """The default preset, validated often, never stopped early."""
+    return replace(DEFAULT, monitor=replace(DEFAULT.monitor, every=500, patience=0))
+
+
+def fields(folder: Path, out: Path, minutes: float, device: str) -> None:
+    """Both presets and classical filters on fields that none was trained or tuned on."""
+    data = out / "data"
+    prepared = prepare_blur(
+        folder,
+        data,
+        Gaussian((1.0, 3.0)),
+        noise=Noise(photons=20_000),
+        draws=3,
+        cut=Cut(split="5,2,8", seed=1),
+        jobs=2,
+        overwrite=True,
+    )
+    print(prepared.describe(), flush=True)
+    runs = {}
+    for name, config in (("default", small_default()), ("paper", small_paper())):
+        trained = train(
+            data,
+            out / name,
+            config,
+            device=device,
+            max_time=60 * minutes,
+            fit_time=True,
+            overwrite=True,
+            tell=lambda line: print(line, flush=True),
+        )
+        print(f"{name}: {trained.describe()}\nwaiting {trained.waiting:.1%}", flush=True)
+        runs[name] = out / name
+    found = validate(runs, data, out / "test", device=device, jobs=2, overwrite=True)
+    for name, what in found.settings.items():
+        print(f"{name}: {what}")
+    print(terminal_table(found.finished.tally, found.finished.summaries))
+    print("\ndefault against each other, over fields (Wilcoxon of field means):")
+    rows = [["metric", "against", "difference", "better in", "p", "p (Holm)"]]
+    for c in found.finished.comparisons:
+        if c.metric in ("psnr", "ssim", "ms_ssim", "frc_resolution") and "default" in (
+            c.first,
+            c.second,
+        ):
+            sign = 1 if c.first == "default" else -1
+            share = c.better if sign == 1 else 1 - c.better
+            other = c.second if sign == 1 else c.first
+            rows.append(
+                [
+                    c.metric,
+                    other,
+                    f"{sign * c.mean_difference:+.4g}",
+                    f"{share:.0%}",
+                    f"{c.p:.2g}",
+                    f"{c.p_holm:.2g}",
+                ]
+            )
+    print(align(rows))
+
+
+def generators(folder: Path, out: Path, seconds: float, device: str) -> None:
+    """Each generator for the same time, towards the same loss, on the same data."""
+    data = out / "data"
+    if not (data / "pairs.csv").exists():
+        cut = Cut(split="5,2,8", seed=1)
+        noise = Noise(photons=20_000)
+        prepare_blur(folder, data, Gaussian((1.0, 3.0)), noise=noise, draws=3, cut=cut, jobs=2)
+    rows = [["generator", "parameters", "steps", "psnr", "ssim", "input psnr", "input ssim"]]
+    for name in ("resunet", "nafnet", "unet", "paper"):
+        config = small_default()
+        config = replace(
+            config,
+            generator=replace(config.generator, name=name, options={}),
+            losses=replace(config.losses, ms_ssim=0.0, adversarial=0.0, feature_matching=0.0),
+            monitor=replace(config.monitor, every=100, images=16),
+        )
+        trained = train(
+            data,
+            out / f"generator-{name}",
+            config,
+            device=device,
+            max_time=seconds,
+            fit_time=True,
+            overwrite=True,
+        )
+        size = sum(p.numel() for p in load(out / f"generator-{name}").generator.parameters())
+        ours, before = trained.best["values"], trained.untouched
+        numbers = [ours["psnr"], ours["ssim"], before["psnr"], before["ssim"]]
+        rows.append([name, f"{size:,}", str(trained.steps), *(f"{v:.4g}" for v in numbers)])
+    print(align(rows))
+
+
+class Clock(pl.Callback):
+    """Seconds between the ends of steps."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Take the time."""
+        self.times.append(time.perf_counter())
+
+
+def speed(out: Path, device: str) -> None:
+    """Ours and a bare loop in turns, each with both phases, on the same crops."""
+    sharp = out / "sharp"
+    for k in range(8):
+        write_tiff(sharp / f"f{k}.tif", filaments((256, 256), seed=k).image, 0.2)
+    data = out / "data"
+    prepare_blur(sharp, data, Gaussian(), cut=Cut(split="6,2,0"), overwrite=True)
+    rows = [["phase", "bare loop, steps/s", "ours, steps/s", "ratio"]]
+    steps = 40
+    for name, share in (("generator alone", steps + 1), ("both", 0)):
+        schedule = Schedule(steps=steps, generator=share, discriminator=0)
+        monitor = Monitor(every=steps, images=1, patience=0, samples=0)
+        config = replace(DEFAULT, schedule=schedule, monitor=monitor, precision="32")
+        bare, ours = [], []
+        for _ in range(4):
+            bare.append(1 / np.median(np.diff(bare_loop(config, data, device))))
+            ours.append(1 / np.median(np.diff(our_loop(config, data, out / "run", device))))
+        first, second = float(np.median(bare)), float(np.median(ours))
+        rows.append([name, f"{first:.2f}", f"{second:.2f}", f"{second / first:.3f}"])
+        print(f"  {name}: bare {np.round(bare, 2)}, ours {np.round(ours, 2)}", flush=True)
+    print(align(rows))
+
+
+def our_loop(config: Config, data: Path, out: Path, device: str) -> list[float]:
+    """When each step of `ciegan train` ended."""
+    clock = Clock()
+    made = pl.Trainer.__init__
+
+    def with_clock(self: Any, *args: Any, callbacks: Any, **options: Any) -> None:
+        made(self, *args, callbacks=[*callbacks, clock], **options)
+
+    pl.Trainer.__init__ = with_clock  # type: ignore[method-assign]
+    try:
+        train(data, out, config, device=device, overwrite=True)
+    finally:
+        pl.Trainer.__init__ = made  # type: ignore[method-assign]
+    return clock.times
+
+
+def bare_loop(config: Config, data: Path, device: str) -> list[float]:
+    """When each step of a loop without any framework ended."""
+    crops = Crops(read_split(data, "train"), config.data, config.seed)
+    networks = Networks(config, crops)
+    generator, judge = networks.generator.to(device), networks.discriminator
+    assert judge is not None
+    judge = judge.to(device)
+    averaged = [p.detach().clone() for p in generator.parameters()]
+    ours = torch.optim.Adam(generator.parameters(), 1e-3)
+    theirs = torch.optim.Adam(judge.parameters(), 2e-4)
+    weights = config.losses.weights()
+    together = config.schedule.generator == 0
+    times = []
+    for source, target in crops_of_steps(crops, 0, config.schedule.steps):
+        x = source.to(device, memory_format=torch.channels_last)
+        y = target.to(device, memory_format=torch.channels_last)
+        image = generator(x)
+        if together:
+            loss = discriminator_loss(judge(y, x)[0], judge(image.detach(), x)[0], "relativistic")
+            theirs.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(judge.parameters(), 1.0)
+            theirs.step()
+        loss = weights["charbonnier"] * charbonnier(image, y)
+        loss = loss + weights["ms_ssim"] * ms_ssim(image, y)
+        if together:
+            judge.requires_grad_(False)
+            fake, features = judge(image, x)
+            with torch.no_grad():
+                real, wanted = judge(y, x)
+            judge.requires_grad_(True)
+            loss = loss + weights["adversarial"] * generator_loss(fake, "relativistic", real)
+            loss = loss + weights["feature_matching"] * feature_matching(features, wanted)
+        ours.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(generator.parameters(), 1.0)
+        ours.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(averaged, list(generator.parameters()), 0.001)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter())
+    return times
+
+
+BACKGROUND = 60  # sigma of what is taken off before correlations: uneven light, the same in all
+PLANES = {-25: "init_z1327.60", -10: "fine_z1341.95", 10: "fine_z1362.00", 25: "init_z1376.80"}
+FOCUS = "fine_z1352.25"
+
+
+def zstack(folder: Path, out: Path, minutes: float, device: str) -> None:
+    """Networks trained on real, modelled and Gaussian defocus of the left half, on the right."""
+    halves: dict[str, dict[int, Array]] = {"left": {}, "right": {}}
+    size = 0.2005
+    for z, name in {**PLANES, 0: FOCUS}.items():
+        with open_image(folder / f"set1_{name}.tif") as file:
+            plane = file.load(file.planes[0])
+        middle = plane.shape[1] // 2
+        halves["left"][z], halves["right"][z] = plane[:, :middle], plane[:, middle:]
+    flat = {side: {z: _flat(p) for z, p in planes.items()} for side, planes in halves.items()}
+    stage = [float(re.sub(r".*z", "", name)) - 1352.25 for name in PLANES.values()]
+    fit = fit_brightfield(
+        flat["left"][0], [flat["left"][z] for z in PLANES], stage, pixel_size=size
+    )
+    print(f"fitted: {fit.microscope}, distances {np.round(fit.distances, 1)}")
+    _forward(flat, fit, size)
+    runs = {}
+    for kind, data in _kinds(halves["left"], fit, out, size):
+        config = replace(
+            small_default(),
+            data=replace(DEFAULT.data, crop=128, batch_size=4),
+            monitor=replace(small_default().monitor, metrics={"nrmse": 1.0}, every=200),
+        )
+        trained = train(
+            data,
+            out / f"run-{kind}",
+            config,
+            device=device,
+            max_time=60 * minutes,
+            fit_time=True,
+            overwrite=True,
+        )
+        print(f"{kind}: {trained.steps} steps, best at {trained.best['step']}", flush=True)
+        runs[kind] = load(out / f"run-{kind}")
+    rows = [["in-focus plane of the right half from", *(f"{z:+d} µm" for z in PLANES)]]
+    rows.append(["nothing (the plane itself)", *_each(lambda z: flat["right"][z], flat)])
+    rows.append(["best linear isotropic filter", *_each(_linear(flat, size), flat)])
+    for kind, network in runs.items():
+
+        def restored(z: int, network: Any = network) -> Array:
+            return _flat(
+                enhance_plane(
+                    network.generator,
+                    halves["right"][z],
+                    network.normalisation,
+                    stride=network.generator.stride,
+                )
+            )
+
+        rows.append([f"network, {kind} defocus", *_each(restored, flat)])
+    print(align(rows))
+
+
+def _flat(plane: Array) -> Array:
+    pixels = plane.astype(np.float64)
+    return pixels - cv2.GaussianBlur(pixels, (0, 0), BACKGROUND)
+
+
+def _each(make: Callable[[int], Array], flat: dict[str, dict[int, Array]]) -> list[str]:
+    truth = flat["right"][0].ravel()
+    return [f"{np.corrcoef(make(z).ravel(), truth)[0, 1]:.2f}" for z in PLANES]
+
+
+def _linear(flat: dict[str, dict[int, Array]], size: float) -> Callable[[int], Array]:
+    def make(z: int) -> Array:
+        rings = ring_sums(flat["left"][0], flat["left"][z], size)
+        transfer = rings.cross / rings.second
+        return filtered(
+            flat["right"][z],
+            lambda r: np.interp(r / (2 * size), rings.frequency, transfer),
+            64,
+        )
+
+    return make
+
+
+def _forward(flat: dict[str, dict[int, Array]], fit: BrightfieldFit, size: float) -> None:
+    """How well planes out of focus are predicted from the plane in focus, on the right half."""
+    focus = flat["right"][0]
+    rows = [["plane of the right half from its focus", *(f"{z:+d} µm" for z in PLANES)]]
+    plain, free, model = [], [], []
+    for z, distance in zip(PLANES, fit.distances, strict=True):
+        rings = ring_sums(flat["left"][0], flat["left"][z], size)
+        transfer = rings.cross / rings.first
+        predicted = {
+            "free": filtered(
+                focus,
+                lambda r, t=transfer, q=rings.frequency: np.interp(r / (2 * size), q, t),
+                64,
+            ),
+            "model": defocused(
+                focus,
+                lambda q, d=distance: brightfield_defocus(q, d, fit.microscope),
+                pixel_size=size,
+            ),
+        }
+        truth = flat["right"][z].ravel()
+        plain.append(f"{np.corrcoef(focus.ravel(), truth)[0, 1]:.2f}")
+        free.append(f"{np.corrcoef(predicted['free'].ravel(), truth)[0, 1]:.2f}")
+        model.append(f"{np.corrcoef(predicted['model'].ravel(), truth)[0, 1]:.2f}")
+    rows += [["the focus itself", *plain], ["free radial transfer function", *free]]
+    rows.append(["weak-object model", *model])
+    print(align(rows), flush=True)
+
+
+def _kinds(
+    left: dict[int, Array], fit: BrightfieldFit, out: Path, size: float
+) -> Iterator[tuple[str, Path]]:
+    """Training data of three kinds; the lowest quarter of the half validates."""
+    cut = Cut(tile=256, min_contrast=0.0, split=str(out / "split.csv"), pixel_size=size)
+    lines = "field,split\n" + "".join(
+        f"{part},{split}\n" for part, split in (("upper", "train"), ("lower", "val"))
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "split.csv").write_text(lines)
+    parts = {"upper": np.s_[:768], "lower": np.s_[768:]}
+    for part, rows in parts.items():
+        for z, plane in left.items():
+            name = f"z{1000 + z}.tif"
+            write_tiff(out / "planes" / part / name, np.ascontiguousarray(plane[rows]), size)
+        write_tiff(out / "focus" / f"{part}.tif", np.ascontiguousarray(left[0][rows]), size)
+    stacks = [out / "planes" / part for part in parts]
+    options = ZStack(pattern=r"z(\d+)", modality="brightfield", register=False)
+    prepare_zstack(stacks, out / "real", options, cut=cut, overwrite=True)
+    yield "real", out / "real"
+    furthest = max(map(abs, fit.distances))
+    how = BrightfieldDefocus((-furthest, furthest), fit.microscope)
+    noise = Noise(photons=0, read=0.5)
+    prepare_blur(
+        out / "focus", out / "modelled", how, noise=noise, draws=24, cut=cut, overwrite=True
+    )
+    yield "modelled", out / "modelled"
+    gauss = Gaussian((1.0, 8.0))
+    prepare_blur(
+        out / "focus", out / "gaussian", gauss, noise=noise, draws=24, cut=cut, overwrite=True
+    )
+    yield "Gaussian", out / "gaussian"
+
+
+def main() -> None:
+    """Run what is asked for and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["fields", "generators", "speed", "zstack"])
+    parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("bench-training"))
+    parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    given = parser.parse_args()
+    torch.set_num_threads(2)
+    print(heading(f"Training: {given.what}, {given.device}, {torch.get_num_threads()} threads"))
+    out = given.out / given.what
+    if given.what == "speed":
+        speed(out, given.device)
+        return
+    if given.folder is None:
+        parser.error("FOLDER is needed")
+    if given.what == "fields":
+        fields(given.folder, out, given.minutes, given.device)
+    elif given.what == "generators":
+        generators(given.folder, out, 60 * given.minutes, given.device)
+    else:
+        zstack(given.folder, out, given.minutes, given.device)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""The command `ciegan`."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import click
+
+from cellqa.cli.group import Commands
+from cellqa.errors import MissingExtraError
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="cellqa")
+def main() -> None:
+    """Sharpen microscope images with a network, trained and stopped by what cellqa measures."""
+
+
+def need_torch() -> None:
+    """Refuse in one line where the extra `gan` is not installed.
+
+    Raises
+    ------
+    MissingExtraError
+        A package of it is missing.
+    """
+    for name in ("torch", "lightning", "safetensors", "tensorboard", "tomli_w"):
+        if importlib.util.find_spec(name) is None:
+            raise MissingExtraError(
+                f"training needs {name}; install it with: pip install 'cellqa[gan]'"
+            )

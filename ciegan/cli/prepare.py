@@ -1,0 +1,261 @@
+"""`ciegan prepare`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cellqa.cli.group import progress_bar, report_failures, warn
+from cellqa.options import AnyPath, Positive, jobs_option, overwrite_option, pixel_size_option
+from ciegan.cli.group import main
+
+
+@main.group()
+def prepare() -> None:
+    """Make training data: pairs of tiles, split by field of view."""
+
+
+class Range(click.ParamType[tuple[float, float]]):
+    """Two numbers, as 1:3, or one for both."""
+
+    name = "low:high"
+
+    def convert(self, value: Any, parameter: Any, ctx: Any) -> tuple[float, float]:
+        """Return both numbers."""
+        if isinstance(value, tuple):
+            return value
+        parts = value.split(":")
+        try:
+            low, high = (float(part) for part in (parts if len(parts) == 2 else parts * 2))
+        except ValueError:
+            self.fail(f"{value!r} is not LOW:HIGH", parameter, ctx)
+        return low, high
+
+
+def _cut_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of every kind of preparation."""
+    decorators = [
+        click.option("--tile", type=int, default=256, show_default=True, help="Side, in pixels."),
+        click.option(
+            "--min-contrast",
+            type=float,
+            default=0.1,
+            show_default=True,
+            help="Drop tiles whose target has less than this share of the field's contrast.",
+        ),
+        click.option(
+            "--split",
+            default="0.7,0.15,0.15",
+            show_default=True,
+            metavar="SHARES|CSV",
+            help="Fields for train, val, test; or a table with the columns field and split.",
+        ),
+        click.option("--field", metavar="REGEX", help="What in a name tells its field of view."),
+        click.option(
+            "--target",
+            type=click.Choice(["gt", "egt"]),
+            default="gt",
+            show_default=True,
+            help="egt: enhance the targets (CIEGANP).",
+        ),
+        click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+        pixel_size_option,
+        jobs_option,
+        overwrite_option,
+    ]
+    for decorate in reversed(decorators):
+        command = decorate(command)
+    return command
+
+
+def _run(prepare_it: Callable[..., Any], options: dict[str, Any]) -> None:
+    """Call a preparation with what is common to all, and tell what came of it."""
+    from ciegan.prepare import Cut
+
+    names = ("tile", "min_contrast", "split", "field", "seed", "target", "pixel_size")
+    try:
+        cut = Cut(**{name: options.pop(name) for name in names})
+        with progress_bar("Preparing") as progress:
+            prepared = prepare_it(cut=cut, progress=progress, **options)
+    except (ValueError, re.error) as error:
+        raise click.UsageError(str(error)) from None
+    click.echo(prepared.describe())
+    click.echo(f"wrote {prepared.out}")
+    warn(prepared.warnings)
+    failures = [(source, plane or "image", why) for source, plane, why in prepared.failures]
+    report_failures(prepared.tiles.total() + len(failures), failures)
+
+
+@prepare.command()
+@click.argument("stacks", metavar="STACK...", nargs=-1, required=True, type=AnyPath())
+@click.argument("out", type=AnyPath())
+@click.option(
+    "--distances",
+    metavar="A,B,...",
+    default="",
+    help="From the focus, in µm (in planes if no step is known) [default: every plane].",
+)
+@click.option("--tolerance", type=Positive(), help="Of the distances [default: half a step].")
+@click.option("--z-step", type=Positive(), metavar="UM", help="Between planes, in µm.")
+@click.option(
+    "--z-pattern", metavar="REGEX", help="Its first group is a plane's µm in its file's name."
+)
+@click.option(
+    "--modality",
+    type=click.Choice(["fluorescence", "phase", "brightfield"]),
+    default="fluorescence",
+    show_default=True,
+)
+@click.option("--no-register", is_flag=True, help="Do not undo displacements between planes.")
+@click.option(
+    "--max-shift",
+    type=Positive(),
+    default=5.0,
+    show_default=True,
+    help="Leave out planes that are displaced by more pixels.",
+)
+@_cut_options
+def zstack(
+    stacks: tuple[Path, ...],
+    out: Path,
+    distances: str,
+    tolerance: float | None,
+    z_step: float | None,
+    z_pattern: str | None,
+    modality: str,
+    no_register: bool,
+    max_shift: float,
+    **options: Any,
+) -> None:
+    """Pair the sharpest plane of each STACK with planes out of focus, into OUT.
+
+    A STACK is a file, a folder of planes, or a folder of stacks. The sharpest plane is found as
+    `cellqa sharpest` does.
+    """
+    from ciegan.prepare import ZStack, prepare_zstack
+
+    try:
+        chosen = ZStack(
+            tuple(float(part) for part in distances.split(",") if part),
+            tolerance,
+            z_step,
+            z_pattern,
+            modality,
+            not no_register,
+            max_shift,
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    _run(lambda **rest: prepare_zstack(stacks, out, chosen, **rest), options)
+
+
+@prepare.command()
+@click.argument("gt", type=AnyPath())
+@click.argument("out", type=AnyPath())
+@click.option(
+    "--degradation",
+    type=click.Choice(["gaussian", "defocus-fluorescence", "defocus-brightfield"]),
+    default="gaussian",
+    show_default=True,
+)
+@click.option(
+    "--preset",
+    type=click.Choice(["paper"]),
+    help="The authors' Gaussian, 13 x 13, sigma 2.3, no noise.",
+)
+@click.option(
+    "--sigma",
+    type=Range(),
+    default="1:3",
+    show_default=True,
+    help="Of the Gaussian, in pixels; drawn for each image.",
+)
+@click.option("--distance", type=Range(), help="From the focus, in µm; drawn for each image.")
+@click.option("--na", type=Positive(), help="Numerical aperture [default: 0.75].")
+@click.option("--wavelength", type=Positive(), metavar="UM", help="[default: 0.55]")
+@click.option("--index", type=Positive(), help="Refractive index of the medium [default: 1].")
+@click.option("--condenser-na", type=Positive(), help="Brightfield only [default: 0.2].")
+@click.option("--phase", type=float, help="Brightfield: phase shift over absorption [default: 1].")
+@click.option(
+    "--photons",
+    type=click.FloatRange(0),
+    default=1000.0,
+    show_default=True,
+    help="At the white level; 0 for no photon noise.",
+)
+@click.option(
+    "--read-noise", type=click.FloatRange(0), default=0.0, show_default=True, help="Grey levels."
+)
+@click.option(
+    "--offset", type=click.FloatRange(0), default=0.0, show_default=True, help="Of the camera."
+)
+@click.option(
+    "--draws", type=click.IntRange(1), default=1, show_default=True, help="Copies of each image."
+)
+@_cut_options
+def blur(
+    gt: Path,
+    out: Path,
+    degradation: str,
+    preset: str | None,
+    sigma: tuple[float, float],
+    distance: tuple[float, float] | None,
+    photons: float,
+    read_noise: float,
+    offset: float,
+    draws: int,
+    **options: Any,
+) -> None:
+    """Degrade the sharp images in GT, and pair them with themselves, into OUT."""
+    from ciegan.degrade import DEGRADATIONS, Gaussian, Noise
+    from ciegan.optics import Microscope
+    from ciegan.prepare import prepare_blur
+
+    optics = ("na", "wavelength", "index", "condenser_na", "phase")
+    given = {name: options.pop(name) for name in optics}
+    given = {name: value for name, value in given.items() if value is not None}
+    try:
+        noise = Noise(photons, read_noise, offset)
+        how: Any
+        if preset == "paper":
+            how, noise = Gaussian((2.3, 2.3), kernel=13), Noise(photons=0)
+        elif degradation == "gaussian":
+            how = Gaussian(sigma)
+        else:
+            settings: dict[str, Any] = {"microscope": Microscope(**given)}
+            how = DEGRADATIONS[degradation](
+                **settings, **({"distance": distance} if distance else {})
+            )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    _run(lambda **rest: prepare_blur(gt, out, how, noise=noise, draws=draws, **rest), options)
+
+
+@prepare.command()
+@click.argument("blurred", type=AnyPath())
+@click.argument("sharp", type=AnyPath())
+@click.argument("out", type=AnyPath())
+@_cut_options
+def pairs(blurred: Path, sharp: Path, out: Path, **options: Any) -> None:
+    """Cut the images of two folders, which pair by name, into OUT."""
+    from ciegan.prepare import prepare_pairs
+
+    _run(lambda **rest: prepare_pairs(blurred, sharp, out, **rest), options)
+
+
+@prepare.command("side-by-side")
+@click.argument("ab", type=AnyPath())
+@click.argument("out", type=AnyPath())
+@_cut_options
+def side_by_side(ab: Path, out: Path, **options: Any) -> None:
+    """Cut images that hold the sharp one on the left and the blurred one on the right, into OUT.
+
+    That is how the CIEGAN authors store their pairs.
+    """
+    from ciegan.prepare import prepare_side_by_side
+
+    _run(lambda **rest: prepare_side_by_side(ab, out, **rest), options)

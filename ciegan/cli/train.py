@@ -1,0 +1,190 @@
+"""`ciegan train`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cellqa.cli.group import INTERRUPTED, progress_bar, tell, warn
+from cellqa.options import AnyPath, overwrite_option
+from ciegan.cli.group import main, need_torch
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
+
+
+class Seconds(click.ParamType[float]):
+    """A time, as 90s, 15m, 2h or 1h30m."""
+
+    name = "time"
+
+    def convert(self, value: Any, parameter: Any, ctx: Any) -> float:
+        """Return seconds."""
+        parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", str(value))
+        if not parts or "".join(a + b for a, b in parts) != str(value):
+            self.fail(f"{value!r} is not a time as 90s, 15m or 1h30m", parameter, ctx)
+        found = sum(float(number) * _UNITS[unit] for number, unit in parts)
+        if not found > 0:
+            self.fail("the time must be above 0", parameter, ctx)
+        return found
+
+
+def _parse_monitor(ctx: Any, parameter: Any, value: str | None) -> dict[str, float] | None:
+    """Parse METRIC[=WEIGHT],... ."""
+    if value is None:
+        return None
+    found = {}
+    for part in value.split(","):
+        name, equals, weight = part.partition("=")
+        try:
+            found[name.strip()] = float(weight) if equals else 1.0
+        except ValueError:
+            raise click.BadParameter(f"{part!r} is not METRIC or METRIC=WEIGHT") from None
+    return found
+
+
+def _parse_settings(ctx: Any, parameter: Any, values: tuple[str, ...]) -> dict[str, str]:
+    """Parse KEY=VALUE."""
+    found = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE")
+        found[name] = text
+    return found
+
+
+# Options that are short for a key of the configuration.
+_SHORT = {
+    "steps": "schedule.steps",
+    "batch_size": "data.batch_size",
+    "crop": "data.crop",
+    "workers": "data.workers",
+    "normalize": "data.normalize",
+    "generator": "generator.name",
+    "rate": "optimizer.rate",
+    "patience": "monitor.patience",
+    "min_delta": "monitor.min_delta",
+    "min_steps": "monitor.min_steps",
+    "every": "monitor.every",
+    "max_overclaim": "monitor.max_overclaim",
+    "vgg_weights": "losses.vgg",
+    "seed": "seed",
+}
+
+
+@main.command()
+@click.argument("data", type=AnyPath())
+@click.argument("out", type=AnyPath())
+@click.option("--preset", type=click.Choice(["default", "paper"]), help="Where to start.")
+@click.option("--config", type=AnyPath(), metavar="TOML", help="Settings; see docs/ciegan.md.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_parse_settings,
+    help="One setting, as data.crop=64; again for more.",
+)
+@click.option("--generator", help="paper, resunet, nafnet or unet.")
+@click.option(
+    "--monitor",
+    metavar="METRIC[=WEIGHT],...",
+    callback=_parse_monitor,
+    help="What the best weights are best in, on the validation split.",
+)
+@click.option("--max-overclaim", type=float, help="Keep no weights whose mean overclaim is above.")
+@click.option("--every", type=int, help="Steps between validations.")
+@click.option("--patience", type=int, help="Validations without a gain before stopping.")
+@click.option("--min-delta", type=float, help="What counts as a gain.")
+@click.option("--min-steps", type=int, help="Do not stop before.")
+@click.option("--steps", type=int, help="In all; without it --max-time decides.")
+@click.option("--max-time", type=Seconds(), help="As 15m; the schedule is made to end in it.")
+@click.option("--batch-size", type=int)
+@click.option("--crop", type=int, help="Side of the training images, in pixels.")
+@click.option("--rate", type=float, help="Learning rate of the generator.")
+@click.option("--normalize", help="image, train or range.")
+@click.option("--workers", type=int, help="Processes that load images.")
+@click.option(
+    "--vgg-weights", metavar="FILE|download|random", help="For perceptual and style loss."
+)
+@click.option("--seed", type=int)
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+)
+@click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
+@click.option("--resume", is_flag=True, help="Go on with the run in OUT, exactly.")
+@overwrite_option
+def train(
+    data: Path,
+    out: Path,
+    preset: str | None,
+    config: Path | None,
+    settings: dict[str, str],
+    monitor: dict[str, float] | None,
+    max_time: float | None,
+    device: str,
+    devices: int,
+    resume: bool,
+    overwrite: bool,
+    **short: Any,
+) -> None:
+    """Train a network on DATA, as `ciegan prepare` makes it, into the folder OUT.
+
+    OUT receives config.toml, metrics.csv, TensorBoard events, sample montages, best.safetensors,
+    last.ckpt (for --resume) and summary.json.
+    """
+    need_torch()
+    from dataclasses import replace
+
+    from ciegan.config import PRESETS, read_config, with_settings
+    from ciegan.run import Interrupted
+    from ciegan.run import train as train_networks
+
+    given = {name: value for name, value in short.items() if value is not None}
+    changes = [
+        *given,
+        *settings,
+        *(
+            n
+            for n, v in (("preset", preset), ("config", config), ("monitor", monitor))
+            if v is not None
+        ),
+    ]
+    if resume and changes:
+        raise click.UsageError(f"--resume goes on with the run's own settings; drop {changes[0]}")
+    if resume and overwrite:
+        raise click.UsageError("--resume goes on with an earlier run, --overwrite replaces it")
+    chosen = PRESETS[preset or "default"]
+    if config is not None:
+        chosen = read_config(config, chosen)
+    chosen = with_settings(chosen, settings)
+    chosen = with_settings(chosen, {_SHORT[name]: str(value) for name, value in given.items()})
+    if monitor is not None:
+        chosen = replace(chosen, monitor=replace(chosen.monitor, metrics=monitor))
+    fixed = "steps" in given or "schedule.steps" in settings
+    try:
+        with progress_bar("Training") as progress:
+            trained = train_networks(
+                data,
+                out,
+                chosen,
+                device=device,
+                devices=devices,
+                max_time=max_time,
+                fit_time=max_time is not None and not fixed,
+                resume=resume,
+                overwrite=overwrite,
+                tell=tell,
+                progress=progress,
+            )
+    except Interrupted:
+        click.echo(
+            "\ninterrupted: go on from the last validation with the same DATA and OUT and --resume",
+            err=True,
+        )
+        raise SystemExit(INTERRUPTED) from None
+    click.echo(f"{trained.describe()}\nwrote {out}")
+    warn(trained.warnings)

@@ -1,0 +1,107 @@
+"""`ciegan validate` and `ciegan demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cellqa.cli.group import progress_bar, report_failures, tell, warn
+from cellqa.options import AnyPath, jobs_option, overwrite_option
+from ciegan.cli.group import main, need_torch
+
+_device_option: Any = click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
+)
+
+
+def _parse_runs(ctx: Any, parameter: Any, values: tuple[str, ...]) -> dict[str, Path]:
+    """Parse [NAME=]RUN; the name is the folder's where none is given."""
+    from cellqa.options import parse_methods
+
+    return parse_methods(ctx, parameter, values)
+
+
+@main.command()
+@click.argument("runs", metavar="[NAME=]RUN...", nargs=-1, required=True, callback=_parse_runs)
+@click.option("--data", type=AnyPath(), required=True, help="As `ciegan prepare` makes it.")
+@click.option(
+    "--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True
+)
+@click.option(
+    "--out", type=AnyPath(), metavar="DIR", help="Where to write [default: RUN/validation-SPLIT]."
+)
+@_device_option
+@jobs_option
+@overwrite_option
+def validate(
+    runs: dict[str, Path],
+    data: Path,
+    split: str,
+    out: Path | None,
+    device: str,
+    jobs: int,
+    overwrite: bool,
+) -> None:
+    """Enhance a split with trained networks, score it beside classical methods, make the report.
+
+    RUN is the folder of `ciegan train`, or its best.safetensors; several are compared. Beside them
+    stand the input, traditional enhancement (TE), enhanced ground truth (EGT), a Wiener filter and
+    Richardson-Lucy, tuned on the validation split.
+    """
+    need_torch()
+    from cellqa.tables import terminal_table
+    from ciegan.validation import validate as validate_runs
+
+    first = next(iter(runs.values()))
+    folder = out or (first if first.is_dir() else first.parent) / f"validation-{split}"
+    with progress_bar("Enhancing") as progress:
+        found = validate_runs(
+            runs,
+            data,
+            folder,
+            split=split,
+            device=device,
+            jobs=jobs,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    for name, what in found.settings.items():
+        click.echo(f"{name}: {what}")
+    click.echo(terminal_table(found.finished.tally, found.finished.summaries))
+    click.echo("\nwrote " + ", ".join(map(str, [*found.finished.paths, found.page])))
+    warn([*found.warnings, *found.finished.warnings])
+    failures = [(r.image, r.method, r.reason) for r in found.finished.tally.failures]
+    report_failures(found.finished.tally.rows, failures, found.finished.paths[0])
+
+
+@main.command()
+@click.argument("out", default="ciegan-demo", type=AnyPath())
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@_device_option
+@jobs_option
+@overwrite_option
+def demo(out: Path, seed: int, device: str, jobs: int, overwrite: bool) -> None:
+    """Prepare simulated pairs, train a small network, validate it, and print the table.
+
+    OUT is the folder to write to [default: ciegan-demo]. Some minutes; no download.
+    """
+    need_torch()
+    from cellqa.tables import terminal_table
+    from ciegan.demo import run_demo
+
+    with progress_bar("Training") as progress:
+        trained, found = run_demo(
+            out,
+            seed=seed,
+            device=device,
+            jobs=jobs,
+            overwrite=overwrite,
+            tell=tell,
+            progress=progress,
+        )
+    click.echo(trained.describe())
+    click.echo()
+    click.echo(terminal_table(found.finished.tally, found.finished.summaries))
+    click.echo("\nwrote\n" + "\n".join(f"  {path}" for path in (out, found.results, found.page)))

@@ -1,0 +1,88 @@
+"""From simulated scenes to a trained and validated network: `ciegan demo`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from cellqa import simulate
+from cellqa.errors import CellqaError
+from cellqa.io import write_tiff
+from ciegan.config import DEFAULT
+from ciegan.degrade import Gaussian, Noise
+from ciegan.prepare import Cut, prepare_blur
+from ciegan.run import Trained, train
+from ciegan.validation import Validated, validate
+
+PIXEL_SIZE = 0.1625  # micrometres
+SIDE = 256
+FIELDS = 36
+_MARK = ".made-by-ciegan-demo"  # what --overwrite may remove
+_PARTS = ("sharp", "data", "run", "validation")
+
+
+def run_demo(
+    out: Path,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    jobs: int = 1,
+    overwrite: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Trained, Validated]:
+    """Make simulated fields, blur them, train until SSIM gains nothing more, validate.
+
+    Raises
+    ------
+    CellqaError
+        `out` holds an earlier demo and `overwrite` is false, or is something else's folder.
+    """
+    if out.exists() and not out.is_dir():
+        raise CellqaError(f"OUT: {str(out)!r} is a file; give a folder")
+    if out.exists() and any(out.iterdir()):
+        if not (out / _MARK).exists():
+            raise CellqaError(f"OUT: {str(out)!r} is not an earlier demo's; give another folder")
+        if not overwrite:
+            raise CellqaError(f"OUT: {str(out)!r} holds an earlier demo; use --overwrite")
+        for part in _PARTS:
+            shutil.rmtree(out / part, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / _MARK).touch()
+    sharp, data, run, validation = (out / part for part in _PARTS)
+    kinds = (simulate.filaments, simulate.nuclei, simulate.spots)
+    for k in range(FIELDS):
+        scene = kinds[k % 3]((SIDE, SIDE), cutoff=0.6, photons=2000, seed=1000 * seed + k)
+        path = sharp / f"{kinds[k % 3].__name__}_{k:02d}.tif"
+        write_tiff(path, scene.image, PIXEL_SIZE)
+    tell(f"made {FIELDS} simulated fields")
+    prepare_blur(
+        sharp,
+        data,
+        Gaussian((1.0, 3.0)),
+        noise=Noise(photons=2000, offset=simulate.OFFSET),
+        draws=3,
+        cut=Cut(split="20,4,12", seed=seed),
+        jobs=jobs,
+    )
+    config = replace(
+        DEFAULT,
+        generator=replace(DEFAULT.generator, options={"widths": [24, 48, 96]}),
+        schedule=replace(DEFAULT.schedule, steps=3000, generator=0.3, discriminator=0.02),
+        monitor=replace(
+            DEFAULT.monitor,
+            every=150,
+            images=12,
+            patience=3,
+            min_delta=0.001,
+            min_adversarial_steps=150,
+        ),
+        seed=seed,
+    )
+    trained = train(data, run, config, device=device, max_time=200, tell=tell, progress=progress)
+    tell("validating on fields that the network has never seen")
+    return trained, validate(
+        {"ciegan": run}, data, validation, device=device, jobs=jobs, overwrite=True
+    )

@@ -1,0 +1,59 @@
+"""What every network offers."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class Generator(nn.Module):
+    """Enhances images (B, C, Y, X), -1 to 1, whose sides are multiples of `stride`.
+
+    Attributes
+    ----------
+    channels : int
+    stride : int
+        Sides of the images must be multiples of it.
+    radius : int
+        A pixel of the result depends on pixels up to this far away.
+    """
+
+    channels: int
+    stride: int
+    radius: int
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return enhanced images of the same shape."""
+        raise NotImplementedError
+
+
+class Discriminator(nn.Module):
+    """Tells targets from enhanced images."""
+
+    def forward(self, images: Tensor, inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return logits (any shape; above 0 for targets) and the features of the layers within.
+
+        Parameters
+        ----------
+        images : Tensor, shape (B, C, Y, X)
+            To be judged, -1 to 1.
+        inputs : Tensor, shape (B, C, Y, X)
+            What they were, or would be, enhanced from.
+        """
+        raise NotImplementedError
+
+
+def radius_of(layers: list[tuple[int, int, int]]) -> int:
+    """Radius of a chain of convolutions (side, stride, dilation), upsampling as stride 0.
+
+    Examples
+    --------
+    >>> radius_of([(3, 1, 1), (3, 2, 1), (3, 1, 1)])
+    4
+    """
+    reach, step = 0.0, 1.0
+    for side, stride, dilation in layers:
+        if stride == 0:
+            step /= 2
+        reach += (side - 1) / 2 * dilation * step
+        step *= stride or 1
+    return int(reach + 0.5)

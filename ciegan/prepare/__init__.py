@@ -1,0 +1,16 @@
+"""Training data from stacks, from sharp images, and from pairs."""
+
+from ciegan.prepare.blur import prepare_blur
+from ciegan.prepare.pairs import prepare_pairs, prepare_side_by_side
+from ciegan.prepare.tiles import Cut, Prepared
+from ciegan.prepare.zstack import ZStack, prepare_zstack
+
+__all__ = [
+    "Cut",
+    "Prepared",
+    "ZStack",
+    "prepare_blur",
+    "prepare_pairs",
+    "prepare_side_by_side",
+    "prepare_zstack",
+]

@@ -1,0 +1,397 @@
+"""A training run: prepared data to a folder with the best weights."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint, Timer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from cellqa.errors import CellqaError, first_line
+from cellqa.io import appearing
+from cellqa.score import compile_kernels
+from ciegan.callbacks import METRICS, SAMPLES, Keeper, Stopping, WholeCheckpoints
+from ciegan.checkpoint import BEST, LAST, choose_device
+from ciegan.config import Config, read_config
+from ciegan.data import Crops, Tile, crops_of_steps, read_split
+from ciegan.losses import VGG19, load_vgg
+from ciegan.monitor import Scores
+from ciegan.schedule import ALONE, BOTH, JUDGE, boundaries, phase
+from ciegan.training import Networks, TrainingError
+
+CONFIG, SUMMARY, EVENTS = "config.toml", "summary.json", "tensorboard"
+_FILES = (CONFIG, METRICS, SUMMARY, BEST, LAST)
+_FOLDERS = (SAMPLES, EVENTS)
+_TRIAL = 8  # steps of each phase that are timed to fit a run into its time
+_SPARE = 0.92  # share of the time that steps and validations are planned for
+
+Tell = Callable[[str], None]
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error
+    """The user stopped the training; it can be resumed."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run.
+
+    Attributes
+    ----------
+    out : Path
+    steps : int
+    stopped : str
+        Why it ended: `steps`, `early` or `time`.
+    best : dict
+        `step`, `score` and `values` of the weights that are kept.
+    untouched : dict
+        The values of the validation inputs themselves.
+    seconds : float
+        Of training, with validations.
+    waiting : float
+        Share of them spent waiting for data.
+    warnings : list of str
+    """
+
+    out: Path
+    steps: int
+    stopped: str
+    best: dict[str, Any]
+    untouched: dict[str, float]
+    seconds: float
+    waiting: float
+    warnings: list[str]
+
+    def describe(self) -> str:
+        """A few lines for the terminal."""
+        values = self.best["values"]
+        why = {"steps": "all steps done", "early": "stopped early", "time": "time is up"}
+        lines = [f"{self.steps} steps in {self.seconds:.0f} s ({why[self.stopped]})"]
+        lines.append(f"best at step {self.best['step']}, on the validation split:")
+        for name, value in values.items():
+            before = self.untouched.get(name, math.nan)
+            lines.append(f"  {name} {value:.4g} (input {before:.4g})")
+        return "\n".join(lines)
+
+
+def train(
+    data: Path,
+    out: Path,
+    config: Config,
+    *,
+    device: str = "auto",
+    devices: int = 1,
+    max_time: float | None = None,
+    fit_time: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+    tell: Tell = lambda line: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Trained:
+    """Train on prepared data, and keep the weights that are best on its validation split.
+
+    Parameters
+    ----------
+    data : Path
+        Folder with `train` and `val`, as `ciegan prepare` makes it.
+    out : Path
+        Folder of the run: config.toml, metrics.csv, tensorboard/, samples/, best.safetensors,
+        last.ckpt, summary.json.
+    config : Config
+        Ignored with `resume`: then that of the run counts.
+    device : str
+        `cpu`, `cuda` or `auto`.
+    devices : int
+        Processes; each takes batches of its own.
+    max_time : float, optional
+        Seconds after which training stops; what was done before a resume counts.
+    fit_time : bool
+        Choose the number of steps so that they end within `max_time`, by timing a few.
+    resume, overwrite : bool
+        Go on with, or replace, the run in `out`.
+    tell : callable
+        Called with a line when something happened.
+    progress : callable
+        Called with the number of steps done and of all.
+
+    Raises
+    ------
+    CellqaError
+        Wrong data or settings; a loss that is not finite; too little memory; a full disk.
+    Interrupted
+        By the user.
+    """
+    chosen = choose_device(device)
+    child = int(os.environ.get("LOCAL_RANK", "0")) > 0  # a process that Lightning started
+    if child:
+        config = read_config(out / CONFIG)
+    else:
+        config = _open_folder(out, config, resume=resume, overwrite=overwrite)
+    compile_kernels(tell)
+    crops = Crops(read_split(data, "train"), config.data, config.seed)
+    validation = _check_validation(read_split(data, "val"), crops)
+    vgg, notes = _features(config)
+    notes += config.monitor.warnings()
+    if fit_time and max_time and not resume and not child:
+        steps = steps_within(max_time, config, crops, validation, vgg, chosen)
+        config = replace(config, schedule=replace(config.schedule, steps=steps))
+        tell(f"{steps} steps fit into {max_time:.0f} s")
+    if not child:
+        _write(out / CONFIG, config.to_toml())
+    networks = Networks(config, crops, validation, vgg)
+    untouched = _untouched(networks)
+    keeper = Keeper(out, tell, progress, notes)
+    trainer = _trainer(out, config, chosen, devices, max_time, keeper)
+    last = out / LAST
+    try:
+        with _quiet():
+            trainer.fit(
+                networks,
+                ckpt_path=last if resume and last.exists() else None,
+                weights_only=True,
+            )
+    except SystemExit:  # what Lightning makes of SIGINT
+        if trainer.interrupted:
+            raise Interrupted from None
+        raise
+    except OSError as error:
+        raise CellqaError(
+            f"{error.filename or out}: {error.strerror or first_line(error)}; the files before "
+            "stay whole: make room and go on with --resume"
+        ) from None
+    if not keeper.best:
+        raise TrainingError(
+            f"no weights were kept: overclaim was above {config.monitor.max_overclaim:g} at each "
+            f"of {keeper.vetoed} validations (--max-overclaim)"
+        )
+    stopped = "steps" if networks.steps_done >= config.schedule.steps else "early"
+    timer = trainer_timer(trainer)
+    if stopped == "early" and timer is not None and timer.time_remaining() <= 0:
+        stopped = "time"
+    waiting = keeper.waited / max(keeper.elapsed, 1e-9)
+    if waiting > 0.1:
+        notes.append(
+            f"{waiting:.0%} of the time was spent waiting for data: set --workers, or more memory "
+            "for images (--set data.memory=...)"
+        )
+    trained = Trained(
+        out,
+        networks.steps_done,
+        stopped,
+        keeper.best,
+        untouched.values,
+        keeper.elapsed,
+        waiting,
+        notes,
+    )
+    if trainer.is_global_zero:
+        _write(out / SUMMARY, json.dumps(_summary(trained, chosen, devices), indent=1) + "\n")
+    return trained
+
+
+def trainer_timer(trainer: pl.Trainer) -> Any:
+    """The callback that watches the time, if there is one."""
+    return next((c for c in trainer.callbacks if isinstance(c, Timer)), None)  # type: ignore[attr-defined]
+
+
+def _open_folder(out: Path, config: Config, *, resume: bool, overwrite: bool) -> Config:
+    """Make the run's folder, or open the one to go on with."""
+    if out.exists() and not out.is_dir():
+        raise CellqaError(f"OUT: {str(out)!r} is a file; give a folder")
+    there = [name for name in (*_FILES, *_FOLDERS) if (out / name).exists()]
+    if resume:
+        if not (out / CONFIG).exists():
+            raise CellqaError(f"--resume: {str(out)!r} holds no run (no {CONFIG})")
+        return read_config(out / CONFIG)
+    if there and not overwrite:
+        raise CellqaError(
+            f"OUT: {str(out)!r} holds an earlier run; give another folder, --resume to go on with "
+            "it, or --overwrite"
+        )
+    if there and not (out / CONFIG).exists():
+        raise CellqaError(f"OUT: {str(out)!r} is no run's folder ({there[0]} but no {CONFIG})")
+    for name in _FILES:
+        (out / name).unlink(missing_ok=True)
+    for name in _FOLDERS:
+        shutil.rmtree(out / name, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    return config
+
+
+def _check_validation(tiles: list[Tile], crops: Crops) -> list[Tile]:
+    """Read the first validation tile, so that what is wrong with it is told before hours pass."""
+    fields = {tile.field for tile in crops.tiles} & {tile.field for tile in tiles}
+    if fields:
+        raise CellqaError(
+            f"the field {min(fields)!r} is in the training and in the validation split; prepare "
+            "the data again"
+        )
+    source, _, _ = tiles[0].load()
+    channels = 1 if source.ndim == 2 else source.shape[2]
+    if channels != crops.channels:
+        raise CellqaError(f"val has {channels} channels, train {crops.channels}")
+    return tiles
+
+
+def _features(config: Config) -> tuple[VGG19 | None, list[str]]:
+    losses = config.losses
+    if not (losses.perceptual or losses.style):
+        return None, []
+    vgg, warning = load_vgg(losses.vgg, losses.layers, imagenet=losses.imagenet, seed=config.seed)
+    return vgg, [warning] if warning else []
+
+
+def _untouched(networks: Networks) -> Scores:
+    """What the validation inputs themselves score."""
+    rows = []
+    for place, tile in enumerate(networks.validation):
+        source, target, size = tile.load()
+        rows.append(networks.judge.values(place, source, source, target, size))
+    return networks.judge.summarise(rows)
+
+
+def _trainer(
+    out: Path,
+    config: Config,
+    device: torch.device,
+    devices: int,
+    max_time: float | None,
+    keeper: Keeper,
+) -> pl.Trainer:
+    callbacks: list[pl.Callback] = [keeper]
+    if config.monitor.patience:
+        callbacks.append(Stopping(config.monitor))
+    if max_time:
+        callbacks.append(Timer(timedelta(seconds=max_time)))
+    callbacks.append(
+        ModelCheckpoint(
+            out,
+            filename=Path(LAST).stem,
+            save_top_k=1,
+            monitor=None,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+    )
+    precision: Any = {"32": "32-true", "bf16": "bf16-mixed"}.get(config.precision)
+    if precision is None:
+        ampere = device.type == "cuda" and torch.cuda.get_device_capability() >= (8, 0)
+        precision = "bf16-mixed" if ampere else "32-true"
+    with _quiet():
+        return pl.Trainer(
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            devices=devices,
+            # a plain "ddp" fails where only one of two networks learns at a step
+            strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",
+            precision=precision,
+            max_epochs=-1,
+            reload_dataloaders_every_n_epochs=1,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            logger=TensorBoardLogger(out, name="", version=EVENTS),
+            callbacks=callbacks,
+            plugins=[WholeCheckpoints()],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            deterministic="warn" if device.type == "cuda" else True,
+        )
+
+
+def steps_within(
+    seconds: float,
+    config: Config,
+    crops: Crops,
+    validation: list[Tile],
+    vgg: VGG19 | None,
+    device: torch.device,
+) -> int:
+    """Steps that fit into a time, by timing a few of each phase and a validation.
+
+    Raises
+    ------
+    CellqaError
+        Not even a few do.
+    """
+    networks = Networks(config, crops, validation, vgg).to(device)
+    costs: dict[str, float] = {}
+    first, second = boundaries(config.schedule)
+    begins = (0, first, second) if networks.discriminator is not None else (0,)
+    for now, begin in zip((ALONE, JUDGE, BOTH), begins, strict=False):
+        networks.steps_done = begin
+        if networks.phase == now:  # a phase may have no steps
+            costs[now.name] = networks.time_steps(crops_of_steps(crops, 0, _TRIAL + 1))
+    start = time.perf_counter()
+    sample = validation[:2]
+    for place, tile in enumerate(sample):
+        image, source, target, size = networks.enhanced(tile)
+        networks.judge.values(place, image, source, target, size)
+    images = min(len(validation), config.monitor.images) + config.monitor.samples
+    validating = (time.perf_counter() - start) / len(sample) * images
+    steps = 1000
+    for _ in range(20):  # shares of the phases may depend on the number of steps
+        schedule = replace(config.schedule, steps=steps)
+        names = [
+            phase(k, schedule, networks.discriminator is not None).name
+            for k in range(0, steps, max(1, steps // 1000))
+        ]
+        each = sum(costs.get(name, 0.0) for name in names) / len(names)
+        found = int(_SPARE * seconds / (each + validating / config.monitor.every))
+        if found < 1:
+            raise TrainingError(f"not one step ends in {seconds:.0f} s; give --max-time more")
+        if found == steps:
+            break
+        steps = found
+    return steps
+
+
+def _summary(trained: Trained, device: torch.device, devices: int) -> dict[str, Any]:
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+    return {
+        "steps": trained.steps,
+        "stopped": trained.stopped,
+        "best": trained.best,
+        "input": trained.untouched,
+        "seconds": round(trained.seconds, 1),
+        "waiting": round(trained.waiting, 4),
+        "device": name,
+        "devices": devices,
+        "warnings": trained.warnings,
+        "versions": {p: version(p) for p in ("cellqa", "torch", "lightning")},
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    with appearing(path, path.suffix) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's advice is for who writes the program, not for who runs it."""
+    loggers = [logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,277 @@
+"""Trained networks beside what they have to beat, on images that they have never seen."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import math
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cellqa.engines import LocalEngine
+from cellqa.enhance import METHODS, Enhancer, RichardsonLucy, Traditional, Wiener
+from cellqa.enhance.filters import as_type
+from cellqa.errors import CellqaError, printable
+from cellqa.grouping import Grouping
+from cellqa.io import write_tiff
+from cellqa.metrics.pixel import psnr
+from cellqa.pairing import pair_folders
+from cellqa.registry import for_run
+from cellqa.report.page import write_report
+from cellqa.run import Finished, score_to_folder
+from cellqa.scorer import ScoreOptions
+from ciegan.checkpoint import Checkpoint, choose_device, load
+from ciegan.data import Tile, read_split, spread
+from ciegan.inference import enhance_plane
+from ciegan.prepare.tiles import PAIRS
+
+Array = npt.NDArray[Any]
+Progress = Callable[[int, int], None]
+
+_MARK = ".made-by-ciegan-validate"  # what --overwrite may remove
+_TUNED_ON = 12  # validation tiles that classical methods are tuned on
+_SIGMAS = (0.7, 1.0, 1.4, 2.0, 2.8)
+_BALANCES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+_ITERATIONS = (2, 5, 10, 20)
+_UNSHARP = tuple(itertools.product((1.0, 2.3, 4.0), (0.5, 1.0), (0.5, 1.0, 2.0)))
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What a validation left.
+
+    Attributes
+    ----------
+    finished : cellqa.run.Finished
+    page : Path
+    results : Path
+    settings : dict
+        Method to what it is, in a line.
+    warnings : list of str
+    """
+
+    finished: Finished
+    page: Path
+    results: Path
+    settings: dict[str, str]
+    warnings: list[str]
+
+
+def validate(
+    runs: Mapping[str, Path],
+    data: Path,
+    out: Path,
+    *,
+    split: str = "test",
+    device: str = "auto",
+    jobs: int = 1,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Validated:
+    """Enhance a split with trained networks, score it beside classical methods, make the report.
+
+    The others are the untouched input, traditional enhancement (TE), enhanced ground truth (EGT,
+    where the targets are ground truth); and TE with other strengths (`te_tuned`), a Wiener filter
+    and Richardson-Lucy with the settings of the highest mean PSNR on the validation split.
+    Tiles of a field count as one group.
+
+    Parameters
+    ----------
+    runs : mapping of str to Path
+        Name of each network to its run folder or weights.
+    data : Path
+        As `ciegan prepare` makes it.
+    out : Path
+        Receives `enhanced/METHOD/` and `results/` with report.html.
+    split : str
+    device : str
+        `cpu`, `cuda` or `auto`.
+    jobs : int
+        Processes that score.
+    overwrite : bool
+    progress : callable, optional
+
+    Raises
+    ------
+    CellqaError
+        A run or the split cannot be used, or `out` is in use.
+    """
+    chosen = choose_device(device)
+    networks = {name: load(path) for name, path in runs.items()}
+    tiles = read_split(data, split)
+    _open_folder(out, overwrite)
+    methods = _classical(data, split)
+    warnings = [
+        f"{name}: {warning}" for name, network in networks.items() for warning in network.warnings
+    ]
+    if len(methods) == 1:
+        warnings.append("no validation split to tune Wiener and Richardson-Lucy on: left out")
+    if _targets(data) == "egt":
+        warnings.append("the targets are enhanced ground truth (EGT): no EGT beside them")
+    total = len(tiles) * (len(networks) + len(methods))
+    written = _enhanced(networks, methods, tiles, data, out / "enhanced", chosen)
+    for done, _ in enumerate(written, 1):
+        if progress:
+            progress(done, total)
+    names = [*networks, *methods]
+    if _targets(data) != "egt":
+        names.append("egt")
+    pred = {name: out / "enhanced" / name for name in names}
+    pairing = pair_folders(pred, gt=data / split / "target", raw=data / split / "input")
+    results = out / "results"
+    finished = score_to_folder(
+        pairing,
+        results,
+        options=ScoreOptions(for_run(None, fit=True)),
+        engine=LocalEngine(jobs),
+        grouping=_grouping(tiles, pairing.images, out),
+        overwrite=overwrite,
+        command=["ciegan", "validate", *map(str, runs.values())],
+    )
+    page = write_report(results, jobs=jobs)
+    settings = {
+        **{name: _describe(network) for name, network in networks.items()},
+        **{name: method.describe() for name, method in methods.items()},
+    }
+    return Validated(finished, page, results, settings, warnings)
+
+
+def _open_folder(out: Path, overwrite: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise CellqaError(f"--out: {str(out)!r} is a file; give a folder")
+    if out.exists() and any(out.iterdir()):
+        if not (out / _MARK).exists():
+            raise CellqaError(f"--out: {str(out)!r} is not empty; give another folder")
+        if not overwrite:
+            raise CellqaError(f"--out: {str(out)!r} holds an earlier validation; use --overwrite")
+        shutil.rmtree(out / "enhanced", ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / _MARK).touch()
+
+
+def _enhanced(
+    networks: Mapping[str, Checkpoint],
+    methods: Mapping[str, Enhancer],
+    tiles: Sequence[Tile],
+    data: Path,
+    out: Path,
+    device: torch.device,
+) -> Iterator[tuple[str, Path]]:
+    """Write what each method makes of each tile, and EGT of its target."""
+    for network in networks.values():
+        network.generator.to(device)
+    egt = _targets(data) != "egt"
+    for tile in tiles:
+        source, target, size = tile.load()
+        for name, network in networks.items():
+            yield name, _write(out / name, tile, enhanced(network, source, tile.limits), size)
+        for name, method in methods.items():
+            yield name, _write(out / name, tile, method(source), size)
+        if egt:
+            _write(out / "egt", tile, METHODS["egt"](target), size)
+
+
+def enhanced(network: Checkpoint, pixels: Array, whole: tuple[float, float] | None = None) -> Array:
+    """An image enhanced, in its own type.
+
+    Parameters
+    ----------
+    network : Checkpoint
+    pixels : ndarray, shape (Y, X) or (Y, X, 3)
+    whole : (float, float), optional
+        Black and white of the image that the pixels were cut from.
+
+    Raises
+    ------
+    CellqaError
+        The network was trained on other channels.
+    """
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    if channels != network.generator.channels:
+        raise CellqaError(
+            f"the image has {channels} channels, the network was trained on "
+            f"{network.generator.channels}"
+        )
+    stride = network.generator.stride
+    values = enhance_plane(
+        network.generator, pixels, network.normalisation, stride=stride, whole=whole
+    )
+    return as_type(values, pixels.dtype)
+
+
+def _write(folder: Path, tile: Tile, pixels: Array, size: float | None) -> Path:
+    return write_tiff(folder / f"{tile.name}.tif", pixels, size)
+
+
+def _classical(data: Path, split: str) -> dict[str, Enhancer]:
+    """TE, and what was tuned on the validation split if there is one beside the one to score."""
+    methods: dict[str, Enhancer] = {"te": METHODS["te"]}
+    if split == "val" or not (data / "val").is_dir():
+        return methods
+    pairs = [tile.load()[:2] for tile in spread(read_split(data, "val"), _TUNED_ON)]
+    methods["te_tuned"] = tuned(
+        [
+            replace(Traditional("te_tuned"), sigma=sigma, amount=amount, clip_limit=limit)
+            for sigma, amount, limit in _UNSHARP
+        ],
+        pairs,
+    )
+    methods["wiener"] = tuned(
+        [Wiener(sigma, balance) for sigma, balance in itertools.product(_SIGMAS, _BALANCES)], pairs
+    )
+    methods["rl"] = tuned(
+        [RichardsonLucy(sigma, n) for sigma, n in itertools.product(_SIGMAS, _ITERATIONS)], pairs
+    )
+    return methods
+
+
+def tuned(candidates: Sequence[Enhancer], pairs: Sequence[tuple[Array, Array]]) -> Enhancer:
+    """The enhancer of the highest mean PSNR over pairs of input and target."""
+
+    def score(method: Enhancer) -> float:
+        ranges = (float(target.max()) - float(target.min()) for _, target in pairs)
+        found = [
+            psnr(target, method(source), data_range=span)
+            for (source, target), span in zip(pairs, ranges, strict=True)
+            if source.ndim == 2 and span > 0
+        ]
+        return float(np.mean(found)) if found else -math.inf
+
+    return max(candidates, key=score)
+
+
+def _targets(data: Path) -> str:
+    """What the targets are: `gt` unless pairs.csv says `egt`."""
+    if not (data / PAIRS).exists():
+        return "gt"
+    with (data / PAIRS).open(newline="", encoding="utf-8") as file:
+        row = next(csv.DictReader(file), {})
+    return row.get("target") or "gt"
+
+
+def _grouping(tiles: Sequence[Tile], images: Sequence[Any], out: Path) -> Grouping:
+    """Tiles of a field as one group, through a table that the run refers to."""
+    field_of = {tile.name: tile.field for tile in tiles}
+    table = out / "fields.csv"
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["image", "group"])
+        for image in images:
+            writer.writerow([image.name, printable(field_of[image.name.removesuffix(".tif")])])
+    return Grouping.parse(str(table))
+
+
+def _describe(network: Checkpoint) -> str:
+    parameters = sum(p.numel() for p in network.generator.parameters())
+    config = network.config
+    return (
+        f"preset {config.preset}, generator {config.generator.name} ({parameters:,} parameters), "
+        f"step {network.step}"
+    )

@@ -1,0 +1,85 @@
+"""Configurations: read, merged, refused."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ciegan.config import (
+    DEFAULT,
+    PAPER,
+    PRESETS,
+    ConfigError,
+    Monitor,
+    from_dict,
+    read_config,
+    with_settings,
+)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_survives_toml(name: str) -> None:
+    config = PRESETS[name]
+    assert from_dict(tomllib.loads(config.to_toml())) == config
+    assert config.preset == name
+
+
+def test_what_a_file_does_not_name_is_the_presets(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('preset = "paper"\n[data]\ncrop = 64\n')
+    found = read_config(file)
+    assert found.data.crop == 64
+    assert found.data.batch_size == PAPER.data.batch_size
+    assert found.losses == PAPER.losses
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"data": {"corp": 64}}, "data.corp is unknown; did you mean crop?"),
+        ({"optimiser": {}}, "optimiser is unknown; did you mean optimizer?"),
+        ({"data": {"crop": "64"}}, "data.crop must be a whole number, got '64'"),
+        ({"data": {"crop": 64.5}}, "data.crop must be a whole number"),
+        ({"data": {"crop": True}}, "data.crop must be a whole number"),
+        ({"data": {"crop": 4}}, "data.crop must be 16 to 4096, got 4"),
+        ({"data": 3}, "data must be a table"),
+        ({"data": {"augment": 1}}, "data.augment must be true or false"),
+        ({"losses": {"layers": "conv1_2"}}, "losses.layers must be a list of texts"),
+        ({"losses": {"gan": "wgan"}}, "losses.gan must be one of non-saturating"),
+        ({"losses": {"charbonnier": 0, "ms_ssim": 0}}, "no term between image and target"),
+        ({"preset": "papers"}, "preset must be one of default, paper"),
+        ({"monitor": {"metrics": {"sim": 1}}}, "no metric is called 'sim'"),
+        ({"monitor": {"metrics": {"gain": 1}}}, "gain has no better and worse"),
+        ({"monitor": {"metrics": {"psnr_fg": 1}}}, "psnr_fg needs a mask"),
+        ({"monitor": {"metrics": {}}}, "name at least one metric"),
+        ({"monitor": {"metrics": {"psnr": "x"}}}, "monitor.metrics.psnr must be a number"),
+        ({"schedule": {"generator": 3.5}}, "whole steps, or below 1"),
+        ({"precision": "16"}, "precision must be one of auto, 32, bf16"),
+    ],
+)
+def test_what_is_wrong_is_named(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message.replace("?", r"\?")):
+        from_dict(wrong)
+
+
+@pytest.mark.parametrize("text", ["data = [", "\xff\xfe", "data.crop = 1\ndata.crop = 2"])
+def test_no_toml(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(text, encoding="latin-1")
+    with pytest.raises(ConfigError, match="not a TOML file"):
+        read_config(file)
+
+
+def test_settings_by_dotted_names() -> None:
+    found = with_settings(DEFAULT, {"data.crop": "64", "generator.name": "unet", "seed": "3"})
+    assert (found.data.crop, found.generator.name, found.seed) == (64, "unet", 3)
+    assert found.generator.options == {}  # of another network
+    with pytest.raises(ConfigError, match=r"data\.crap is unknown"):
+        with_settings(DEFAULT, {"data.crap": "64"})
+
+
+def test_a_monitor_that_rewards_invention_is_told() -> None:
+    assert Monitor({"ssim": 1.0}).warnings() == []
+    assert Monitor({"resolution": 1.0, "psnr": 1.0}).warnings() == []
+    for alone in ("resolution", "entropy", "overclaim"):
+        assert "invented" in Monitor({alone: 1.0}).warnings()[0]
