@@ -111,8 +111,9 @@ def load(path: Path) -> Checkpoint:
     if not path.is_file():
         raise CellqaError(f"{path}: there is no such file")
     with path.open("rb") as file:
-        start = file.read(4)
-    if start.startswith(_PICKLES):
+        start = file.read(9)
+    # safetensors begin with a length, which may be any byte, and a brace
+    if start.startswith(_PICKLES) and start[8:] not in (b"", b"{"):
         raise CellqaError(
             f"{path.name}: a pickle, which can run code when it is loaded; ciegan loads only "
             "safetensors"

@@ -23,7 +23,8 @@ from cellqa.simulate import filtered
 
 Array = npt.NDArray[Any]
 
-_POINTS = 96  # of a radial transfer function, up to its cut-off
+_POINTS = 128  # of the fluorescence transfer function, denser at low frequencies
+_BAND_POINTS = 256  # of the brightfield one, which oscillates at high frequencies
 _GRID = 160  # of the pupil, along each side
 _SOURCES = 24  # of the condenser, along its diameter
 _PHASES = tuple(math.asinh(p) for p in (-16, -4, -1, 0, 1, 4, 16))
@@ -97,7 +98,7 @@ def fluorescence_defocus(
     cutoff = 2 * na / light
     knots = _fluorescence(na, light, microscope.index, round(float(distance), 3))
     radii = np.asarray(frequency, dtype=np.float64)
-    found = np.interp(radii, np.linspace(0, cutoff, _POINTS), knots)
+    found = np.interp(radii, cutoff * _low_first(), knots)
     return np.where(radii < cutoff, found, 0.0)
 
 
@@ -142,7 +143,7 @@ def brightfield_defocus(frequency: npt.ArrayLike, distance: float, microscope: M
     passed = focused > _LEAST * focused[0]
     relative = (defocused.real + m.phase * defocused.imag) / np.where(passed, focused, np.inf)
     radii = np.asarray(frequency, dtype=np.float64)
-    found = np.interp(radii, np.linspace(0, cutoff, _POINTS), relative)
+    found = np.interp(radii, np.linspace(0, cutoff, _BAND_POINTS), relative)
     return np.where(radii < cutoff, found, 0.0)
 
 
@@ -318,12 +319,17 @@ def _correlation_of(ring: RingSums, transfer: Array, finest: float) -> float:
     return float((h * ring.cross).sum()) / math.sqrt(power) if power > 0 else 0.0
 
 
+def _low_first() -> Array:
+    """Shares of the cut-off: far from focus, all happens at the lowest frequencies."""
+    return np.linspace(0, 1, _POINTS) ** 2
+
+
 @lru_cache(maxsize=4096)
 def _fluorescence(na: float, light: float, index: float, distance: float) -> Array:
     axis = np.linspace(-1, 1, _GRID) * na / light
     y, x = np.meshgrid(axis, axis, indexing="ij")
     found = np.empty(_POINTS)
-    for k, q in enumerate(np.linspace(0, 2 * na / light, _POINTS)):
+    for k, q in enumerate(2 * na / light * _low_first()):
         left, right = np.hypot(x - q / 2, y), np.hypot(x + q / 2, y)
         both = (left < na / light) & (right < na / light)
         phase = _axial(right[both], light, index) - _axial(left[both], light, index)
@@ -333,11 +339,11 @@ def _fluorescence(na: float, light: float, index: float, distance: float) -> Arr
 
 @lru_cache(maxsize=512)
 def _correlation(na: float, light: float, index: float, condenser: float, distance: float) -> Array:
-    """C_z(q) at `_POINTS` frequencies up to the end of the transmitted band."""
+    """C_z(q) at `_BAND_POINTS` frequencies up to the end of the transmitted band."""
     axis = (np.arange(_SOURCES) + 0.5) / _SOURCES * 2 - 1
     y, x = (a[np.hypot(*np.meshgrid(axis, axis)) < 1] for a in np.meshgrid(axis, axis))
     y, x = (a * max(min(condenser, na), 1e-4) / light for a in (y, x))
-    q = np.linspace(0, (na + condenser) / light, _POINTS)[:, None]
+    q = np.linspace(0, (na + condenser) / light, _BAND_POINTS)[:, None]
     shifted = np.hypot(x + q, y)
     passed = shifted < na / light
     here = _axial(np.hypot(x, y), light, index)

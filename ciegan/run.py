@@ -26,7 +26,7 @@ from cellqa.errors import CellqaError, first_line
 from cellqa.io import appearing
 from cellqa.score import compile_kernels
 from ciegan.callbacks import METRICS, SAMPLES, Keeper, Stopping, WholeCheckpoints
-from ciegan.checkpoint import BEST, LAST, choose_device
+from ciegan.checkpoint import BEST, LAST, choose_device, make_generator
 from ciegan.config import Config, read_config
 from ciegan.data import Crops, Tile, crops_of_steps, read_split
 from ciegan.losses import VGG19, load_vgg
@@ -142,6 +142,7 @@ def train(
         config = read_config(out / CONFIG)
     else:
         config = _open_folder(out, config, resume=resume, overwrite=overwrite)
+    make_generator(config, 1)  # what is wrong with its name or options is told first
     compile_kernels(tell)
     crops = Crops(read_split(data, "train"), config.data, config.seed)
     validation = _check_validation(read_split(data, "val"), crops)

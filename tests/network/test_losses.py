@@ -165,7 +165,9 @@ def test_vgg_by_its_own_layers(tmp_path: Path) -> None:
     mean, deviation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     x = (x - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(deviation).view(3, 1, 1)
     for place in (0, 2):
-        x = torch.conv2d(x, state[f"features.{place}.weight"], state[f"features.{place}.bias"], 1, 1)
+        x = torch.conv2d(
+            x, state[f"features.{place}.weight"], state[f"features.{place}.bias"], 1, 1
+        )
         x = x.relu()
     torch.testing.assert_close(vgg(images)["conv1_2"], x)
     assert vgg(images)["conv2_2"].shape == (1, 128, 8, 8)

@@ -1,0 +1,287 @@
+"""Preparation: splits, tiles, what is dropped, what is refused."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from click.testing import CliRunner
+from fields import write_fields
+
+from cellqa.errors import CellqaError
+from cellqa.io import write_tiff
+from cellqa.simulate import filaments, optical_blur
+from ciegan.cli import main
+from ciegan.data import read_split
+from ciegan.degrade import Gaussian, Noise
+from ciegan.prepare import (
+    Cut,
+    ZStack,
+    prepare_blur,
+    prepare_pairs,
+    prepare_side_by_side,
+    prepare_zstack,
+)
+from ciegan.prepare.tiles import SPLITS, assign
+
+GAUSS = Gaussian((1.5, 1.5))
+ALL = Cut(tile=64, split="1,0,0")
+
+
+def table(out: Path) -> list[dict[str, str]]:
+    with (out / "pairs.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_no_field_stands_in_two_splits(tmp_path: Path) -> None:
+    source = tmp_path / "sharp"
+    for k in range(24):
+        image = filaments((64, 64), seed=k).image
+        write_tiff(source / f"well{k // 4}_site{k % 4}.tif", image, 0.2)
+    cut = Cut(tile=32, field=r"well\d+")
+    found = prepare_blur(source, tmp_path / "out", GAUSS, cut=cut)
+    rows = table(tmp_path / "out")
+    splits = {row["field"]: row["split"] for row in rows}
+    assert len(splits) == 6
+    assert all(splits[row["field"]] == row["split"] for row in rows)
+    assert {len(found.fields[s]) for s in SPLITS} == {4, 1}
+    for split in SPLITS:
+        assert len(read_split(tmp_path / "out", split)) == found.tiles[split]
+
+
+def test_tiles_are_where_the_table_says(tmp_path: Path) -> None:
+    source = write_fields(tmp_path / "sharp", 1, side=100)
+    prepare_blur(source, tmp_path / "out", GAUSS, cut=Cut(tile=64, split="1,0,0"))
+    rows = table(tmp_path / "out")
+    whole = tifffile.imread(source / "field0.tif")
+    assert {(row["y"], row["x"]) for row in rows} <= {
+        (a, b) for a in ("0", "36") for b in ("0", "36")
+    }
+    for row in rows:
+        y, x = int(row["y"]), int(row["x"])
+        tile = tifffile.imread(tmp_path / f"out/train/target/{row['name']}.tif")
+        assert (tile == whole[y : y + 64, x : x + 64]).all()
+        assert row["degradation"] == "gaussian 1.500 px"
+
+
+def test_empty_tiles_are_dropped_and_counted(tmp_path: Path) -> None:
+    image = np.full((128, 128), 10, np.uint16)
+    rng = np.random.default_rng(0)
+    image[:64, :64] = rng.integers(10, 4000, (64, 64))
+    image[64:, 64:] = rng.integers(10, 14, (64, 64))  # noise of the background
+    write_tiff(tmp_path / "sharp/a.tif", image, 0.2)
+    out = tmp_path / "out"
+    found = prepare_blur(tmp_path / "sharp", out, GAUSS, noise=Noise(0), cut=ALL)
+    assert (found.tiles["train"], found.empty) == (1, 3)
+    assert "dropped as empty: 3 of 4" in found.describe()
+    keep = Cut(tile=64, split="1,0,0", min_contrast=0)
+    found = prepare_blur(tmp_path / "sharp", out, GAUSS, noise=Noise(0), cut=keep, overwrite=True)
+    assert found.tiles["train"] == 2  # constant ones never
+
+
+def test_jobs_and_order_change_nothing(tmp_path: Path) -> None:
+    source = write_fields(tmp_path / "sharp", 9)
+    for jobs in (1, 2):
+        prepare_blur(source, tmp_path / f"out{jobs}", Gaussian(), cut=Cut(tile=32), jobs=jobs)
+    files = [
+        sorted(p.relative_to(tmp_path / f"out{jobs}") for p in (tmp_path / f"out{jobs}").rglob("*"))
+        for jobs in (1, 2)
+    ]
+    assert files[0] == files[1]
+    for file in files[0]:
+        first, second = (tmp_path / f"out{jobs}" / file for jobs in (1, 2))
+        assert first.is_dir() or first.read_bytes() == second.read_bytes()
+
+
+def test_another_image_in_the_folder_changes_no_draw(tmp_path: Path) -> None:
+    source = write_fields(tmp_path / "sharp", 2)
+    prepare_blur(source, tmp_path / "a", Gaussian(), cut=ALL)
+    write_fields(tmp_path / "sharp", 5)
+    prepare_blur(source, tmp_path / "b", Gaussian(), cut=ALL)
+    before = {row["name"]: row["degradation"] for row in table(tmp_path / "a")}
+    after = {row["name"]: row["degradation"] for row in table(tmp_path / "b")}
+    assert before.items() <= after.items()
+    assert len(set(before.values())) == 2
+
+
+@pytest.mark.parametrize(("shares", "counts"), [("0.7,0.15,0.15", (7, 2, 1)), ("5,2,3", (5, 2, 3))])
+def test_shares(shares: str, counts: tuple[int, ...]) -> None:
+    found = list(assign(map(str, range(10)), Cut(split=shares)).values())
+    assert sorted(found.count(split) for split in SPLITS) == sorted(counts)
+
+
+def test_a_table_of_splits(tmp_path: Path) -> None:
+    file = tmp_path / "s.csv"
+    file.write_text("field,split\na,train\nb,test\n")
+    assert assign("ab", Cut(split=str(file))) == {"a": "train", "b": "test"}
+    with pytest.raises(CellqaError, match="field 'c' needs a line"):
+        assign("abc", Cut(split=str(file)))
+
+
+def stack_of(seed: int, shifts: bool = False) -> np.ndarray:
+    """Seven planes, sharpest in the fourth."""
+    sharp = filaments((96, 96), cutoff=0.9, photons=2000, seed=seed).ideal
+    rng = np.random.default_rng(seed)
+    planes = []
+    for k in range(7):
+        plane = optical_blur(sharp, 0.9 - 0.22 * abs(k - 3))
+        if shifts and k == 4:
+            plane = np.roll(plane, (2, -1), (0, 1))
+        if shifts and k == 5:
+            plane = np.roll(plane, (20, 0), (0, 1))
+        planes.append(rng.poisson(np.maximum(plane, 0)))
+    return np.array(planes, np.uint16)
+
+
+def test_a_stack_is_paired_with_its_sharpest_plane(tmp_path: Path) -> None:
+    for k in range(3):
+        tifffile.imwrite(tmp_path / f"s{k}.tif", stack_of(k), imagej=True, metadata={"axes": "ZYX"})
+    options = ZStack(distances=(-1.0, 0.5, 1.0), step=0.5)
+    cut = Cut(tile=48, split="1,1,1", min_contrast=0)
+    paths = [tmp_path / f"s{k}.tif" for k in range(3)]
+    found = prepare_zstack(paths, tmp_path / "out", options, cut=cut)
+    assert not found.failures
+    rows = table(tmp_path / "out")
+    assert {float(row["distance"]) for row in rows} == {-1.0, 0.5, 1.0}
+    assert {row["plane"] for row in rows} == {"t0c0z1", "t0c0z4", "t0c0z5"}
+    row = next(r for r in rows if r["source"] == "s0.tif")
+    target = tifffile.imread(tmp_path / f"out/{row['split']}/target/{row['name']}.tif")
+    y, x = int(row["y"]), int(row["x"])
+    dy, dx = (abs(float(row[f"shift_{a}"] or 0)) for a in "yx")
+    assert max(dy, dx) < 0.2
+    sharp = stack_of(0)[3]
+    assert any(
+        (target == sharp[y + a : y + a + 48, x + b : x + b + 48]).all()
+        for a in (0, 1)
+        for b in (0, 1)
+    )
+
+
+def test_displacements_are_undone_or_refused(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", stack_of(1, True), imagej=True, metadata={"axes": "ZYX"})
+    cut = Cut(tile=48, split="1,0,0", min_contrast=0)
+    found = prepare_zstack([tmp_path / "s.tif"], tmp_path / "out", ZStack(), cut=cut)
+    shifts = {r["plane"]: (r["shift_y"], r["shift_x"]) for r in table(tmp_path / "out")}
+    y, x = map(float, shifts["t0c0z4"])
+    assert (y, x) == pytest.approx((2, -1), abs=0.15)  # of a noisy, blurred plane
+    assert any("displaced by" in reason for _, _, reason in found.failures)
+    assert "t0c0z5" not in shifts
+
+
+def test_positions_from_names(tmp_path: Path) -> None:
+    for z, plane in zip((10.0, 11, 13, 14, 15, 18, 20), stack_of(2), strict=True):
+        write_tiff(tmp_path / f"cells/a_z{z:.2f}um.tif", plane, 0.2)
+    cut = Cut(tile=48, split="1,0,0", min_contrast=0)
+    options = ZStack(pattern=r"z([\d.]+)")
+    prepare_zstack([tmp_path / "cells"], tmp_path / "out", options, cut=cut)
+    assert {float(r["distance"]) for r in table(tmp_path / "out")} == {-4, -3, -1, 1, 4, 6}
+
+
+def test_pairs_of_two_folders_and_side_by_side(tmp_path: Path) -> None:
+    sharp = write_fields(tmp_path / "sharp", 3)
+    for path in sharp.iterdir():
+        image = tifffile.imread(path)
+        write_tiff(tmp_path / "blurred" / path.name, image // 2, 0.2)
+        write_tiff(tmp_path / "ab" / path.name, np.hstack([image, image // 2]), 0.2)
+    cut = Cut(tile=64, split="1,1,1")
+    prepare_pairs(tmp_path / "blurred", sharp, tmp_path / "a", cut=cut)
+    prepare_side_by_side(tmp_path / "ab", tmp_path / "b", cut=cut)
+    for row in table(tmp_path / "a"):
+        for role in ("input", "target"):
+            name = f"{row['split']}/{role}/{row['name']}.tif"
+            first, second = (tifffile.imread(tmp_path / out / name) for out in "ab")
+            assert (first == second).all()
+
+
+def test_egt_targets(tmp_path: Path) -> None:
+    source = write_fields(tmp_path / "sharp", 1)
+    prepare_blur(source, tmp_path / "out", GAUSS, cut=Cut(tile=64, split="1,0,0", target="egt"))
+    (row,) = table(tmp_path / "out")
+    assert row["target"] == "egt"
+    from cellqa.enhance import METHODS
+
+    expected = METHODS["egt"](tifffile.imread(source / "field0.tif"))
+    found = tifffile.imread(tmp_path / f"out/train/target/{row['name']}.tif")
+    assert (found == expected).all()
+
+
+def test_colour_and_float(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    write_tiff(tmp_path / "rgb/a.tif", rng.integers(0, 255, (64, 64, 3), np.uint8), None)
+    write_tiff(tmp_path / "real/a.tif", rng.random((64, 64)).astype(np.float32), None)
+    for kind, shape in (("rgb", (64, 64, 3)), ("real", (64, 64))):
+        prepare_blur(tmp_path / kind, tmp_path / f"out-{kind}", GAUSS, cut=ALL)
+        (tile,) = read_split(tmp_path / f"out-{kind}", "train")
+        assert tile.load()[0].shape == shape
+
+
+def bad(folder: Path, kind: str) -> None:
+    """One good image and one that is not."""
+    write_fields(folder, 1)
+    image = tifffile.imread(folder / "field0.tif")
+    labels = np.kron(np.arange(16).reshape(4, 4), np.ones((16, 16))).astype(np.uint16)
+    images = {
+        "constant": np.full((64, 64), 7, np.uint8),
+        "labels": labels,
+        "smaller than a tile": image[:40, :40],
+        "NaN": np.where(image > 90, np.nan, image).astype(np.float32),
+    }
+    if kind == "cannot be decoded":
+        data = (folder / "field0.tif").read_bytes()
+        (folder / "bad.tif").write_bytes(data[: len(data) // 2])
+    else:
+        write_tiff(folder / "bad.tif", images[kind], 0.2)
+
+
+@pytest.mark.parametrize("kind", ["constant", "labels", "smaller than a tile", "NaN"])
+def test_a_bad_image_leaves_the_others(tmp_path: Path, kind: str) -> None:
+    bad(tmp_path / "sharp", kind)
+    arguments = ["prepare", "blur", str(tmp_path / "sharp"), str(tmp_path / "out")]
+    found = CliRunner().invoke(main, [*arguments, "--tile", "64", "--split", "1,0,0"])
+    assert found.exit_code == 3, found.output
+    assert kind in found.stderr
+    assert "train: 1 tiles" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "status"),
+    [
+        (["blur", "none", "out"], "there is no folder", 1),
+        (["blur", "empty", "out"], "no images", 1),
+        (["blur", "sharp", "sharp/out"], "lies inside GT", 1),
+        (["blur", "sharp", "out"], "3 splits need 3 fields", 1),
+        (["blur", "sharp", "out", "--split", "x"], "neither three shares", 1),
+        (["blur", "sharp", "out", "--split", "none.csv"], "none.csv", 1),
+        (["blur", "sharp", "out", "--sigma", "3:1"], "LOW to HIGH", 2),
+        (["blur", "sharp", "out", "--sigma", "x"], "is not LOW:HIGH", 2),
+        (["blur", "sharp", "out", "--tile", "3"], "`tile` must be", 2),
+        (["blur", "sharp", "out", "--na", "2"], "`na` must be", 2),
+        (["zstack", "sharp", "out", "--z-pattern", "z"], "needs a group", 2),
+        (["zstack", "sharp", "out"], "no stack could be used", 1),
+        (["pairs", "sharp", "empty", "out"], "no images", 1),
+        (["side-by-side", "sharp", "out", "--tile", "64", "--split", "1,0,0"], "smaller", 1),
+    ],
+)
+def test_wrong_input_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str, status: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_fields(tmp_path / "sharp", 1)
+    (tmp_path / "empty").mkdir()
+    if "--na" in arguments:
+        arguments = [*arguments, "--degradation", "defocus-fluorescence"]
+    found = CliRunner().invoke(main, ["prepare", *arguments])
+    assert found.exit_code == status, found.output
+    assert message in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_an_earlier_preparation_is_not_overwritten_unasked(tmp_path: Path) -> None:
+    source = write_fields(tmp_path / "sharp", 1)
+    prepare_blur(source, tmp_path / "out", GAUSS, cut=ALL)
+    with pytest.raises(CellqaError, match="use --overwrite"):
+        prepare_blur(source, tmp_path / "out", GAUSS, cut=ALL)
+    (tmp_path / "other/train").mkdir(parents=True)
+    with pytest.raises(CellqaError, match="was not prepared by ciegan"):
+        prepare_blur(source, tmp_path / "other", GAUSS, cut=ALL, overwrite=True)
