@@ -5,13 +5,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test test-slow check format bench clean
+.PHONY: help demo demo-train test test-slow check format bench clean
 
 help:  ## Show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(VENV)/core  ## Make sample data, degrade, enhance and score it, print the table
 	$(BIN)/cellqa demo cellqa-demo --overwrite
+
+demo-train: $(VENV)/gan  ## Prepare simulated pairs, train a small network on them, validate it
+	$(BIN)/ciegan demo ciegan-demo --overwrite
 
 test: $(VENV)/test  ## Run every test
 	$(BIN)/python -m pytest
@@ -36,7 +39,7 @@ bench: $(VENV)/test  ## Print the benchmark tables
 	$(BIN)/python benchmarks/bench_score.py
 
 clean:  ## Remove the environment and what runs leave behind
-	rm -rf $(VENV) cellqa-demo cellqa-results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) cellqa-demo cellqa-results ciegan-demo bench-training .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/python-made:
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +49,10 @@ $(VENV)/core: $(VENV)/python-made pyproject.toml constraints.txt
 	$(PIP) --editable .
 	touch $@
 
+$(VENV)/gan: $(VENV)/python-made pyproject.toml constraints.txt
+	$(PIP) --editable '.[gan]'
+	touch $@ $(VENV)/core
+
 $(VENV)/test: $(VENV)/python-made pyproject.toml constraints.txt
 	$(PIP) --editable '.[test]'
-	touch $@ $(VENV)/core
+	touch $@ $(VENV)/core $(VENV)/gan

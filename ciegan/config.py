@@ -104,8 +104,8 @@ class Losses:
         A file with torchvision's `vgg19` weights; `download` fetches them once; `random` takes
         seeded random ones.
     imagenet : bool
-        Whether VGG-19 is given images as it was trained on them, mean and deviation of ImageNet
-        removed; the authors give it -1 to 1.
+        Whether VGG-19 is used as it was trained: mean and deviation of ImageNet removed, maxima
+        pooled; the authors give it -1 to 1, and pool means.
     """
 
     l1: float = 0.0

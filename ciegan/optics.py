@@ -91,8 +91,8 @@ def fluorescence_defocus(
     Examples
     --------
     >>> scope = Microscope(na=0.75, wavelength=0.52)
-    >>> fluorescence_defocus([0.0, 1.0], 4.0, scope).round(2)
-    array([1., 0.])
+    >>> fluorescence_defocus([0.0, 0.1, 1.0], 4.0, scope).round(1)
+    array([1. , 0.6, 0. ])
     """
     na, light = microscope.na, microscope.wavelength
     cutoff = 2 * na / light
@@ -130,7 +130,7 @@ def brightfield_defocus(frequency: npt.ArrayLike, distance: float, microscope: M
 
     Examples
     --------
-    >>> scope = Microscope(phase=2.0)
+    >>> scope = Microscope(phase=8.0)
     >>> above, below = (brightfield_defocus([0.2], z, scope)[0] for z in (5, -5))
     >>> bool(above * below < 0)
     True

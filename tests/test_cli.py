@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -28,9 +28,10 @@ def table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_help_loads_nothing_heavy() -> None:
+@pytest.mark.parametrize("package", ["cellqa", "ciegan"])
+def test_help_loads_nothing_heavy(package: str) -> None:
     code = (
-        "import sys; from cellqa.cli import main\n"
+        f"import sys; from {package}.cli import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
         "heavy = {'torch', 'pandas', 'matplotlib', 'skimage', 'numba', 'scipy', 'cv2', 'numpy'}\n"
@@ -40,14 +41,21 @@ def test_help_loads_nothing_heavy() -> None:
     assert "LOADED []" in out.stdout
 
 
+def commands(group: click.Group, name: str) -> Iterator[tuple[str, click.Command]]:
+    """Every command below a group, by its full name."""
+    for part, command in group.commands.items():
+        yield f"{name} {part}", command
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{name} {part}")
+
+
 def test_every_command_is_documented() -> None:
+    from ciegan.cli import main as ciegan
+
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    context = click.Context(main)
-    for name in main.list_commands(context):
-        command = main.get_command(context, name)
-        assert command is not None
-        assert command.help
-        assert f"cellqa {name}" in readme
+    for name, command in [*commands(main, "cellqa"), *commands(ciegan, "ciegan")]:
+        assert command.help, name
+        assert name in readme
         options = [p for p in command.params if isinstance(p, click.Option)]
         assert all(p.help for p in options), name
 

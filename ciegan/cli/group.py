@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 import click
 
@@ -29,3 +30,12 @@ def need_torch() -> None:
             raise MissingExtraError(
                 f"training needs {name}; install it with: pip install 'cellqa[gan]'"
             )
+
+
+device_option: Any = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute; auto takes CUDA if it is there.",
+)

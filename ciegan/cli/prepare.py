@@ -62,7 +62,13 @@ def _cut_options(command: Callable[..., None]) -> Callable[..., None]:
             show_default=True,
             help="egt: enhance the targets (CIEGANP).",
         ),
-        click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+        click.option(
+            "--seed",
+            type=click.IntRange(0),
+            default=0,
+            show_default=True,
+            help="Of the split and of what is drawn.",
+        ),
         pixel_size_option,
         jobs_option,
         overwrite_option,
@@ -109,6 +115,7 @@ def _run(prepare_it: Callable[..., Any], options: dict[str, Any]) -> None:
     type=click.Choice(["fluorescence", "phase", "brightfield"]),
     default="fluorescence",
     show_default=True,
+    help="How contrast behaves at focus; see `cellqa sharpest`.",
 )
 @click.option("--no-register", is_flag=True, help="Do not undo displacements between planes.")
 @click.option(
@@ -161,6 +168,7 @@ def zstack(
     type=click.Choice(["gaussian", "defocus-fluorescence", "defocus-brightfield"]),
     default="gaussian",
     show_default=True,
+    help="The defocus models need the pixel size.",
 )
 @click.option(
     "--preset",

@@ -10,7 +10,7 @@ import click
 
 from cellqa.cli.group import INTERRUPTED, progress_bar, tell, warn
 from cellqa.options import AnyPath, overwrite_option
-from ciegan.cli.group import main, need_torch
+from ciegan.cli.group import device_option, main, need_torch
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
 
@@ -102,7 +102,7 @@ _SHORT = {
 @click.option("--min-steps", type=int, help="Do not stop before.")
 @click.option("--steps", type=int, help="In all; without it --max-time decides.")
 @click.option("--max-time", type=Seconds(), help="As 15m; the schedule is made to end in it.")
-@click.option("--batch-size", type=int)
+@click.option("--batch-size", type=int, help="Crops in a step, in each process.")
 @click.option("--crop", type=int, help="Side of the training images, in pixels.")
 @click.option("--rate", type=float, help="Learning rate of the generator.")
 @click.option("--normalize", help="image, train or range.")
@@ -110,10 +110,8 @@ _SHORT = {
 @click.option(
     "--vgg-weights", metavar="FILE|download|random", help="For perceptual and style loss."
 )
-@click.option("--seed", type=int)
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
-)
+@click.option("--seed", type=int, help="Of the weights and of the crops.")
+@device_option
 @click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option("--resume", is_flag=True, help="Go on with the run in OUT, exactly.")
 @overwrite_option
@@ -177,7 +175,7 @@ def train(
                 fit_time=max_time is not None and not fixed,
                 resume=resume,
                 overwrite=overwrite,
-                tell=tell,
+                tell=lambda line: tell(f"\r\x1b[K{line}"),  # over the bar, which comes again
                 progress=progress,
             )
     except Interrupted:

@@ -9,12 +9,7 @@ import click
 
 from cellqa.cli.group import progress_bar, report_failures, tell, warn
 from cellqa.options import AnyPath, jobs_option, overwrite_option
-from ciegan.cli.group import main, need_torch
-
-_device_option: Any = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
-)
-
+from ciegan.cli.group import device_option, main, need_torch
 
 def _parse_runs(ctx: Any, parameter: Any, values: tuple[str, ...]) -> dict[str, Path]:
     """Parse [NAME=]RUN; the name is the folder's where none is given."""
@@ -27,12 +22,16 @@ def _parse_runs(ctx: Any, parameter: Any, values: tuple[str, ...]) -> dict[str, 
 @click.argument("runs", metavar="[NAME=]RUN...", nargs=-1, required=True, callback=_parse_runs)
 @click.option("--data", type=AnyPath(), required=True, help="As `ciegan prepare` makes it.")
 @click.option(
-    "--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True
+    "--split",
+    type=click.Choice(["train", "val", "test"]),
+    default="test",
+    show_default=True,
+    help="Which part of DATA to enhance.",
 )
 @click.option(
     "--out", type=AnyPath(), metavar="DIR", help="Where to write [default: RUN/validation-SPLIT]."
 )
-@_device_option
+@device_option
 @jobs_option
 @overwrite_option
 def validate(
@@ -78,8 +77,10 @@ def validate(
 
 @main.command()
 @click.argument("out", default="ciegan-demo", type=AnyPath())
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@_device_option
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is drawn."
+)
+@device_option
 @jobs_option
 @overwrite_option
 def demo(out: Path, seed: int, device: str, jobs: int, overwrite: bool) -> None:
@@ -98,7 +99,7 @@ def demo(out: Path, seed: int, device: str, jobs: int, overwrite: bool) -> None:
             device=device,
             jobs=jobs,
             overwrite=overwrite,
-            tell=tell,
+            tell=lambda line: tell(f"\r\x1b[K{line}"),
             progress=progress,
         )
     click.echo(trained.describe())

@@ -27,8 +27,9 @@ class VGG19(nn.Module):
     layers : sequence of str
         As `conv1_2`.
     imagenet : bool
-        Remove ImageNet's mean and deviation from images of 0 to 1, as the network was trained;
-        otherwise images enter as -1 to 1, as in the CIEGAN authors' program.
+        Remove ImageNet's mean and deviation from images of 0 to 1, and pool maxima, as the network
+        was trained; otherwise images enter as -1 to 1 and means are pooled, as in the CIEGAN
+        authors' program.
     """
 
     def __init__(self, layers: tuple[str, ...], imagenet: bool = True) -> None:
@@ -70,11 +71,14 @@ class VGG19(nn.Module):
         found = {}
         for name, convolution in self.convolutions.items():
             if name.endswith("_1") and name != "conv1_1":
-                x = F.max_pool2d(x, 2)
+                x = self._pool(x)
             x = F.relu(convolution(x)) * getattr(self, f"scale_{name}")
             if name in self.wanted:
                 found[name] = x
         return found
+
+    def _pool(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, 2) if self.imagenet else F.avg_pool2d(x, 2)
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take the weights of torchvision's `vgg19` state dict.
@@ -109,7 +113,7 @@ class VGG19(nn.Module):
         x = torch.randn(1, 3, 64, 64, generator=generator)
         for name, convolution in self.convolutions.items():
             if name.endswith("_1") and name != "conv1_1":
-                x = F.max_pool2d(x, 2)
+                x = self._pool(x)
             x = F.relu(convolution(x))
             scale = x.pow(2).mean().rsqrt().reshape(1)
             getattr(self, f"scale_{name}").copy_(scale)
