@@ -38,6 +38,7 @@ CONFIG, SUMMARY, EVENTS = "config.toml", "summary.json", "tensorboard"
 _FILES = (CONFIG, METRICS, SUMMARY, BEST, LAST)
 _FOLDERS = (SAMPLES, EVENTS)
 _TRIAL = 8  # steps of each phase that are timed to fit a run into its time
+_WAITING = 0.1  # share of the time waiting for data from which a run warns
 _SPARE = 0.92  # share of the time that steps and validations are planned for
 
 Tell = Callable[[str], None]
@@ -137,13 +138,15 @@ def train(
         By the user.
     """
     chosen = choose_device(device)
-    child = int(os.environ.get("LOCAL_RANK", "0")) > 0  # a process that Lightning started
+    child = is_child()
     if child:
         config = read_config(out / CONFIG)
+        tell, progress = lambda line: None, lambda done, total: None
     else:
-        config = _open_folder(out, config, resume=resume, overwrite=overwrite)
+        config = _check_folder(out, config, resume=resume, overwrite=overwrite)
     make_generator(config, 1)  # what is wrong with its name or options is told first
     compile_kernels(tell)
+    tell("reading the tiles")
     crops = Crops(read_split(data, "train"), config.data, config.seed)
     validation = _check_validation(read_split(data, "val"), crops)
     vgg, notes = _features(config)
@@ -152,73 +155,90 @@ def train(
         steps = steps_within(max_time, config, crops, validation, vgg, chosen)
         config = replace(config, schedule=replace(config.schedule, steps=steps))
         tell(f"{steps} steps fit into {max_time:.0f} s")
-    if not child:
+    if not child and not resume:
+        _clear_folder(out)
         _write(out / CONFIG, config.to_toml())
     networks = Networks(config, crops, validation, vgg)
     untouched = _untouched(networks)
     keeper = Keeper(out, tell, progress, notes)
     trainer = _trainer(out, config, chosen, devices, max_time, keeper)
-    last = out / LAST
+    _fit(trainer, networks, out / LAST if resume and (out / LAST).exists() else None)
+    trained = _trained(trainer, networks, keeper, untouched.values)
+    if trainer.is_global_zero:
+        _write(out / SUMMARY, json.dumps(_summary(trained, chosen, devices), indent=1) + "\n")
+    return trained
+
+
+def _fit(trainer: pl.Trainer, networks: Networks, last: Path | None) -> None:
+    """Train, from a checkpoint if there is one."""
     try:
         with _quiet():
-            trainer.fit(
-                networks,
-                ckpt_path=last if resume and last.exists() else None,
-                weights_only=True,
-            )
+            trainer.fit(networks, ckpt_path=last, weights_only=True)
     except SystemExit:  # what Lightning makes of SIGINT
         if trainer.interrupted:
             raise Interrupted from None
         raise
     except OSError as error:
         raise CellqaError(
-            f"{error.filename or out}: {error.strerror or first_line(error)}; the files before "
+            f"{error.filename or 'OUT'}: {error.strerror or first_line(error)}; the files before "
             "stay whole: make room and go on with --resume"
         ) from None
+
+
+def _trained(
+    trainer: pl.Trainer, networks: Networks, keeper: Keeper, untouched: dict[str, float]
+) -> Trained:
+    """What came of a run.
+
+    Raises
+    ------
+    TrainingError
+        No weights were kept.
+    """
+    config, notes = networks.config, list(keeper.warnings)
     if not keeper.best:
         raise TrainingError(
             f"no weights were kept: overclaim was above {config.monitor.max_overclaim:g} at each "
             f"of {keeper.vetoed} validations (--max-overclaim)"
         )
     stopped = "steps" if networks.steps_done >= config.schedule.steps else "early"
-    timer = trainer_timer(trainer)
-    if stopped == "early" and timer is not None and timer.time_remaining() <= 0:
+    timer = next((c for c in trainer.callbacks if isinstance(c, Timer)), None)  # type: ignore[attr-defined]
+    left = timer.time_remaining() if timer is not None else None
+    if stopped == "early" and left is not None and left <= 0:
         stopped = "time"
     waiting = keeper.waited / max(keeper.elapsed, 1e-9)
-    if waiting > 0.1:
+    if waiting > _WAITING:
         notes.append(
             f"{waiting:.0%} of the time was spent waiting for data: set --workers, or more memory "
             "for images (--set data.memory=...)"
         )
-    trained = Trained(
-        out,
+    return Trained(
+        keeper.out,
         networks.steps_done,
         stopped,
         keeper.best,
-        untouched.values,
+        untouched,
         keeper.elapsed,
         waiting,
         notes,
     )
-    if trainer.is_global_zero:
-        _write(out / SUMMARY, json.dumps(_summary(trained, chosen, devices), indent=1) + "\n")
-    return trained
 
 
-def trainer_timer(trainer: pl.Trainer) -> Any:
-    """The callback that watches the time, if there is one."""
-    return next((c for c in trainer.callbacks if isinstance(c, Timer)), None)  # type: ignore[attr-defined]
+def is_child() -> bool:
+    """Whether Lightning started this process for another device of a run."""
+    return int(os.environ.get("LOCAL_RANK", "0")) > 0
 
 
-def _open_folder(out: Path, config: Config, *, resume: bool, overwrite: bool) -> Config:
-    """Make the run's folder, or open the one to go on with."""
+def _check_folder(out: Path, config: Config, *, resume: bool, overwrite: bool) -> Config:
+    """See that a run can be written, or find the one to go on with; nothing is changed yet."""
     if out.exists() and not out.is_dir():
         raise CellqaError(f"OUT: {str(out)!r} is a file; give a folder")
-    there = [name for name in (*_FILES, *_FOLDERS) if (out / name).exists()]
     if resume:
         if not (out / CONFIG).exists():
             raise CellqaError(f"--resume: {str(out)!r} holds no run (no {CONFIG})")
+        _check_last(out / LAST)
         return read_config(out / CONFIG)
+    there = [name for name in (*_FILES, *_FOLDERS) if (out / name).exists()]
     if there and not overwrite:
         raise CellqaError(
             f"OUT: {str(out)!r} holds an earlier run; give another folder, --resume to go on with "
@@ -226,12 +246,29 @@ def _open_folder(out: Path, config: Config, *, resume: bool, overwrite: bool) ->
         )
     if there and not (out / CONFIG).exists():
         raise CellqaError(f"OUT: {str(out)!r} is no run's folder ({there[0]} but no {CONFIG})")
+    return config
+
+
+def _check_last(path: Path) -> None:
+    """Refuse a checkpoint that is damaged, or holds anything but weights and numbers."""
+    if not path.exists():
+        return
+    try:
+        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # a hostile file can bring any error up
+        raise CellqaError(
+            f"{path}: damaged, or no checkpoint of weights alone ({first_line(error)}); without "
+            "it, --resume begins again at step 0"
+        ) from None
+
+
+def _clear_folder(out: Path) -> None:
+    """Remove what an earlier run left."""
     for name in _FILES:
         (out / name).unlink(missing_ok=True)
     for name in _FOLDERS:
         shutil.rmtree(out / name, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
-    return config
 
 
 def _check_validation(tiles: list[Tile], crops: Crops) -> list[Tile]:

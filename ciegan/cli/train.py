@@ -138,7 +138,7 @@ def train(
     from dataclasses import replace
 
     from ciegan.config import PRESETS, read_config, with_settings
-    from ciegan.run import Interrupted
+    from ciegan.run import Interrupted, is_child
     from ciegan.run import train as train_networks
 
     given = {name: value for name, value in short.items() if value is not None}
@@ -184,5 +184,6 @@ def train(
             err=True,
         )
         raise SystemExit(INTERRUPTED) from None
-    click.echo(f"{trained.describe()}\nwrote {out}")
-    warn(trained.warnings)
+    if not is_child():
+        click.echo(f"{trained.describe()}\nwrote {out}")
+        warn(trained.warnings)

@@ -11,6 +11,7 @@ from cellqa.cli.group import progress_bar, report_failures, tell, warn
 from cellqa.options import AnyPath, jobs_option, overwrite_option
 from ciegan.cli.group import device_option, main, need_torch
 
+
 def _parse_runs(ctx: Any, parameter: Any, values: tuple[str, ...]) -> dict[str, Path]:
     """Parse [NAME=]RUN; the name is the folder's where none is given."""
     from cellqa.options import parse_methods

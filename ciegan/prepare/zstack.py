@@ -103,14 +103,18 @@ def prepare_zstack(
     """
     options, cut = options or ZStack(), cut or tiles.Cut()
     found, failures = measure_files(stacks, modality=options.modality, jobs=jobs)
-    names = _names([focus.name for focus, _ in found])
     sources: dict[str, tuple[Focus, _Places]] = {}
+    fields: dict[str, str] = {}
     notes = []
-    for name, (focus, places) in zip(names, found, strict=True):
+    top = os.path.commonpath([Path(focus.name).parent for focus, _ in found]) if found else ""
+    for focus, places in found:
         if focus.best is None:
             failures.append((focus.name, "stack", f"no sharpest plane: {focus.note}"))
             continue
+        path, mark, label = Path(os.path.relpath(focus.name, top or ".")).as_posix().partition("#")
+        name = f"{path}_{label}" if mark else path
         sources[name] = focus, places
+        fields[name] = path  # times and channels of a file show the same cells
         if focus.note:
             notes.append(f"{focus.name}: {focus.note}")
     if not sources:
@@ -125,20 +129,10 @@ def prepare_zstack(
         overwrite=overwrite,
         progress=progress,
         failures=failures,
-        # times and channels of a file show the same cells
-        own_fields={name: focus.name.partition("#")[0] for name, (focus, _) in sources.items()},
+        own_fields=fields,
     )
     prepared.warnings[:0] = notes
     return prepared
-
-
-def _names(stacks: Sequence[str]) -> list[str]:
-    """Stacks' paths, relative to what they share."""
-    top = os.path.commonpath([Path(s).parent for s in stacks]) if stacks else ""
-    return [
-        re.sub(r"#(?=(s\d+)?t\d+)", "_", Path(os.path.relpath(s, top or ".")).as_posix())
-        for s in stacks
-    ]
 
 
 def positions(focus: Focus, places: _Places, options: ZStack) -> np.ndarray:

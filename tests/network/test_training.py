@@ -21,7 +21,7 @@ from cellqa.errors import CellqaError
 from ciegan.callbacks import Stopping
 from ciegan.checkpoint import load
 from ciegan.cli import main
-from ciegan.config import Config, Monitor, from_dict
+from ciegan.config import Config, Monitor, Network, from_dict
 from ciegan.data import Crops, read_split
 from ciegan.losses import TERMS
 from ciegan.monitor import Judge
@@ -442,6 +442,59 @@ def test_an_earlier_run_is_not_overwritten_unasked(
     (other / "samples").mkdir()
     with pytest.raises(CellqaError, match="is no run's folder"):
         train(prepared, other, tiny, overwrite=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", "half", "code"])
+def test_a_damaged_checkpoint_is_not_resumed(
+    prepared: Path,
+    tmp_path: Path,
+    tiny: Config,
+    content: bytes | str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    train(prepared, tmp_path / "run", tiny)
+    last = tmp_path / "run/last.ckpt"
+    if content == "half":
+        content = last.read_bytes()[: last.stat().st_size // 2]
+    if content == "code":
+        torch.save({"state_dict": Bomb()}, last)
+    else:
+        assert isinstance(content, bytes)
+        last.write_bytes(content)
+    with pytest.raises(CellqaError, match="damaged, or no checkpoint of weights alone"):
+        train(prepared, tmp_path / "run", tiny, resume=True)
+    assert "ran" not in capsys.readouterr().out
+
+
+class Bomb:
+    def __reduce__(self) -> object:
+        return print, ("code of a pickle ran",)
+
+
+def test_a_mistake_does_not_cost_the_earlier_run(
+    prepared: Path, tmp_path: Path, tiny: Config
+) -> None:
+    train(prepared, tmp_path / "run", tiny)
+    before = (tmp_path / "run/best.safetensors").read_bytes()
+    with pytest.raises(CellqaError, match="there is no folder"):
+        train(tmp_path / "none", tmp_path / "run", tiny, overwrite=True)
+    assert (tmp_path / "run/best.safetensors").read_bytes() == before
+
+
+def test_batch_norm_learns_after_a_validation(
+    prepared: Path, tmp_path: Path, tiny: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes = []
+    step = Networks.step
+
+    def watched(self: Networks, *args: Any) -> None:
+        modes.append(self.generator.training)
+        step(self, *args)
+
+    monkeypatch.setattr(Networks, "step", watched)
+    paper = replace(tiny, generator=Network("paper"), optimizer=replace(tiny.optimizer, average=0))
+    train(prepared, tmp_path / "run", replace(paper, monitor=replace(paper.monitor, every=1)))
+    assert modes == [True] * 8
 
 
 def test_a_field_in_both_splits_is_refused(prepared: Path, tmp_path: Path, tiny: Config) -> None:
