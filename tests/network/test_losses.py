@@ -205,3 +205,25 @@ def test_wrong_vgg_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "ran" not in capsys.readouterr().out
     with pytest.raises(CellqaError, match="no layer of VGG-19"):
         VGG19(("conv6_1",))
+
+
+def test_a_download_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {}
+
+    def fetched(url: str, **options: object) -> dict[str, torch.Tensor]:
+        asked.update(options, url=url)
+        return fake_state()
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", fetched)
+    _, warning = load_vgg("download", ("conv1_2",))
+    assert warning == ""
+    assert asked["check_hash"] is True
+    assert asked["weights_only"] is True
+    assert str(asked["url"]).endswith("vgg19-dcbb9e9d.pth")
+
+    def offline(url: str, **options: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
+    with pytest.raises(CellqaError, match="--vgg-weights download: .*no network"):
+        load_vgg("download", ("conv1_2",))
