@@ -290,12 +290,7 @@ def zstack(folder: Path, out: Path, minutes: float, device: str) -> None:
 
         def restored(z: int, network: Any = network) -> Array:
             return _flat(
-                enhance_plane(
-                    network.generator,
-                    halves["right"][z],
-                    network.normalisation,
-                    stride=network.generator.stride,
-                )
+                enhance_plane(network.generator, halves["right"][z], network.normalisation)
             )
 
         rows.append([f"network, {kind} defocus", *_each(restored, flat)])

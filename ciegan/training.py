@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
@@ -30,7 +30,7 @@ from ciegan.losses import (
     perceptual,
     style,
 )
-from ciegan.models import DISCRIMINATORS, Discriminator
+from ciegan.models import DISCRIMINATORS, Discriminator, Generator
 from ciegan.monitor import Judge, Scores
 from ciegan.schedule import Phase, phase, rate
 
@@ -315,9 +315,11 @@ class Networks(pl.LightningModule):
     # validation
 
     @property
-    def kept(self) -> nn.Module:
+    def kept(self) -> Generator:
         """The generator whose weights are validated and kept: the average, if there is one."""
-        return self.average.module if self.average is not None else self.generator
+        if self.average is None:
+            return self.generator
+        return cast(Generator, self.average.module)
 
     @property
     def normalisation(self) -> Normalisation:
@@ -327,13 +329,7 @@ class Networks(pl.LightningModule):
     def enhanced(self, tile: Tile) -> tuple[Any, Any, Any, float | None]:
         """Enhanced image, input, target and pixel size of a tile."""
         source, target, size = tile.load()
-        image = enhance_plane(
-            self.kept.eval(),
-            source,
-            self.normalisation,
-            stride=self.generator.stride,
-            whole=tile.limits,
-        )
+        image = enhance_plane(self.kept.eval(), source, self.normalisation, whole=tile.limits)
         return as_type(image, target.dtype), source, target, size
 
     def on_validation_epoch_start(self) -> None:

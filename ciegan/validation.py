@@ -199,10 +199,7 @@ def enhanced(network: Checkpoint, pixels: Array, whole: tuple[float, float] | No
             f"the image has {channels} channels, the network was trained on "
             f"{network.generator.channels}"
         )
-    stride = network.generator.stride
-    values = enhance_plane(
-        network.generator, pixels, network.normalisation, stride=stride, whole=whole
-    )
+    values = enhance_plane(network.generator, pixels, network.normalisation, whole=whole)
     return as_type(values, pixels.dtype)
 
 

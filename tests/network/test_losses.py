@@ -225,5 +225,5 @@ def test_a_download_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError("no network")
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
-    with pytest.raises(CellqaError, match="--vgg-weights download: .*no network"):
+    with pytest.raises(CellqaError, match=r"--vgg-weights download: .*no network"):
         load_vgg("download", ("conv1_2",))
