@@ -21,13 +21,15 @@ import lightning.pytorch as pl
 import numpy as np
 import numpy.typing as npt
 import torch
+from statsmodels.stats.multitest import multipletests
 from timing import heading
 
+from cellqa.comparisons import Comparison
 from cellqa.io import open_image, write_tiff
 from cellqa.simulate import filaments, filtered
 from cellqa.tables import align, terminal_table
 from ciegan.checkpoint import load
-from ciegan.config import DEFAULT, PAPER, Config, Monitor, Schedule
+from ciegan.config import DEFAULT, PAPER, Config, Losses, Monitor, Network, Schedule
 from ciegan.data import Crops, crops_of_steps, read_split
 from ciegan.degrade import BrightfieldDefocus, Gaussian, Noise
 from ciegan.inference import enhance_plane
@@ -94,27 +96,30 @@ def fields(folder: Path, out: Path, minutes: float, device: str) -> None:
     for name, what in found.settings.items():
         print(f"{name}: {what}")
     print(terminal_table(found.finished.tally, found.finished.summaries))
-    print("\ndefault against each other, over fields (Wilcoxon of field means):")
-    rows = [["metric", "against", "difference", "better in", "p", "p (Holm)"]]
-    for c in found.finished.comparisons:
-        if c.metric in ("psnr", "ssim", "ms_ssim", "frc_resolution") and "default" in (
-            c.first,
-            c.second,
-        ):
-            sign = 1 if c.first == "default" else -1
-            share = c.better if sign == 1 else 1 - c.better
-            other = c.second if sign == 1 else c.first
-            rows.append(
-                [
-                    c.metric,
-                    other,
-                    f"{sign * c.mean_difference:+.4g}",
-                    f"{share:.0%}",
-                    f"{c.p:.2g}",
-                    f"{c.p_holm:.2g}",
-                ]
-            )
-    print(align(rows))
+    print("\ndefault against what it has to beat, over fields (Wilcoxon of field means):")
+    print(align(planned(found.finished.comparisons)))
+
+
+RIVALS = ("input", "te", "wiener", "rl", "paper")  # stated before; Holm's correction is over these
+
+
+def planned(comparisons: list[Comparison]) -> list[list[str]]:
+    """Differences of `default` to each rival, with their own Holm correction."""
+    rows = [["metric", "against", "difference", "better in", "p", "p (Holm of 5)"]]
+    for metric in ("psnr", "ssim", "ms_ssim", "frc_resolution"):
+        pairs = {}
+        for c in comparisons:
+            if c.metric == metric and "default" in (c.first, c.second):
+                pairs[c.second if c.first == "default" else c.first] = c
+        corrected = multipletests([pairs[rival].p for rival in RIVALS], method="holm")[1]
+        for rival, p in zip(RIVALS, corrected, strict=True):
+            c = pairs[rival]
+            ours = c.first == "default"
+            difference = c.mean_difference if ours else -c.mean_difference
+            share = c.better if ours else 1 - c.better
+            cells = f"{difference:+.4g}", f"{share:.0%}", f"{c.p:.2g}", f"{p:.2g}"
+            rows.append([metric, rival, *cells])
+    return rows
 
 
 def generators(folder: Path, out: Path, seconds: float, device: str) -> None:
@@ -269,8 +274,11 @@ def zstack(folder: Path, out: Path, minutes: float, device: str) -> None:
     for kind, data in _kinds(halves["left"], fit, out, size):
         config = replace(
             small_default(),
-            data=replace(DEFAULT.data, crop=128, batch_size=4),
-            monitor=replace(small_default().monitor, metrics={"nrmse": 1.0}, every=200),
+            # 25 µm out of focus, a point spreads over more than 100 pixels
+            data=replace(DEFAULT.data, crop=256, batch_size=2),
+            generator=Network("resunet", {"widths": [32, 64, 96, 128], "blocks": [1, 1, 1, 2]}),
+            losses=Losses(l2=1.0),  # the mean of what it may have been correlates best
+            monitor=replace(small_default().monitor, metrics={"nrmse": 1.0}, every=100),
         )
         trained = train(
             data,
@@ -352,14 +360,14 @@ def _forward(flat: dict[str, dict[int, Array]], fit: BrightfieldFit, size: float
 def _kinds(
     left: dict[int, Array], fit: BrightfieldFit, out: Path, size: float
 ) -> Iterator[tuple[str, Path]]:
-    """Training data of three kinds; the lowest quarter of the half validates."""
-    cut = Cut(tile=256, min_contrast=0.0, split=str(out / "split.csv"), pixel_size=size)
+    """Training data of three kinds; the lowest third of the half validates."""
+    cut = Cut(tile=320, min_contrast=0.0, split=str(out / "split.csv"), pixel_size=size)
     lines = "field,split\n" + "".join(
         f"{part},{split}\n" for part, split in (("upper", "train"), ("lower", "val"))
     )
     out.mkdir(parents=True, exist_ok=True)
     (out / "split.csv").write_text(lines)
-    parts = {"upper": np.s_[:768], "lower": np.s_[768:]}
+    parts = {"upper": np.s_[:704], "lower": np.s_[704:]}
     for part, rows in parts.items():
         for z, plane in left.items():
             name = f"z{1000 + z}.tif"
@@ -393,7 +401,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     given = parser.parse_args()
     torch.set_num_threads(2)
-    print(heading(f"Training: {given.what}, {given.device}, {torch.get_num_threads()} threads"))
+    print(heading(f"Training: {given.what}", f"{given.device}, 2 threads"))
     out = given.out / given.what
     if given.what == "speed":
         speed(out, given.device)

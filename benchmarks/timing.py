@@ -29,14 +29,14 @@ def cpu_seconds(call: Callable[[], object], budget: float = 1.0, repeats: int = 
     return best
 
 
-def heading(title: str) -> str:
+def heading(title: str, threads: str = "one thread") -> str:
     """Title with date and machine, for a table that is kept."""
     model = platform.processor() or "unknown processor"
     info = Path("/proc/cpuinfo")
     if info.exists():
         lines = info.read_text().splitlines()
         model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), model)
-    return f"{title}\n{date.today()}, {model}, Python {platform.python_version()}, one thread\n"
+    return f"{title}\n{date.today()}, {model}, Python {platform.python_version()}, {threads}\n"
 
 
 # Adopts every process that the command leaves (Linux's PR_SET_CHILD_SUBREAPER), so that the

@@ -23,6 +23,7 @@ _HOME = {
     "PRESETS": "config",
     "ZStack": "prepare",
     "brightfield_defocus": "optics",
+    "enhance_files": "enhancing",
     "enhance_plane": "inference",
     "fit_brightfield": "optics",
     "fluorescence_defocus": "optics",

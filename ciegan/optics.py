@@ -29,6 +29,8 @@ _GRID = 160  # of the pupil, along each side
 _SOURCES = 24  # of the condenser, along its diameter
 _PHASES = tuple(math.asinh(p) for p in (-16, -4, -1, 0, 1, 4, 16))
 _STARTS = 4  # of the grid's points that are refined
+_REFERENCE = 0.1  # cycles per micrometre at which `Microscope.phase` holds
+_COARSEST = 0.002  # cycles per micrometre: coarser than any object that is weak
 _LEAST = 0.02  # of the in-focus transfer, below which it is not divided by
 
 
@@ -47,7 +49,11 @@ class Microscope:
     condenser_na : float
         Numerical aperture of the condenser; for brightfield only.
     phase : float
-        How many times stronger the object shifts phase than it absorbs; for brightfield only.
+        How many times stronger the object shifts phase than it absorbs, at periods of 10 µm; for
+        brightfield only.
+    slope : float
+        How that falls with frequency: phase x (0.1 / q)^slope, q in cycles per micrometre, as
+        cells are smooth in thickness but not in absorption; for brightfield only.
     """
 
     na: float = 0.75
@@ -55,6 +61,7 @@ class Microscope:
     index: float = 1.0
     condenser_na: float = 0.2
     phase: float = 1.0
+    slope: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.wavelength < 100:
@@ -65,6 +72,16 @@ class Microscope:
             raise ValueError(f"`condenser_na` must be 0 to `index`, got {self.condenser_na}")
         if not math.isfinite(self.phase):
             raise ValueError(f"`phase` must be a finite number, got {self.phase}")
+        if not 0 <= self.slope <= 2:
+            raise ValueError(f"`slope` must be 0 to 2, got {self.slope}")
+
+    def phase_at(self, frequency: npt.ArrayLike) -> Array:
+        """How many times stronger the object shifts phase than it absorbs, at a frequency.
+
+        Frequencies below 0.002 cycles per micrometre count as that.
+        """
+        radii = np.maximum(np.asarray(frequency, dtype=np.float64), _COARSEST)
+        return self.phase * (_REFERENCE / radii) ** self.slope
 
 
 def fluorescence_defocus(
@@ -105,7 +122,7 @@ def fluorescence_defocus(
 def brightfield_defocus(frequency: npt.ArrayLike, distance: float, microscope: Microscope) -> Array:
     """What becomes of a weak object's image out of focus, relative to in focus.
 
-    (Re C_z(q) + p Im C_z(q)) / Re C_0(q) with C_z(q) = sum over the condenser's points s of
+    (Re C_z(q) + p(q) Im C_z(q)) / Re C_0(q) with C_z(q) = sum over the condenser's points s of
     P_z*(s) P_z(s + q), P_z the pupil with the phase 2 pi z sqrt((n / lambda)^2 - rho^2), and p how
     much stronger the object shifts phase than it absorbs (weak object transfer functions: Streibl
     1985, Eq. 12-16). Contrast inverts where it is negative: on one side of focus, at low
@@ -141,9 +158,11 @@ def brightfield_defocus(frequency: npt.ArrayLike, distance: float, microscope: M
     defocused = _correlation(*key, round(float(distance), 3))
     focused = _correlation(*key, 0.0).real
     passed = focused > _LEAST * focused[0]
-    relative = (defocused.real + m.phase * defocused.imag) / np.where(passed, focused, np.inf)
+    relative = defocused / np.where(passed, focused, np.inf)
     radii = np.asarray(frequency, dtype=np.float64)
-    found = np.interp(radii, np.linspace(0, cutoff, _BAND_POINTS), relative)
+    knots = np.linspace(0, cutoff, _BAND_POINTS)
+    found = np.interp(radii, knots, relative.real)
+    found += m.phase_at(radii) * np.interp(radii, knots, relative.imag)
     return np.where(radii < cutoff, found, 0.0)
 
 
@@ -195,7 +214,7 @@ def fit_brightfield(
     microscope: Microscope | None = None,
     smallest: float = 3.0,
 ) -> BrightfieldFit:
-    """Fit aperture, condenser, distances and phase-to-absorption ratio to a focus series.
+    """Fit aperture, condenser, distances and the ratio of phase to absorption to a focus series.
 
     Maximises the mean correlation of each plane with the filtered plane in focus, over the sums of
     their spectra in rings, from the best points of a grid (Nelder-Mead). The wavelength is kept, as
@@ -237,7 +256,8 @@ def fit_brightfield(
         na = float(np.clip(x[0], 0.1, 0.95 * start.index))
         condenser = float(np.clip(x[1], 0.0, na))
         phase = math.sinh(float(np.clip(x[2], -6, 6)))
-        return replace(start, na=na, condenser_na=condenser, phase=phase), x[3:]
+        slope = float(np.clip(x[3], 0.0, 2.0))
+        return replace(start, na=na, condenser_na=condenser, phase=phase, slope=slope), x[4:]
 
     def correlations(x: Array) -> list[float]:
         scope, places = unpacked(x)
@@ -250,8 +270,10 @@ def fit_brightfield(
         return -float(np.mean(correlations(x)))
 
     stage = np.asarray(distances, dtype=np.float64)
-    grid = itertools.product((0.5, 0.8), (0.05, 0.15, 0.3), _PHASES, (0.7, 1.0, 2.0, 4.0))
-    starts = sorted((np.array([*point[:3], *point[3] * stage]) for point in grid), key=loss)
+    grid = itertools.product(
+        (0.5, 0.8), (0.05, 0.15, 0.3), _PHASES, (0.0, 1.0), (0.7, 1.0, 2.0, 4.0)
+    )
+    starts = sorted((np.array([*point[:4], *point[4] * stage]) for point in grid), key=loss)
     tries = [
         minimize(
             loss,
@@ -259,7 +281,7 @@ def fit_brightfield(
             method="Nelder-Mead",
             options={
                 "initial_simplex": x
-                + np.vstack([0 * x, np.diag([0.1, 0.05, 0.7, *(0.2 * x[3:])])]),
+                + np.vstack([0 * x, np.diag([0.1, 0.05, 0.7, 0.3, *(0.2 * x[4:])])]),
                 "xatol": 1e-3,
                 "fatol": 1e-4,
                 "maxiter": 1500,

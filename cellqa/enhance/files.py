@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -35,7 +35,9 @@ class Enhancer(Protocol):
         """Enhance a plane (Y, X), or colour pixels (Y, X, S)."""
 
 
-class _Job(NamedTuple):
+class Job(NamedTuple):
+    """A file to enhance, and where the result goes."""
+
     source: Path
     target: Path
 
@@ -75,13 +77,9 @@ def enhance_files(
         The source does not exist or holds no image; the target is the source, lies inside it, or
         holds files of the same names.
     """
-    work = _plan(source, target)
-    taken = [job.target for job in work if job.target.exists()]
-    if taken and not overwrite:
-        raise CellqaError(
-            f"{taken[0]} exists{f' and {len(taken) - 1} more' if len(taken) > 1 else ''}; "
-            "give another place, or --overwrite"
-        )
+    work = plan(source, target)
+    if not overwrite:
+        refuse_taken(work)
     done, failures = [], []
     isolate = any(may_crash(job.source.name) for job in work)
     results = ordered_map(
@@ -97,7 +95,31 @@ def enhance_files(
     return done, failures
 
 
-def _plan(source: Path, target: Path) -> list[_Job]:
+def refuse_taken(work: Sequence[Job]) -> None:
+    """Refuse targets that exist.
+
+    Raises
+    ------
+    CellqaError
+        One does.
+    """
+    taken = [job.target for job in work if job.target.exists()]
+    if taken:
+        raise CellqaError(
+            f"{taken[0]} exists{f' and {len(taken) - 1} more' if len(taken) > 1 else ''}; "
+            "give another place, or --overwrite"
+        )
+
+
+def plan(source: Path, target: Path) -> list[Job]:
+    """What a file, or the images below a folder, become.
+
+    Raises
+    ------
+    CellqaError
+        The source does not exist or holds no image; the target is the source, lies inside it, or
+        two images would become one.
+    """
     if not source.exists():
         raise CellqaError(f"IN: {str(source)!r} does not exist")
     if source.is_dir() and not split_suffix(source.name)[1]:
@@ -109,10 +131,10 @@ def _plan(source: Path, target: Path) -> list[_Job]:
         raise CellqaError(
             f"OUT: {str(place)!r} is neither a folder that exists nor a TIFF, PNG, JPEG or BMP name"
         )
-    return [_Job(source, place)]
+    return [Job(source, place)]
 
 
-def _plan_folder(source: Path, target: Path) -> list[_Job]:
+def _plan_folder(source: Path, target: Path) -> list[Job]:
     if target.exists() and not target.is_dir():
         raise CellqaError(f"OUT: {str(target)!r} is a file, but IN is a folder")
     inside, outside = target.resolve(), source.resolve()
@@ -120,7 +142,7 @@ def _plan_folder(source: Path, target: Path) -> list[_Job]:
         raise CellqaError(f"OUT: {str(target)!r} is or lies inside IN; give a folder outside it")
     folder = scan(source, "IN")
     names = [name for files in folder.images.values() for name in files]
-    work = [_Job(source / n, target / Path(n).parent / _target_name(Path(n).name)) for n in names]
+    work = [Job(source / n, target / Path(n).parent / _target_name(Path(n).name)) for n in names]
     double = [str(path) for path, n in Counter(job.target for job in work).items() if n > 1]
     if double:
         raise CellqaError(f"IN: two images would both become {min(double)!r}; rename one")
@@ -144,11 +166,11 @@ def _target_name(name: str) -> str:
     return name if kept else f"{stem}.ome.tif"
 
 
-def _crashed(job: _Job, reason: str) -> str | None:
+def _crashed(job: Job, reason: str) -> str | None:
     return f"{job.source.name}: reading or enhancing this image {reason}"
 
 
-def _enhance(job: _Job, *, settings: Enhancer) -> str | None:
+def _enhance(job: Job, *, settings: Enhancer) -> str | None:
     """Enhance one file; the reason where that fails."""
     try:
         with open_image(job.source) as file:

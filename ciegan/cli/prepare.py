@@ -187,7 +187,12 @@ def zstack(
 @click.option("--wavelength", type=Positive(), metavar="UM", help="[default: 0.55]")
 @click.option("--index", type=Positive(), help="Refractive index of the medium [default: 1].")
 @click.option("--condenser-na", type=Positive(), help="Brightfield only [default: 0.2].")
-@click.option("--phase", type=float, help="Brightfield: phase shift over absorption [default: 1].")
+@click.option(
+    "--phase", type=float, help="Brightfield: phase shift over absorption at 10 µm [default: 1]."
+)
+@click.option(
+    "--slope", type=float, help="Brightfield: how that falls with frequency [default: 0]."
+)
 @click.option(
     "--photons",
     type=click.FloatRange(0),
@@ -223,7 +228,7 @@ def blur(
     from ciegan.optics import Microscope
     from ciegan.prepare import prepare_blur
 
-    optics = ("na", "wavelength", "index", "condenser_na", "phase")
+    optics = ("na", "wavelength", "index", "condenser_na", "phase", "slope")
     given = {name: options.pop(name) for name in optics}
     given = {name: value for name, value in given.items() if value is not None}
     try:

@@ -71,6 +71,17 @@ def test_contrast_inverts_on_one_side_of_focus() -> None:
     assert above * below < 0
 
 
+def test_the_phase_part_falls_with_frequency() -> None:
+    flat, falling = (replace(SCOPE, slope=s) for s in (0.0, 1.0))
+    assert falling.phase_at([0.1, 0.2, 0.01]) == pytest.approx([3.0, 1.5, 30.0])
+    assert flat.phase_at([0.1, 0.2]) == pytest.approx([3.0, 3.0])
+    odd = [
+        np.subtract(*(brightfield_defocus([0.05, 0.1, 0.2], z, scope) for z in (4.0, -4.0)))
+        for scope in (flat, falling)
+    ]
+    assert odd[1] / odd[0] == pytest.approx([2.0, 1.0, 0.5])
+
+
 def test_the_mean_of_an_image_stays() -> None:
     image = filaments((96, 96), seed=1).ideal
     found = defocused(image, lambda q: fluorescence_defocus(q, 3.0, SCOPE), pixel_size=0.2)
@@ -110,6 +121,7 @@ def test_ring_sums_by_parseval() -> None:
         ({"wavelength": 550.0}, "`wavelength` must be in micrometres"),
         ({"condenser_na": -1.0}, "`condenser_na`"),
         ({"phase": math.inf}, "`phase`"),
+        ({"slope": -1.0}, "`slope`"),
     ],
 )
 def test_wrong_microscopes(options: dict[str, float], message: str) -> None:
