@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -271,7 +272,7 @@ def zstack(folder: Path, out: Path, minutes: float, device: str) -> None:
     print(f"fitted: {fit.microscope}, distances {np.round(fit.distances, 1)}")
     _forward(flat, fit, size)
     runs = {}
-    for kind, data in _kinds(halves["left"], fit, out, size):
+    for kind, data in _kinds(flat["left"], fit, out, size):
         config = replace(
             small_default(),
             # 25 µm out of focus, a point spreads over more than 100 pixels
@@ -297,15 +298,15 @@ def zstack(folder: Path, out: Path, minutes: float, device: str) -> None:
     for kind, network in runs.items():
 
         def restored(z: int, network: Any = network) -> Array:
-            return _flat(
-                enhance_plane(network.generator, halves["right"][z], network.normalisation)
-            )
+            plane = flat["right"][z].astype(np.float32)
+            return enhance_plane(network.generator, plane, network.normalisation)
 
         rows.append([f"network, {kind} defocus", *_each(restored, flat)])
     print(align(rows))
 
 
 def _flat(plane: Array) -> Array:
+    """Without uneven light."""
     pixels = plane.astype(np.float64)
     return pixels - cv2.GaussianBlur(pixels, (0, 0), BACKGROUND)
 
@@ -370,25 +371,40 @@ def _kinds(
     parts = {"upper": np.s_[:704], "lower": np.s_[704:]}
     for part, rows in parts.items():
         for z, plane in left.items():
-            name = f"z{1000 + z}.tif"
-            write_tiff(out / "planes" / part / name, np.ascontiguousarray(plane[rows]), size)
-        write_tiff(out / "focus" / f"{part}.tif", np.ascontiguousarray(left[0][rows]), size)
+            pixels = np.ascontiguousarray(plane[rows], np.float32)
+            write_tiff(out / "planes" / part / f"z{1000 + z}.tif", pixels, size)
+            if z == 0:
+                write_tiff(out / "focus" / f"{part}.tif", pixels, size)
     stacks = [out / "planes" / part for part in parts]
     options = ZStack(pattern=r"z(\d+)", modality="brightfield", register=False)
     prepare_zstack(stacks, out / "real", options, cut=cut, overwrite=True)
     yield "real", out / "real"
-    furthest = max(map(abs, fit.distances))
-    how = BrightfieldDefocus((-furthest, furthest), fit.microscope)
-    noise = Noise(photons=0, read=0.5)
-    prepare_blur(
-        out / "focus", out / "modelled", how, noise=noise, draws=24, cut=cut, overwrite=True
-    )
-    yield "modelled", out / "modelled"
-    gauss = Gaussian((1.0, 8.0))
-    prepare_blur(
-        out / "focus", out / "gaussian", gauss, noise=noise, draws=24, cut=cut, overwrite=True
-    )
-    yield "Gaussian", out / "gaussian"
+    furthest = 1.2 * max(map(abs, fit.distances))
+    noise = Noise(photons=0, read=1.0)
+    for kind, how in (
+        ("modelled", BrightfieldDefocus((-furthest, furthest), fit.microscope)),
+        ("Gaussian", Gaussian((1.0, 8.0))),
+    ):
+        data = out / kind.lower()
+        prepare_blur(
+            out / "focus", data, how, noise=noise, draws=24, cut=cut, jobs=2, overwrite=True
+        )
+        yield kind, data
+    yield "real and modelled", _joined(out / "real", out / "modelled", out / "both")
+
+
+def _joined(first: Path, second: Path, out: Path) -> Path:
+    """The first with the training tiles of the second added; the first validates."""
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(first, out)
+    _, *lines = (second / "pairs.csv").read_text().splitlines()
+    kept = [f"m_{line}" for line in lines if line.split(",")[1] == "train"]
+    with (out / "pairs.csv").open("a") as table:
+        table.write("\n".join(kept) + "\n")
+    for role in ("input", "target"):
+        for tile in (second / "train" / role).iterdir():
+            shutil.copy(tile, out / "train" / role / f"m_{tile.name}")
+    return out
 
 
 def main() -> None:

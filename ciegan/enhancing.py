@@ -409,7 +409,8 @@ class _Line:
                 if self.stopped.is_set() or file.error:
                     break
                 try:
-                    pixels: Array | None = source.load(index)
+                    # a copy, read here: some readers map the file, which is read when touched
+                    pixels: Array | None = np.array(source.load(index))
                 except CellqaError as error:
                     file.error, pixels = str(error), None
                 self.read.put((file, index, pixels))

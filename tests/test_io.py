@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -161,6 +163,34 @@ def test_ome_zarr(tmp_path: Path, version: int) -> None:
     found = read(path)
     assert np.array_equal(found["t0c1z2"], stack[1, 2])
     assert pixel_size(path) == pytest.approx(0.1625)
+
+
+def test_nd2_planes_outlive_their_file(tmp_path: Path) -> None:
+    from cellqa.io import nd2
+
+    mapped = np.arange(2 * 2 * 6, dtype=np.uint16).reshape(2, 2, 2, 3)  # Z C Y X
+
+    class Mapped:
+        """What the package gives: views of the mapped file, which crash once it is closed."""
+
+        sizes = {"Z": 2, "C": 2, "Y": 2, "X": 3}
+        dtype = mapped.dtype
+
+        def voxel_size(self) -> Any:
+            return SimpleNamespace(x=0.5)
+
+        def read_frame(self, number: int) -> np.ndarray:
+            return mapped[number]
+
+        def close(self) -> None:
+            pass
+
+    with (tmp_path / "a.nd2").open("wb") as handle:
+        file = nd2._open(tmp_path / "a.nd2", Mapped(), handle, 100)
+        for index in file.planes:
+            pixels = file.load(index)
+            assert (pixels == mapped[index.z, index.c]).all()
+            assert not np.shares_memory(pixels, mapped)
 
 
 def test_nd2_of_a_damaged_file(tmp_path: Path) -> None:

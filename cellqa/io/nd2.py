@@ -40,7 +40,8 @@ def _open(path: Path, file: nd2.ND2File, handle: BinaryIO, max_pixels: int) -> I
     def load(index: PlaneIndex) -> Array:
         at = [getattr(index, known[axis]) if axis in known else 0 for axis in loops]
         frame = file.read_frame(int(np.ravel_multi_index(at, counts)) if loops else 0)
-        return np.asarray(frame[index.c] if "C" in sizes else frame)
+        # a copy: frames are views of the mapped file, and touching them once it is closed crashes
+        return np.array(frame[index.c] if "C" in sizes else frame)
 
     def close() -> None:
         file.close()
