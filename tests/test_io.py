@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -173,7 +173,7 @@ def test_nd2_planes_outlive_their_file(tmp_path: Path) -> None:
     class Mapped:
         """What the package gives: views of the mapped file, which crash once it is closed."""
 
-        sizes = {"Z": 2, "C": 2, "Y": 2, "X": 3}
+        sizes: ClassVar[dict[str, int]] = {"Z": 2, "C": 2, "Y": 2, "X": 3}
         dtype = mapped.dtype
 
         def voxel_size(self) -> Any:
