@@ -250,6 +250,8 @@ def bare_loop(config: Config, data: Path, device: str) -> list[float]:
     return times
 
 
+# 25 µm out of focus, a point spreads over more than 100 pixels, and nothing of the input can stay
+OUT_OF_FOCUS = {"widths": [24, 48, 64, 64], "blocks": [1, 1, 1, 1], "residual": False}
 BACKGROUND = 60  # sigma of what is taken off before correlations: uneven light, the same in all
 PLANES = {-25: "init_z1327.60", -10: "fine_z1341.95", 10: "fine_z1362.00", 25: "init_z1376.80"}
 FOCUS = "fine_z1352.25"
@@ -275,9 +277,10 @@ def zstack(folder: Path, out: Path, minutes: float, device: str) -> None:
     for kind, data in _kinds(flat["left"], fit, out, size):
         config = replace(
             small_default(),
-            # 25 µm out of focus, a point spreads over more than 100 pixels
-            data=replace(DEFAULT.data, crop=256, batch_size=2),
-            generator=Network("resunet", {"widths": [32, 64, 96, 128], "blocks": [1, 1, 1, 2]}),
+            # one grey level for all: by the levels of its own image, a network recognises the plane
+            # that it is shown, and is lost where they differ
+            data=replace(DEFAULT.data, crop=192, batch_size=4, normalize="train"),
+            generator=Network("resunet", OUT_OF_FOCUS),
             losses=Losses(l2=1.0),  # the mean of what it may have been correlates best
             monitor=replace(small_default().monitor, metrics={"nrmse": 1.0}, every=100),
         )

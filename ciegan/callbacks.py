@@ -16,7 +16,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from cellqa.figures import save_montage
+from cellqa.errors import printable
+from cellqa.figures import label, save_montage
 from cellqa.io import appearing, luminance
 from ciegan.checkpoint import BEST, save
 from ciegan.config import Monitor
@@ -143,9 +144,7 @@ class Keeper(Callback):
         losses = pl_module.take_losses()
         loader = pl_module.loader
         self.waited = self._waited_before + (loader.waited if loader else 0.0)
-        monitor = pl_module.config.monitor
-        claim = scores.values.get("overclaim", 0.0)
-        veto = monitor.max_overclaim < 1 and not claim <= monitor.max_overclaim
+        veto = pl_module.vetoed
         best = not veto and scores.score > self.best.get("score", -math.inf)
         self.vetoed += veto
         if best:
@@ -197,7 +196,7 @@ class Keeper(Callback):
         for tile in spread(networks.validation, networks.config.monitor.samples):
             image, source, target, _ = networks.enhanced(tile)
             shown = {"input": source, "enhanced": image, "gt": target}
-            name = tile.name.replace("_", "\n", 1)
+            name = label(printable(tile.name), 40).replace("_", "\n", 1)
             rows[name] = {role: np.asarray(luminance(p)) for role, p in shown.items()}
         if rows:
             folder = self.out / SAMPLES
@@ -217,7 +216,9 @@ def _keep_rows(table: Path, step: int) -> None:
         return
     with table.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
-    kept = [row for k, row in enumerate(rows) if not k or (row and float(row[0]) <= step)]
+    kept = rows[:1] + [
+        row for row in rows[1:] if row and row[0].isdecimal() and int(row[0]) <= step
+    ]
     with (
         appearing(table, ".csv") as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -132,13 +133,17 @@ def load(path: Path) -> Checkpoint:
     try:
         config = from_dict(tomllib.loads(metadata["config"]))
         about: dict[str, Any] = json.loads(metadata["about"])
-        generator = make_generator(config, int(about["channels"]))
-        normalisation = Normalisation(**about["normalisation"])
+        with torch.device("meta"):  # no memory before the sizes are compared
+            generator = make_generator(config, int(about["channels"]))
+        own = about["normalisation"]
+        normalisation = Normalisation(str(own["rule"]), float(own["low"]), float(own["high"]))
+        if not -math.inf < normalisation.low < normalisation.high < math.inf:
+            raise ValueError("black and white are no range")
         step, scores = int(about["step"]), dict(about["scores"])
         warnings = [str(warning) for warning in about["warnings"]]
     except ConfigError as error:
         raise CellqaError(f"{path.name}: {error}") from None
-    except (KeyError, ValueError, TypeError) as error:
+    except Exception as error:  # a hostile file can bring any error up
         raise CellqaError(
             f"{path.name}: its description is damaged ({first_line(error)})"
         ) from None
@@ -161,7 +166,7 @@ def fill(generator: Generator, state: Mapping[str, Tensor], name: str) -> None:
                 f"{name}: the weights are of another network than its configuration says "
                 f"({type(generator).__name__}; {key} differs)"
             )
-    generator.load_state_dict(state)
+    generator.load_state_dict(state, assign=True)
 
 
 def make_generator(config: Config, channels: int) -> Generator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 import types
 import typing
@@ -19,6 +20,10 @@ from cellqa.registry import metric
 NORMALISATIONS = ("image", "train", "range")
 GAN_KINDS = ("non-saturating", "saturating", "relativistic")
 PRECISIONS = ("auto", "32", "bf16")
+PRESET_NAMES = ("default", "paper")
+
+
+_LARGEST = 10**300  # whole numbers beyond are no floats
 
 
 class ConfigError(CellqaError):
@@ -134,9 +139,9 @@ class Losses:
     def weights(self) -> dict[str, float]:
         """Name of each term to its weight."""
         return {
-            each.name: getattr(self, each.name)
+            each.name: float(getattr(self, each.name))
             for each in fields(self)
-            if isinstance(getattr(self, each.name), float)
+            if each.type == "float"
         }
 
     @property
@@ -320,6 +325,7 @@ class Config:
     compile: bool = False
 
     def __post_init__(self) -> None:
+        _choice("preset", self.preset, PRESET_NAMES)
         _choice("precision", self.precision, PRECISIONS)
         _check("seed", self.seed, 0 <= self.seed < 2**32, "0 to 2^32 - 1")
 
@@ -379,7 +385,7 @@ def read_config(path: Path, start: Config | None = None) -> Config:
             found = tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise ConfigError(f"{path}: not a TOML file ({first_line(error)})") from None
     try:
         return from_dict(found, start)
@@ -415,19 +421,23 @@ def with_settings(config: Config, settings: Mapping[str, str]) -> Config:
         As `read_config`.
     """
     for name, text in settings.items():
+        if name == "preset":
+            raise ConfigError("preset is where settings start from: give --preset")
         try:
-            value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            value = text  # a bare word is text
-        nested: Any = value
+            found = tomllib.loads(f"value = {text}")
+        except (ValueError, RecursionError):
+            found = {"value": text}  # a bare word is text
+        if len(found) > 1:
+            raise ConfigError(f"{name}: more than one value in {text!r}")
+        nested: Any = found["value"]
         for part in reversed(name.split(".")):
             nested = {part: nested}
-        config = typing.cast(Config, _merge(config, nested, ""))
+        config = typing.cast(Config, _merge(config, nested, "", join=True))
     return config
 
 
-def _merge(start: Any, found: Mapping[str, Any], at: str) -> Any:
-    """A dataclass with the values found put in place of its own."""
+def _merge(start: Any, found: Mapping[str, Any], at: str, join: bool = False) -> Any:
+    """A dataclass with the values found put in place of its own; tables are joined, or replaced."""
     types_of = typing.get_type_hints(type(start))
     known = {each.name for each in fields(start)}
     changed = {}
@@ -443,9 +453,11 @@ def _merge(start: Any, found: Mapping[str, Any], at: str) -> Any:
             # another network has other options
             if isinstance(own, Network) and value.get("name", own.name) != own.name:
                 own = Network()
-            changed[name] = _merge(own, value, f"{where}.")
+            changed[name] = _merge(own, value, f"{where}.", join)
         else:
             changed[name] = _typed(where, value, types_of[name])
+            if join and isinstance(own, dict):
+                changed[name] = {**own, **changed[name]}
     return replace(start, **changed)
 
 
@@ -453,7 +465,9 @@ def _typed(where: str, value: Any, wanted: Any) -> Any:
     """The value in the type that the field has."""
     origin = typing.get_origin(wanted)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value) if abs(value) < _LARGEST else math.inf
+    if wanted is float and isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where} must be a finite number")
     if origin is tuple and isinstance(value, list) and all(isinstance(v, str) for v in value):
         return tuple(value)
     if origin is dict and isinstance(value, Mapping):

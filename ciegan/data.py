@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,10 +19,11 @@ from torch.utils.data import DataLoader, Dataset
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.pairing import scan
 from ciegan.config import Data
-from ciegan.prepare.tiles import PAIRS, PERCENTILES, check_pixels, load_image
+from ciegan.prepare.tiles import MARK, PAIRS, PERCENTILES, check_pixels, load_image
 
 Array = npt.NDArray[Any]
 
+_EXACT = 2**20  # grey levels beyond lose fractions in float32
 _SAMPLE = 2_000_000  # values that the percentiles of a training set are taken from
 
 
@@ -53,13 +55,23 @@ class Tile:
         CellqaError
             A file cannot be read, or the two are not of one shape.
         """
-        source, _ = load_image(self.input)
-        target, size = load_image(self.target)
+        source, _ = load_image(self.input, as_is=True)
+        target, size = load_image(self.target, as_is=True)
         if source.shape != target.shape:
             raise CellqaError(
                 f"{printable(self.name)}: input {source.shape} and target {target.shape} differ in "
                 "shape"
             )
+        if source.dtype != target.dtype:
+            raise CellqaError(
+                f"{printable(self.name)}: input {source.dtype} and target {target.dtype} differ in "
+                "type: convert one"
+            )
+        for role, pixels in (("input", source), ("target", target)):
+            try:
+                check_pixels(pixels, role, prepared=self.limits is not None)
+            except CellqaError as error:
+                raise CellqaError(f"{printable(self.name)}: {error}") from None
         return source, target, size
 
 
@@ -88,7 +100,7 @@ def read_split(folder: Path, split: str) -> list[Tile]:
             if len(found) != 1:
                 what = "has no partner" if not found else "is there twice"
                 raise CellqaError(f"{split}: {printable(name)} {what} in {role}/")
-        field, limits = known.get(name, (name, None))
+        field, limits = known.get(printable(name), (name, None))
         paths = {role: place / role / found[0] for role, found in files.items()}
         tiles.append(Tile(name, paths["input"], paths["target"], field, limits))
     return tiles
@@ -97,6 +109,8 @@ def read_split(folder: Path, split: str) -> list[Tile]:
 def _known(table: Path) -> dict[str, tuple[str, tuple[float, float]]]:
     """Field and limits of each tile, from pairs.csv."""
     if not table.exists():
+        if (table.parent / MARK).exists():
+            raise CellqaError(f"DATA: {str(table.parent)!r} was not prepared to the end")
         return {}
     try:
         with table.open(newline="", encoding="utf-8") as file:
@@ -146,13 +160,17 @@ def scaled(pixels: Array, limits: tuple[float, float]) -> Array:
     """Grey levels as -1 (black) to 1 (white), float32, channels first (C, Y, X)."""
     low, high = limits
     planes = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
-    return (planes.astype(np.float32) - np.float32(low)) * np.float32(2 / (high - low)) - 1
+    # large offsets do not fit into float32
+    wide: Array = planes.astype(np.float32 if planes.dtype.itemsize <= 2 else np.float64)
+    return ((wide - low) * (2 / (high - low)) - 1).astype(np.float32)
 
 
 def unscaled(planes: Array, limits: tuple[float, float], colour: bool) -> Array:
-    """The inverse of `scaled`: float32, (Y, X) or (Y, X, 3)."""
+    """The inverse of `scaled`, (Y, X) or (Y, X, 3): float32, or float64 where that is needed."""
     low, high = limits
-    pixels = (planes + 1) * np.float32((high - low) / 2) + np.float32(low)
+    pixels = ((planes.astype(np.float64) + 1) * ((high - low) / 2) + low).astype(
+        np.float64 if max(abs(low), abs(high)) > _EXACT else np.float32
+    )
     return np.ascontiguousarray(np.moveaxis(pixels, 0, -1)) if colour else pixels[0]
 
 
@@ -176,10 +194,15 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         for k in range(len(tiles)):
             pair = self._load(k)
             room -= sum(pixels.nbytes for pixels in pair)
-            if room < 0:
-                break
-            self.kept[k] = pair
+            if room >= 0:  # every tile is looked at, so that none fails after hours
+                self.kept[k] = pair
         self.normalisation = self._normalisation()
+
+    @property
+    def fingerprint(self) -> str:
+        """Of which tiles there are: training goes on exactly only with the same."""
+        told = [(tile.name, tile.limits) for tile in self.tiles]
+        return hashlib.sha256(repr(told).encode("utf-8", "backslashreplace")).hexdigest()
 
     def pair(self, k: int) -> tuple[Array, Array]:
         """Input and target of a tile."""
@@ -195,11 +218,6 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
                 f"{name}: {size} pixels are smaller than a crop of {self.data.crop}; make larger "
                 "tiles, or set --crop"
             )
-        for role, pixels in (("input", source), ("target", target)):
-            try:
-                check_pixels(pixels, role)
-            except CellqaError as error:
-                raise CellqaError(f"{name}: {error}") from None
         channels = 1 if source.ndim == 2 else source.shape[2]
         self.channels = self.channels or channels
         if channels != self.channels:
@@ -212,12 +230,13 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
     def _normalisation(self) -> Normalisation:
         rule = self.data.normalize
         places = range(len(self.tiles))
-        first = self.pair(0)
-        if rule == "range" and all(pixels.dtype == np.uint8 for pixels in first):
-            return Normalisation(rule, 0.0, 255.0)
         if rule == "range":
             pairs = (self.pair(k) for k in places)
-            ends = [(float(p.min()), float(p.max())) for pair in pairs for p in pair]
+            ends = [
+                (0.0, 255.0) if p.dtype == np.uint8 else (float(p.min()), float(p.max()))
+                for pair in pairs
+                for p in pair
+            ]
             return Normalisation(rule, min(a for a, _ in ends), max(b for _, b in ends))
         if rule == "image" and all(tile.limits for tile in self.tiles):
             limits = [tile.limits for tile in self.tiles if tile.limits]

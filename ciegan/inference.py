@@ -132,7 +132,8 @@ def enhance_windows(
         Called with the number of windows done and of all.
     """
     parameter = next(generator.parameters())
-    every = list(windows(shape, tile or tile_side(generator), generator))
+    side = tile or tile_side(generator)
+    every = list(windows(shape, side if generator.local else max(shape), generator))
     for number, (inner, outer) in enumerate(every, 1):
         rows, columns = (slice(o.start, min(o.stop, n)) for o, n in zip(outer, shape, strict=True))
         pixels = read(rows, columns)
@@ -173,10 +174,11 @@ def enhance_plane(
 
     Returns
     -------
-    ndarray of float32, shape of `pixels`
+    ndarray of float, shape of `pixels`
         In the grey levels of the input.
     """
-    out = np.empty(pixels.shape, np.float32)
+    limits = normalisation.limits(pixels, whole)
+    out = np.empty(pixels.shape, unscaled(np.zeros((1, 1, 1)), limits, False).dtype)
 
     def write(place: tuple[slice, slice], found: Array) -> None:
         out[place] = found
@@ -186,7 +188,7 @@ def enhance_plane(
         lambda rows, columns: pixels[rows, columns],
         write,
         (pixels.shape[0], pixels.shape[1]),
-        normalisation.limits(pixels, whole),
+        limits,
         tile=tile,
     )
     return out

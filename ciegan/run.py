@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -19,16 +19,19 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.plugins.environments import (
+    LightningEnvironment,  # type: ignore[attr-defined]
+)
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from cellqa.errors import CellqaError, first_line
+from cellqa.errors import CellqaError, first_line, printable
 from cellqa.io import appearing
 from cellqa.score import compile_kernels
 from ciegan.callbacks import METRICS, SAMPLES, Keeper, Stopping, WholeCheckpoints
 from ciegan.checkpoint import BEST, LAST, choose_device, make_generator
 from ciegan.config import Config, read_config
-from ciegan.data import Crops, Tile, crops_of_steps, read_split
+from ciegan.data import Crops, Tile, crops_of_steps, read_split, spread
 from ciegan.losses import VGG19, load_vgg
 from ciegan.monitor import Scores
 from ciegan.schedule import ALONE, BOTH, JUDGE, boundaries, phase
@@ -138,6 +141,7 @@ def train(
         By the user.
     """
     chosen = choose_device(device)
+    _check_devices(chosen, devices)
     child = is_child()
     if child:
         config = read_config(out / CONFIG)
@@ -148,20 +152,24 @@ def train(
     compile_kernels(tell)
     tell("reading the tiles")
     crops = Crops(read_split(data, "train"), config.data, config.seed)
-    validation = _check_validation(read_split(data, "val"), crops)
+    validation = _check_validation(read_split(data, "val"), crops, config, devices)
     vgg, notes = _features(config)
-    notes += config.monitor.warnings()
     if fit_time and max_time and not resume and not child:
         steps = steps_within(max_time, config, crops, validation, vgg, chosen)
         config = replace(config, schedule=replace(config.schedule, steps=steps))
         tell(f"{steps} steps fit into {max_time:.0f} s")
-    if not child and not resume:
-        _clear_folder(out)
-        _write(out / CONFIG, config.to_toml())
     networks = Networks(config, crops, validation, vgg)
+    networks.check_sizes()
     untouched = _untouched(networks)
+    networks.check_defined(untouched)
+    notes += [*config.monitor.warnings(), *_schedule_warnings(networks)]
     keeper = Keeper(out, tell, progress, notes)
     trainer = _trainer(out, config, chosen, devices, max_time, keeper)
+    if resume and not child:
+        _check_last(out, networks)
+    if not child and not resume:
+        _clear_folder(out)  # now that nothing is left that could be wrong
+        _write(out / CONFIG, config.to_toml())
     _fit(trainer, networks, out / LAST if resume and (out / LAST).exists() else None)
     trained = _trained(trainer, networks, keeper, untouched.values)
     if trainer.is_global_zero:
@@ -226,17 +234,34 @@ def _trained(
 
 def is_child() -> bool:
     """Whether Lightning started this process for another device of a run."""
-    return int(os.environ.get("LOCAL_RANK", "0")) > 0
+    return int(os.environ.get("LOCAL_RANK") or 0) > 0
+
+
+def _check_devices(device: torch.device, devices: int) -> None:
+    if device.type == "cuda" and devices > torch.cuda.device_count():
+        raise CellqaError(
+            f"--devices {devices}: there are {torch.cuda.device_count()} CUDA devices here"
+        )
+    if os.environ.get("LOCAL_RANK") == "":
+        del os.environ["LOCAL_RANK"]  # Lightning takes it for a number
 
 
 def _check_folder(out: Path, config: Config, *, resume: bool, overwrite: bool) -> Config:
     """See that a run can be written, or find the one to go on with; nothing is changed yet."""
+    try:
+        str(out).encode()
+    except UnicodeEncodeError:
+        raise CellqaError(f"OUT: the name {printable(str(out))!r} is not valid text") from None
     if out.exists() and not out.is_dir():
         raise CellqaError(f"OUT: {str(out)!r} is a file; give a folder")
     if resume:
         if not (out / CONFIG).exists():
             raise CellqaError(f"--resume: {str(out)!r} holds no run (no {CONFIG})")
-        _check_last(out / LAST)
+        if (out / BEST).exists() and not (out / LAST).exists():
+            raise CellqaError(
+                f"--resume: {LAST} is gone, and {BEST} would be lost; move it away and use "
+                "--overwrite to begin again"
+            )
         return read_config(out / CONFIG)
     there = [name for name in (*_FILES, *_FOLDERS) if (out / name).exists()]
     if there and not overwrite:
@@ -244,22 +269,33 @@ def _check_folder(out: Path, config: Config, *, resume: bool, overwrite: bool) -
             f"OUT: {str(out)!r} holds an earlier run; give another folder, --resume to go on with "
             "it, or --overwrite"
         )
-    if there and not (out / CONFIG).exists():
-        raise CellqaError(f"OUT: {str(out)!r} is no run's folder ({there[0]} but no {CONFIG})")
+    if there:
+        try:
+            read_config(out / CONFIG)
+        except CellqaError:
+            raise CellqaError(
+                f"OUT: {str(out)!r} is no run's folder (no {CONFIG} of one, but {there[0]})"
+            ) from None
     return config
 
 
-def _check_last(path: Path) -> None:
-    """Refuse a checkpoint that is damaged, or holds anything but weights and numbers."""
+def _check_last(out: Path, networks: Networks) -> None:
+    """Refuse a checkpoint that is damaged, holds more than weights, or is of other networks."""
+    path = out / LAST
     if not path.exists():
         return
     try:
-        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        state = {name: value.shape for name, value in found["state_dict"].items()}
+        found["pytorch-lightning_version"], found["steps_done"], found["drawn_from"]
     except Exception as error:  # a hostile file can bring any error up
         raise CellqaError(
             f"{path}: damaged, or no checkpoint of weights alone ({first_line(error)}); without "
-            "it, --resume begins again at step 0"
+            f"it, and without {BEST}, --resume begins again at step 0"
         ) from None
+    own = {name: value.shape for name, value in networks.state_dict().items()}
+    if own != state:
+        raise CellqaError(f"{path}: of other networks than {CONFIG} says; was that edited?")
 
 
 def _clear_folder(out: Path) -> None:
@@ -271,19 +307,38 @@ def _clear_folder(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
 
-def _check_validation(tiles: list[Tile], crops: Crops) -> list[Tile]:
-    """Read the first validation tile, so that what is wrong with it is told before hours pass."""
+def _check_validation(tiles: list[Tile], crops: Crops, config: Config, devices: int) -> list[Tile]:
+    """Read what will be validated on, so that what is wrong is told before hours pass."""
     fields = {tile.field for tile in crops.tiles} & {tile.field for tile in tiles}
     if fields:
         raise CellqaError(
-            f"the field {min(fields)!r} is in the training and in the validation split; prepare "
-            "the data again"
+            f"the field {printable(min(fields))!r} is in the training and in the validation "
+            "split; prepare the data again"
         )
-    source, _, _ = tiles[0].load()
-    channels = 1 if source.ndim == 2 else source.shape[2]
-    if channels != crops.channels:
-        raise CellqaError(f"val has {channels} channels, train {crops.channels}")
+    chosen = spread(tiles, config.monitor.images)
+    if len(chosen) < devices:
+        raise CellqaError(
+            f"--devices {devices}: each process validates, and there are {len(chosen)} images"
+        )
+    for tile in chosen:
+        source, _, _ = tile.load()
+        channels = 1 if source.ndim == 2 else source.shape[2]
+        if channels != crops.channels:
+            raise CellqaError(
+                f"val, {printable(tile.name)}: {channels} channels, train has {crops.channels}"
+            )
     return tiles
+
+
+def _schedule_warnings(networks: Networks) -> list[str]:
+    """A discriminator that is never heard."""
+    schedule = networks.config.schedule
+    if networks.discriminator is None or boundaries(schedule)[1] < schedule.steps:
+        return []
+    return [
+        f"{schedule.steps} steps end before both networks are trained together (from step "
+        f"{boundaries(schedule)[1]}): the adversarial terms do nothing"
+    ]
 
 
 def _features(config: Config) -> tuple[VGG19 | None, list[str]]:
@@ -343,7 +398,7 @@ def _trainer(
             use_distributed_sampler=False,
             logger=TensorBoardLogger(out, name="", version=EVENTS),
             callbacks=callbacks,
-            plugins=[WholeCheckpoints()],
+            plugins=[WholeCheckpoints(), LightningEnvironment()],  # a Slurm job is one run
             enable_progress_bar=False,
             enable_model_summary=False,
             deterministic="warn" if device.type == "cuda" else True,
@@ -372,7 +427,8 @@ def steps_within(
     for now, begin in zip((ALONE, JUDGE, BOTH), begins, strict=False):
         networks.steps_done = begin
         if networks.phase == now:  # a phase may have no steps
-            costs[now.name] = networks.time_steps(crops_of_steps(crops, 0, _TRIAL + 1))
+            batches = crops_of_steps(crops, 0, _TRIAL + 1)
+            costs[now.name] = networks.time_steps(batches, 0.05 * seconds)
     start = time.perf_counter()
     sample = validation[:2]
     for place, tile in enumerate(sample):
@@ -402,8 +458,8 @@ def _summary(trained: Trained, device: torch.device, devices: int) -> dict[str, 
     return {
         "steps": trained.steps,
         "stopped": trained.stopped,
-        "best": trained.best,
-        "input": trained.untouched,
+        "best": {**trained.best, "values": _finite(trained.best["values"])},
+        "input": _finite(trained.untouched),
         "seconds": round(trained.seconds, 1),
         "waiting": round(trained.waiting, 4),
         "device": name,
@@ -411,6 +467,11 @@ def _summary(trained: Trained, device: torch.device, devices: int) -> dict[str, 
         "warnings": trained.warnings,
         "versions": {p: version(p) for p in ("cellqa", "torch", "lightning")},
     }
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON has no nan."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 def _write(path: Path, text: str) -> None:

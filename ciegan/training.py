@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from cellqa.enhance.filters import as_type
-from cellqa.errors import CellqaError
+from cellqa.errors import CellqaError, first_line
 from ciegan.checkpoint import make, make_generator
 from ciegan.config import Config
 from ciegan.data import Crops, Normalisation, Tile, TimedLoader, crops_of_steps, spread
@@ -90,7 +90,35 @@ class Networks(pl.LightningModule):
         self.sums: dict[str, Tensor] = {}
         self.counts: dict[str, int] = {}
         self.loader: TimedLoader | None = None
-        self._forward: Callable[[Tensor], Tensor] = self.generator
+        self._compiled: list[Callable[[Tensor], Tensor]] = []  # no submodule: it is one already
+
+    def check_sizes(self) -> None:
+        """Run both networks once.
+
+        Raises
+        ------
+        TrainingError
+            They do not take crops of this size.
+        """
+        side, stride = self.config.data.crop, self.generator.stride
+        if side % stride:
+            raise TrainingError(
+                f"data.crop must be a multiple of {stride} for {self.config.generator.name}, got "
+                f"{side}"
+            )
+        images = torch.zeros(2, self.crops.channels, side, side)
+        try:
+            with torch.no_grad():  # and without learning statistics from nothing
+                self.generator.eval()(images)
+                self.generator.train()
+                if self.discriminator is not None:
+                    self.discriminator.eval()(images, images)
+                    self.discriminator.train()
+        except RuntimeError as error:
+            raise TrainingError(
+                f"the networks do not take crops of {side} pixels ({first_line(error)}); set a "
+                "larger --crop"
+            ) from None
 
     # what Lightning asks for
 
@@ -111,7 +139,7 @@ class Networks(pl.LightningModule):
         for vgg in self._vgg:
             vgg.to(self.device)
         if self.config.compile and self.device.type == "cuda":
-            self._forward = torch.compile(self.generator)
+            self._compiled = [torch.compile(self.generator)]
 
     def train_dataloader(self) -> TimedLoader:
         """Batches up to the next validation."""
@@ -135,24 +163,63 @@ class Networks(pl.LightningModule):
         return DataLoader(mine, batch_size=None)  # type: ignore[arg-type]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the step."""
+        """Keep the step, and what the next one depends on beside the weights."""
         checkpoint["steps_done"] = self.steps_done
+        checkpoint["drawn_from"] = self.drawn_from
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the step up again."""
+        """Take the step up again.
+
+        Raises
+        ------
+        TrainingError
+            The training tiles or the number of processes are others than before.
+        """
+        if checkpoint["drawn_from"] != self.drawn_from:
+            raise TrainingError(
+                "--resume: the training tiles or --devices are not those that the run began with"
+            )
         self.steps_done = int(checkpoint["steps_done"])
+
+    @property
+    def drawn_from(self) -> str:
+        """What decides which crops are drawn, beside seed and step."""
+        return f"{self.crops.fingerprint} in {self.trainer.world_size} processes"
 
     # a step
 
     def training_step(self, batch: tuple[Tensor, Tensor], number: int) -> None:
         """Train who is to learn at this step."""
+        optimizers: Any = self.optimizers()
+        optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
+        self.step_within_memory(batch, optimizers, self.manual_backward)
+        self.steps_done += 1
+        if self.steps_done % _CHECK_EVERY == 0:
+            self.check_losses()
+        if self.steps_done >= self.config.schedule.steps:
+            self.trainer.should_stop = True
+
+    def step_within_memory(
+        self,
+        batch: tuple[Tensor, Tensor],
+        optimizers: Sequence[Any],
+        backward: Callable[[Tensor], None],
+    ) -> None:
+        """`step`; where memory runs out, find the batch that it is enough for.
+
+        Raises
+        ------
+        TrainingError
+            There is too little memory; it names the largest batch that fits.
+        """
+        full = False
         try:
-            optimizers: Any = self.optimizers()
-            optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
-            self.step(*batch, optimizers, self.manual_backward)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
+            self.step(*batch, optimizers, backward)
+        except RuntimeError as error:  # OutOfMemoryError is one
             if not _out_of_memory(error):
                 raise
+            full = True
+        if full:  # the error is gone, and with it what the step held
             size = len(batch[0])
             fits = self.largest_batch(batch)
             advice = (
@@ -163,12 +230,7 @@ class Networks(pl.LightningModule):
             raise TrainingError(
                 f"out of memory at step {self.steps_done} with a batch of {size} crops of "
                 f"{self.config.data.crop} pixels; {advice}"
-            ) from None
-        self.steps_done += 1
-        if self.steps_done % _CHECK_EVERY == 0:
-            self.check_losses()
-        if self.steps_done >= self.config.schedule.steps:
-            self.trainer.should_stop = True
+            )
 
     def step(
         self,
@@ -199,7 +261,7 @@ class Networks(pl.LightningModule):
                 group["lr"] = base * factor
         image: Tensor | None = None
         if now.generator:
-            image = self._forward(source)
+            image = (self._compiled or [self.generator])[0](source)
         if now.discriminator:
             if image is None:
                 with torch.no_grad():
@@ -329,11 +391,13 @@ class Networks(pl.LightningModule):
     def enhanced(self, tile: Tile) -> tuple[Any, Any, Any, float | None]:
         """Enhanced image, input, target and pixel size of a tile."""
         source, target, size = tile.load()
-        image = enhance_plane(self.kept.eval(), source, self.normalisation, whole=tile.limits)
+        with torch.autocast(self.device.type, enabled=False):  # as the weights will be used
+            image = enhance_plane(self.kept.eval(), source, self.normalisation, whole=tile.limits)
         return as_type(image, target.dtype), source, target, size
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the last validation."""
+        """Forget the last validation; weights that are not finite are not worth one."""
+        self.check_losses()
         self.rows.clear()
 
     def validation_step(self, place: int, number: int) -> None:
@@ -350,30 +414,54 @@ class Networks(pl.LightningModule):
             rows = parts
         joined = {place: row for part in rows for place, row in part.items()}
         self.scores = self.judge.summarise([joined[place] for place in sorted(joined)])
-        for name in self.config.monitor.metrics:
-            if name in self.scores.undefined:
+        self.check_defined(self.scores)
+        # what is vetoed is no gain either
+        score = -math.inf if self.vetoed else self.scores.score
+        self.log("score", torch.tensor(score, dtype=torch.float64), rank_zero_only=False)
+
+    def check_defined(self, scores: Scores) -> None:
+        """Refuse to go on where what is watched has no value.
+
+        Raises
+        ------
+        TrainingError
+            A metric of the monitor, or overclaim where it is limited, is undefined on every image.
+        """
+        monitor = self.config.monitor
+        needed = [*monitor.metrics, *(["overclaim"] if monitor.max_overclaim < 1 else [])]
+        for name in needed:
+            if name in scores.undefined:
                 raise TrainingError(
                     f"--monitor: {name} is undefined on every validation image "
-                    f"({self.scores.undefined[name]})"
+                    f"({scores.undefined[name]})"
                 )
-        score = torch.tensor(self.scores.score, dtype=torch.float64)
-        self.log("score", score, rank_zero_only=False)
+
+    @property
+    def vetoed(self) -> bool:
+        """Whether the last validation found more overclaim than is allowed."""
+        assert self.scores is not None
+        limit = self.config.monitor.max_overclaim
+        return limit < 1 and not self.scores.values["overclaim"] <= limit
 
     # time and memory
 
-    def time_steps(self, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
-        """Median seconds of a step like the one to come, but for the first; the weights change."""
+    def time_steps(self, batches: Iterable[tuple[Tensor, Tensor]], longest: float) -> float:
+        """Median seconds of a step like the one to come, but for the first; the weights change.
+
+        No step begins after `longest` seconds.
+        """
         optimizers = self.configure_optimizers()
         for vgg in self._vgg:
             vgg.to(self.device)
         seconds = []
         for source, target in batches:
             start = time.perf_counter()
-            self.step(
-                source.to(self.device), target.to(self.device), optimizers, lambda x: x.backward()
-            )
+            batch = source.to(self.device), target.to(self.device)
+            self.step_within_memory(batch, optimizers, lambda loss: loss.backward())
             float(next(iter(self.sums.values())))  # waits for the device
             seconds.append(time.perf_counter() - start)
+            if sum(seconds) > longest:
+                break
         self.sums.clear()
         self.counts.clear()
         return statistics.median(seconds[1:] or seconds)

@@ -20,7 +20,7 @@ from cellqa.enhance import METHODS, Enhancer, RichardsonLucy, Traditional, Wiene
 from cellqa.enhance.filters import as_type
 from cellqa.errors import CellqaError, printable
 from cellqa.grouping import Grouping
-from cellqa.io import write_tiff
+from cellqa.io import luminance, split_suffix, write_tiff
 from cellqa.metrics.pixel import psnr
 from cellqa.pairing import pair_folders
 from cellqa.registry import for_run
@@ -36,6 +36,7 @@ Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
 
 _MARK = ".made-by-ciegan-validate"  # what --overwrite may remove
+_OTHERS = {"te", "te_tuned", "wiener", "rl", "egt", "input", "gt", "mask"}
 _TUNED_ON = 12  # validation tiles that classical methods are tuned on
 _SIGMAS = (0.7, 1.0, 1.4, 2.0, 2.8)
 _BALANCES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
@@ -104,6 +105,9 @@ def validate(
         A run or the split cannot be used, or `out` is in use.
     """
     chosen = choose_device(device)
+    taken = sorted(set(runs) & _OTHERS)
+    if taken:
+        raise CellqaError(f"{taken[0]!r} is the name of another method: give NAME=RUN")
     networks = {name: load(path) for name, path in runs.items()}
     tiles = read_split(data, split)
     _open_folder(out, overwrite)
@@ -116,7 +120,7 @@ def validate(
     if _targets(data) == "egt":
         warnings.append("the targets are enhanced ground truth (EGT): no EGT beside them")
     total = len(tiles) * (len(networks) + len(methods))
-    written = _enhanced(networks, methods, tiles, data, out / "enhanced", chosen)
+    written = _enhanced(networks, methods, tiles, data, out / "enhanced", chosen, warnings)
     for done, _ in enumerate(written, 1):
         if progress:
             progress(done, total)
@@ -163,13 +167,18 @@ def _enhanced(
     data: Path,
     out: Path,
     device: torch.device,
+    failures: list[str],
 ) -> Iterator[tuple[str, Path]]:
     """Write what each method makes of each tile, and EGT of its target."""
     for network in networks.values():
         network.generator.to(device)
     egt = _targets(data) != "egt"
     for tile in tiles:
-        source, target, size = tile.load()
+        try:
+            source, target, size = tile.load()
+        except CellqaError as error:
+            failures.append(f"{printable(tile.name)} is left out: {error}")
+            continue
         for name, network in networks.items():
             yield name, _write(out / name, tile, enhanced(network, source, tile.limits), size)
         for name, method in methods.items():
@@ -233,12 +242,12 @@ def tuned(candidates: Sequence[Enhancer], pairs: Sequence[tuple[Array, Array]]) 
     """The enhancer of the highest mean PSNR over pairs of input and target."""
 
     def score(method: Enhancer) -> float:
-        ranges = (float(target.max()) - float(target.min()) for _, target in pairs)
-        found = [
-            psnr(target, method(source), data_range=span)
-            for (source, target), span in zip(pairs, ranges, strict=True)
-            if source.ndim == 2 and span > 0
-        ]
+        found = []
+        for source, target in pairs:
+            truth, image = luminance(target), luminance(method(source))
+            if truth.min() < truth.max():
+                span = float(truth.max()) - float(truth.min())
+                found.append(psnr(truth, image, data_range=span))
         return float(np.mean(found)) if found else -math.inf
 
     return max(candidates, key=score)
@@ -255,13 +264,13 @@ def _targets(data: Path) -> str:
 
 def _grouping(tiles: Sequence[Tile], images: Sequence[Any], out: Path) -> Grouping:
     """Tiles of a field as one group, through a table that the run refers to."""
-    field_of = {tile.name: tile.field for tile in tiles}
+    field_of = {printable(tile.name): tile.field for tile in tiles}
     table = out / "fields.csv"
     with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["image", "group"])
         for image in images:
-            writer.writerow([image.name, printable(field_of[image.name.removesuffix(".tif")])])
+            writer.writerow([image.name, printable(field_of[split_suffix(image.name)[0]])])
     return Grouping.parse(str(table))
 
 

@@ -41,9 +41,10 @@ class _Deconvolution:
         low, high = float(plane.min()), float(plane.max())
         if low == high:
             return pixels.copy()
-        margin = min(2 * _kernel(self.sigma).shape[0], *(n - 1 for n in plane.shape))
+        kernel = _kernel(self.sigma, min(plane.shape))
+        margin = min(2 * kernel.shape[0], *(n - 1 for n in plane.shape))
         padded = np.pad((plane - low) / (high - low), margin, mode="reflect")
-        found = self._deconvolve(padded, _kernel(self.sigma))
+        found = self._deconvolve(padded, kernel)
         inside = found[margin : margin + plane.shape[0], margin : margin + plane.shape[1]]
         return as_type(inside * (high - low) + low, pixels.dtype)
 
@@ -118,8 +119,10 @@ class RichardsonLucy(_Deconvolution):
         return np.asarray(richardson_lucy(lifted, kernel, self.iterations, clip=False)) - 1e-3
 
 
-def _kernel(sigma: float) -> Array:
-    at = np.arange(-int(np.ceil(_REACH * sigma)), int(np.ceil(_REACH * sigma)) + 1)
+def _kernel(sigma: float, side: int) -> Array:
+    """A Gaussian of four sigmas, or as much of it as an image of this side has room for."""
+    reach = min(int(np.ceil(_REACH * sigma)), side - 1)
+    at = np.arange(-reach, reach + 1)
     line = np.exp(-(at**2) / (2 * sigma**2))
     kernel = np.outer(line, line)
     return np.asarray(kernel / kernel.sum())

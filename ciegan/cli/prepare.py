@@ -228,6 +228,7 @@ def blur(
     from ciegan.optics import Microscope
     from ciegan.prepare import prepare_blur
 
+    _refuse_idle(degradation, preset)
     optics = ("na", "wavelength", "index", "condenser_na", "phase", "slope")
     given = {name: options.pop(name) for name in optics}
     given = {name: value for name, value in given.items() if value is not None}
@@ -246,6 +247,24 @@ def blur(
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     _run(lambda **rest: prepare_blur(gt, out, how, noise=noise, draws=draws, **rest), options)
+
+
+def _refuse_idle(degradation: str, preset: str | None) -> None:
+    """Refuse options that would do nothing."""
+    context = click.get_current_context()
+    sources = (click.core.ParameterSource.COMMANDLINE,)
+    given = {name for name in context.params if context.get_parameter_source(name) in sources}
+    optics = {"na", "wavelength", "index", "condenser_na", "phase", "slope", "distance"}
+    idle = set()
+    if preset:
+        idle = given & (optics | {"sigma", "degradation", "photons", "read_noise", "offset"})
+    elif degradation == "gaussian":
+        idle = given & optics
+    else:
+        idle = given & {"sigma"}
+    if idle:
+        name = "--" + min(idle).replace("_", "-")
+        raise click.UsageError(f"{name} does nothing with {preset or degradation}")
 
 
 @prepare.command()

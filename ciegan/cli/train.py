@@ -12,6 +12,7 @@ from cellqa.cli.group import INTERRUPTED, progress_bar, tell, warn
 from cellqa.options import AnyPath, overwrite_option
 from ciegan.cli.group import device_option, main, need_torch
 
+_LONGEST = 10 * 366 * 86400  # seconds
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
 
 
@@ -26,8 +27,8 @@ class Seconds(click.ParamType[float]):
         if not parts or "".join(a + b for a, b in parts) != str(value):
             self.fail(f"{value!r} is not a time as 90s, 15m or 1h30m", parameter, ctx)
         found = sum(float(number) * _UNITS[unit] for number, unit in parts)
-        if not found > 0:
-            self.fail("the time must be above 0", parameter, ctx)
+        if not 1 <= found <= _LONGEST:
+            self.fail("the time must be a second at least, and ten years at most", parameter, ctx)
         return found
 
 
@@ -158,11 +159,13 @@ def train(
     chosen = PRESETS[preset or "default"]
     if config is not None:
         chosen = read_config(config, chosen)
-    chosen = with_settings(chosen, settings)
+    # a network's name first: its options are its own
     chosen = with_settings(chosen, {_SHORT[name]: str(value) for name, value in given.items()})
+    chosen = with_settings(chosen, settings)
     if monitor is not None:
         chosen = replace(chosen, monitor=replace(chosen.monitor, metrics=monitor))
-    fixed = "steps" in given or "schedule.steps" in settings
+    usual = PRESETS[chosen.preset].schedule.steps
+    fixed = chosen.schedule.steps != usual or "steps" in given or "schedule.steps" in settings
     try:
         with progress_bar("Training") as progress:
             trained = train_networks(

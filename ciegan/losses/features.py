@@ -194,5 +194,6 @@ def style(image: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> Tensor:
 
 
 def _gram(features: Tensor) -> Tensor:
-    flat = features.float().flatten(2)
-    return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])
+    with torch.autocast(features.device.type, enabled=False):  # sums over all pixels
+        flat = features.float().flatten(2)
+        return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])

@@ -15,11 +15,14 @@ class Generator(nn.Module):
         Sides of the images must be multiples of it.
     radius : int
         A pixel of the result depends on pixels up to this far away.
+    local : bool
+        Whether that is so: batch statistics make it depend on the whole image.
     """
 
     channels: int
     stride: int
     radius: int
+    local: bool = True
 
     def forward(self, images: Tensor) -> Tensor:
         """Return enhanced images of the same shape."""

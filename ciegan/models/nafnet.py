@@ -40,7 +40,7 @@ class NAFNet(ResidualUNet):
 
     Parameters
     ----------
-    channels, widths, blocks
+    channels, widths, blocks, residual
         As in `ResidualUNet`.
     """
 
@@ -52,5 +52,6 @@ class NAFNet(ResidualUNet):
         channels: int = 1,
         widths: Sequence[int] = (48, 96, 192),
         blocks: Sequence[int] = (1, 1, 2),
+        residual: bool = True,
     ) -> None:
-        super().__init__(channels, widths, blocks)
+        super().__init__(channels, widths, blocks, residual)

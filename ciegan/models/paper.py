@@ -72,6 +72,7 @@ class PaperGenerator(Generator):
     def __init__(self, channels: int = 1, batch_statistics: bool = False) -> None:
         super().__init__()
         self.channels = channels
+        self.local = not batch_statistics
         body: list[nn.Module] = []
         before = channels
         for side, stride, dilation, after in _LAYERS:

@@ -41,6 +41,9 @@ class ResidualUNet(Generator):
         Features at each level; each level halves the sides.
     blocks : sequence of int
         Residual blocks at each level, on the way down, and again on the way up (but the last).
+    residual : bool
+        Learn what to add to the input; otherwise the whole image, which is better where the input
+        is nothing like the target, as far out of focus in brightfield.
     """
 
     block: Callable[[int], nn.Module] = ResidualBlock
@@ -51,11 +54,13 @@ class ResidualUNet(Generator):
         channels: int = 1,
         widths: Sequence[int] = (32, 64, 128),
         blocks: Sequence[int] = (1, 1, 1),
+        residual: bool = True,
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks) or not widths:
             raise ValueError(f"`blocks` must be as many as `widths`, got {blocks} and {widths}")
         self.channels = channels
+        self.residual = residual
         self.stride = 2 ** len(widths)
 
         def level(width: int, number: int) -> nn.Sequential:
@@ -89,4 +94,5 @@ class ResidualUNet(Generator):
                 x = self.shrink[k](x)
         for k in reversed(range(len(self.up))):
             x = self.up[k](F.pixel_shuffle(self.grow[k](x), 2) + skips[k])
-        return images + F.pixel_shuffle(self.tail(x), 2)
+        found = F.pixel_shuffle(self.tail(x), 2)
+        return images + found if self.residual else found

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from cellqa.errors import CellqaError
 from cellqa.io import may_crash
 from cellqa.pairing import scan
 from ciegan.degrade import Degradation, Noise, degrade
@@ -58,9 +57,6 @@ def prepare_blur(
     if draws < 1:
         raise ValueError(f"`draws` must be 1 or more, got {draws}")
     folder = scan(source, "GT")
-    inside, outside = out.resolve(), source.resolve()
-    if inside == outside or outside in inside.parents:
-        raise CellqaError(f"OUT: {str(out)!r} is or lies inside GT; give a folder outside it")
     sources = {name: [source / n for n in names] for name, names in folder.images.items()}
     make = partial(_pairs, how=how, noise=noise or Noise(), draws=draws, cut=cut)
     isolate = any(may_crash(path.name) for paths in sources.values() for path in paths)
@@ -73,6 +69,7 @@ def prepare_blur(
         isolate=isolate,
         overwrite=overwrite,
         progress=progress,
+        inputs=[source],
     )
 
 

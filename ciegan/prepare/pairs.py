@@ -59,6 +59,7 @@ def prepare_pairs(
         isolate=any(may_crash(path.name) for path in every),
         overwrite=overwrite,
         progress=progress,
+        inputs=[blurred, sharp],
         failures=lonely,
     )
 
@@ -88,6 +89,7 @@ def prepare_side_by_side(
         isolate=any(may_crash(path.name) for paths in sources.values() for path in paths),
         overwrite=overwrite,
         progress=progress,
+        inputs=[source],
     )
 
 

@@ -28,7 +28,9 @@ SPLITS = ("train", "val", "test")
 PAIRS = "pairs.csv"
 PERCENTILES = (0.1, 99.9)  # an image's black and white
 TARGETS = ("gt", "egt")
-_MARK = ".made-by-ciegan-prepare"  # what --overwrite may remove
+MARK = ".made-by-ciegan-prepare"  # what --overwrite may remove
+_UNFINISHED = ".unfinished"
+_LARGEST = 1e30  # values beyond do not fit into the networks' arithmetic
 _LABELS = 0.8  # share of equal neighbours, beside the background, from which values are labels
 
 
@@ -258,6 +260,7 @@ def run(
     isolate: bool = False,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    inputs: Iterable[Path] = (),
     failures: Iterable[tuple[str, str, str]] = (),
     own_fields: Mapping[str, str] | None = None,
 ) -> Prepared:
@@ -269,16 +272,33 @@ def run(
         Name of each source: a relative path, which becomes the start of its tiles' names.
     pairs_of : callable
         Of name and source: its pairs; or (plane, reason) for one that failed, or a warning.
+    inputs : iterable of Path
+        Where the sources lie: neither may lie within the other.
     own_fields : mapping of str to str, optional
         Field of sources that are not fields of their own.
+
+    What is made replaces what was there only when all is done.
     """
+    _check_out(out, list(inputs), overwrite)
     fields_of = fields_by_name(sources, cut, own_fields or {})
     split_of = assign(fields_of.values(), cut)
     prepared = Prepared(out, failures=list(failures))
     prepared.fields = {s: sorted(n for n, of in split_of.items() if of == s) for s in SPLITS}
-    _clear(out, overwrite)
-    work = partial(_do, pairs_of=pairs_of, out=out, cut=cut)
-    todo = [(name, fields_of[name], split_of[fields_of[name]], s) for name, s in sources.items()]
+    made = out / _UNFINISHED
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(parents=True)
+    work = partial(_do, pairs_of=pairs_of, out=made, cut=cut)
+    stems = Counter(split_suffix(name)[0] for name in sources)
+    todo = []
+    for name, source in sources.items():
+        stem, suffix = split_suffix(name)
+        # names that differ in their suffix only keep it
+        stem = f"{stem}{suffix.replace('.', '_')}" if stems[stem] > 1 else stem
+        todo.append((name, stem, fields_of[name], split_of[fields_of[name]], source))
+    if cut.field:
+        lonely = sum(fields_of[name] == name for name in sources)
+        if lonely:
+            prepared.warnings.append(f"--field: {lonely} names do not match: fields of their own")
     records: list[Record] = []
     results = ordered_map(work, todo, jobs, on_crash=_crashed, isolate=isolate)
     for count, done in enumerate(results, 1):
@@ -290,10 +310,19 @@ def run(
         if progress:
             progress(count, len(todo))
     if not records:
+        shutil.rmtree(made, ignore_errors=True)
         why = f"; the first: {prepared.failures[0][2]}" if prepared.failures else ""
         raise CellqaError(f"no tile was made ({prepared.empty} were empty){why}")
     lines = ([str(value) for value in asdict(record).values()] for record in records)
-    write_csv(out / PAIRS, list(COLUMNS), lines)
+    write_csv(made / PAIRS, list(COLUMNS), lines)
+    for name in (PAIRS, *SPLITS):  # without its table, a set that is half replaced is refused
+        part = out / name
+        shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+    (out / MARK).touch()
+    for name in (*SPLITS, PAIRS):
+        if (made / name).exists():
+            (made / name).rename(out / name)
+    shutil.rmtree(made, ignore_errors=True)
     prepared.warnings += [
         f"no tile is left for {split}: its fields are empty or failed"
         for split, names in prepared.fields.items()
@@ -302,34 +331,40 @@ def run(
     return prepared
 
 
-def _clear(out: Path, overwrite: bool) -> None:
+def _check_out(out: Path, inputs: Sequence[Path], overwrite: bool) -> None:
+    """See that nothing of anybody else's would be replaced."""
     if out.exists() and not out.is_dir():
         raise CellqaError(f"OUT: {str(out)!r} is a file; give a folder")
+    place = out.resolve()
+    for path in inputs:
+        source = path.resolve()
+        within = [place / split for split in SPLITS]
+        if source == place or (source.is_dir() and source in place.parents):
+            raise CellqaError(f"OUT: {str(out)!r} is or lies inside {path}; give another folder")
+        if any(part == source or part in source.parents for part in within):
+            raise CellqaError(f"OUT: {str(path)!r} lies where tiles go; give another folder")
     parts = [out / name for name in (*SPLITS, PAIRS) if (out / name).exists()]
-    if parts and not (out / _MARK).exists():
+    if parts and not (out / MARK).exists():
         raise CellqaError(f"OUT: {str(parts[0])!r} was not prepared by ciegan; give another folder")
     if parts and not overwrite:
         raise CellqaError(f"OUT: {str(out)!r} holds prepared data; use --overwrite")
-    for part in parts:
-        shutil.rmtree(part) if part.is_dir() else part.unlink()
-    out.mkdir(parents=True, exist_ok=True)
-    (out / _MARK).touch()
 
 
-def _crashed(task: tuple[str, str, str, Any], reason: str) -> Done:
+def _crashed(task: tuple[str, str, str, str, Any], reason: str) -> Done:
     return Done([], 0, [(task[0], "", f"preparing it {reason}")], [])
 
 
 def _do(
-    task: tuple[str, str, str, Source],
+    task: tuple[str, str, str, str, Source],
     *,
     pairs_of: Callable[[str, Source], Iterator[Pair | tuple[str, str] | str]],
     out: Path,
     cut: Cut,
 ) -> Done:
     """Make, cut and write the pairs of one source."""
-    name, field_name, split, source = task
+    name, stem, field_name, split, source = task
     done = Done([], 0, [], [])
+    labels: Counter[str] = Counter()
     empty = 0
     try:
         for pair in pairs_of(name, source):
@@ -338,8 +373,12 @@ def _do(
             elif isinstance(pair, tuple):
                 done.failures.append((name, *pair))
             else:
+                labels[pair.label] += 1
+                again = f"_{labels[pair.label]}" if labels[pair.label] > 1 else ""
+                tag = f"_{pair.label}{again}" if pair.label else ""
                 try:
-                    records, dropped = _tiles(pair, name, field_name, split, out, cut)
+                    about = printable(name), printable(field_name), split
+                    records, dropped = _tiles(pair, f"{stem}{tag}", about, out, cut)
                 except ImageError as error:
                     done.failures.append((name, pair.plane, str(error)))
                     continue
@@ -351,14 +390,19 @@ def _do(
 
 
 def _tiles(
-    pair: Pair, name: str, field_name: str, split: str, out: Path, cut: Cut
+    pair: Pair, stem: str, about: tuple[str, str, str], out: Path, cut: Cut
 ) -> tuple[list[Record], int]:
+    name, field_name, split = about
     shape = pair.target.shape
     if min(shape[:2]) < cut.tile:
         size = " x ".join(map(str, shape[:2]))
         raise ImageError(f"{size} pixels are smaller than a tile of {cut.tile} (--tile)")
     if pair.input.shape != shape:
         raise ImageError(f"input {pair.input.shape} and target {shape} differ in shape")
+    if pair.input.dtype != pair.target.dtype:
+        raise ImageError(
+            f"input {pair.input.dtype} and target {pair.target.dtype} differ in type: convert one"
+        )
     for role, pixels in (("input", pair.input), ("target", pair.target)):
         check_pixels(pixels, role)
     low, high = map(float, np.percentile(pair.input, PERCENTILES))
@@ -366,15 +410,13 @@ def _tiles(
     target = pair.target
     if cut.target == "egt":
         target = METHODS["egt"](target)
-    stem = split_suffix(name)[0] + (f"_{pair.label}" if pair.label else "")
     records, empty = [], 0
     for y in _starts(shape[0], cut.tile):
         for x in _starts(shape[1], cut.tile):
             inside = np.s_[y : y + cut.tile, x : x + cut.tile]
             dark, bright = np.percentile(pair.target[inside], (1, 99))
-            if bright - dark < cut.min_contrast * (white - black) or pair.target[inside].min() == (
-                pair.target[inside].max()
-            ):
+            flat = any(p[inside].min() == p[inside].max() for p in (pair.input, pair.target))
+            if flat or bright - dark < cut.min_contrast * (white - black):
                 empty += 1
                 continue
             tile = f"{stem}_y{y:05d}_x{x:05d}"
@@ -383,10 +425,10 @@ def _tiles(
                 write_tiff(path, np.ascontiguousarray(pixels[inside]), pair.pixel_size)
             records.append(
                 Record(
-                    tile,
+                    printable(tile),
                     split,
-                    printable(name),
-                    printable(field_name),
+                    name,
+                    field_name,
                     pair.plane,
                     pair.distance,
                     pair.degradation,
@@ -407,8 +449,10 @@ def _starts(side: int, tile: int) -> list[int]:
     return sorted({min(k, side - tile) for k in range(0, side, tile)})
 
 
-def check_pixels(pixels: Array, role: str) -> None:
+def check_pixels(pixels: Array, role: str, *, prepared: bool = False) -> None:
     """Refuse what cannot be trained on.
+
+    A tile of prepared data may be flat or look like labels, where its field does not.
 
     Raises
     ------
@@ -420,6 +464,10 @@ def check_pixels(pixels: Array, role: str) -> None:
     low, high = float(pixels.min()), float(pixels.max())
     if not np.isfinite(high - low):
         raise ImageError(f"the {role} holds NaN or infinity")
+    if max(abs(low), abs(high)) > _LARGEST:
+        raise ImageError(f"the {role} holds values beyond {_LARGEST:g}")
+    if prepared:
+        return
     if low == high:
         raise ImageError(f"the {role} is constant: all pixels are {low:g}")
     if looks_like_labels(pixels):
@@ -449,8 +497,12 @@ def looks_like_labels(pixels: Array) -> bool:
     return bool((plane[:, :-1] == plane[:, 1:])[objects].mean() > _LABELS)
 
 
-def load_image(path: Path, index: PlaneIndex | None = None) -> tuple[Array, float | None]:
+def load_image(
+    path: Path, index: PlaneIndex | None = None, *, as_is: bool = False
+) -> tuple[Array, float | None]:
     """Pixels of a plane, grey or in three colours, and the pixel size.
+
+    Three equal colours are grey, unless `as_is`.
 
     Raises
     ------
@@ -463,13 +515,13 @@ def load_image(path: Path, index: PlaneIndex | None = None) -> tuple[Array, floa
                 f"{path.name}: {len(file.planes)} planes; save the one to use as its own file "
                 "(cellqa sharpest --write), or use `ciegan prepare zstack`"
             )
-        return colours(file.load(index or file.planes[0])), file.pixel_size
+        return colours(file.load(index or file.planes[0]), as_is), file.pixel_size
 
 
-def colours(pixels: Array) -> Array:
-    """Without alpha: (Y, X), or (Y, X, 3); three equal colours are grey."""
+def colours(pixels: Array, as_is: bool = False) -> Array:
+    """Without alpha: (Y, X), or (Y, X, 3); three equal colours are grey, unless `as_is`."""
     if pixels.ndim == 2 or pixels.shape[2] < 3:
         return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., 0])
     rgb = pixels[..., :3]
-    grey = (rgb == rgb[..., :1]).all()
+    grey = not as_is and (rgb == rgb[..., :1]).all()
     return np.ascontiguousarray(rgb[..., 0] if grey else rgb)

@@ -102,6 +102,7 @@ def prepare_zstack(
         No stack has a sharpest plane, or as in `prepare_blur`.
     """
     options, cut = options or ZStack(), cut or tiles.Cut()
+    stacks = [path.absolute() for path in stacks]  # names are relative to their top
     found, failures = measure_files(stacks, modality=options.modality, jobs=jobs)
     sources: dict[str, tuple[Focus, _Places]] = {}
     fields: dict[str, str] = {}
@@ -128,6 +129,7 @@ def prepare_zstack(
         isolate=any(may_crash(path.name) for _, places in sources.values() for path, _ in places),
         overwrite=overwrite,
         progress=progress,
+        inputs=stacks,
         failures=failures,
         own_fields=fields,
     )
@@ -167,10 +169,14 @@ def _pairs(
     target, size = tiles.load_image(*places[focus.best])
     size = cut.pixel_size or size
     unregistered = 0
-    for k in _chosen(away, focus.best, options):
+    chosen = _chosen(away, focus.best, options)
+    if options.distances and len(chosen) < len(set(options.distances)):
+        yield f"{name}: {len(chosen)} planes for {len(set(options.distances))} distances"
+    for k in chosen:
         label = focus.planes[k]
         try:
             blurred, _ = tiles.load_image(*places[k])
+            tiles.check_pixels(blurred, "plane")
         except CellqaError as error:
             yield label, str(error)
             continue
@@ -205,8 +211,9 @@ def _chosen(away: np.ndarray, best: int, options: ZStack) -> list[int]:
     gaps = np.diff(np.sort(away))
     step = float(np.median(gaps[gaps > 0])) if (gaps > 0).any() else 1.0
     within = options.tolerance or step / 2
-    nearest = {min(others, key=lambda k: abs(away[k] - d)): d for d in options.distances}
-    return sorted(k for k, d in nearest.items() if abs(away[k] - d) <= within)
+    nearest = (min(others, key=lambda k: abs(away[k] - d)) for d in options.distances)
+    pairs = zip(nearest, options.distances, strict=True)
+    return sorted({k for k, d in pairs if abs(away[k] - d) <= within})
 
 
 def _moved(pixels: np.ndarray, by: tuple[float, float]) -> tuple[np.ndarray, tuple[slice, slice]]:

@@ -135,7 +135,7 @@ def test_spread() -> None:
 def test_what_cannot_be_trained_on(tmp_path: Path) -> None:
     small, flat = noise(0, shape=(20, 40)), np.full((48, 48), 3, np.uint16)
     rgb = noise(0, np.uint8, (48, 48, 3))
-    labels = np.kron(np.arange(9).reshape(3, 3), np.ones((16, 16))).astype(np.uint8)
+    labels = np.kron(np.arange(9).reshape(3, 3), np.ones((16, 16))).astype(np.uint16)
     good = noise(5, shape=(48, 48))
     for name, images, message in (
         ("small", [(small, small)], "smaller than a crop of 32"),

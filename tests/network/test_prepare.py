@@ -161,11 +161,11 @@ def test_a_stack_is_paired_with_its_sharpest_plane(tmp_path: Path) -> None:
 def test_channels_of_a_file_are_one_field(tmp_path: Path) -> None:
     planes = np.stack([stack_of(0), stack_of(1)], axis=1)
     for k in range(2):
-        path = tmp_path / f"plate{k}/cells.tif"
-        path.parent.mkdir()
+        path = tmp_path / f"plates/plate{k}/cells.tif"
+        path.parent.mkdir(parents=True)
         tifffile.imwrite(path, planes, imagej=True, metadata={"axes": "ZCYX"})
     cut = Cut(tile=48, split="1,1,0", min_contrast=0)
-    prepare_zstack([tmp_path], tmp_path / "out", ZStack(), cut=cut)
+    prepare_zstack([tmp_path / "plates"], tmp_path / "out", ZStack(), cut=cut)
     rows = table(tmp_path / "out")
     assert {row["field"] for row in rows} == {"plate0/cells.tif", "plate1/cells.tif"}
     for field in ("plate0/cells.tif", "plate1/cells.tif"):
@@ -264,7 +264,7 @@ def test_a_bad_image_leaves_the_others(tmp_path: Path, kind: str) -> None:
     [
         (["blur", "none", "out"], "there is no folder", 1),
         (["blur", "empty", "out"], "no images", 1),
-        (["blur", "sharp", "sharp/out"], "lies inside GT", 1),
+        (["blur", "sharp", "sharp/out"], "lies inside sharp", 1),
         (["blur", "sharp", "out"], "3 splits need 3 fields", 1),
         (["blur", "sharp", "out", "--split", "x"], "neither three shares", 1),
         (["blur", "sharp", "out", "--split", "none.csv"], "none.csv", 1),
