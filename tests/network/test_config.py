@@ -83,3 +83,29 @@ def test_a_monitor_that_rewards_invention_is_told() -> None:
     assert Monitor({"resolution": 1.0, "psnr": 1.0}).warnings() == []
     for alone in ("resolution", "entropy", "overclaim"):
         assert "invented" in Monitor({alone: 1.0}).warnings()[0]
+
+
+def test_settings_join_tables() -> None:
+    found = with_settings(
+        DEFAULT,
+        {"generator.options.widths": "[4, 8]", "generator.options.blocks": "[1, 1]"},
+    )
+    assert found.generator.options == {"widths": [4, 8], "blocks": [1, 1]}
+    assert with_settings(DEFAULT, {"monitor.metrics.psnr": "0.1"}).monitor.metrics == {
+        "ssim": 1.0,
+        "psnr": 0.1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("preset", "paper", "give --preset"),
+        ("data.crop", "64\nfoo = 1", "more than one value"),
+        ("schedule.generator", "inf", "must be a finite number"),
+        ("optimizer.rate", "1" + 400 * "0", "must be a finite number"),
+    ],
+)
+def test_odd_settings(name: str, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        with_settings(DEFAULT, {name: text})

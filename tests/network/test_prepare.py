@@ -300,3 +300,55 @@ def test_an_earlier_preparation_is_not_overwritten_unasked(tmp_path: Path) -> No
     (tmp_path / "other/train").mkdir(parents=True)
     with pytest.raises(CellqaError, match="was not prepared by ciegan"):
         prepare_blur(source, tmp_path / "other", GAUSS, cut=ALL, overwrite=True)
+
+
+def test_earlier_data_stay_until_new_ones_are_done(tmp_path: Path) -> None:
+    source = write_fields(tmp_path / "sharp", 1)
+    out = tmp_path / "out"
+    prepare_blur(source, out, GAUSS, cut=ALL)
+    before = (out / "pairs.csv").read_bytes()
+    with pytest.raises(CellqaError, match="no tile was made"):
+        prepare_blur(source, out, GAUSS, cut=Cut(tile=512, split="1,0,0"), overwrite=True)
+    assert (out / "pairs.csv").read_bytes() == before
+    assert {p.name for p in out.iterdir()} == {"train", "pairs.csv", ".made-by-ciegan-prepare"}
+
+
+def test_sources_are_never_removed(tmp_path: Path) -> None:
+    source = write_fields(tmp_path / "sharp", 1)
+    out = tmp_path / "out"
+    prepare_blur(source, out, GAUSS, cut=ALL)
+    with pytest.raises(CellqaError, match="lies where tiles go"):
+        prepare_blur(out / "train/target", out, GAUSS, cut=ALL, overwrite=True)
+    with pytest.raises(CellqaError, match="is or lies inside"):
+        prepare_pairs(source, source, source / "out", cut=ALL)
+    assert list((out / "train/target").iterdir())
+
+
+def test_names_that_differ_in_their_suffix_stay_apart(tmp_path: Path) -> None:
+    for k, suffix in enumerate(("tif", "tiff")):
+        path = tmp_path / f"in/s.{suffix}"
+        path.parent.mkdir(exist_ok=True)
+        tifffile.imwrite(path, stack_of(k), imagej=True, metadata={"axes": "ZYX"})
+    cut = Cut(tile=48, split="1,0,0", min_contrast=0)
+    found = prepare_zstack([tmp_path / "in"], tmp_path / "out", ZStack(), cut=cut)
+    names = [row["name"] for row in table(tmp_path / "out")]
+    assert len(set(names)) == len(names) == found.tiles["train"]
+    assert len(list((tmp_path / "out/train/input").iterdir())) == len(names)
+
+
+def test_distances_without_a_plane_are_told(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", stack_of(0), imagej=True, metadata={"axes": "ZYX"})
+    cut = Cut(tile=48, split="1,0,0", min_contrast=0)
+    options = ZStack(distances=(3.0, 100.0))
+    found = prepare_zstack([tmp_path / "s.tif"], tmp_path / "out", options, cut=cut)
+    assert {row["distance"] for row in table(tmp_path / "out")} == {"3.0"}
+    assert any("1 planes for 2 distances" in warning for warning in found.warnings)
+
+
+def test_options_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
+    source = write_fields(tmp_path / "sharp", 1)
+    for options in (["--preset", "paper", "--photons", "5"], ["--na", "0.5"]):
+        arguments = ["prepare", "blur", str(source), str(tmp_path / "out"), *options]
+        found = CliRunner().invoke(main, arguments)
+        assert found.exit_code == 2
+        assert "does nothing with" in found.stderr

@@ -408,6 +408,10 @@ def test_stopping_is_lightnings(tiny: Config) -> None:
         (["DATA", "run", "--resume"], "holds no run", 1),
         (["DATA", "run", "--resume", "--steps", "3"], "drop steps", 2),
         (["DATA", "file", "--crop", "32"], "is a file", 1),
+        (["DATA", "run", "--crop", "36"], "must be a multiple of 8 for resunet, got 36", 1),
+        (["DATA", "run", "--crop", "16"], "do not take crops of 16 pixels", 1),
+        (["DATA", "run", "--crop", "32", "--set", "discriminator.name=foo"], "must be one of", 1),
+        (["DATA", "run", "--crop", "32", "--devices", "5"], "each process validates", 1),
     ],
 )
 def test_wrong_input_is_one_line(
@@ -474,11 +478,37 @@ class Bomb:
 def test_a_mistake_does_not_cost_the_earlier_run(
     prepared: Path, tmp_path: Path, tiny: Config
 ) -> None:
-    train(prepared, tmp_path / "run", tiny)
-    before = (tmp_path / "run/best.safetensors").read_bytes()
+    run = tmp_path / "run"
+    train(prepared, run, tiny)
+    before = (run / "best.safetensors").read_bytes()
     with pytest.raises(CellqaError, match="there is no folder"):
-        train(tmp_path / "none", tmp_path / "run", tiny, overwrite=True)
-    assert (tmp_path / "run/best.safetensors").read_bytes() == before
+        train(tmp_path / "none", run, tiny, overwrite=True)
+    wrong = replace(tiny, discriminator=Network("patchgan", {"nope": 1}))
+    with pytest.raises(CellqaError, match=r"discriminator\.options"):
+        train(prepared, run, wrong, overwrite=True)
+    undefined = replace(tiny, monitor=Monitor({"ms_ssim": 1.0}))
+    with pytest.raises(CellqaError, match="ms_ssim is undefined on every"):
+        train(prepared, run, undefined, overwrite=True)
+    (run / "last.ckpt").unlink()
+    with pytest.raises(CellqaError, match=r"last\.ckpt is gone"):
+        train(prepared, run, tiny, resume=True)
+    assert (run / "best.safetensors").read_bytes() == before
+    (tmp_path / "other/samples").mkdir(parents=True)
+    (tmp_path / "other/config.toml").write_text("[tool]\nmine = true\n")
+    with pytest.raises(CellqaError, match="is no run's folder"):
+        train(prepared, tmp_path / "other", tiny, overwrite=True)
+    assert (tmp_path / "other/samples").exists()
+
+
+def test_other_tiles_are_not_resumed_on(prepared: Path, tmp_path: Path, tiny: Config) -> None:
+    import shutil
+
+    train(prepared, tmp_path / "run", tiny)
+    shutil.copytree(prepared, tmp_path / "data")
+    for role in ("input", "target"):
+        next((tmp_path / "data/train" / role).glob("field*")).unlink()
+    with pytest.raises(CellqaError, match="are not those that the run began with"):
+        train(tmp_path / "data", tmp_path / "run", tiny, resume=True)
 
 
 def test_batch_norm_learns_after_a_validation(

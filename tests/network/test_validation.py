@@ -113,6 +113,7 @@ def test_colour_from_end_to_end(tmp_path: Path, tiny: Config) -> None:
         (["RUN", "--data", "none"], "there is no folder"),
         (["RUN", "--data", "DATA", "--out", "full"], "is not empty"),
         (["RUN", "--data", "DATA", "--device", "cuda"], "no CUDA device"),
+        (["egt=RUN", "--data", "DATA"], "is the name of another method"),
     ],
 )
 def test_wrong_input_is_one_line(
@@ -127,7 +128,7 @@ def test_wrong_input_is_one_line(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     (tmp_path / "full").mkdir()
     (tmp_path / "full/thesis.txt").touch()
-    places = {"DATA": str(prepared), "RUN": str(run)}
+    places = {"DATA": str(prepared), "RUN": str(run), "egt=RUN": f"egt={run}"}
     found = CliRunner().invoke(main, ["validate", *(places.get(a, a) for a in arguments)])
     assert found.exit_code == 1, found.output
     assert message in found.stderr
