@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from fields import prepared, tiny  # noqa: F401 - fixtures of the tests of ciegan
 
 from cellqa import simulate
 

@@ -1,11 +1,15 @@
-"""Sharp simulated fields for the tests of preparation and training."""
+"""Simulated fields, prepared data and a tiny configuration for the tests of ciegan."""
 
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from cellqa.io import write_tiff
 from cellqa.simulate import filaments, nuclei
+from ciegan.config import Config, from_dict
+from ciegan.degrade import Gaussian, Noise
+from ciegan.prepare import Cut, prepare_blur
 
 
 def write_fields(folder: Path, number: int, side: int = 64) -> Path:
@@ -16,3 +20,33 @@ def write_fields(folder: Path, number: int, side: int = 64) -> Path:
         grey = 255 * (grey - grey.min()) / np.ptp(grey)
         write_tiff(folder / f"field{k}.tif", np.rint(grey).astype(np.uint8), 0.2)
     return folder
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six blurred fields: three to train on, two to validate, one to test."""
+    folder = tmp_path_factory.mktemp("prepared")
+    sharp = write_fields(folder / "sharp", 6)
+    prepare_blur(
+        sharp,
+        folder / "data",
+        Gaussian((1.5, 1.5)),
+        noise=Noise(photons=500),
+        cut=Cut(tile=64, split="3,2,1"),
+    )
+    return folder / "data"
+
+
+TINY = {
+    "data": {"crop": 32, "batch_size": 2},
+    "generator": {"options": {"widths": [4, 8], "blocks": [1, 1]}},
+    "discriminator": {"options": {"width": 4, "layers": 2}},
+    "schedule": {"steps": 8, "generator": 3, "discriminator": 1},
+    "monitor": {"every": 2, "min_adversarial_steps": 1, "samples": 1},
+}
+
+
+@pytest.fixture
+def tiny() -> Config:
+    """A configuration whose eight steps take a second."""
+    return from_dict(TINY)

@@ -24,7 +24,7 @@ from ciegan.validation import enhanced, tuned, validate
 
 @pytest.fixture(scope="module")
 def run(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from conftest import TINY
+    from fields import TINY
 
     from ciegan.config import from_dict
 
