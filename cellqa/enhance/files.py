@@ -14,11 +14,20 @@ import numpy.typing as npt
 
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, ImageError
-from cellqa.io import may_crash, open_image, split_suffix, write_image
+from cellqa.io import (
+    FORMATS,
+    is_image_folder,
+    may_crash,
+    open_image,
+    split_suffix,
+    write_image,
+)
 from cellqa.pairing import scan
 
 # Written as they are read; every other format becomes OME-TIFF.
-_KEPT = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
+_KEPT = tuple(
+    suffix for known in FORMATS if known.name not in ("CZI", "ND2") for suffix in known.suffixes
+)
 
 
 class Enhancer(Protocol):
@@ -124,12 +133,14 @@ def plan(source: Path, target: Path) -> list[Job]:
         raise CellqaError(f"IN: {str(source)!r} does not exist")
     if source.is_dir() and not split_suffix(source.name)[1]:
         return _plan_folder(source, target)
-    place = target / _target_name(source.name) if target.is_dir() else target
+    inside = target.is_dir() and not is_image_folder(target.name)
+    place = target / _target_name(source.name) if inside else target
     if place.exists() and source.samefile(place):
         raise CellqaError(f"OUT: {str(place)!r} is the input; give another name")
-    if split_suffix(place.name)[1].lower() not in (*_KEPT, ".ome.tif", ".ome.tiff"):
+    if split_suffix(place.name)[1].lower() not in _KEPT:
         raise CellqaError(
-            f"OUT: {str(place)!r} is neither a folder that exists nor a TIFF, PNG, JPEG or BMP name"
+            f"OUT: {str(place)!r} is neither a folder that exists nor a TIFF, PNG, JPEG, BMP or "
+            "Zarr name"
         )
     return [Job(source, place)]
 
@@ -162,8 +173,7 @@ def _identity(path: Path) -> tuple[int, int]:
 
 def _target_name(name: str) -> str:
     stem, suffix = split_suffix(name)
-    kept = suffix.lower() in (*_KEPT, ".ome.tif", ".ome.tiff")
-    return name if kept else f"{stem}.ome.tif"
+    return name if suffix.lower() in _KEPT else f"{stem}.ome.tif"
 
 
 def _crashed(job: Job, reason: str) -> str | None:

@@ -15,13 +15,23 @@ import numpy as np
 import numpy.typing as npt
 
 from cellqa.errors import CellqaError, ImageError, MissingExtraError, first_line
-from cellqa.io.base import MAX_PIXELS, ImageFile, PlaneIndex, luminance
+from cellqa.io.base import (
+    LARGE,
+    MAX_PIXELS,
+    Acquisition,
+    ImageFile,
+    PlaneIndex,
+    luminance,
+    regrouped,
+)
 
 Array = npt.NDArray[Any]
 
 __all__ = [
     "FORMATS",
+    "LARGE",
     "MAX_PIXELS",
+    "Acquisition",
     "ImageFile",
     "PlaneIndex",
     "appearing",
@@ -148,15 +158,15 @@ def write_image(
 ) -> Path:
     """Write planes under a name like the source's: same format, bit depth, pixel size and axes.
 
-    CZI, ND2 and OME-Zarr are not written: they become OME-TIFF. The file appears under its name
-    only when it is complete.
+    CZI and ND2 are not written: they become OME-TIFF. The file appears under its name only when it
+    is complete.
 
     Parameters
     ----------
     path : Path
-        Where to; its suffix must be one of PNG, JPEG, BMP or TIFF.
+        Where to; its suffix must be one of PNG, JPEG, BMP, TIFF or Zarr.
     planes : iterable of ndarray
-        In the order of `like.planes`.
+        In the order of `like.planes`, each whole or as blocks of its rows, of any height.
     like : ImageFile
         The source.
     note : str
@@ -182,10 +192,20 @@ def write_image(
             from cellqa.io import tiff_write
 
             tiff_write.write_file(temporary, planes, like, note, dtype)
+        elif is_image_folder(path.name):
+            try:
+                from cellqa.io import zarr_write
+            except ModuleNotFoundError as error:
+                raise MissingExtraError(
+                    f"{path.name}: writing OME-Zarr needs {error.name}; "
+                    "install it with: pip install 'cellqa[zarr]'"
+                ) from None
+            zarr_write.write_folder(temporary, planes, like, note, dtype)
         else:
             from cellqa.io import raster
 
-            raster.write_file(temporary, next(iter(planes)), like.path, note)
+            (plane,) = regrouped(iter(planes), like.shape[0], like.shape[0])
+            raster.write_file(temporary, plane, like.path, note)
     return path
 
 
@@ -217,9 +237,18 @@ def write_tiff(path: Path, pixels: Array, pixel_size: float | None, note: str = 
 def appearing(path: Path, suffix: str) -> Iterator[Path]:
     """A file that appears under its name when it is complete; an earlier one stays whole till then.
 
-    Yields the name to write to, of that suffix and in the same folder.
+    Yields the name to write to, of that suffix and in the same folder. Images that are folders
+    appear alike.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if is_image_folder(path.name):
+        with tempfile.TemporaryDirectory(prefix=".cellqa-", dir=path.parent) as place:
+            folder = Path(place) / path.name
+            yield folder
+            if path.exists():
+                path.replace(Path(place) / "earlier")
+            folder.replace(path)
+        return
     handle, name = tempfile.mkstemp(prefix=".cellqa-", suffix=suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,9 @@ Array = npt.NDArray[Any]
 
 # A plane of more pixels is refused before memory is taken for it (32768 x 32768).
 MAX_PIXELS = 2**30
+
+# A plane of more pixels is read and written in parts where its format allows it.
+LARGE = 2**24
 
 # A file that claims more planes is refused before they are listed.
 MAX_PLANES = 1_000_000
@@ -65,6 +68,27 @@ class PlaneIndex(NamedTuple):
         return f"s{self.s}{label}" if scenes else label
 
 
+class Acquisition(NamedTuple):
+    """What a file says of how it was taken; empty where it says nothing.
+
+    Attributes
+    ----------
+    channels : tuple of str
+        Names.
+    z_step : float or None
+        Distance of focus planes, in micrometres.
+    seconds : tuple of float
+        When each plane was taken, in the order of the planes.
+    positions : tuple of (float, float)
+        Stage (y, x) of each scene, in micrometres.
+    """
+
+    channels: tuple[str, ...] = ()
+    z_step: float | None = None
+    seconds: tuple[float, ...] = ()
+    positions: tuple[tuple[float, float], ...] = ()
+
+
 @dataclass
 class ImageFile:
     """An open image file; use it in a `with` statement.
@@ -84,6 +108,11 @@ class ImageFile:
     on_close : callable
     scene_shapes : tuple of tuple of int
         Shape of the planes of each scene; empty where all are alike.
+    decode_rows : callable or None
+        What `load_rows` calls: plane, first row, row after the last. None where a plane can only be
+        read whole.
+    acquisition : callable
+        Returns what the file says of how it was taken; it may raise anything.
     """
 
     path: Path
@@ -94,6 +123,8 @@ class ImageFile:
     decode: Callable[[PlaneIndex], Array]
     on_close: Callable[[], None] = field(default=lambda: None)
     scene_shapes: tuple[tuple[int, ...], ...] = ()
+    decode_rows: Callable[[PlaneIndex, int, int], Array] | None = None
+    acquisition: Callable[[], Acquisition] = Acquisition
 
     def shape_of(self, index: PlaneIndex) -> tuple[int, ...]:
         """Shape of a plane: that of its scene, where scenes differ."""
@@ -107,8 +138,40 @@ class ImageFile:
         ImageError
             They cannot be decoded, or are not of the shape that the file states.
         """
+        return self._checked(index, self.shape_of(index), self.decode, index)
+
+    def load_rows(self, index: PlaneIndex, start: int, stop: int) -> Array:
+        """Return the rows from `start` to below `stop` of a plane, unchanged.
+
+        Memory is taken for these rows, where the format can be read in parts (`decode_rows`).
+
+        Raises
+        ------
+        ImageError
+            As `load`.
+        """
+        if self.decode_rows is None:
+            return self.load(index)[start:stop]
+        shape = (stop - start, *self.shape_of(index)[1:])
+        return self._checked(index, shape, self.decode_rows, index, start, stop)
+
+    def is_large(self, index: PlaneIndex) -> bool:
+        """Whether a plane is to be read and written in parts, and can be."""
+        height, width = self.shape_of(index)[:2]
+        return self.decode_rows is not None and height * width > LARGE
+
+    def acquired(self) -> Acquisition:
+        """What the file says of how it was taken; nothing where that is damaged."""
         try:
-            pixels = np.asarray(self.decode(index))
+            return self.acquisition()
+        except Exception:  # metadata of any program, in any state
+            return Acquisition()
+
+    def _checked(
+        self, index: PlaneIndex, shape: tuple[int, ...], read: Callable[..., Array], *where: Any
+    ) -> Array:
+        try:
+            pixels = np.asarray(read(*where))
         except ImageError:
             raise
         except Exception as error:  # a hostile file can bring any error up in a library
@@ -116,10 +179,10 @@ class ImageFile:
                 f"{self.path.name}: damaged or truncated, plane {index.label()} cannot be decoded "
                 f"({first_line(error)})"
             ) from None
-        if pixels.shape != self.shape_of(index):
+        if pixels.shape != shape:
             raise ImageError(
                 f"{self.path.name}: plane {index.label()} is of shape {pixels.shape}, "
-                f"not {self.shape_of(index)} as the file states"
+                f"not {shape} as the file states"
             )
         return pixels
 
@@ -158,6 +221,32 @@ def plane_indices(s: int = 1, t: int = 1, c: int = 1, z: int = 1) -> tuple[Plane
         for k in range(c)
         for m in range(z)
     )
+
+
+def regrouped(blocks: Iterator[Array], height: int, step: int) -> Iterator[Array]:
+    """Blocks of rows of one plane, joined or cut to `step` rows each (the last to what is left).
+
+    Raises
+    ------
+    ImageError
+        They end before the plane does, or do not end with it.
+    """
+    held: list[Array] = []
+    count = 0
+    for start in range(0, height, step):
+        wanted = min(step, height - start)
+        while count < wanted:
+            block = next(blocks, None)
+            if block is None:
+                raise ImageError("the image ends before its last plane does")
+            held.append(block)
+            count += len(block)
+        joined = held[0] if len(held) == 1 else np.concatenate(held)
+        count -= wanted
+        held = [joined[wanted:]] if count else []
+        yield joined[:wanted]
+    if count:
+        raise ImageError("a block of rows goes beyond its plane")
 
 
 def in_micrometres(value: object, unit: object) -> float | None:

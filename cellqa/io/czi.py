@@ -9,7 +9,14 @@ import numpy as np
 import numpy.typing as npt
 from pylibCZIrw import czi
 
-from cellqa.io.base import ImageFile, PlaneIndex, check_size, in_micrometres, plane_indices
+from cellqa.io.base import (
+    Acquisition,
+    ImageFile,
+    PlaneIndex,
+    check_size,
+    in_micrometres,
+    plane_indices,
+)
 
 Array = npt.NDArray[Any]
 
@@ -34,26 +41,52 @@ def _open(path: Path, document: Any, max_pixels: int, close: Any) -> ImageFile:
     for rectangle in rectangles:
         check_size(path, rectangle.h, rectangle.w, max_pixels)
 
-    def load(index: PlaneIndex) -> Array:
+    def load(index: PlaneIndex, start: int = 0, stop: int | None = None) -> Array:
         plane = {"T": t[0] + index.t, "C": c[0] + index.c, "Z": z[0] + index.z}
         scene = numbers[index.s] if numbers else None
-        pixels = document.read(plane=plane, scene=scene)
+        x, y, width, height = rectangles[index.s]
+        rows = (x, y + start, width, (height if stop is None else stop) - start)
+        pixels = document.read(plane=plane, scene=scene, roi=rows)
         if pixels.shape[2] == 1:
             return np.asarray(pixels[..., 0])
         return np.asarray(pixels[..., ::-1])  # CZI's order is blue, green, red
 
     planes = plane_indices(len(rectangles), *(n[1] - n[0] for n in (t, c, z)))
-    first = load(planes[0])
+    first = load(planes[0], 0, 1)
     shapes = tuple((r.h, r.w, *first.shape[2:]) for r in rectangles)
-    size = _pixel_size(document)
-    return ImageFile(path, planes, first.shape, first.dtype, size, load, close, shapes)
+    size = _scaling(document, "X")
+
+    def acquisition() -> Acquisition:
+        image = ("Information", "Image", "Dimensions")
+        channels = [
+            channel.get("@Name") or ""
+            for channel in _items(document, *image, "Channels", "Channel")
+        ]
+        named = any(channels) and len(channels) == c[1] - c[0]
+        interval = 0.0
+        for each in _items(document, *image, "T", "Positions", "Interval"):
+            interval = float(each.get("Increment") or 0)
+        seconds = tuple(index.t * interval for index in planes) if interval > 0 else ()
+        places = [(r.y * size, r.x * size) for r in rectangles] if size else []
+        return Acquisition(
+            tuple(channels) if named else (), _scaling(document, "Z"), seconds, tuple(places)
+        )
+
+    return ImageFile(
+        path, planes, shapes[0], first.dtype, size, load, close, shapes, load, acquisition
+    )
 
 
-def _pixel_size(document: Any) -> float | None:
+def _items(document: Any, *keys: str) -> list[dict[str, Any]]:
+    """Elements of the metadata at a path below Metadata."""
     node: Any = document.metadata
-    for key in ("ImageDocument", "Metadata", "Scaling", "Items", "Distance"):
+    for key in ("ImageDocument", "Metadata", *keys):
         node = node.get(key) if isinstance(node, dict) else None
-    for distance in node if isinstance(node, list) else [node]:
-        if isinstance(distance, dict) and distance.get("@Id") == "X":
+    return [n for n in (node if isinstance(node, list) else [node]) if isinstance(n, dict)]
+
+
+def _scaling(document: Any, axis: str) -> float | None:
+    for distance in _items(document, "Scaling", "Items", "Distance"):
+        if distance.get("@Id") == axis:
             return in_micrometres(distance.get("Value"), "m")
     return None

@@ -9,7 +9,14 @@ import nd2
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.io.base import ImageFile, PlaneIndex, check_size, in_micrometres, plane_indices
+from cellqa.io.base import (
+    Acquisition,
+    ImageFile,
+    PlaneIndex,
+    check_size,
+    in_micrometres,
+    plane_indices,
+)
 
 Array = npt.NDArray[Any]
 
@@ -37,11 +44,14 @@ def _open(path: Path, file: nd2.ND2File, handle: BinaryIO, max_pixels: int) -> I
     known = {"P": "s", "T": "t", "C": "c", "Z": "z"}
     colour = (sizes["S"],) if sizes.get("S", 1) > 1 else ()
 
-    def load(index: PlaneIndex) -> Array:
+    def frame_number(index: PlaneIndex) -> int:
         at = [getattr(index, known[axis]) if axis in known else 0 for axis in loops]
-        frame = file.read_frame(int(np.ravel_multi_index(at, counts)) if loops else 0)
+        return int(np.ravel_multi_index(at, counts)) if loops else 0
+
+    def load(index: PlaneIndex, start: int = 0, stop: int | None = None) -> Array:
+        frame = file.read_frame(frame_number(index))
         # a copy: frames are views of the mapped file, and touching them once it is closed crashes
-        return np.array(frame[index.c] if "C" in sizes else frame)
+        return np.array((frame[index.c] if "C" in sizes else frame)[start:stop])
 
     def close() -> None:
         file.close()
@@ -51,4 +61,27 @@ def _open(path: Path, file: nd2.ND2File, handle: BinaryIO, max_pixels: int) -> I
     shape = (sizes["Y"], sizes["X"], *colour)
     # a calibration of exactly 1 is what uncalibrated files state
     size = None if size == 1.0 else size
-    return ImageFile(path, planes, shape, np.dtype(file.dtype), size, load, close)
+
+    def acquisition() -> Acquisition:
+        frames = {number: file.frame_metadata(number) for number in set(map(frame_number, planes))}
+        first = {number: frame.channels[0] for number, frame in frames.items()}
+        stages = [first[frame_number(PlaneIndex(s=s))].position for s in range(sizes.get("P", 1))]
+        step = in_micrometres(file.voxel_size().z, "um") if sizes.get("Z", 1) > 1 else None
+        return Acquisition(
+            tuple(channel.channel.name for channel in file.metadata.channels or ()),
+            step,
+            tuple(first[frame_number(i)].time.relativeTimeMs / 1e3 for i in planes),
+            tuple((s.stagePositionUm.y, s.stagePositionUm.x) for s in stages),
+        )
+
+    return ImageFile(
+        path,
+        planes,
+        shape,
+        np.dtype(file.dtype),
+        size,
+        load,
+        close,
+        decode_rows=load,
+        acquisition=acquisition,
+    )

@@ -18,7 +18,9 @@ import tifffile
 from cellqa.errors import ImageError
 from cellqa.io.base import (
     COARSEST_TAG_UM,
+    LARGE,
     MAX_PLANES,
+    Acquisition,
     ImageFile,
     PlaneIndex,
     check_size,
@@ -30,6 +32,7 @@ Array = npt.NDArray[Any]
 
 _LZW = 5
 _MINISBLACK, _SEPARATED = 1, 5
+_SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9, "min": 60.0, "h": 3600.0, "d": 86400.0}
 # What tifffile only logs, although planes are lost by it.
 _LOST = re.compile(r"invalid page offset|corrupt|invalid strip|truncat", re.IGNORECASE)
 
@@ -86,12 +89,33 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
     shapes = tuple(layout[3] for layout in layouts)
     pairs = zip(tif.series, shapes, strict=True)
     loaders = [_loader(path, tif, series, own) for series, own in pairs]
+    pages = [_pages(series, own) for series, own in zip(tif.series, shapes, strict=True)]
+
+    def number(index: PlaneIndex) -> int:
+        return (index.t * c + index.c) * z + index.z
 
     def load(index: PlaneIndex) -> Array:
         with _logged(path):
-            return loaders[index.s]((index.t * c + index.c) * z + index.z)
+            return loaders[index.s](number(index))
 
-    return ImageFile(path, planes, shape, dtype, _pixel_size(tif), load, tif.close, shapes)
+    def load_rows(index: PlaneIndex, start: int, stop: int) -> Array:
+        with _logged(path):
+            page = pages[index.s](number(index))  # type: ignore[misc]
+            return _read_rows(path, tif, page, shapes[index.s], start, stop)
+
+    in_parts = all(find is not None and _has_parts(find(0)) for find in pages)
+    return ImageFile(
+        path,
+        planes,
+        shape,
+        dtype,
+        _pixel_size(tif),
+        load,
+        tif.close,
+        shapes,
+        load_rows if in_parts else None,
+        lambda: _acquisition(tif, planes),
+    )
 
 
 def _check_stated_planes(path: Path, tif: tifffile.TiffFile) -> None:
@@ -133,23 +157,18 @@ def _loader(
     page = series.keyframe
     if not outer and _opencv_reads(page, shape):
         return lambda number: _decode_lzw(path)
-    n = int(np.prod([float(length[axis]) for axis in outer]))
-    per_page = len(series.pages) == n and axes[-len(shape) :] in ("YX", "YXS")
+    page_of = _pages(series, shape)
     whole: list[Array] = []
 
     def load(number: int) -> Array:
+        if page_of:
+            found = _present(path, page_of(number))
+            _check_extent(path, tif, found)
+            return np.asarray(found.asarray(maxworkers=1)).reshape(shape)
         at: dict[str, Any] = {}
         if outer:
             place = np.unravel_index(number, [length[axis] for axis in order])
             at = dict(zip(order, map(int, place), strict=True))
-        if per_page:
-            where = [at[axis] for axis in outer]
-            index = int(np.ravel_multi_index(where, [length[a] for a in outer])) if outer else 0
-            found = series.pages[index]
-            if found is None:
-                raise ImageError(f"{path.name}: the page of this plane is missing from the file")
-            _check_extent(path, tif, found)
-            return np.asarray(found.asarray(maxworkers=1)).reshape(shape)
         if not whole:
             mapped = series.dataoffset is not None and page.compression == 1
             whole.append(
@@ -163,6 +182,77 @@ def _loader(
         return np.asarray(pixels).reshape(shape)
 
     return load
+
+
+def _pages(series: Any, shape: tuple[int, ...]) -> Callable[[int], Any] | None:
+    """A function that returns the page of the n-th plane, where each plane is a page."""
+    axes = series.axes
+    outer = [axis for axis in axes if axis not in "YXS"]
+    order = sorted(outer, key=lambda axis: "TC".find(axis) if axis in "TC" else 2)
+    length = dict(zip(axes, series.shape, strict=True))
+    n = int(np.prod([float(length[axis]) for axis in outer]))
+    if len(series.pages) != n or axes[-len(shape) :] not in ("YX", "YXS"):
+        return None
+
+    def page(number: int) -> Any:
+        if not outer:
+            return series.pages[0]
+        place = np.unravel_index(number, [length[axis] for axis in order])
+        at = dict(zip(order, map(int, place), strict=True))
+        where = [at[axis] for axis in outer]
+        return series.pages[int(np.ravel_multi_index(where, [length[a] for a in outer]))]
+
+    return page
+
+
+def _present(path: Path, page: Any) -> Any:
+    if page is None:
+        raise ImageError(f"{path.name}: the page of this plane is missing from the file")
+    return page
+
+
+def _has_parts(page: Any) -> bool:
+    """Whether rows of a page can be read without most of the others."""
+    if page is None or page.planarconfig != 1 or page.bitspersample % 8 or page.imagedepth != 1:
+        return False
+    if page.is_tiled:
+        return bool(page.tilelength * page.imagewidth <= LARGE)
+    return bool(page.compression == 1 or page.rowsperstrip * page.imagewidth <= LARGE)
+
+
+def _read_rows(
+    path: Path, tif: tifffile.TiffFile, page: Any, shape: tuple[int, ...], start: int, stop: int
+) -> Array:
+    """Rows of a page, from the strips or tiles that hold them."""
+    keyframe = _present(path, page).keyframe
+    _check_extent(path, tif, page)
+    if keyframe.compression == 1 and keyframe.fillorder == 1 and page.is_contiguous:
+        each = int(np.prod(shape[1:]))
+        dtype = np.dtype(tif.byteorder + keyframe.dtype.char)
+        offset = page.dataoffsets[0] + start * each * dtype.itemsize
+        rows = tif.filehandle.read_array(dtype, (stop - start) * each, offset)
+        return np.asarray(rows.astype(keyframe.dtype, copy=False)).reshape(stop - start, *shape[1:])
+    height = keyframe.tilelength if keyframe.is_tiled else keyframe.rowsperstrip
+    across = -(-shape[1] // keyframe.tilewidth) if keyframe.is_tiled else 1
+    out = np.full((stop - start, *shape[1:]), keyframe.nodata, keyframe.dtype)
+    first, last = start // height * across, -(-stop // height) * across
+    for number in range(first, min(last, len(page.dataoffsets))):
+        offset, count = page.dataoffsets[number], page.databytecounts[number]
+        if not count:
+            continue  # sparse: never written
+        tif.filehandle.seek(offset)
+        data = tif.filehandle.read(count)
+        found, place, size = keyframe.decode(data, number, jpegtables=page.jpegtables)
+        top, left = place[2], place[3]
+        part = np.asarray(found).reshape(size)[0, :, :, :]
+        rows = slice(max(start - top, 0), min(stop - top, shape[0] - top, part.shape[0]))
+        columns = min(shape[1] - left, part.shape[1])
+        part = part[rows, :columns]
+        at = top + rows.start - start
+        out[at : at + len(part), left : left + columns] = part.reshape(
+            len(part), columns, *shape[2:]
+        )
+    return out
 
 
 def _whole(path: Path, tif: tifffile.TiffFile, series: Any) -> Array:
@@ -217,14 +307,64 @@ def _pixel_size(tif: tifffile.TiffFile) -> float | None:
     return size if size and size <= COARSEST_TAG_UM else None
 
 
+def _acquisition(tif: tifffile.TiffFile, planes: tuple[PlaneIndex, ...]) -> Acquisition:
+    """Names, focus step, times and stage positions, as OME or ImageJ write them."""
+    if tif.is_imagej:
+        about = tif.imagej_metadata or {}
+        step = in_micrometres(about.get("spacing"), about.get("unit"))
+        interval = float(about.get("finterval") or 0)
+        seconds = tuple(index.t * interval for index in planes) if interval > 0 else ()
+        return Acquisition(z_step=step, seconds=seconds)
+    if not tif.is_ome or not tif.ome_metadata:
+        return Acquisition()
+    attributes, channels = ome_pixels(tif.ome_metadata)
+    step = in_micrometres(
+        attributes.get("PhysicalSizeZ"), attributes.get("PhysicalSizeZUnit", "µm")
+    )
+    taken: dict[PlaneIndex, float] = {}
+    stages: dict[int, tuple[float, float]] = {}
+    for scene, pixels in enumerate(_elements(ElementTree.fromstring(tif.ome_metadata), "Pixels")):
+        for plane in _elements(pixels, "Plane"):
+            t, c, z = (int(plane.get(f"The{axis}", 0)) for axis in "TCZ")
+            if plane.get("DeltaT") is not None:
+                factor = _SECONDS[plane.get("DeltaTUnit", "s")]
+                taken[PlaneIndex(scene, t, c, z)] = float(plane.get("DeltaT", 0)) * factor
+            if scene not in stages and plane.get("PositionX") and plane.get("PositionY"):
+                y, x = (_stage(plane, axis) for axis in "YX")
+                if y is not None and x is not None:
+                    stages[scene] = (y, x)
+    interval = (
+        float(attributes.get("TimeIncrement", 0))
+        * _SECONDS[attributes.get("TimeIncrementUnit", "s")]
+    )
+    seconds: tuple[float, ...] = ()
+    if all(index in taken for index in planes):
+        seconds = tuple(taken[index] for index in planes)
+    elif interval > 0:
+        seconds = tuple(index.t * interval for index in planes)
+    scenes = range(planes[-1].s + 1)
+    positions = tuple(stages[s] for s in scenes) if all(s in stages for s in scenes) else ()
+    return Acquisition(tuple(channels) if any(channels) else (), step, seconds, positions)
+
+
+def _stage(plane: ElementTree.Element, axis: str) -> float | None:
+    """A stage position in micrometres; None in units that say no length (`reference frame`)."""
+    value = float(plane.get(f"Position{axis}", ""))
+    unit = in_micrometres(1, plane.get(f"Position{axis}Unit", "reference frame"))
+    return None if unit is None else value * unit
+
+
+def _elements(root: ElementTree.Element, name: str) -> list[ElementTree.Element]:
+    return [element for element in root.iter() if element.tag.rpartition("}")[2] == name]
+
+
 def ome_pixels(text: str) -> tuple[dict[str, str], list[str]]:
     """Attributes of the first Pixels element of OME-XML, and the names of its channels."""
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError:
         return {}, []
-    for element in root.iter():
-        if element.tag.rpartition("}")[2] == "Pixels":
-            channels = [e for e in element if e.tag.rpartition("}")[2] == "Channel"]
-            return dict(element.attrib), [e.get("Name", "") for e in channels]
+    for pixels in _elements(root, "Pixels"):
+        channels = _elements(pixels, "Channel")
+        return dict(pixels.attrib), [channel.get("Name", "") for channel in channels]
     return {}, []

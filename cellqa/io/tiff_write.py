@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from cellqa.io.base import ImageFile, PlaneIndex
+from cellqa.io.base import LARGE, ImageFile, PlaneIndex, regrouped
 from cellqa.io.tiff import ome_pixels
 
 Array = npt.NDArray[Any]
@@ -18,36 +18,44 @@ Array = npt.NDArray[Any]
 _KEPT_COMPRESSION = (5, 8, 32946, 50000)  # LZW, deflate (two codes), zstd: lossless
 _MINISWHITE = 0
 _OME_KEPT = ("PhysicalSizeX", "PhysicalSizeY", "PhysicalSizeZ", "TimeIncrement")
+_TILE = 512  # side of the tiles of large planes
+_BIG = 2**32 - 2**25  # bytes that a classic TIFF file holds, with some room for its structure
 _IMAGEJ_MADE = ("ImageJ", "images", "channels", "slices", "frames", "hyperstack", "Info", "axes")
 
 
 def write_file(
-    path: Path, planes: Iterable[Array], like: ImageFile, note: str, dtype: np.dtype[Any]
+    path: Path, blocks: Iterable[Array], like: ImageFile, note: str, dtype: np.dtype[Any]
 ) -> None:
     """Write planes as `like` has them; other formats than TIFF become OME-TIFF.
 
-    The note goes where each flavour keeps its description.
+    The note goes where each flavour keeps its description. Large planes become tiles.
     """
+    planes = iter(blocks)
     options: dict[str, Any] = {"dtype": dtype, "software": "cellqa", "photometric": "minisblack"}
+    size = sum(float(np.prod(like.shape_of(index))) for index in like.planes) * dtype.itemsize
     samples = like.shape[2:]
     if samples:
         options["photometric"] = "rgb" if samples[0] >= 3 else "minisblack"
         options["planarconfig"] = "contig"
         options["extrasamples"] = ["unassalpha"] if samples[0] in (2, 4) else None
     if like.path.suffix.lower() not in (".tif", ".tiff"):
-        _write_ome(path, planes, like, note, {}, [], options)
+        _write_ome(path, planes, like, note, {}, options, size)
         return
     with tifffile.TiffFile(like.path) as tif:
         page = tif.pages.first
         if page.compression in _KEPT_COMPRESSION:
             options["compression"] = page.compression
+        if page.is_tiled:
+            options["tile"] = (page.tilelength, page.tilewidth)
         if page.photometric == _MINISWHITE and not samples:
             options["photometric"] = "miniswhite"
         tags = page.tags
         calibrated = tags.get("XResolution") and tags.get("YResolution") and page.resolution[0] > 0
         if tif.is_ome:
-            attributes, channels = ome_pixels(tif.ome_metadata or "")
-            _write_ome(path, planes, like, note, attributes, channels, options)
+            attributes = ome_pixels(tif.ome_metadata or "")[0]
+            _write_ome(path, planes, like, note, attributes, options, size)
+        elif tif.is_imagej and dtype.name in ("uint8", "uint16", "float32") and size > _BIG:
+            _write_ome(path, planes, like, note, {}, options, size)  # ImageJ has no BigTIFF
         elif tif.is_imagej and dtype.name in ("uint8", "uint16", "float32"):
             if calibrated:
                 options["resolution"] = page.resolution
@@ -59,13 +67,43 @@ def write_file(
             _write_plain(path, planes, like, note, axes, options)
 
 
+def _laid_out(
+    blocks: Iterator[Array], shapes: Iterable[tuple[int, ...]], options: dict[str, Any]
+) -> Iterator[Array]:
+    """Planes of these shapes as tifffile wants them: whole, or tile by tile.
+
+    Small planes are tiled only where the source's are; `options` are told.
+    """
+    shapes = list(shapes)
+    if any(height * width > LARGE for height, width, *_ in shapes):
+        options.setdefault("tile", (_TILE, _TILE))
+    return _pieces(blocks, shapes, options.get("tile"))
+
+
+def _pieces(
+    blocks: Iterator[Array], shapes: list[tuple[int, ...]], tile: tuple[int, int] | None
+) -> Iterator[Array]:
+    for height, width, *samples in shapes:
+        if tile is None:
+            yield from regrouped(blocks, height, height)
+            continue
+        for rows in regrouped(blocks, height, tile[0]):
+            for left in range(0, width, tile[1]):
+                part = rows[:, left : left + tile[1]]
+                if part.shape[:2] != tile:
+                    whole = np.zeros((*tile, *samples), part.dtype)
+                    whole[: part.shape[0], : part.shape[1]] = part
+                    part = whole
+                yield np.ascontiguousarray(part)
+
+
 def _sizes(like: ImageFile) -> dict[str, int]:
     return dict(zip("STCZ", (1 + max(i[k] for i in like.planes) for k in range(4)), strict=True))
 
 
 def _write_plain(
     path: Path,
-    planes: Iterable[Array],
+    planes: Iterator[Array],
     like: ImageFile,
     note: str,
     axes: str,
@@ -84,38 +122,56 @@ def _write_plain(
     else:
         shape, metadata = (len(like.planes), *like.shape), None
         options["description"] = note
-    tifffile.imwrite(path, iter(planes), shape=shape, metadata=metadata, **options)
+    data = _laid_out(planes, map(like.shape_of, like.planes), options)
+    tifffile.imwrite(path, data, shape=shape, metadata=metadata, **options)
 
 
 def _write_imagej(
     path: Path,
-    planes: Iterable[Array],
+    planes: Iterator[Array],
     like: ImageFile,
     note: str,
     source: dict[str, Any],
     options: dict[str, Any],
 ) -> None:
-    # ImageJ's order is T, Z, C, so that the planes have to be there before they are written.
     sizes = _sizes(like)
-    stack = np.stack(list(planes)).reshape(sizes["T"], sizes["C"], sizes["Z"], *like.shape)
+    shape = (sizes["T"], sizes["Z"], sizes["C"], *like.shape)
     axes = "TZCYX" + "S" * (len(like.shape) - 2)
     metadata = {k: v for k, v in source.items() if k not in _IMAGEJ_MADE}
     metadata.update(axes=axes, Info=f"{note}\n{source.get('Info', '')}")
-    del options["dtype"], options["software"]
-    options.pop("extrasamples", None)
-    tifffile.imwrite(path, np.moveaxis(stack, 1, 2), imagej=True, metadata=metadata, **options)
+    dtype = options.pop("dtype")
+    del options["software"]
+    for name in ("extrasamples", "tile"):  # ImageJ reads none of them
+        options.pop(name, None)
+    if "compression" in options:
+        # ImageJ's order is T, Z, C: the planes have to be there before they are written
+        whole = [p for i in like.planes for p in regrouped(planes, *like.shape_of(i)[:1] * 2)]
+        stack = np.stack(whole).reshape(sizes["T"], sizes["C"], sizes["Z"], *like.shape)
+        tifffile.imwrite(path, np.moveaxis(stack, 1, 2), imagej=True, metadata=metadata, **options)
+        return
+    mapped = tifffile.memmap(
+        path, shape=shape, dtype=dtype, imagej=True, metadata=metadata, **options
+    )
+    mapped = mapped.reshape(shape)  # tifffile leaves out axes of length 1
+    for index in like.planes:
+        row = 0
+        for part in regrouped(planes, like.shape[0], min(like.shape[0], _TILE)):
+            mapped[index.t, index.z, index.c, row : row + len(part)] = part
+            row += len(part)
+    mapped.flush()
 
 
 def _write_ome(
     path: Path,
-    planes: Iterable[Array],
+    planes: Iterator[Array],
     like: ImageFile,
     note: str,
     attributes: dict[str, str],
-    channels: list[str],
     options: dict[str, Any],
+    size: float,
 ) -> None:
     sizes = _sizes(like)
+    acquired = like.acquired()
     each = (sizes["T"], sizes["C"], sizes["Z"])
     metadata: dict[str, Any] = {
         "axes": "TCZYX" + "S" * (len(like.shape) - 2),
@@ -130,14 +186,26 @@ def _write_ome(
         for axis in "XY":
             metadata[f"PhysicalSize{axis}"] = like.pixel_size
             metadata[f"PhysicalSize{axis}Unit"] = "µm"
-    if any(channels) and len(channels) == sizes["C"]:
-        metadata["Channel"] = {"Name": channels}
-    iterator = iter(planes)
-    with tifffile.TiffWriter(path, ome=True) as writer:
+    if acquired.z_step and "PhysicalSizeZ" not in metadata:
+        metadata.update(PhysicalSizeZ=acquired.z_step, PhysicalSizeZUnit="µm")
+    if len(acquired.channels) == sizes["C"]:
+        metadata["Channel"] = {"Name": list(acquired.channels)}
+    n = int(np.prod(each))
+    with tifffile.TiffWriter(path, ome=True, bigtiff=size > _BIG) as writer:
         for number in range(sizes["S"]):
-            scene = (next(iterator) for _ in range(int(np.prod(each))))
-            shape = (*each, *like.shape_of(PlaneIndex(s=number)))
-            writer.write(scene, shape=shape, metadata=metadata, **options)
+            plane: dict[str, list[Any]] = {}
+            if acquired.seconds:
+                seconds = acquired.seconds[number * n : (number + 1) * n]
+                plane.update(DeltaT=list(seconds), DeltaTUnit=["s"] * n)
+            if acquired.positions:
+                for axis, place in zip("YX", acquired.positions[number], strict=True):
+                    plane[f"Position{axis}"] = [place] * n
+                    plane[f"Position{axis}Unit"] = ["µm"] * n
+            own = dict(options)
+            shape = like.shape_of(PlaneIndex(s=number))
+            data = _laid_out(planes, [shape] * n, own)
+            about = {**metadata, "Plane": plane} if plane else metadata
+            writer.write(data, shape=(*each, *shape), metadata=about, **own)
 
 
 def write_plane(path: Path, pixels: Array, pixel_size: float | None, note: str) -> None:

@@ -10,7 +10,14 @@ import numpy.typing as npt
 import zarr
 
 from cellqa.errors import ImageError
-from cellqa.io.base import ImageFile, PlaneIndex, check_size, in_micrometres, plane_indices
+from cellqa.io.base import (
+    Acquisition,
+    ImageFile,
+    PlaneIndex,
+    check_size,
+    in_micrometres,
+    plane_indices,
+)
 
 Array = npt.NDArray[Any]
 
@@ -29,24 +36,52 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
     if unknown:
         raise ImageError(f"{path.name}: axis {unknown[0]!r} is not time, channel or space")
 
-    def load(index: PlaneIndex) -> Array:
-        at = tuple(slice(None) if name in "yx" else getattr(index, name, 0) for name in names)
+    def load(index: PlaneIndex, start: int = 0, stop: int | None = None) -> Array:
+        cut = {"y": slice(start, stop), "x": slice(None)}
+        at = tuple(cut[name] if name in cut else getattr(index, name, 0) for name in names)
         pixels = np.asarray(data[at])
         return pixels if names.index("y") < names.index("x") else pixels.T
 
     planes = plane_indices(1, *(sizes.get(axis, 1) for axis in "tcz"))
-    size = _pixel_size(scales, level, names.index("x"))
-    return ImageFile(path, planes, (sizes["y"], sizes["x"]), np.dtype(data.dtype), size, load)
+
+    def acquisition() -> Acquisition:
+        shown = dict(attributes.get("ome", attributes)).get("omero", {}).get("channels", [])
+        channels = tuple(str(channel.get("label", "")) for channel in shown)
+        step = _step(scales, level, names.index("z")) if "z" in names else None
+        seconds: tuple[float, ...] = ()
+        if "t" in names:
+            unit, interval = _scale(scales, level, names.index("t"))
+            factor = {"second": 1.0, "millisecond": 1e-3, "minute": 60.0, "hour": 3600.0}.get(unit)
+            seconds = tuple(i.t * interval * factor for i in planes) if factor else ()
+        return Acquisition(channels if len(channels) == sizes.get("c", 1) else (), step, seconds)
+
+    return ImageFile(
+        path,
+        planes,
+        (sizes["y"], sizes["x"]),
+        np.dtype(data.dtype),
+        _step(scales, level, names.index("x")),
+        load,
+        decode_rows=load,
+        acquisition=acquisition,
+    )
 
 
-def _pixel_size(scales: dict[str, Any], level: dict[str, Any], x: int) -> float | None:
-    axis = scales["axes"][x]
-    unit = axis.get("unit") if isinstance(axis, dict) else None
+def _scale(scales: dict[str, Any], level: dict[str, Any], number: int) -> tuple[str, float]:
+    """Unit and step of an axis; the unit is empty where none is stated."""
+    axis = scales["axes"][number]
+    unit = str(axis.get("unit") or "") if isinstance(axis, dict) else ""
     factor = 1.0
     for owner in (level, scales):
         for transformation in owner.get("coordinateTransformations", ()):
             if transformation.get("type") == "scale":
-                factor *= float(transformation["scale"][x])
-    if unit is None and factor == 1:  # what uncalibrated files state
+                factor *= float(transformation["scale"][number])
+    return unit, factor
+
+
+def _step(scales: dict[str, Any], level: dict[str, Any], number: int) -> float | None:
+    """Step of an axis of space, in micrometres."""
+    unit, factor = _scale(scales, level, number)
+    if not unit and factor == 1:  # what uncalibrated files state
         return None
     return in_micrometres(factor, unit or "micrometer")
