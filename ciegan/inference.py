@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import queue
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -12,71 +16,173 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from cellqa.errors import CellqaError
 from ciegan.data import Normalisation, scaled, unscaled
 from ciegan.models import Generator
 
 Array = npt.NDArray[Any]
 
-WORKING_MEMORY = 0.6e9  # bytes of activations that a window may take
+WORKING_MEMORY = 0.6e9  # bytes of activations that a window may take on the CPU
+_SHARE = 0.5  # of a CUDA device's free memory
 _LARGEST_WINDOW = 4096
+_LARGEST_BATCH = 64
 _SMALLEST_TILE = 64
+_PATIENCE = 0.002  # seconds that a batch waits for more windows
+SAMPLES = 8  # flips and quarter turns of an image
 
-_sides: WeakKeyDictionary[Generator, int] = WeakKeyDictionary()
-
-
-class Window(NamedTuple):
-    """A part of an image that is computed at once.
-
-    Attributes
-    ----------
-    inner : (slice, slice)
-        What is kept of it, in the image.
-    outer : (slice, slice)
-        What is computed, in the image filled up to multiples of the stride.
-    """
-
-    inner: tuple[slice, slice]
-    outer: tuple[slice, slice]
+_sides: WeakKeyDictionary[Generator, dict[float, tuple[int, float]]] = WeakKeyDictionary()
 
 
-def windows(shape: tuple[int, int], tile: int, generator: Generator) -> Iterator[Window]:
-    """Cover an image with tiles, each computed with as much around it as it depends on.
+class Runner:
+    """A generator on a device, with what makes it fast there.
 
-    The generator's radius is exact, so that every pixel becomes what it becomes in the whole image
-    (but for the rounding of sums): there are no seams to blend away, whatever the tile.
+    On CUDA, windows of several threads go through together, in half precision and channels last.
+    Where memory does not suffice, fewer go through at once, and then smaller ones.
 
     Parameters
     ----------
-    shape : (int, int)
-    tile : int
-        Side of what is kept of a window, in pixels; rounded up to a multiple of the stride.
     generator : Generator
+        In evaluation mode.
+    device : torch.device
+    precision : str
+        `auto`: 16 bits on CUDA, where sums are faster for it; `32`. Results that are not finite in
+        16 bits are computed again in 32, from then on.
+    compiled : bool
+        Let torch.compile make kernels for this device, which takes a minute.
+    batch : int, optional
+        Windows that go through at once; by default one on the CPU, as many as fit on CUDA.
+
+    Attributes
+    ----------
+    side : int
+        Of the tiles whose windows fit into memory.
     """
-    stride = generator.stride
-    step = stride * math.ceil(tile / stride)
-    margin = stride * math.ceil(generator.radius / stride)
-    filled = [stride * math.ceil(n / stride) for n in shape]
 
-    def along(n: int, whole: int) -> Iterator[tuple[slice, slice]]:
-        for start in range(0, n, step):
-            inner = slice(start, min(start + step, n))
-            yield inner, slice(max(start - margin, 0), min(start + step + margin, whole))
+    def __init__(
+        self,
+        generator: Generator,
+        device: torch.device | None = None,
+        *,
+        precision: str = "auto",
+        compiled: bool = False,
+        batch: int | None = None,
+    ) -> None:
+        self.device = device or torch.device("cpu")
+        self.generator = generator
+        cuda = self.device.type == "cuda"
+        if device is not None:
+            generator.to(device)
+        if cuda:
+            generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.half = cuda and precision == "auto"
+        self.format = torch.channels_last if cuda else torch.contiguous_format
+        self.forward: Callable[[torch.Tensor], torch.Tensor] = generator
+        if compiled:
+            self.forward = torch.compile(generator, dynamic=True)
+        memory = WORKING_MEMORY
+        if cuda:
+            memory = _SHARE * torch.cuda.mem_get_info(self.device)[0]
+        self.side, self.pixels = _tile_side(generator, memory)  # pixels: of all windows of a batch
+        self.batch = batch or (_LARGEST_BATCH if cuda else 1)
+        if not generator.local:
+            self.batch = 1  # the result of a window would depend on its neighbours
+        self._waiting: queue.Queue[tuple[Array, Future[Array]]] = queue.Queue()
+        self._lock = threading.Lock()
+        if self.batch > 1:
+            threading.Thread(target=self._serve, daemon=True).start()
 
-    for rows, outer_rows in along(shape[0], filled[0]):
-        for columns, outer_columns in along(shape[1], filled[1]):
-            yield Window((rows, columns), (outer_rows, outer_columns))
+    def __call__(self, window: Array) -> Array:
+        """Enhance a window (C, Y, X), float32, -1 to 1, whose sides are multiples of the stride.
+
+        Any thread may call.
+
+        Raises
+        ------
+        MemoryError
+            It does not fit into memory.
+        """
+        if self.batch == 1:
+            with self._lock:
+                return self._run(window[None])[0]
+        done: Future[Array] = Future()
+        self._waiting.put((window, done))
+        return done.result()
+
+    def _serve(self) -> None:
+        """Gather windows of one shape that wait, and send them through together."""
+        held: tuple[Array, Future[Array]] | None = None
+        while True:
+            group = [held or self._waiting.get()]
+            held = None
+            shape = group[0][0].shape
+            room = min(self.batch, max(1, int(self.pixels / math.prod(shape[1:]))))
+            while len(group) < room:
+                try:
+                    item = self._waiting.get(timeout=_PATIENCE)
+                except queue.Empty:
+                    break
+                if item[0].shape != shape:
+                    held = item
+                    break
+                group.append(item)
+            self._send(group)
+
+    def _send(self, group: list[tuple[Array, Future[Array]]]) -> None:
+        try:
+            found = self._run(np.stack([window for window, _ in group]))
+        except MemoryError as error:
+            if len(group) == 1:
+                group[0][1].set_exception(error)
+                return
+            self.batch = max(2, len(group) // 2)
+            half = len(group) // 2
+            self._send(group[:half])
+            self._send(group[half:])
+        except Exception as error:  # of the network: it belongs to whoever waits
+            for _, done in group:
+                done.set_exception(error)
+        else:
+            for image, (_, done) in zip(found, group, strict=True):
+                done.set_result(image)
+
+    def _run(self, windows: Array) -> Array:
+        try:
+            with torch.inference_mode():
+                batch = torch.from_numpy(windows).to(self.device, memory_format=self.format)
+                narrow = torch.autocast(self.device.type, torch.float16)
+                with narrow if self.half else nullcontext():
+                    found = self.forward(batch)
+                images: Array = found.float().cpu().numpy()
+        except (RuntimeError, MemoryError) as error:
+            if not is_memory_error(error):
+                raise
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            raise MemoryError(str(error)) from None
+        if self.half and not np.isfinite(images).all():
+            self.half = False
+            return self._run(windows)
+        return images
 
 
-def tile_side(generator: Generator) -> int:
-    """Side of the tile whose window takes some `WORKING_MEMORY`.
+def is_memory_error(error: BaseException) -> bool:
+    """Whether memory ran out, on the CPU or a CUDA device."""
+    text = str(error).lower()
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
+        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate" in text)
+    )
+
+
+def _tile_side(generator: Generator, memory: float) -> tuple[int, float]:
+    """Side of the tile whose window takes so much memory, and the pixels of such a window.
 
     Activations of each layer are counted in a small image; what a layer takes in and gives out,
     and what skips past it, is there at once.
     """
-    if generator in _sides:
-        return _sides[generator]
-    found = 0
-    kept = 0
+    known = _sides.setdefault(generator, {})
+    if memory in known:
+        return known[memory]
+    found = kept = 16 * generator.channels  # of networks that do not show their layers
 
     def count(module: nn.Module, inputs: Any, output: Any) -> None:
         nonlocal found, kept
@@ -87,7 +193,7 @@ def tile_side(generator: Generator) -> int:
     leaves = [m for m in generator.modules() if not list(m.children())]
     hooks = [m.register_forward_hook(count) for m in leaves]
     side = 4 * generator.stride
-    parameter = next(generator.parameters())
+    parameter = next(generator.parameters(), torch.zeros(()))
     try:
         with torch.inference_mode():
             generator(torch.zeros(1, generator.channels, side, side, device=parameter.device))
@@ -96,63 +202,191 @@ def tile_side(generator: Generator) -> int:
             hook.remove()
     # twice what a layer holds: activation functions and sums make copies
     each = 4 * (2 * found + kept) / side**2
-    window = min(math.isqrt(int(WORKING_MEMORY / each)), _LARGEST_WINDOW)
+    window = min(math.isqrt(int(memory / each)), _LARGEST_WINDOW)
     # at least half of each side is kept, or most of the work would be for the margins
     reach = 2 * generator.radius
-    _sides[generator] = max(window - reach, reach, _SMALLEST_TILE)
-    return _sides[generator]
+    known[memory] = max(window - reach, reach, _SMALLEST_TILE), memory / each
+    return known[memory]
 
 
-def enhance_windows(
-    generator: Generator,
-    read: Callable[[slice, slice], Array],
-    write: Callable[[tuple[slice, slice], Array], None],
-    shape: tuple[int, int],
-    limits: tuple[float, float],
-    *,
-    tile: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> None:
-    """Enhance an image window by window, so that memory is bounded by the window.
+class Band(NamedTuple):
+    """Some rows of an enhanced image.
+
+    Attributes
+    ----------
+    raw : ndarray, shape (Y, X) or (Y, X, 3)
+    enhanced : ndarray of float, shape of `raw`
+        In the grey levels of the raw image.
+    spread : ndarray of float32, shape of `raw`, or None
+        Standard deviation over the samples, in the same grey levels.
+    """
+
+    raw: Array
+    enhanced: Array
+    spread: Array | None
+
+
+class Span(NamedTuple):
+    """Some rows or columns: those kept, and those computed, in the image filled to the stride."""
+
+    kept: slice
+    computed: slice
+
+
+def span(start: int, length: int, side: int, generator: Generator) -> Span:
+    """The rows or columns from `start` on, with as much around them as they depend on.
+
+    The generator's radius is exact, so that every pixel becomes what it becomes in the whole image
+    (but for the rounding of sums): there are no seams to blend away, whatever the tile.
 
     Parameters
     ----------
+    start : int
+        A multiple of the stride.
+    length : int
+        Rows or columns of the image.
+    side : int
+        Of the tile; rounded up to a multiple of the stride.
     generator : Generator
-        In evaluation mode, on the device to use.
+    """
+    stride = generator.stride
+    step = stride * math.ceil(side / stride)
+    margin = stride * math.ceil(generator.radius / stride)
+    filled = stride * math.ceil(length / stride)
+    kept = slice(start, min(start + step, length))
+    return Span(kept, slice(max(start - margin, 0), min(start + step + margin, filled)))
+
+
+def enhance_bands(
+    runner: Runner,
+    read: Callable[[int, int], Array],
+    shape: tuple[int, ...],
+    limits: tuple[float, float],
+    *,
+    tile: int | None = None,
+    samples: int = 1,
+) -> Iterator[Band]:
+    """Enhance an image band by band, so that memory is bounded by a band of tiles.
+
+    Parameters
+    ----------
+    runner : Runner
     read : callable
-        Pixels of some rows and columns, (Y, X) or (Y, X, 3).
-    write : callable
-        Takes where pixels belong, and the pixels: float32, in the grey levels of the input.
-    shape : (int, int)
+        Returns the rows from the first to below the second number, (Y, X) or (Y, X, 3). It is
+        called from another thread, for the next band while one is computed.
+    shape : tuple of int
+        Of the image.
     limits : (float, float)
         Grey levels of black and white.
     tile : int, optional
-        By default as large as `WORKING_MEMORY` allows.
-    progress : callable, optional
-        Called with the number of windows done and of all.
+        By default as large as memory allows. Results do not depend on it.
+    samples : int
+        Flips and quarter turns of which the mean is taken, 1 to 8.
+
+    Raises
+    ------
+    CellqaError
+        Not even small tiles fit into memory.
     """
-    parameter = next(generator.parameters())
-    side = tile or tile_side(generator)
-    every = list(windows(shape, side if generator.local else max(shape), generator))
-    for number, (inner, outer) in enumerate(every, 1):
-        rows, columns = (slice(o.start, min(o.stop, n)) for o, n in zip(outer, shape, strict=True))
-        pixels = read(rows, columns)
-        planes = scaled(pixels, limits)
-        missing = [(0, o.stop - s.stop) for o, s in zip(outer, (rows, columns), strict=True)]
-        planes = np.pad(planes, [(0, 0), *missing], mode="symmetric")
-        with torch.inference_mode():
-            batch = torch.from_numpy(planes)[None].to(parameter.device)
-            found = generator(batch)[0].float().cpu().numpy()
-        y, x = (
-            slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer, strict=True)
+    generator, height = runner.generator, shape[0]
+    side = (tile or runner.side) if generator.local else max(shape[:2])
+    colour = len(shape) == 3
+
+    def fetch(rows: Span) -> Array:
+        stop = min(rows.computed.stop, height)
+        return _filled(read(rows.computed.start, stop), rows.computed, shape[1], generator.stride)
+
+    with ThreadPoolExecutor(1) as ahead:
+        start = 0
+        rows = span(start, height, side, generator)
+        pending = ahead.submit(fetch, rows)
+        while start < height:
+            pixels = pending.result()
+            if rows.kept.stop < height:
+                following = span(rows.kept.stop, height, side, generator)
+                pending = ahead.submit(fetch, following)
+            try:
+                enhanced, spread = _band(runner, pixels, rows, shape[1], limits, side, samples)
+            except MemoryError:
+                if side <= _SMALLEST_TILE or not generator.local:
+                    raise CellqaError(
+                        "not enough memory for this network, even with the smallest tiles"
+                    ) from None
+                side = max(side // 2, _SMALLEST_TILE)
+                rows = span(start, height, side, generator)
+                pending = ahead.submit(fetch, rows)
+                continue
+            own = slice(rows.kept.start - rows.computed.start, rows.kept.stop - rows.computed.start)
+            yield Band(
+                pixels[own, : shape[1]],
+                unscaled(enhanced, limits, colour),
+                None if spread is None else _grey(spread, limits, colour),
+            )
+            start = rows.kept.stop
+            if start < height:
+                rows = following
+
+
+def _filled(pixels: Array, rows: slice, width: int, stride: int) -> Array:
+    """Rows reflected to multiples of the stride, at the end of the image."""
+    below = rows.stop - rows.start - len(pixels)
+    right = stride * math.ceil(width / stride) - width
+    if not below and not right:
+        return pixels
+    rest = [(0, 0)] * (pixels.ndim - 2)
+    return np.pad(pixels, [(0, below), (0, right), *rest], mode="symmetric")
+
+
+def _grey(spread: Array, limits: tuple[float, float], colour: bool) -> Array:
+    low, high = limits
+    grey = (spread * ((high - low) / 2)).astype(np.float32)
+    return np.ascontiguousarray(np.moveaxis(grey, 0, -1)) if colour else grey[0]
+
+
+def _band(
+    runner: Runner,
+    pixels: Array,
+    rows: Span,
+    width: int,
+    limits: tuple[float, float],
+    side: int,
+    samples: int,
+) -> tuple[Array, Array | None]:
+    """One band of tiles, (C, Y, X), and its spread."""
+    generator = runner.generator
+    y = slice(rows.kept.start - rows.computed.start, rows.kept.stop - rows.computed.start)
+    shape = (generator.channels, rows.kept.stop - rows.kept.start, width)
+    out = np.empty(shape, np.float32)
+    spread = np.empty(shape, np.float32) if samples > 1 else None
+    start = 0
+    while start < width:
+        columns = span(start, width, side, generator)
+        window = scaled(pixels[:, columns.computed], limits)
+        x = slice(
+            columns.kept.start - columns.computed.start, columns.kept.stop - columns.computed.start
         )
-        write(inner, unscaled(found[:, y, x], limits, pixels.ndim == 3))
-        if progress:
-            progress(number, len(every))
+        found = [turned_back(runner(turned(window, k)), k)[:, y, x] for k in range(samples)]
+        out[:, :, columns.kept] = found[0] if samples == 1 else np.mean(found, axis=0)
+        if spread is not None:
+            spread[:, :, columns.kept] = np.std(found, axis=0, ddof=1)
+        start = columns.kept.stop
+    return out, spread
+
+
+def turned(window: Array, number: int) -> Array:
+    """One of the eight flips and quarter turns of (C, Y, X)."""
+    flipped = window[:, :, ::-1] if number % 2 else window
+    return np.ascontiguousarray(np.rot90(flipped, number // 2, (1, 2)))
+
+
+def turned_back(window: Array, number: int) -> Array:
+    """The inverse of `turned`."""
+    straight = np.rot90(window, -(number // 2), (1, 2))
+    return straight[:, :, ::-1] if number % 2 else straight
 
 
 def enhance_plane(
-    generator: Generator,
+    generator: Generator | Runner,
     pixels: Array,
     normalisation: Normalisation,
     *,
@@ -163,32 +397,29 @@ def enhance_plane(
 
     Parameters
     ----------
-    generator : Generator
+    generator : Generator or Runner
         In evaluation mode, on the device to use.
     pixels : ndarray, shape (Y, X) or (Y, X, 3)
     normalisation : Normalisation
     whole : (float, float), optional
         Black and white of the image that the pixels were cut from.
     tile : int, optional
-        As in `enhance_windows`; the result does not depend on it.
+        As in `enhance_bands`; the result does not depend on it.
 
     Returns
     -------
     ndarray of float, shape of `pixels`
         In the grey levels of the input.
     """
+    runner = generator if isinstance(generator, Runner) else _runner_of(generator)
     limits = normalisation.limits(pixels, whole)
-    out = np.empty(pixels.shape, unscaled(np.zeros((1, 1, 1)), limits, False).dtype)
+    bands = enhance_bands(runner, lambda a, b: pixels[a:b], pixels.shape, limits, tile=tile)
+    return np.concatenate([band.enhanced for band in bands])
 
-    def write(place: tuple[slice, slice], found: Array) -> None:
-        out[place] = found
 
-    enhance_windows(
-        generator,
-        lambda rows, columns: pixels[rows, columns],
-        write,
-        (pixels.shape[0], pixels.shape[1]),
-        limits,
-        tile=tile,
-    )
-    return out
+def _runner_of(generator: Generator) -> Runner:
+    """A runner that leaves the generator where and as it is: in full precision, while training."""
+    parameter = next(generator.parameters(), torch.zeros(()))
+    found = Runner(generator, precision="32", batch=1)
+    found.device = parameter.device
+    return found

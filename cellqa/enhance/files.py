@@ -134,7 +134,7 @@ def plan(source: Path, target: Path) -> list[Job]:
     if source.is_dir() and not split_suffix(source.name)[1]:
         return _plan_folder(source, target)
     inside = target.is_dir() and not is_image_folder(target.name)
-    place = target / _target_name(source.name) if inside else target
+    place = target / target_name(source.name) if inside else target
     if place.exists() and source.samefile(place):
         raise CellqaError(f"OUT: {str(place)!r} is the input; give another name")
     if split_suffix(place.name)[1].lower() not in _KEPT:
@@ -153,7 +153,7 @@ def _plan_folder(source: Path, target: Path) -> list[Job]:
         raise CellqaError(f"OUT: {str(target)!r} is or lies inside IN; give a folder outside it")
     folder = scan(source, "IN")
     names = [name for files in folder.images.values() for name in files]
-    work = [Job(source / n, target / Path(n).parent / _target_name(Path(n).name)) for n in names]
+    work = [Job(source / n, target / Path(n).parent / target_name(Path(n).name)) for n in names]
     double = [str(path) for path, n in Counter(job.target for job in work).items() if n > 1]
     if double:
         raise CellqaError(f"IN: two images would both become {min(double)!r}; rename one")
@@ -171,7 +171,8 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _target_name(name: str) -> str:
+def target_name(name: str) -> str:
+    """What an image is called when it is written."""
     stem, suffix = split_suffix(name)
     return name if suffix.lower() in _KEPT else f"{stem}.ome.tif"
 

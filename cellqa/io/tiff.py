@@ -313,8 +313,7 @@ def _acquisition(tif: tifffile.TiffFile, planes: tuple[PlaneIndex, ...]) -> Acqu
         about = tif.imagej_metadata or {}
         step = in_micrometres(about.get("spacing"), about.get("unit"))
         interval = float(about.get("finterval") or 0)
-        seconds = tuple(index.t * interval for index in planes) if interval > 0 else ()
-        return Acquisition(z_step=step, seconds=seconds)
+        return Acquisition(z_step=step, seconds=_regular(planes, interval))
     if not tif.is_ome or not tif.ome_metadata:
         return Acquisition()
     attributes, channels = ome_pixels(tif.ome_metadata)
@@ -337,14 +336,15 @@ def _acquisition(tif: tifffile.TiffFile, planes: tuple[PlaneIndex, ...]) -> Acqu
         float(attributes.get("TimeIncrement", 0))
         * _SECONDS[attributes.get("TimeIncrementUnit", "s")]
     )
-    seconds: tuple[float, ...] = ()
-    if all(index in taken for index in planes):
-        seconds = tuple(taken[index] for index in planes)
-    elif interval > 0:
-        seconds = tuple(index.t * interval for index in planes)
+    known = all(index in taken for index in planes)
+    seconds = tuple(taken[i] for i in planes) if known else _regular(planes, interval)
     scenes = range(planes[-1].s + 1)
     positions = tuple(stages[s] for s in scenes) if all(s in stages for s in scenes) else ()
     return Acquisition(tuple(channels) if any(channels) else (), step, seconds, positions)
+
+
+def _regular(planes: tuple[PlaneIndex, ...], interval: float) -> tuple[float, ...]:
+    return tuple(index.t * interval for index in planes) if interval > 0 else ()
 
 
 def _stage(plane: ElementTree.Element, axis: str) -> float | None:

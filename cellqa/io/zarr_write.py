@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +49,7 @@ def write_folder(
     _describe(group, number, like, note, version)
 
 
-def _version(path: Path) -> int:
+def _version(path: Path) -> Literal[2, 3]:
     return 3 if (path / "zarr.json").exists() else 2
 
 
@@ -82,7 +82,7 @@ def _describe(group: Any, levels: int, like: ImageFile, note: str, version: int)
     times = {index.t: s for index, s in zip(like.planes, acquired.seconds, strict=False)}
     interval = (max(times.values()) - min(times.values())) / max(1, len(times) - 1) if times else 0
     scales = [interval or 1.0, 1.0, step or 1.0, size or 1.0, size or 1.0]
-    units = {"t": interval and "second", "z": step and "micrometer"}
+    units: dict[str, Any] = {"t": interval and "second", "z": step and "micrometer"}
     units |= dict.fromkeys("yx", size and "micrometer")
     kinds = {"t": "time", "c": "channel"}
     axes = [

@@ -1,15 +1,22 @@
-"""`ciegan enhance`."""
+"""`ciegan enhance`, and the options that it shares with other commands that run a network."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cellqa.cli.group import progress_bar, report_failures, warn
 from cellqa.options import AnyPath, overwrite_option
 from ciegan.cli.group import device_option, main, need_torch
+
+if TYPE_CHECKING:
+    from ciegan.checkpoint import Checkpoint
+    from ciegan.enhancer import EnhanceOptions
+    from ciegan.inference import Runner
 
 
 def _parse_places(ctx: Any, parameter: Any, value: str | None) -> frozenset[int] | None:
@@ -28,78 +35,137 @@ def _parse_places(ctx: Any, parameter: Any, value: str | None) -> frozenset[int]
     return frozenset(found)
 
 
-@main.command()
-@click.argument("run", type=AnyPath())
-@click.argument("source", metavar="IN", type=AnyPath())
-@click.argument("target", metavar="OUT", type=AnyPath())
-@click.option(
-    "--channel",
-    metavar="A,B-C",
-    callback=_parse_places,
-    help="Channels to enhance, from 0; others are copied [default: all].",
+_NETWORK_OPTIONS: tuple[Any, ...] = (
+    click.option(
+        "--channel",
+        metavar="A,B-C",
+        callback=_parse_places,
+        help="Channels to enhance, from 0; others are copied [default: all].",
+    ),
+    click.option(
+        "--z",
+        metavar="A,B-C",
+        callback=_parse_places,
+        help="Focus planes to enhance [default: all].",
+    ),
+    click.option(
+        "--t", metavar="A,B-C", callback=_parse_places, help="Times to enhance [default: all]."
+    ),
+    click.option(
+        "--normalize",
+        type=click.Choice(["auto", "train", "image", "none"]),
+        default="auto",
+        show_default=True,
+        help="Black and white: as in training, the training set's, each plane's own, or 0 and 1.",
+    ),
+    click.option(
+        "--samples",
+        type=click.IntRange(1, 8),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Enhance N flips and turns; write their mean, and their spread into OUT-spread/.",
+    ),
+    click.option("--tile", type=int, help="Side of the tiles, in pixels [default: by memory]."),
+    click.option(
+        "--check", is_flag=True, help="Measure whether results still explain their raw images."
+    ),
+    device_option,
+    click.option(
+        "--devices",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="CUDA devices that share the files.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "32"]),
+        default="auto",
+        show_default=True,
+        help="Bits of the sums; auto takes 16 on CUDA.",
+    ),
+    click.option(
+        "--compile", "compiled", is_flag=True, help="Make kernels by torch.compile first."
+    ),
 )
-@click.option(
-    "--z", metavar="A,B-C", callback=_parse_places, help="Focus planes to enhance [default: all]."
-)
-@click.option(
-    "--t", metavar="A,B-C", callback=_parse_places, help="Times to enhance [default: all]."
-)
-@click.option(
-    "--normalize",
-    type=click.Choice(["auto", "train", "image", "none"]),
-    default="auto",
-    show_default=True,
-    help="Black and white: as in training, the training set's, each plane's own, or 0 and 1.",
-)
-@click.option("--tile", type=int, help="Side of the tiles, in pixels [default: by memory].")
-@click.option(
-    "--check", is_flag=True, help="Measure whether results still explain their raw images."
-)
-@device_option
-@overwrite_option
-def enhance(
+
+
+def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of every command that runs a network on images."""
+    for option in reversed(_NETWORK_OPTIONS):
+        command = option(command)
+    return command
+
+
+def open_network(
     run: Path,
-    source: Path,
-    target: Path,
+    *,
     channel: frozenset[int] | None,
     z: frozenset[int] | None,
     t: frozenset[int] | None,
     normalize: str,
+    samples: int,
     tile: int | None,
     check: bool,
     device: str,
-    overwrite: bool,
-) -> None:
+    devices: int,
+    precision: str,
+    compiled: bool,
+) -> tuple[Checkpoint, EnhanceOptions, list[Runner]]:
+    """A network on its devices, as the options say."""
+    from ciegan.checkpoint import load
+    from ciegan.enhancer import EnhanceOptions
+    from ciegan.enhancing import make_runners
+
+    try:
+        options = EnhanceOptions(normalize, channel, z, t, check, samples, tile)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    checkpoint = load(run)
+    return (
+        checkpoint,
+        options,
+        make_runners(checkpoint, device, devices, precision=precision, compiled=compiled),
+    )
+
+
+@main.command()
+@click.argument("run", type=AnyPath())
+@click.argument("source", metavar="IN", type=AnyPath())
+@click.argument("target", metavar="OUT", type=AnyPath())
+@network_options
+@overwrite_option
+def enhance(run: Path, source: Path, target: Path, *, overwrite: bool, **network: Any) -> None:
     """Enhance a file or folder with a trained network.
 
     RUN is the folder of `ciegan train`, or its best.safetensors. Names, layout, formats, bit depth
-    and pixel size are kept; CZI, ND2 and OME-Zarr become OME-TIFF. What is done already is skipped,
-    so that the same command goes on after any end. OUT receives enhanced.csv.
+    and pixel size are kept; CZI and ND2 become OME-TIFF. What is done already is skipped, so that
+    the same command goes on after any end. OUT receives enhanced.csv.
     """
     need_torch()
-    from ciegan.checkpoint import choose_device, load
-    from ciegan.enhancing import EnhanceOptions, disagreeing, enhance_files
+    from ciegan.enhancing import disagreeing, enhance_files, is_folder, spread_folder
 
-    try:
-        options = EnhanceOptions(normalize, channel, z, t, check, tile)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-    chosen = choose_device(device)
-    network = load(run)
+    checkpoint, options, runners = open_network(run, **network)
     with progress_bar("Enhancing") as progress:
         records = enhance_files(
-            network,
+            checkpoint,
             run,
             source,
             target,
             options,
-            device=chosen,
+            runners=runners,
             overwrite=overwrite,
             progress=progress,
         )
-    counts = {status: sum(r.status == status for r in records) for status in ("ok", "skipped")}
-    click.echo(f"enhanced {counts['ok']} images, {counts['skipped']} were done before: {target}")
-    warn(network.warnings)
+    counts = Counter(record.status for record in records)
+    before = counts["skipped"] + counts["moved"]
+    click.echo(f"enhanced {counts['ok']} images, {before} were done before: {target}")
+    if options.samples > 1:
+        maps = spread_folder(target if is_folder(source) else target.parent)
+        click.echo(f"spread of {options.samples} flips and turns: {maps}")
+    warn(checkpoint.warnings)
     warn(disagreeing(records))
     report_failures(
         len(records), [(r.image, "enhance", r.reason) for r in records if r.status == "failed"]

@@ -25,7 +25,7 @@ def need_torch() -> None:
     MissingExtraError
         A package of it is missing.
     """
-    for name in ("torch", "lightning", "safetensors", "tensorboard", "tomli_w"):
+    for name in ("torch", "lightning", "safetensors", "tensorboard", "tomli_w", "watchdog"):
         if importlib.util.find_spec(name) is None:
             raise MissingExtraError(
                 f"training needs {name}; install it with: pip install 'cellqa[gan]'"

@@ -1,11 +1,15 @@
 """Generators on images of any size: no seams, whatever the tile."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 
+from cellqa.errors import CellqaError
 from ciegan.data import Normalisation
-from ciegan.inference import enhance_plane, tile_side, windows
+from ciegan.inference import Runner, enhance_bands, enhance_plane, span, turned, turned_back
+from ciegan.levels import percentiles_of_rows
 from ciegan.models import GENERATORS, Generator
 
 UNIT = Normalisation("range", 0.0, 1.0)
@@ -44,21 +48,120 @@ def test_no_seams(name: str) -> None:
         assert np.abs(found - whole).max() < 1e-4
 
 
-@pytest.mark.parametrize("shape", [(100, 37), (8, 8), (256, 257)])
-def test_windows_cover_each_pixel_once(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("length", [100, 37, 8, 257])
+def test_spans_cover_each_row_once(length: int) -> None:
     generator = GENERATORS["resunet"](1)
-    counts = np.zeros(shape, int)
-    for inner, outer in windows(shape, 60, generator):
-        counts[inner] += 1
-        for kept, computed in zip(inner, outer, strict=True):
-            assert computed.start % generator.stride == computed.stop % generator.stride == 0
-            assert computed.start <= kept.start < kept.stop <= computed.stop
+    counts = np.zeros(length, int)
+    start = 0
+    while start < length:
+        kept, computed = span(start, length, 60, generator)
+        counts[kept] += 1
+        assert computed.start % generator.stride == computed.stop % generator.stride == 0
+        assert computed.start <= kept.start < kept.stop <= computed.stop
+        start = kept.stop
     assert (counts == 1).all()
 
 
 def test_a_wider_network_takes_smaller_tiles() -> None:
-    sides = {name: tile_side(GENERATORS[name](1)) for name in ("paper", "resunet")}
+    sides = {name: Runner(GENERATORS[name](1)).side for name in ("paper", "resunet")}
     assert 64 <= sides["paper"] < sides["resunet"] <= 4096
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_turns_are_undone_and_differ(number: int) -> None:
+    window = np.random.default_rng(0).random((2, 6, 4))
+    assert (turned_back(turned(window, number), number) == window).all()
+    square = window[:, :4]
+    others = [turned(square, k) for k in range(8) if k != number]
+    assert not any((turned(square, number) == other).all() for other in others)
+
+
+def test_samples_are_averaged_and_their_spread_told() -> None:
+    generator = awake("resunet")
+    pixels = np.random.default_rng(0).random((50, 70)).astype(np.float32)
+
+    def read(start: int, stop: int) -> np.ndarray:
+        return pixels[start:stop]
+
+    runner = Runner(generator)
+    bands = list(enhance_bands(runner, read, pixels.shape, (0.0, 1.0), tile=32, samples=8))
+    mean = np.concatenate([band.enhanced for band in bands])
+    spread = np.concatenate([band.spread for band in bands])
+    filled = np.pad(pixels, ((0, 6), (0, 2)), mode="symmetric")  # to multiples of the stride
+    turns = []
+    for k in range(8):
+        each = enhance_plane(generator, turned(filled[None], k)[0], UNIT)
+        turns.append(turned_back(each[None], k)[0, :50, :70])
+    assert mean == pytest.approx(np.mean(turns, axis=0), abs=1e-5)
+    assert spread == pytest.approx(np.std(turns, axis=0, ddof=1), abs=1e-5)
+    assert spread.max() > 1e-3
+
+
+def test_windows_of_several_threads_go_through_together() -> None:
+    generator = awake("resunet")
+    sizes = []
+    generator.register_forward_hook(lambda m, inputs, out: sizes.append(len(inputs[0])))
+    runner = Runner(generator, batch=4)
+    windows = np.random.default_rng(0).uniform(-1, 1, (8, 1, 32, 32)).astype(np.float32)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(runner, windows))
+    alone = Runner(generator)
+    for window, image in zip(windows, found, strict=True):
+        assert image == pytest.approx(alone(window), abs=1e-5)
+    assert 1 < max(sizes) <= 4
+
+
+def test_less_goes_through_where_memory_runs_out() -> None:
+    """What does not fit at once is halved: batches, then tiles."""
+    generator = awake("resunet")
+    pixels = np.random.default_rng(0).random((200, 300)).astype(np.float32)
+    whole = enhance_plane(generator, pixels, UNIT)
+    room = 45_000  # less than the image; one window of a tile of 128, with its margins of 56
+
+    def refuse(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if inputs[0].numel() > room:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 1 GiB")
+
+    runner = Runner(generator, batch=4)
+    generator.register_forward_pre_hook(refuse)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: enhance_plane(runner, pixels, UNIT, tile=256), range(4)))
+    for image in found:
+        assert image == pytest.approx(whole, abs=1e-4)
+    room = 10
+    with pytest.raises(CellqaError, match="not enough memory"):
+        enhance_plane(Runner(generator), pixels, UNIT)
+
+
+def test_an_error_of_the_network_reaches_who_waits() -> None:
+    runner = Runner(awake("resunet"), batch=4)
+    with pytest.raises(RuntimeError, match="expected input"):
+        runner(np.zeros((3, 32, 32), np.float32))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
+def test_percentiles_of_bands(dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ciegan.levels._AT_ONCE", 0)
+    monkeypatch.setattr("ciegan.levels._ROWS", 7)
+    rng = np.random.default_rng(0)
+    for image in (
+        rng.normal(100, 20, (60, 50)).astype(dtype),
+        np.where(rng.random((50, 40)) < 0.01, 1e9, rng.random((50, 40)))
+        .clip(0, 1e9 if dtype(0).itemsize > 2 else 100)
+        .astype(dtype),
+        np.full((30, 3), 5, dtype),
+    ):
+        found = percentiles_of_rows(
+            lambda a, b, image=image: image[a:b], len(image), [0, 0.1, 50, 99.9, 100]
+        )
+        assert found == pytest.approx(np.percentile(image, [0, 0.1, 50, 99.9, 100]), rel=1e-12)
+
+
+def test_percentiles_of_nan_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ciegan.levels._AT_ONCE", 0)
+    image = np.array([[1.0, np.nan]])
+    with pytest.raises(CellqaError, match="NaN"):
+        percentiles_of_rows(lambda a, b: image[a:b], 1, [50])
 
 
 def test_colour() -> None:

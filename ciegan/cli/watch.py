@@ -1,0 +1,101 @@
+"""`ciegan watch`."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cellqa.cli.group import report_failures, tell, warn
+from cellqa.options import AnyPath
+from ciegan.cli.enhance import network_options
+from ciegan.cli.group import main, need_torch
+
+
+@main.command()
+@click.argument("run", type=AnyPath())
+@click.argument("source", metavar="IN", type=AnyPath())
+@click.argument("target", metavar="OUT", type=AnyPath())
+@network_options
+@click.option(
+    "--score", is_flag=True, help="Score results without reference: resolution, entropy, rsp, rse."
+)
+@click.option(
+    "--settle",
+    type=click.FloatRange(0.1),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a file must not grow, where its writer did not close it.",
+)
+@click.option(
+    "--rescan",
+    type=click.FloatRange(0.5),
+    default=20.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between looks through the whole folder.",
+)
+@click.option(
+    "--until-idle",
+    type=click.FloatRange(0.1),
+    metavar="SECONDS",
+    help="End when nothing has come for so long [default: go on until interrupted].",
+)
+@click.option(
+    "--polling", is_flag=True, help="For network drives whose changes are not told to programs."
+)
+def watch(
+    run: Path,
+    source: Path,
+    target: Path,
+    *,
+    score: bool,
+    settle: float,
+    rescan: float,
+    until_idle: float | None,
+    polling: bool,
+    **network: Any,
+) -> None:
+    """Enhance files as they appear in a folder.
+
+    A file of IN is enhanced into OUT, as by `ciegan enhance`, when its writer closes it or it no
+    longer grows. OUT receives enhanced.csv and watch.html, which shows how it goes. Ctrl-C ends
+    after the files in work; the same command goes on where it ended, however it did.
+    """
+    need_torch()
+    from ciegan.cli.enhance import open_network
+    from ciegan.enhancing import Workshop
+    from ciegan.watching import WatchOptions, watch
+
+    checkpoint, options, runners = open_network(
+        run, **{**network, "check": score or network["check"]}
+    )
+    shop = Workshop(checkpoint, run, options, runners, source, target, overwrite=True)
+    stop = threading.Event()
+
+    def interrupt(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one ends at once
+        tell("ending after the files in work")
+        stop.set()
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), interrupt)
+    warn(checkpoint.warnings)
+    tell(f"watching {source}; {target / 'watch.html'} shows how it goes; Ctrl-C ends")
+    found = watch(
+        shop,
+        source,
+        target,
+        WatchOptions(settle, rescan, until_idle, polling, score),
+        stop=stop,
+    )
+    counts = found.counts
+    click.echo(f"enhanced {counts['ok']} images, moved {counts['moved']}: {target}")
+    report_failures(
+        sum(counts.values()), [(name, "enhance", why) for name, why in found.failures.items()]
+    )

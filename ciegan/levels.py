@@ -1,0 +1,109 @@
+"""Percentiles of images that are read a band of rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cellqa.errors import ImageError
+
+Array = npt.NDArray[Any]
+
+_BINS = 2**16
+_PASSES = 3  # after which a bin is a 2**48th of the range: less than a float's precision
+_ROWS = 1024
+_AT_ONCE = 2**24  # values that are sorted in memory
+
+
+def percentiles_of_rows(
+    read: Callable[[int, int], Array], height: int, wanted: Sequence[float]
+) -> list[float]:
+    """Percentiles of an image, as `numpy.percentile`; of a large one with memory for some rows.
+
+    Integers of 8 and 16 bits are counted once. Of other types, the bins that hold the wanted
+    values are divided again, in a pass through the image each time.
+
+    Parameters
+    ----------
+    read : callable
+        Returns the rows from the first to below the second number.
+    height : int
+        Rows of the image.
+    wanted : sequence of float
+        0 to 100.
+
+    Raises
+    ------
+    ImageError
+        A value is NaN or infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image = np.arange(101.0).reshape(-1, 1)
+    >>> percentiles_of_rows(lambda a, b: image[a:b], 101, [5, 50.5])
+    [5.0, 50.5]
+    """
+
+    def bands() -> Iterator[Array]:
+        for start in range(0, height, _ROWS):
+            yield read(start, min(start + _ROWS, height))
+
+    first = read(0, 1)
+    if first.size * height <= _AT_ONCE:
+        return [float(value) for value in np.percentile(read(0, height), wanted)]
+    kind = first.dtype
+    if kind.kind in "ui" and kind.itemsize <= 2:
+        least = int(np.iinfo(kind).min)
+        counts = np.zeros(2 ** (8 * kind.itemsize), np.int64)
+        for band in bands():
+            counts += np.bincount(band.ravel().astype(np.int64) - least, minlength=len(counts))
+        below = np.cumsum(counts)
+        size = int(below[-1])
+
+        def ranked(rank: int) -> float:
+            return float(np.searchsorted(below, rank, side="right") + least)
+
+    else:
+        low, high, size = np.inf, -np.inf, 0
+        for band in bands():
+            if band.dtype.kind == "f" and not np.isfinite(band).all():
+                raise ImageError("NaN or infinity in the image")
+            low, high = min(low, float(band.min())), max(high, float(band.max()))
+            size += band.size
+
+        def ranked(rank: int) -> float:
+            return _ranked(bands, low, high, rank)
+
+    return [_between(ranked, q / 100 * (size - 1)) for q in wanted]
+
+
+def _between(ranked: Callable[[int], float], rank: float) -> float:
+    """The value at a rank between two values, by linear interpolation."""
+    whole = int(rank)
+    first = ranked(whole)
+    return first if rank == whole else first + (rank - whole) * (ranked(whole + 1) - first)
+
+
+def _ranked(bands: Callable[[], Iterator[Array]], low: float, high: float, rank: int) -> float:
+    """The value of a rank, from 0: the bin that holds it is divided, again and again."""
+    before = 0
+    for _ in range(_PASSES):
+        if not low < high:
+            break
+        edges = np.linspace(low, high, _BINS + 1)
+        counts = np.zeros(_BINS, np.int64)
+        for band in bands():
+            values = band[(band >= low) & (band <= high)].astype(np.float64)
+            counts += np.histogram(values, edges)[0]
+        below = before + np.cumsum(counts)
+        place = int(np.searchsorted(below, rank, side="right"))
+        before = int(below[place - 1]) if place else before
+        low, high = float(edges[place]), float(edges[place + 1])
+        if counts[place] == 1:
+            break
+    within = (band[(band >= low) & (band <= high)] for band in bands())
+    return float(min(values.min() for values in within if values.size))
