@@ -1,6 +1,13 @@
 """The command line: one file for each group of commands, each importing what it needs when run."""
 
-from ciegan.cli import enhance, prepare, train, validate, watch  # noqa: F401 - they add their commands
+from ciegan.cli import (  # noqa: F401 - they add their commands
+    enhance,
+    mosaic,
+    prepare,
+    train,
+    validate,
+    watch,
+)
 from ciegan.cli.group import main
 
 __all__ = ["main"]
