@@ -6,8 +6,8 @@ from collections import OrderedDict
 from pathlib import Path
 
 from cellqa.errors import CellqaError
-from cellqa.io import ImageFile, PlaneIndex, open_image
-from ciegan.mosaic.scans import Scan
+from cellqa.io import ImageFile, PlaneIndex, may_crash
+from ciegan.mosaic.scans import Scan, open_tile
 
 _SAME_SIZE = 0.01  # by which share pixel sizes of one scan may differ
 _OPEN = 128  # files kept open
@@ -94,10 +94,13 @@ class TileFiles:
             It cannot be opened.
         """
         if path not in self._files:
-            self._files[path] = open_image(path).__enter__()
+            if may_crash(path.name):  # the process that reads such files has one open at a time
+                for other in [name for name in self._files if may_crash(name.name)]:
+                    self._files.pop(other).on_close()
+            self._files[path] = open_tile(path)
         self._files.move_to_end(path)
         while len(self._files) > _OPEN:
-            self._files.popitem(last=False)[1].__exit__(None, None, None)
+            self._files.popitem(last=False)[1].on_close()
         return self._files[path]
 
     def __enter__(self) -> TileFiles:
@@ -105,4 +108,4 @@ class TileFiles:
 
     def __exit__(self, *error: object) -> None:
         while self._files:
-            self._files.popitem()[1].__exit__(None, None, None)
+            self._files.popitem()[1].on_close()

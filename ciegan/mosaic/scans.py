@@ -15,7 +15,8 @@ import scipy.sparse.csgraph
 import scipy.spatial
 
 from cellqa.errors import CellqaError, printable
-from cellqa.io import PlaneIndex, open_image, split_suffix
+from cellqa.io import ImageFile, PlaneIndex, may_crash, open_image, split_suffix
+from cellqa.io.isolated import open_isolated
 from cellqa.pairing import scan as list_folder
 
 # What names of tiles look like where no pattern is given. Numbers that a field follows, as in
@@ -150,6 +151,17 @@ def left_out(source: Path, scans: Iterable[Scan]) -> list[str]:
     return [name for name in names if top / name not in used]
 
 
+def open_tile(path: Path) -> ImageFile:
+    """Open a file, in another process where its reader may crash; one such file at a time.
+
+    Raises
+    ------
+    CellqaError
+        It cannot be opened.
+    """
+    return open_isolated(path) if may_crash(path.name) else open_image(path)
+
+
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:
     if pattern is None:
         return None
@@ -251,7 +263,7 @@ def _by_stage(top: Path, names: Sequence[str]) -> tuple[list[Scan], list[str]]:
     broken: dict[str, str] = {}
     for name in names:
         try:
-            with open_image(top / name) as file:
+            with open_tile(top / name) as file:
                 scenes, positions = file.planes[-1].s + 1, file.acquired().positions
                 if not file.pixel_size or len(positions) != scenes:
                     continue
