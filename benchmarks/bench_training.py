@@ -29,7 +29,7 @@ from cellqa.comparisons import Comparison
 from cellqa.io import open_image, write_tiff
 from cellqa.simulate import filaments, filtered
 from cellqa.tables import align, terminal_table
-from ciegan.checkpoint import load
+from ciegan.checkpoint import Checkpoint, load
 from ciegan.config import DEFAULT, PAPER, Config, Losses, Monitor, Network, Schedule
 from ciegan.data import Crops, crops_of_steps, read_split
 from ciegan.degrade import BrightfieldDefocus, Gaussian, Noise
@@ -295,27 +295,66 @@ def zstack(folder: Path, out: Path, minutes: float, device: str) -> None:
         )
         print(f"{kind}: {trained.steps} steps, best at {trained.best['step']}", flush=True)
         runs[kind] = load(out / f"run-{kind}")
-    rows = [["in-focus plane of the right half from", *(f"{z:+d} µm" for z in PLANES)]]
-    rows.append(["nothing (the plane itself)", *_each(lambda z: flat["right"][z], flat)])
-    rows.append(["best linear isotropic filter", *_each(_linear(flat, size), flat)])
-    for kind, network in runs.items():
+    _restoring(halves, flat, runs, size)
 
-        def restored(z: int, network: Any = network) -> Array:
+
+def _restoring(
+    halves: dict[str, dict[int, Array]],
+    flat: dict[str, dict[int, Array]],
+    runs: dict[str, Checkpoint],
+    size: float,
+) -> None:
+    """The plane in focus from those out of focus: without background, and as recorded."""
+
+    def restorer(network: Checkpoint) -> Callable[[int], Array]:
+        def restored(z: int) -> Array:
             plane = flat["right"][z].astype(np.float32)
             return enhance_plane(network.generator, plane, network.normalisation)
 
-        rows.append([f"network, {kind} defocus", *_each(restored, flat)])
+        return restored
+
+    def put_back(make: Callable[[int], Array]) -> Callable[[int], Array]:
+        return lambda z: make(z) + _background(halves["right"][z])
+
+    linear = _linear(flat, size)
+    whole = {side: {z: _windowed(p) for z, p in planes.items()} for side, planes in halves.items()}
+    header = [f"{z:+d} µm" for z in PLANES]
+    rows = [["in focus, right half, without background, from", *header]]
+    rows.append(["nothing (the plane itself)", *_each(lambda z: flat["right"][z], flat)])
+    rows.append(["best linear isotropic filter", *_each(linear, flat)])
+    for kind, network in runs.items():
+        rows.append([f"network, {kind} defocus", *_each(restorer(network), flat)])
     print(align(rows))
+    rows = [["in focus, right half, as recorded, Hann window, from", *header]]
+    rows.append(["nothing (the plane itself)", *_each(lambda z: whole["right"][z], whole)])
+    rows.append(["best linear isotropic filter", *_each(_linear(whole, size), whole)])
+    makers = {"filter": linear} | {
+        f"network, {kind} defocus": restorer(network) for kind, network in runs.items()
+    }
+    for name, make in makers.items():
+        again = put_back(make)
+        cells = _each(lambda z, again=again: _windowed(again(z)), whole)
+        rows.append([f"{name}, background put back", *cells])
+    print(align(rows))
+
+
+def _background(plane: Array) -> Array:
+    """Uneven light, and what is as smooth."""
+    return cv2.GaussianBlur(plane.astype(np.float64), (0, 0), BACKGROUND)
 
 
 def _flat(plane: Array) -> Array:
     """Without uneven light."""
-    pixels = plane.astype(np.float64)
-    return pixels - cv2.GaussianBlur(pixels, (0, 0), BACKGROUND)
+    return plane - _background(plane)
 
 
-def _each(make: Callable[[int], Array], flat: dict[str, dict[int, Array]]) -> list[str]:
-    truth = flat["right"][0].ravel()
+def _windowed(plane: Array) -> Array:
+    """Without its mean, fading towards the borders."""
+    return (plane - plane.mean()) * np.outer(*(np.hanning(n) for n in plane.shape))
+
+
+def _each(make: Callable[[int], Array], planes: dict[str, dict[int, Array]]) -> list[str]:
+    truth = planes["right"][0].ravel()
     return [f"{np.corrcoef(make(z).ravel(), truth)[0, 1]:.2f}" for z in PLANES]
 
 

@@ -93,7 +93,8 @@ class _File:
     source: ImageFile | None = None
     error: str = ""
     values: int = 0
-    spreads: list[float] = field(default_factory=list)
+    spread: float = 0.0  # sum of the map
+    spread_values: int = 0
 
 
 class _Output:
@@ -314,8 +315,8 @@ class Line:
         result.end()
         self.fraction = 0.0
         record.clipped /= max(1, file.values)
-        if file.spreads:
-            record.spread = float(np.mean(file.spreads))
+        if file.spread_values:
+            record.spread = file.spread / file.spread_values
         record.seconds = time.perf_counter() - start
         if file.error:
             record.status, record.reason = "failed", printable(file.error)
@@ -354,7 +355,8 @@ class Line:
             result.put(part.enhanced)
             if spread and part.spread is not None:
                 spread.put(part.spread)
-                file.spreads.append(float(part.spread.mean()))
+                file.spread += float(part.spread.sum(dtype=np.float64))
+                file.spread_values += part.spread.size
             if self.network.options.check:
                 if whole is None:
                     self._check_part(record, part)

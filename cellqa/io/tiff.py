@@ -325,17 +325,15 @@ def _acquisition(tif: tifffile.TiffFile, planes: tuple[PlaneIndex, ...]) -> Acqu
     for scene, pixels in enumerate(_elements(ElementTree.fromstring(tif.ome_metadata), "Pixels")):
         for plane in _elements(pixels, "Plane"):
             t, c, z = (int(plane.get(f"The{axis}", 0)) for axis in "TCZ")
-            if plane.get("DeltaT") is not None:
-                factor = _SECONDS[plane.get("DeltaTUnit", "s")]
+            factor = _SECONDS.get(plane.get("DeltaTUnit", "s"))
+            if factor and plane.get("DeltaT") is not None:
                 taken[PlaneIndex(scene, t, c, z)] = float(plane.get("DeltaT", 0)) * factor
             if scene not in stages and plane.get("PositionX") and plane.get("PositionY"):
                 y, x = (_stage(plane, axis) for axis in "YX")
                 if y is not None and x is not None:
                     stages[scene] = (y, x)
-    interval = (
-        float(attributes.get("TimeIncrement", 0))
-        * _SECONDS[attributes.get("TimeIncrementUnit", "s")]
-    )
+    factor = _SECONDS.get(attributes.get("TimeIncrementUnit", "s"), 0.0)
+    interval = float(attributes.get("TimeIncrement", 0)) * factor
     known = all(index in taken for index in planes)
     seconds = tuple(taken[i] for i in planes) if known else _regular(planes, interval)
     scenes = range(planes[-1].s + 1)
