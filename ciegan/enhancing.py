@@ -26,6 +26,7 @@ from ciegan.enhancer import EnhanceOptions, Network
 from ciegan.inference import Runner
 from ciegan.ledger import JOURNAL, Ledger
 from ciegan.line import Enhanced, Line
+from ciegan.mosaic import run as mosaic
 
 TABLE = "enhanced.csv"
 COLUMNS = tuple(field.name for field in fields(Enhanced))
@@ -257,6 +258,21 @@ def spread_path(target: Path, folder: Path) -> Path:
 def spread_folder(folder: Path) -> Path:
     """Where the spread of what is in a folder goes."""
     return folder.with_name(f"{folder.name}-spread") if folder.name else folder / "spread"
+
+
+def beside(target: Path, what: str, *, overwrite: bool = False) -> Path:
+    """A folder for mosaics beside the results: new, or of mosaics.
+
+    Raises
+    ------
+    CellqaError
+        It holds something else.
+    """
+    place = target.with_name(f"{target.name}-{what}") if target.name else target / what
+    known = (place / mosaic.TABLE).exists()
+    if place.exists() and not known and not overwrite and any(place.iterdir()):
+        raise CellqaError(f"{str(place)!r} is needed for mosaics and holds something else")
+    return place
 
 
 def write_table(path: Path, records: Sequence[Enhanced]) -> None:

@@ -123,9 +123,11 @@ def test_how_an_image_was_taken_is_kept(tmp_path: Path, suffix: str) -> None:
         assert file.acquired() == wanted
         copied(tmp_path / f"b{suffix}", file, 30)
         copied(tmp_path / "b.ome.zarr", file, 11)
+        copied(tmp_path / f"c/b{suffix}", file, 30)
     with open_image(tmp_path / f"b{suffix}") as file:
         assert file.acquired() == wanted
         assert file.pixel_size == 0.25
+    assert (tmp_path / f"b{suffix}").read_bytes() == (tmp_path / f"c/b{suffix}").read_bytes()
     with open_image(tmp_path / "b.ome.zarr") as file:
         assert file.acquired().channels == wanted.channels
         assert file.acquired().z_step == 1.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import itertools
 import os
 import pickle
 import select
@@ -36,28 +37,33 @@ def open_isolated(path: Path) -> ImageFile:
         As `open_image`, or the reader crashed or gave no answer.
     """
     reader = _Reader.get()
-    about: ImageFile = reader.ask("open", path)
+    number, about = reader.ask("open", path, None)
     parts = about.decode_rows is not None
 
     def load(index: PlaneIndex) -> Array:
-        pixels: Array = reader.ask("load", path, index)
+        pixels: Array = reader.ask("load", path, number, index)
         return pixels
 
     def load_rows(index: PlaneIndex, start: int, stop: int) -> Array:
-        pixels: Array = reader.ask("load_rows", path, index, start, stop)
+        pixels: Array = reader.ask("load_rows", path, number, index, start, stop)
         return pixels
 
     def acquisition() -> Acquisition:
-        found: Acquisition = reader.ask("acquired", path)
+        found: Acquisition = reader.ask("acquired", path, number)
         return found
 
-    return replace(
+    def close() -> None:
+        with contextlib.suppress(CellqaError):  # it has crashed, and so is closed
+            reader.ask("close", path, number)
+
+    opened: ImageFile = replace(
         about,
         decode=load,
         decode_rows=load_rows if parts else None,
-        on_close=lambda: reader.close(path),
+        on_close=close,
         acquisition=acquisition,
     )
+    return opened
 
 
 class _Reader:
@@ -83,8 +89,8 @@ class _Reader:
             found = cls._of_thread.reader = cls()
         return found
 
-    def ask(self, what: str, path: Path, *more: Any) -> Any:
-        """The answer to a question.
+    def ask(self, what: str, path: Path, number: int | None, *more: Any) -> Any:
+        """The answer to a question about a file; its number is known once it is open.
 
         Raises
         ------
@@ -96,7 +102,7 @@ class _Reader:
         assert process.stdout is not None
         with self.lock:
             try:
-                pickle.dump((what, path, *more), process.stdin)
+                pickle.dump((what, path, number, *more), process.stdin)
                 process.stdin.flush()
                 if not select.select([process.stdout], [], [], _SECONDS)[0]:
                     self.end()
@@ -112,11 +118,6 @@ class _Reader:
             raise error
         return found
 
-    def close(self, path: Path) -> None:
-        """Close a file there."""
-        with contextlib.suppress(CellqaError):
-            self.ask("close", path)
-
     def end(self) -> None:
         """End the process."""
         self.process.kill()
@@ -126,24 +127,30 @@ class _Reader:
 
 def _serve(questions: BinaryIO, answers: BinaryIO) -> None:
     """Answer until the questions end, as they do when the asking process does."""
-    file: Any = None
+    files: dict[int, ImageFile] = {}
+    numbers = itertools.count()
     while True:
         try:
-            what, path, *more = pickle.load(questions)
+            what, path, number, *more = pickle.load(questions)
         except EOFError:
             return
         error: Exception | None = None
         found: Any = None
         try:
             if what == "open":
-                file = open_image(path)
-                parts = None if file.decode_rows is None else str
+                number = next(numbers)
+                file = files[number] = open_image(path)
+                parts: Any = None if file.decode_rows is None else str
                 # what cannot be sent is put in place by the one who asks
-                found = replace(file, decode=str, decode_rows=parts, on_close=str, acquisition=str)
+                nothing: Any = str
+                about = replace(
+                    file, decode=nothing, decode_rows=parts, on_close=nothing, acquisition=nothing
+                )
+                found = (number, about)
             elif what == "close":
-                file.on_close()
+                files.pop(number).on_close()
             else:
-                found = getattr(file, what)(*more)
+                found = getattr(files[number], what)(*more)
         except CellqaError as raised:
             error = raised
         except Exception as raised:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,8 @@ def _write_ome(
     metadata: dict[str, Any] = {
         "axes": "TCZYX" + "S" * (len(like.shape) - 2),
         "Description": note,
+        # tifffile's own would be another each time: the same input gives the same file
+        "UUID": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{like.path.name} {note} {sizes} {size}")),
     }
     for key in _OME_KEPT:
         if key in attributes:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cellqa.cli.group import progress_bar, report_failures, warn
+from cellqa.errors import CellqaError
 from cellqa.options import AnyPath, overwrite_option
 from ciegan.cli.group import device_option, main, need_torch
+from ciegan.cli.mosaic import assemble_folder, failures_of, scan_options
 
 if TYPE_CHECKING:
     from ciegan.checkpoint import Checkpoint
@@ -136,8 +138,27 @@ def open_network(
 @click.argument("source", metavar="IN", type=AnyPath())
 @click.argument("target", metavar="OUT", type=AnyPath())
 @network_options
+@click.option(
+    "--mosaic",
+    type=click.Choice(["before", "after"]),
+    help="Assemble the tiles of scans, before they are enhanced (OUT holds whole scans, the raw "
+    "ones stand in OUT-raw/) or after (into OUT-mosaic/).",
+)
+@scan_options
 @overwrite_option
-def enhance(run: Path, source: Path, target: Path, *, overwrite: bool, **network: Any) -> None:
+def enhance(
+    run: Path,
+    source: Path,
+    target: Path,
+    *,
+    mosaic: str | None,
+    pattern: str | None,
+    overlap: float | None,
+    max_shift: float | None,
+    reference: int,
+    overwrite: bool,
+    **network: Any,
+) -> None:
     """Enhance a file or folder with a trained network.
 
     RUN is the folder of `ciegan train`, or its best.safetensors. Names, layout, formats, bit depth
@@ -145,9 +166,30 @@ def enhance(run: Path, source: Path, target: Path, *, overwrite: bool, **network
     the same command goes on after any end. OUT receives enhanced.csv.
     """
     need_torch()
-    from ciegan.enhancing import disagreeing, enhance_files, is_folder, spread_folder
+    from cellqa.enhance.files import plan
+    from ciegan.enhancing import beside, disagreeing, enhance_files, is_folder, spread_folder
 
     checkpoint, options, runners = open_network(run, **network)
+    scan: dict[str, Any] = {
+        "pattern": pattern,
+        "overlap": overlap,
+        "max_shift": max_shift,
+        "reference": reference,
+        "overwrite": True,  # what was assembled before is made again, from the same tiles
+    }
+    if mosaic and not is_folder(source):
+        raise CellqaError("--mosaic: IN must be a folder of tiles, and OUT a folder")
+    if not mosaic and (pattern or overlap or max_shift or reference):
+        raise click.UsageError("--pattern, --overlap, --max-shift, --reference go with --mosaic")
+    failures = []
+    raw = source
+    if mosaic == "before":
+        plan(source, target)  # what is wrong with them is told before hours of work
+        source = beside(target, "raw", overwrite=overwrite)
+        found = assemble_folder(raw, source, **scan)
+        failures += failures_of(found)
+        if len(failures) == len(found):
+            report_failures(len(found), failures)
     with progress_bar("Enhancing") as progress:
         records = enhance_files(
             checkpoint,
@@ -167,6 +209,12 @@ def enhance(run: Path, source: Path, target: Path, *, overwrite: bool, **network
         click.echo(f"spread of {options.samples} flips and turns: {maps}")
     warn(checkpoint.warnings)
     warn(disagreeing(records))
-    report_failures(
-        len(records), [(r.image, "enhance", r.reason) for r in records if r.status == "failed"]
-    )
+    total = len(records) + len(failures)
+    failures += [(r.image, "enhance", r.reason) for r in records if r.status == "failed"]
+    if mosaic == "after":
+        tiles = {job.source: job.target for job in plan(source, target)}
+        place = beside(target, "mosaic", overwrite=overwrite)
+        found = assemble_folder(source, place, tiles=tiles, **scan)
+        failures += failures_of(found)
+        total += len(found)
+    report_failures(total, failures)

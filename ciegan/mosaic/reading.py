@@ -6,7 +6,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from cellqa.errors import CellqaError
-from cellqa.io import ImageFile, PlaneIndex, may_crash
+from cellqa.io import ImageFile, PlaneIndex
 from ciegan.mosaic.scans import Scan, open_tile
 
 _SAME_SIZE = 0.01  # by which share pixel sizes of one scan may differ
@@ -94,9 +94,6 @@ class TileFiles:
             It cannot be opened.
         """
         if path not in self._files:
-            if may_crash(path.name):  # the process that reads such files has one open at a time
-                for other in [name for name in self._files if may_crash(name.name)]:
-                    self._files.pop(other).on_close()
             self._files[path] = open_tile(path)
         self._files.move_to_end(path)
         while len(self._files) > _OPEN:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,7 @@ def assemble_scans(
     pattern: str | None = None,
     options: Placing | None = None,
     *,
+    tiles: Mapping[Path, Path] | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Assembled]:
@@ -59,6 +60,8 @@ def assemble_scans(
     pattern : str, optional
         See `find_scans`.
     options : Placing, optional
+    tiles : mapping of Path to Path, optional
+        Files to take the pixels from in place of the source's: enhanced ones.
     overwrite : bool
         Replace files that exist in the target.
     progress : callable, optional
@@ -89,7 +92,7 @@ def assemble_scans(
             if progress:
                 progress(start + int(share * size), total)
 
-        each.reason = _assembled(each, options, tell)
+        each.reason = _assembled(each, options, tiles, tell)
         before += 2 * size
         tell(2)
     target.mkdir(parents=True, exist_ok=True)
@@ -97,11 +100,18 @@ def assemble_scans(
     return found
 
 
-def _assembled(each: Assembled, options: Placing | None, tell: Callable[[float], None]) -> str:
+def _assembled(
+    each: Assembled,
+    options: Placing | None,
+    tiles: Mapping[Path, Path] | None,
+    tell: Callable[[float], None],
+) -> str:
     """Place and fuse one scan; the reason where that fails."""
     try:
         each.placement = place(each.scan, options, progress=tell)
-        assemble(each.scan, each.placement, each.target, progress=lambda share: tell(1 + share))
+        assemble(
+            each.scan, each.placement, each.target, tiles, progress=lambda share: tell(1 + share)
+        )
     except CellqaError as error:
         return printable(" ".join(str(error).split()))
     except OSError as error:

@@ -152,7 +152,7 @@ def left_out(source: Path, scans: Iterable[Scan]) -> list[str]:
 
 
 def open_tile(path: Path) -> ImageFile:
-    """Open a file, in another process where its reader may crash; one such file at a time.
+    """Open a file, in another process where its reader may crash.
 
     Raises
     ------

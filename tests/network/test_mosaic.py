@@ -190,11 +190,10 @@ def test_scenes_of_one_file(tmp_path: Path) -> None:
     assert error(found_in(tmp_path / "out"), truth) < CLOSE
 
 
-def test_readers_that_may_crash_have_one_file_at_a_time(
+def test_tiles_are_read_in_another_process_where_readers_may_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("scans", "reading"):
-        monkeypatch.setattr(f"ciegan.mosaic.{module}.may_crash", lambda name: True)
+    monkeypatch.setattr("ciegan.mosaic.scans.may_crash", lambda name: True)
     tiles, places = cut()
     chosen = {key: tiles[key] for key in tiles if max(key) < 3}
     found = run(write_named(tmp_path / "in", chosen), tmp_path / "out")
@@ -433,3 +432,52 @@ def test_wrong_input_is_one_line(
     assert found.exit_code == status, found.output
     assert message in found.stderr
     assert "Traceback" not in found.stderr
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from test_enhancing import weights
+
+    return weights(tmp_path_factory.mktemp("model") / "best.safetensors")
+
+
+def enhance(model: Path, source: Path, target: Path, *more: str) -> Result:
+    return CliRunner().invoke(main, ["enhance", str(model), str(source), str(target), *more])
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_scans_are_enhanced(tmp_path: Path, model: Path, when: str) -> None:
+    """Either way the mosaic is of the enhanced well, and what is done is not done again."""
+    tiles, _ = cut()
+    source, out = write_named(tmp_path / "in", tiles), tmp_path / "out"
+    for again in (False, True):
+        found = enhance(model, source, out, "--mosaic", when, "--overlap", str(OVERLAP))
+        assert found.exit_code == 0, found.output
+        assert ("enhanced 0 images" in found.stdout) == again
+        assert "24 of 24 pairs trusted" in found.stdout
+    place = tmp_path / ("out-raw" if when == "before" else "out-mosaic")
+    assert len(table(place)) == 16
+    whole = tifffile.imread((out if when == "before" else place) / "A01.ome.tif")
+    raw = tmp_path / "plain"
+    CliRunner().invoke(main, ["mosaic", str(source), str(raw), "--overlap", str(OVERLAP)])
+    plain = tifffile.imread(raw / "A01.ome.tif")
+    assert whole.shape == plain.shape
+    assert (whole != plain).any()
+    assert np.corrcoef(whole.ravel(), plain.ravel())[0, 1] > 0.9
+    assert len(list(out.glob("*.tif"))) == (1 if when == "before" else 16)
+
+
+def test_options_of_scans_need_scans(tmp_path: Path, model: Path) -> None:
+    tiles, _ = cut()
+    source = write_named(tmp_path / "in", tiles)
+    found = enhance(model, source, tmp_path / "out", "--overlap", "0.1")
+    assert found.exit_code == 2
+    assert "go with --mosaic" in found.stderr
+    one = next(source.glob("*.tif"))
+    found = enhance(model, one, tmp_path / "o.tif", "--mosaic", "after")
+    assert found.exit_code == 1
+    assert "must be a folder" in found.stderr
+    write_tiff(tmp_path / "out-mosaic/mine.tif", np.zeros((4, 4), np.uint8), None)
+    found = enhance(model, source, tmp_path / "out", "--mosaic", "after")
+    assert found.exit_code == 1
+    assert "holds something else" in found.stderr
