@@ -22,7 +22,9 @@ from ciegan.models import Generator
 
 Array = npt.NDArray[Any]
 
-WORKING_MEMORY = 0.6e9  # bytes of activations that a window may take on the CPU
+# Bytes of activations of a window on the CPU. More would fit, but not into its caches: windows of
+# 1024 pixels of the default are 1.3 times as fast as those of 1936, whose margins are smaller.
+WORKING_MEMORY = 0.17e9
 _SHARE = 0.5  # of a CUDA device's free memory
 _LARGEST_WINDOW = 4096
 _LARGEST_BATCH = 64
@@ -36,7 +38,7 @@ _sides: WeakKeyDictionary[Generator, dict[float, tuple[int, float]]] = WeakKeyDi
 class Runner:
     """A generator on a device, with what makes it fast there.
 
-    On CUDA, windows of several threads go through together, in half precision and channels last.
+    On CUDA, windows of several threads go through together, in half precision.
     Where memory does not suffice, fewer go through at once, and then smaller ones.
 
     Parameters
@@ -72,10 +74,9 @@ class Runner:
         cuda = self.device.type == "cuda"
         if device is not None:
             generator.to(device)
-        if cuda:
-            generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # convolutions are 1.6 times as fast with it on the CPU, too
+        generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.half = cuda and precision == "auto"
-        self.format = torch.channels_last if cuda else torch.contiguous_format
         self.forward: Callable[[torch.Tensor], torch.Tensor] = generator
         if compiled:
             self.forward = torch.compile(generator, dynamic=True)
@@ -148,7 +149,7 @@ class Runner:
     def _run(self, windows: Array) -> Array:
         try:
             with torch.inference_mode():
-                batch = torch.from_numpy(windows).to(self.device, memory_format=self.format)
+                batch = torch.from_numpy(windows).to(self.device, memory_format=torch.channels_last)
                 narrow = torch.autocast(self.device.type, torch.float16)
                 with narrow if self.half else nullcontext():
                     found = self.forward(batch)
