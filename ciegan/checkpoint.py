@@ -1,4 +1,4 @@
-"""Weights with their configuration, as safetensors: never a pickle, which can run code."""
+"""Weights with their configuration, as safetensors or ONNX: never a pickle, which can run code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from cellqa.errors import CellqaError, first_line
 from cellqa.io import appearing
+from ciegan import onnx
 from ciegan.config import Config, ConfigError, from_dict
 from ciegan.data import Normalisation
 from ciegan.models import GENERATORS, Generator
@@ -92,7 +93,7 @@ def save(
 
 
 def load(path: Path) -> Checkpoint:
-    """Read what `save` wrote.
+    """Read what `save` or `ciegan export --to onnx` wrote.
 
     Parameters
     ----------
@@ -104,6 +105,8 @@ def load(path: Path) -> Checkpoint:
     CellqaError
         The file is missing, truncated, a pickle (refused, never run), of another program or
         preset, or does not fit its own configuration.
+    MissingExtraError
+        The file is ONNX, and onnxruntime is not installed.
     """
     if path.is_dir():
         if not (path / BEST).exists():
@@ -111,6 +114,11 @@ def load(path: Path) -> Checkpoint:
         path = path / BEST
     if not path.is_file():
         raise CellqaError(f"{path}: there is no such file")
+    if path.suffix.lower() == onnx.SUFFIX:
+        data, metadata = onnx.read(path)
+        found = _described(metadata, path.name)
+        generator = onnx.OnnxGenerator(data, found.generator, path.name)
+        return replace(found, generator=generator.eval())
     with path.open("rb") as file:
         start = file.read(9)
     # safetensors begin with a length, which may be any byte, and a brace
@@ -130,6 +138,19 @@ def load(path: Path) -> Checkpoint:
             f"{path.name}: not weights of this version of ciegan "
             f"(format {metadata.get('format', 'unknown')!r}, not {_FORMAT!r})"
         )
+    found = _described(metadata, path.name)
+    fill(found.generator, state, path.name)
+    return replace(found, generator=found.generator.eval())
+
+
+def _described(metadata: Mapping[str, str], name: str) -> Checkpoint:
+    """What the metadata of a file say; the generator has no weights yet.
+
+    Raises
+    ------
+    CellqaError
+        They are damaged, or of another version of ciegan.
+    """
     try:
         config = from_dict(tomllib.loads(metadata["config"]))
         about: dict[str, Any] = json.loads(metadata["about"])
@@ -142,13 +163,10 @@ def load(path: Path) -> Checkpoint:
         step, scores = int(about["step"]), dict(about["scores"])
         warnings = [str(warning) for warning in about["warnings"]]
     except ConfigError as error:
-        raise CellqaError(f"{path.name}: {error}") from None
+        raise CellqaError(f"{name}: {error}") from None
     except Exception as error:  # a hostile file can bring any error up
-        raise CellqaError(
-            f"{path.name}: its description is damaged ({first_line(error)})"
-        ) from None
-    fill(generator, state, path.name)
-    return Checkpoint(generator.eval(), config, normalisation, step, scores, warnings)
+        raise CellqaError(f"{name}: its description is damaged ({first_line(error)})") from None
+    return Checkpoint(generator, config, normalisation, step, scores, warnings)
 
 
 def fill(generator: Generator, state: Mapping[str, Tensor], name: str) -> None:
