@@ -28,6 +28,7 @@ _HOME = {
     "enhance_files": "enhancing",
     "enhance_plane": "inference",
     "find_scans": "mosaic",
+    "export_network": "export",
     "fit_brightfield": "optics",
     "fluorescence_defocus": "optics",
     "load": "checkpoint",

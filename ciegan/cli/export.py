@@ -1,0 +1,64 @@
+"""`ciegan export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cellqa.cli.group import warn
+from cellqa.options import AnyPath, overwrite_option
+from ciegan.cli.group import main, need_torch
+
+
+@main.command()
+@click.argument("run", type=AnyPath())
+@click.argument("out", type=AnyPath())
+@click.option(
+    "--to",
+    required=True,
+    type=click.Choice(["onnx", "torchscript", "bioimageio"]),
+    help="OUT is NAME.onnx, NAME.pt, or NAME.zip.",
+)
+@click.option(
+    "--author",
+    "authors",
+    multiple=True,
+    metavar="NAME",
+    help="Who trained the network, for bioimageio; again for each [default: unknown].",
+)
+@click.option(
+    "--license",
+    "licence",
+    metavar="SPDX",
+    help="Of the weights, for bioimageio [default: BSD-3-Clause].",
+)
+@overwrite_option
+def export(
+    run: Path, out: Path, to: str, authors: tuple[str, ...], licence: str | None, overwrite: bool
+) -> None:
+    """Write a trained network for other programs.
+
+    RUN is the folder of `ciegan train`, or its best.safetensors; OUT is a file. It is read back and
+    must give what the trained network gives, on sizes other than those it was made with, before it
+    appears. `ciegan enhance` takes ONNX files too.
+    """
+    need_torch()
+    if to != "bioimageio" and (authors or licence):
+        raise click.UsageError("--author and --license are for --to bioimageio")
+    from ciegan.export import export_network
+
+    found = export_network(
+        run,
+        out,
+        to,
+        authors=authors,
+        licence=licence or "BSD-3-Clause",
+        overwrite=overwrite,
+    )
+    click.echo(f"wrote {found.path} ({found.size / 1e6:.3g} MB)")
+    click.echo(f"largest difference from the trained network: {found.difference:.2g} (of -1 to 1)")
+    click.echo(f"axes {found.axes}, float32; height and width in multiples of {found.stride}")
+    click.echo(f"halo of a tile: {found.halo} pixels")
+    click.echo(f"normalisation: {found.normalisation}")
+    warn(found.warnings)
