@@ -14,7 +14,6 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
 from cellqa.errors import CellqaError
 from ciegan.data import Normalisation, scaled, unscaled
@@ -32,7 +31,7 @@ _SMALLEST_TILE = 64
 _PATIENCE = 0.002  # seconds that a batch waits for more windows
 SAMPLES = 8  # flips and quarter turns of an image
 
-_sides: WeakKeyDictionary[Generator, dict[float, tuple[int, float]]] = WeakKeyDictionary()
+_bytes: WeakKeyDictionary[Generator, float] = WeakKeyDictionary()  # of a pixel
 
 
 class Runner:
@@ -175,39 +174,14 @@ def is_memory_error(error: BaseException) -> bool:
 
 
 def _tile_side(generator: Generator, memory: float) -> tuple[int, float]:
-    """Side of the tile whose window takes so much memory, and the pixels of such a window.
-
-    Activations of each layer are counted in a small image; what a layer takes in and gives out,
-    and what skips past it, is there at once.
-    """
-    known = _sides.setdefault(generator, {})
-    if memory in known:
-        return known[memory]
-    found = kept = 16 * generator.channels  # of networks that do not show their layers
-
-    def count(module: nn.Module, inputs: Any, output: Any) -> None:
-        nonlocal found, kept
-        sizes = [t.numel() for t in (*inputs, output) if isinstance(t, torch.Tensor)]
-        found = max(found, sum(sizes))
-        kept = max(kept, *sizes)
-
-    leaves = [m for m in generator.modules() if not list(m.children())]
-    hooks = [m.register_forward_hook(count) for m in leaves]
-    side = 4 * generator.stride
-    parameter = next(generator.parameters(), torch.zeros(()))
-    try:
-        with torch.inference_mode():
-            generator(torch.zeros(1, generator.channels, side, side, device=parameter.device))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    # twice what a layer holds: activation functions and sums make copies
-    each = 4 * (2 * found + kept) / side**2
-    window = min(math.isqrt(int(memory / each)), _LARGEST_WINDOW)
+    """Side of the tile whose window takes so much memory, and the pixels of such a window."""
+    if generator not in _bytes:
+        _bytes[generator] = generator.bytes_of_a_pixel()
+    pixels = memory / _bytes[generator]
+    window = min(math.isqrt(int(pixels)), _LARGEST_WINDOW)
     # at least half of each side is kept, or most of the work would be for the margins
     reach = 2 * generator.radius
-    known[memory] = max(window - reach, reach, _SMALLEST_TILE), memory / each
-    return known[memory]
+    return max(window - reach, reach, _SMALLEST_TILE), pixels
 
 
 class Band(NamedTuple):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cellqa.errors import CellqaError, MissingExtraError, first_line
 from ciegan.models import Generator
@@ -18,9 +17,9 @@ SUFFIX = ".onnx"
 FORMAT = "ciegan onnx 1"
 _LARGEST_FILE = 2**31  # bytes; what protobuf can hold
 _LARGEST_STRIDE, _LARGEST_RADIUS = 1024, 8192  # pixels; windows are this much larger
-# Bytes that the largest layer may hold; measured, all of them hold three times as much. Images
-# that take more are refused with a MemoryError, unless they are hardly larger than their margins.
-_MEMORY = 0.4e9
+# Images that take more bytes on their way are refused with a MemoryError, unless they are hardly
+# larger than their margins.
+_MEMORY = 1.2e9
 _NEVER_REFUSED = 128  # pixels a side, beside the margins
 
 
@@ -68,7 +67,11 @@ class OnnxGenerator(Generator):
                 f"(it takes and gives one image of {self.channels} channels)"
             )
         self._input = ends[0].name
-        self._bytes = _bytes_of_a_pixel(like)
+        self._bytes = like.bytes_of_a_pixel()
+
+    def bytes_of_a_pixel(self) -> float:
+        """As of the network that was exported."""
+        return self._bytes
 
     def __deepcopy__(self, memo: Any) -> OnnxGenerator:
         return self  # a session serves any number of threads
@@ -108,24 +111,6 @@ class OnnxGenerator(Generator):
         if found.shape != shape:
             raise CellqaError(f"the ONNX network makes {found.shape} of {shape}")
         return torch.from_numpy(found).to(images.device)
-
-
-def _bytes_of_a_pixel(generator: Generator) -> float:
-    """What the largest layer takes in and gives out, in float32; nothing is computed."""
-    largest = 0
-
-    def count(module: nn.Module, inputs: Any, output: Any) -> None:
-        nonlocal largest
-        largest = max(largest, sum(t.numel() for t in (*inputs, output)))
-
-    shapes = copy.deepcopy(generator).to("meta")
-    for module in shapes.modules():
-        if not list(module.children()):
-            module.register_forward_hook(count)
-    side = 4 * generator.stride
-    with torch.inference_mode():
-        shapes(torch.zeros(1, generator.channels, side, side, device="meta"))
-    return 4 * largest / side**2
 
 
 def _is_image(end: Any, channels: int) -> bool:

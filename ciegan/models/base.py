@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
 
@@ -27,6 +31,28 @@ class Generator(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return enhanced images of the same shape."""
         raise NotImplementedError
+
+    def bytes_of_a_pixel(self) -> float:
+        """Memory that a pixel of an image takes on its way, in float32; nothing is computed.
+
+        What a layer takes in and gives out is there at once, twice, since activation functions and
+        sums make copies, and what skips past it.
+        """
+        held = widest = 0
+
+        def count(module: nn.Module, inputs: Any, output: Any) -> None:
+            nonlocal held, widest
+            sizes = [t.numel() for t in (*inputs, output) if isinstance(t, Tensor)]
+            held, widest = max(held, sum(sizes)), max(widest, *sizes)
+
+        shapes = copy.deepcopy(self).to("meta")
+        for module in shapes.modules():
+            if not list(module.children()):
+                module.register_forward_hook(count)
+        side = 4 * self.stride
+        with torch.inference_mode():
+            shapes(torch.zeros(1, self.channels, side, side, device="meta"))
+        return 4 * (2 * held + widest) / side**2
 
 
 class Discriminator(nn.Module):
