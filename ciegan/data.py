@@ -162,15 +162,21 @@ def scaled(pixels: Array, limits: tuple[float, float]) -> Array:
     planes = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
     # large offsets do not fit into float32
     wide: Array = planes.astype(np.float32 if planes.dtype.itemsize <= 2 else np.float64)
-    return ((wide - low) * (2 / (high - low)) - 1).astype(np.float32)
+    wide -= low
+    wide *= 2 / (high - low)
+    wide -= 1
+    return wide.astype(np.float32, copy=False)
 
 
 def unscaled(planes: Array, limits: tuple[float, float], colour: bool) -> Array:
     """The inverse of `scaled`, (Y, X) or (Y, X, 3): float32, or float64 where that is needed."""
     low, high = limits
-    pixels = ((planes.astype(np.float64) + 1) * ((high - low) / 2) + low).astype(
-        np.float64 if max(abs(low), abs(high)) > _EXACT else np.float32
-    )
+    pixels = planes.astype(np.float64)
+    pixels += 1
+    pixels *= (high - low) / 2
+    pixels += low
+    if max(abs(low), abs(high)) <= _EXACT:
+        pixels = pixels.astype(np.float32)
     return np.ascontiguousarray(np.moveaxis(pixels, 0, -1)) if colour else pixels[0]
 
 

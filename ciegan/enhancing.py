@@ -31,7 +31,6 @@ from ciegan.mosaic import run as mosaic
 TABLE = "enhanced.csv"
 COLUMNS = tuple(field.name for field in fields(Enhanced))
 _DISAGREES = 0.9  # rsp below which --check lists an image
-_LINES = 4  # on each CUDA device, so that windows of several files go through together
 
 
 def enhance_files(
@@ -166,7 +165,7 @@ class Workshop:
         self.lines = []
         for runner in runners:
             network = Network(checkpoint, options, runner)
-            for _ in range(1 if runner.batch == 1 else _LINES):
+            for _ in range(runner.lines):
                 self.lines.append(
                     Line(
                         network,
@@ -217,6 +216,9 @@ class Workshop:
             shared.stop()
             for line in self.lines:
                 line.stop()
+            for thread in threads:
+                thread.join()
+            self.ledger.close()
 
 
 class _Shared:

@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -28,6 +28,7 @@ _SHARE = 0.5  # of a CUDA device's free memory
 _LARGEST_WINDOW = 4096
 _LARGEST_BATCH = 64
 _SMALLEST_TILE = 64
+_LINES = 4  # files in work at most
 _PATIENCE = 0.002  # seconds that a batch waits for more windows
 SAMPLES = 8  # flips and quarter turns of an image
 
@@ -57,6 +58,8 @@ class Runner:
     ----------
     side : int
         Of the tiles whose windows fit into memory.
+    lines : int
+        Files to have in work, so that the device is never idle.
     """
 
     def __init__(
@@ -86,8 +89,10 @@ class Runner:
         self.batch = batch or (_LARGEST_BATCH if cuda else 1)
         if not generator.local:
             self.batch = 1  # the result of a window would depend on its neighbours
+        self.lines = _LINES if cuda else min(_LINES, torch.get_num_threads())
         self._waiting: queue.Queue[tuple[Array, Future[Array]]] = queue.Queue()
         self._lock = threading.Lock()
+        self._cores, self._active = torch.get_num_threads(), 0
         if self.batch > 1:
             threading.Thread(target=self._serve, daemon=True).start()
 
@@ -102,11 +107,24 @@ class Runner:
             It does not fit into memory.
         """
         if self.batch == 1:
-            with self._lock:
+            with self._shared_cores():
                 return self._run(window[None])[0]
         done: Future[Array] = Future()
         self._waiting.put((window, done))
         return done.result()
+
+    @contextmanager
+    def _shared_cores(self) -> Iterator[None]:
+        """Cores shared out to those that compute: threads that wait for each other are slower."""
+        with self._lock:
+            self._active += 1
+            if self.device.type == "cpu":
+                torch.set_num_threads(max(1, self._cores // self._active))  # of this thread
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._active -= 1
 
     def _serve(self) -> None:
         """Gather windows of one shape that wait, and send them through together."""
@@ -271,12 +289,12 @@ def enhance_bands(
         stop = min(rows.computed.stop, height)
         return _filled(read(rows.computed.start, stop), rows.computed, shape[1], generator.stride)
 
-    with ThreadPoolExecutor(1) as ahead:
+    with ThreadPoolExecutor(1) as ahead:  # whose thread is made when it is needed
         start = 0
         rows = span(start, height, side, generator)
-        pending = ahead.submit(fetch, rows)
+        pixels = fetch(rows)
         while start < height:
-            pixels = pending.result()
+            pending = None
             if rows.kept.stop < height:
                 following = span(rows.kept.stop, height, side, generator)
                 pending = ahead.submit(fetch, following)
@@ -289,7 +307,7 @@ def enhance_bands(
                     ) from None
                 side = max(side // 2, _SMALLEST_TILE)
                 rows = span(start, height, side, generator)
-                pending = ahead.submit(fetch, rows)
+                pixels = fetch(rows)
                 continue
             own = slice(rows.kept.start - rows.computed.start, rows.kept.stop - rows.computed.start)
             yield Band(
@@ -298,8 +316,8 @@ def enhance_bands(
                 None if spread is None else _grey(spread, limits, colour),
             )
             start = rows.kept.stop
-            if start < height:
-                rows = following
+            if pending:
+                rows, pixels = following, pending.result()
 
 
 def _filled(pixels: Array, rows: slice, width: int, stride: int) -> Array:

@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from cellqa.enhance.files import Job
 
@@ -31,6 +31,7 @@ class Ledger:
         for target, entry in self._entries.items():
             self._of_key.setdefault(str(entry.get("key")), set()).add(target)
         self._lock = threading.Lock()
+        self._file: TextIO | None = None
         self._torn = _ends_within_a_line(path)
 
     def __contains__(self, target: object) -> bool:
@@ -108,11 +109,20 @@ class Ledger:
         with self._lock:
             self._entries[target] = entry
             self._of_key.setdefault(key, set()).add(target)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8", errors="surrogateescape") as journal:
+            if self._file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self.path.open("a", encoding="utf-8", errors="surrogateescape")
                 # a line that was cut off by a kill must not swallow the next
-                journal.write("\n" * self._torn + json.dumps(entry) + "\n")
-            self._torn = False
+                self._file.write("\n" * self._torn)
+            self._file.write(json.dumps(entry) + "\n")
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close the journal; the next note opens it again."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file, self._torn = None, False
 
 
 def state_of(path: Path) -> list[int]:

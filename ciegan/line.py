@@ -8,6 +8,7 @@ import queue
 import shutil
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -35,6 +36,7 @@ from ciegan.ledger import Ledger
 Array = npt.NDArray[Any]
 
 _AHEAD = 2  # planes that are read before, and blocks written after, those that are computed
+_REST = 0.02  # seconds without a next file after which the last one is waited for
 _ROWS = 1024  # of a large plane that is copied
 _CHECKED = 2048  # columns of a large plane that --check looks at together
 _TOO_FEW = 64  # rows or columns that say nothing of agreement
@@ -115,11 +117,6 @@ class _Output:
                 continue
             return
 
-    def end(self) -> None:
-        """Wait until the file is complete, or has failed."""
-        self.put(None)
-        self.thread.join()
-
     def _write(self) -> None:
         """Write blocks as they come; nothing appears where one fails."""
         file = self.file
@@ -187,9 +184,23 @@ class Line:
         """Yield what became of each file, in order; `work` is taken from as room is there."""
         reader = threading.Thread(target=self._read_all, args=(iter(work),), daemon=True)
         reader.start()
+        # the last file is still written while the next one is enhanced
+        writing: deque[tuple[Job, Callable[[], Enhanced]]] = deque()
         try:
-            while (item := self._read.get()) is not None:
-                yield item[0].job, self._enhance(item[0])
+            while True:
+                try:
+                    item = self._read.get(timeout=_REST if writing else None)
+                except queue.Empty:
+                    item = None
+                else:
+                    if item is None:
+                        break
+                    writing.append((item[0].job, self._enhance(item[0])))
+                while writing and (item is None or len(writing) > 1):
+                    job, written = writing.popleft()
+                    yield job, written()
+            for job, written in writing:
+                yield job, written()
         finally:
             self.stop()
             while reader.is_alive():  # it may wait for room
@@ -281,14 +292,17 @@ class Line:
 
     # the network
 
-    def _enhance(self, file: _File) -> Enhanced:
-        """Enhance the planes of one file, and hand them over to be written."""
+    def _enhance(self, file: _File) -> Callable[[], Enhanced]:
+        """Enhance the planes of one file, and hand them over to be written.
+
+        Returns what waits until they are, and says what became of the file.
+        """
         start = time.perf_counter()
         record = file.record
         if file.source is None:
             if file.error:
                 record.status, record.reason = "failed", printable(file.error)
-            return record
+            return lambda: record
         spread = None
         if self.spread_of:
             target = self.spread_of(file.job.target)
@@ -309,20 +323,28 @@ class Line:
             finally:
                 plane.used.set()
             done += 1
-        # the result last: where it is there, everything is
-        if spread:
-            spread.end()
-        result.end()
         self.fraction = 0.0
         record.clipped /= max(1, file.values)
         if file.spread_values:
             record.spread = file.spread / file.spread_values
-        record.seconds = time.perf_counter() - start
-        if file.error:
-            record.status, record.reason = "failed", printable(file.error)
+        if spread:  # the result last: where it is there, everything is
+            spread.put(None)
         else:
-            self.ledger.finish(file.job, file.key, asdict(record))
-        return record
+            result.put(None)
+
+        def written() -> Enhanced:
+            if spread:
+                spread.thread.join()
+                result.put(None)
+            result.thread.join()
+            record.seconds = time.perf_counter() - start
+            if file.error:
+                record.status, record.reason = "failed", printable(file.error)
+            else:
+                self.ledger.finish(file.job, file.key, asdict(record))
+            return record
+
+        return written
 
     def _plane(
         self, file: _File, plane: _Plane, result: _Output, spread: _Output | None, done: int

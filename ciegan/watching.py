@@ -312,6 +312,7 @@ def watch(
                 desk.take(*item)
             desk.write()
     finally:
+        arrivals.stopped.set()
         observer.stop()
         observer.join()
         desk.write(last=True)

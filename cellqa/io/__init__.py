@@ -240,7 +240,8 @@ def appearing(path: Path, suffix: str) -> Iterator[Path]:
     Yields the name to write to, of that suffix and in the same folder. Images that are folders
     appear alike.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
     if is_image_folder(path.name):
         with tempfile.TemporaryDirectory(prefix=".cellqa-", dir=path.parent) as place:
             folder = Path(place) / path.name

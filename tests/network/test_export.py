@@ -478,8 +478,7 @@ def test_images_too_large_for_memory(exported: Path, monkeypatch: pytest.MonkeyP
     generator = load(exported).generator
     pixels = np.random.default_rng(0).random((300, 400)).astype(np.float32)
     expected = enhance_plane(generator, pixels, UNIT)
-    # two layers of 4 features at half the sides; float32
-    monkeypatch.setattr("ciegan.onnx._MEMORY", 256 * 256 * 2 * 4 * 4 / 4)
+    monkeypatch.setattr("ciegan.onnx._MEMORY", 256 * 256 * generator.bytes_of_a_pixel())
     with pytest.raises(MemoryError):
         generator(torch.zeros(1, 1, 300, 400))
     generator(torch.zeros(1, 1, 256, 256))
