@@ -156,6 +156,11 @@ class Normalisation:
         return (low, high) if low < high else (low, low + 1)
 
 
+def channels_of(shape: tuple[int, ...]) -> int:
+    """Channels of an image (Y, X) or (Y, X, S)."""
+    return 1 if len(shape) == 2 else shape[2]
+
+
 def scaled(pixels: Array, limits: tuple[float, float]) -> Array:
     """Grey levels as -1 (black) to 1 (white), float32, channels first (C, Y, X)."""
     low, high = limits
@@ -224,7 +229,7 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
                 f"{name}: {size} pixels are smaller than a crop of {self.data.crop}; make larger "
                 "tiles, or set --crop"
             )
-        channels = 1 if source.ndim == 2 else source.shape[2]
+        channels = channels_of(source.shape)
         self.channels = self.channels or channels
         if channels != self.channels:
             raise CellqaError(

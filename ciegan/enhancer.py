@@ -14,7 +14,7 @@ from cellqa.enhance.filters import as_type
 from cellqa.errors import ImageError
 from cellqa.io import PlaneIndex
 from ciegan.checkpoint import Checkpoint
-from ciegan.data import Normalisation
+from ciegan.data import Normalisation, channels_of
 from ciegan.inference import SAMPLES, Runner, enhance_bands
 from ciegan.levels import percentiles_of_rows
 from ciegan.prepare.tiles import PERCENTILES
@@ -151,7 +151,7 @@ class Network:
         ImageError
             The network was trained on other channels, or a value is NaN or infinite.
         """
-        channels = 1 if len(shape) == 2 else shape[2]
+        channels = channels_of(shape)
         trained = self.runner.generator.channels
         if channels != trained:
             raise ImageError(

@@ -29,7 +29,7 @@ from cellqa.score import compile_kernels
 from ciegan.callbacks import METRICS, SAMPLES, Keeper, Stopping, WholeCheckpoints
 from ciegan.checkpoint import BEST, LAST, choose_device, make_generator
 from ciegan.config import Config, read_config
-from ciegan.data import Crops, Tile, crops_of_steps, read_split, spread
+from ciegan.data import Crops, Tile, channels_of, crops_of_steps, read_split, spread
 from ciegan.losses import VGG19, load_vgg
 from ciegan.monitor import Scores
 from ciegan.schedule import ALONE, BOTH, JUDGE, boundaries, phase
@@ -320,7 +320,7 @@ def _check_validation(tiles: list[Tile], crops: Crops, config: Config, devices: 
         )
     for tile in chosen:
         source, _, _ = tile.load()
-        channels = 1 if source.ndim == 2 else source.shape[2]
+        channels = channels_of(source.shape)
         if channels != crops.channels:
             raise CellqaError(
                 f"val, {printable(tile.name)}: {channels} channels, train has {crops.channels}"

@@ -28,7 +28,7 @@ from cellqa.report.page import write_report
 from cellqa.run import Finished, score_to_folder
 from cellqa.scorer import ScoreOptions
 from ciegan.checkpoint import Checkpoint, choose_device, load
-from ciegan.data import Tile, read_split, spread
+from ciegan.data import Tile, channels_of, read_split, spread
 from ciegan.inference import enhance_plane
 from ciegan.prepare.tiles import PAIRS
 
@@ -202,7 +202,7 @@ def enhanced(network: Checkpoint, pixels: Array, whole: tuple[float, float] | No
     CellqaError
         The network was trained on other channels.
     """
-    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+    channels = channels_of(pixels.shape)
     if channels != network.generator.channels:
         raise CellqaError(
             f"the image has {channels} channels, the network was trained on "

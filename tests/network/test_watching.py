@@ -113,7 +113,7 @@ def test_what_failed_is_tried_again_when_it_changes(tmp_path: Path, model: Path)
         (source / "a.tif").write_bytes(data[: len(data) // 2])
         until(lambda: (out / "enhanced.csv").exists() and table(out))
         assert table(out)["a.tif"]["status"] == "failed"
-        assert "truncated" in (out / "watch.html").read_text()
+        until(lambda: "truncated" in (out / "watch.html").read_text())
         (source / "a.tif").write_bytes(data)
         until((out / "a.tif").exists)
     assert found[0].counts == Counter(ok=1, failed=1)
