@@ -39,7 +39,7 @@ bench: $(VENV)/test  ## Print the benchmark tables
 	$(BIN)/python benchmarks/bench_score.py
 
 clean:  ## Remove the environment and what runs leave behind
-	rm -rf $(VENV) cellqa-demo cellqa-results ciegan-demo bench-training .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) cellqa-demo cellqa-results ciegan-demo bench-training bench-inference .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/python-made:
 	$(PYTHON) -m venv $(VENV)

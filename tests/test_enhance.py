@@ -7,9 +7,22 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from click.testing import CliRunner
 
 from cellqa import psnr
-from cellqa.enhance import METHODS, Traditional, clahe, enhance_files, unsharp_mask
+from cellqa.cli import main
+from cellqa.enhance import (
+    METHODS,
+    Bicubic,
+    Clahe,
+    Enhancer,
+    Traditional,
+    Unsharp,
+    clahe,
+    enhance_files,
+    settings_of,
+    unsharp_mask,
+)
 from cellqa.errors import CellqaError
 from cellqa.io import open_image
 
@@ -259,3 +272,75 @@ def test_jpeg_says_what_it_is(tmp_path: Path, sharp8: np.ndarray) -> None:
     assert b"(EGT)" in (tmp_path / "b.jpg").read_bytes()
     with open_image(tmp_path / "b.jpg") as file:
         assert file.shape == sharp8.shape
+
+
+def test_every_method_is_a_command(tmp_path: Path, sharp8: np.ndarray) -> None:
+    source = tmp_path / "a.png"
+    cv2.imwrite(str(source), sharp8)
+    for name, method in METHODS.items():
+        target = tmp_path / f"{name}.png"
+        found = CliRunner().invoke(main, ["enhance", str(source), str(target), "--method", name])
+        assert found.exit_code == 0, found.output
+        assert method.describe() in found.stdout
+        result = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
+        assert (result == method(sharp8)).all()
+        assert (result != sharp8).any()
+
+
+def test_settings_of_methods(tmp_path: Path, sharp8: np.ndarray) -> None:
+    source, target = tmp_path / "a.png", tmp_path / "b.png"
+    cv2.imwrite(str(source), sharp8)
+    arguments = ["enhance", str(source), str(target), "--method", "unsharp"]
+    found = CliRunner().invoke(main, [*arguments, "--set", "sigma=1.5", "--set", "amount=0.5"])
+    assert found.exit_code == 0, found.output
+    wanted = unsharp_mask(sharp8, sigma=1.5, amount=0.5)
+    result = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
+    assert (result == np.clip(np.rint(wanted), 0, 255).astype(np.uint8)).all()
+    help_ = CliRunner().invoke(main, ["enhance", "--help"]).stdout
+    for name, method in METHODS.items():
+        assert name in help_
+        assert all(setting in help_ for setting in settings_of(method))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--method", "magic"], "must be one of te, egt, unsharp"),
+        (["--method", "rl", "--set", "sigma"], "NAME=VALUE"),
+        (["--method", "rl", "--set", "amount=1"], "has no setting 'amount'; it has sigma"),
+        (["--method", "rl", "--set", "iterations=1.5"], "must be a whole number"),
+        (["--method", "wiener", "--set", "sigma=nan"], "`sigma` must be"),
+        (["--method", "bicubic", "--set", "scale=1"], "`scale` must be 2 to 8"),
+        (["--method", "unsharp", "--set", "kernel=4"], "`kernel` must be odd"),
+        (["--method", "clahe", "--set", "tiles=0"], "`tiles` must be above 0"),
+        ([], "--method"),
+    ],
+)
+def test_wrong_settings(tmp_path: Path, arguments: list[str], message: str) -> None:
+    found = CliRunner().invoke(main, ["enhance", "in", "out", *arguments])
+    assert found.exit_code == 2
+    assert message in found.stderr
+
+
+def test_bicubic_is_what_its_definition_says() -> None:
+    image = np.arange(48, dtype=np.float32).reshape(6, 8) ** 1.5
+    large = cv2.resize(image.astype(np.float64), (16, 12), interpolation=cv2.INTER_CUBIC)
+    wanted = large.reshape(6, 2, 8, 2).mean((1, 3)).clip(image.min(), image.max())
+    assert Bicubic(scale=2)(image) == pytest.approx(wanted, rel=1e-6)
+    colour = np.stack([image] * 3, -1)
+    assert Bicubic(scale=2)(colour)[..., 1] == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("method", [Unsharp(), Clahe(), Bicubic()], ids=lambda m: m.name)
+def test_simple_methods_keep_type_and_range(method: Enhancer, dtype: type) -> None:
+    image = np.random.default_rng(0).integers(20, 200, (40, 50)).astype(dtype)
+    found = method(image)
+    assert found.dtype == dtype
+    assert found.shape == image.shape
+    if dtype != np.uint8:
+        assert found.min() >= image.min()
+        assert found.max() <= image.max()
+    flat = np.full((9, 9), 7, dtype)
+    if method.name != "clahe" or dtype != np.uint8:  # OpenCV's equalises even that
+        assert (method(flat) == 7).all()

@@ -1,15 +1,19 @@
-"""`cellqa te-enhance` and `cellqa egt`."""
+"""`cellqa enhance`, and `te-enhance` and `egt` with their own options."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cellqa.cli.group import main, progress_bar, report_failures
+from cellqa.errors import CellqaError
 from cellqa.options import AnyPath, Positive, jobs_option, overwrite_option
+
+if TYPE_CHECKING:
+    from cellqa.enhance import Enhancer
 
 
 def _enhance_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -37,8 +41,8 @@ def _enhance_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _run_enhancer(method: str, source: Path, target: Path, **options: Any) -> None:
-    from cellqa.enhance import Traditional, enhance_files
+def _run_traditional(method: str, source: Path, target: Path, **options: Any) -> None:
+    from cellqa.enhance import Traditional
 
     jobs, overwrite = options.pop("jobs"), options.pop("overwrite")
     given = {name: value for name, value in options.items() if value is not None}
@@ -46,12 +50,73 @@ def _run_enhancer(method: str, source: Path, target: Path, **options: Any) -> No
         settings = Traditional(method, **given)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    _run_enhancer(settings, source, target, jobs, overwrite)
+
+
+def _run_enhancer(
+    settings: Enhancer, source: Path, target: Path, jobs: int, overwrite: bool
+) -> None:
+    from cellqa.enhance import enhance_files
+
     with progress_bar("Enhancing") as progress:
         done, failures = enhance_files(
             source, target, settings, jobs=jobs, overwrite=overwrite, progress=progress
         )
     click.echo(f"{settings.describe()}\nwrote {len(done)} images to {target}")
-    report_failures(len(done) + len(failures), [(n, method, r) for n, r in failures])
+    report_failures(len(done) + len(failures), [(n, settings.name, r) for n, r in failures])
+
+
+class _MethodsCommand(click.Command):
+    """Lists the methods and their settings below its help."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table, from the registry."""
+        from cellqa.enhance import METHODS, settings_of
+
+        rows = []
+        for name, method in METHODS.items():
+            settings = (f"{k}={'' if v is None else v}" for k, v in settings_of(method).items())
+            rows.append((name, ", ".join(settings)))
+        with formatter.section("Methods and their settings"):
+            formatter.write_dl(rows)
+
+
+@main.command(cls=_MethodsCommand)
+@click.argument("source", metavar="IN", type=AnyPath())
+@click.argument("target", metavar="OUT", type=AnyPath())
+@click.option("--method", required=True, metavar="NAME", help="One of those below.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting of the method; may be repeated.",
+)
+@jobs_option
+@overwrite_option
+def enhance(
+    source: Path, target: Path, method: str, settings: tuple[str, ...], jobs: int, overwrite: bool
+) -> None:
+    """Enhance by a classical method.
+
+    IN and OUT are files or folders. Names, formats, bit depth and pixel size are kept, and metadata
+    say what was done.
+    """
+    from cellqa.enhance import METHODS, with_settings
+
+    if method not in METHODS:
+        raise click.UsageError(f"--method must be one of {', '.join(METHODS)}, got {method!r}")
+    given = {}
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set takes NAME=VALUE, got {text!r}")
+        given[name] = value
+    try:
+        enhancer = with_settings(METHODS[method], given)
+    except (CellqaError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
+    _run_enhancer(enhancer, source, target, jobs, overwrite)
 
 
 @main.command("te-enhance")
@@ -62,7 +127,7 @@ def te_enhance(source: Path, target: Path, **options: Any) -> None:
     IN and OUT are files or folders. Defaults: Gaussian 13 x 13, sigma 2.3, amount 1, clip limit
     2, 16 x 16 tiles. Names, formats, bit depth and pixel size are kept.
     """
-    _run_enhancer("te", source, target, **options)
+    _run_traditional("te", source, target, **options)
 
 
 @main.command()
@@ -72,4 +137,4 @@ def egt(source: Path, target: Path, **options: Any) -> None:
 
     IN and OUT are files or folders. The images say in their metadata that they are EGT.
     """
-    _run_enhancer("egt", source, target, **options)
+    _run_traditional("egt", source, target, **options)
