@@ -10,11 +10,13 @@ import queue
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import filelock
 import torch
 
 from cellqa.enhance.files import Job, plan, refuse_taken
@@ -29,6 +31,7 @@ from ciegan.line import Enhanced, Line
 from ciegan.mosaic import run as mosaic
 
 TABLE = "enhanced.csv"
+_LOCK = ".ciegan-enhanced.lock"
 COLUMNS = tuple(field.name for field in fields(Enhanced))
 _DISAGREES = 0.9  # rsp below which --check lists an image
 
@@ -183,7 +186,34 @@ class Workshop:
         return sum(line.fraction for line in self.lines)
 
     def run(self, work: Iterable[Job]) -> Iterator[tuple[Job, Enhanced] | None]:
-        """Yield what became of each file as it is done, and None from time to time."""
+        """Yield what became of each file as it is done, and None from time to time.
+
+        Raises
+        ------
+        CellqaError
+            Another process is at work in the target.
+        """
+        with self._alone():
+            yield from self._run(work)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes out of the target: each would do what the other does."""
+        folder = self.ledger.path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / _LOCK)
+        try:
+            lock.acquire(timeout=0)  # ends with the process, however it ends
+        except filelock.Timeout:
+            raise CellqaError(
+                f"OUT: another ciegan is at work in {str(folder)!r}; wait for it, or stop it"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _run(self, work: Iterable[Job]) -> Iterator[tuple[Job, Enhanced] | None]:
         shared = _Shared(work)
         found: queue.Queue[tuple[Job, Enhanced] | BaseException | None] = queue.Queue()
 

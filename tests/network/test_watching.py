@@ -222,6 +222,19 @@ def test_a_writer_at_five_files_a_second_and_kills(tmp_path: Path, model: Path) 
     assert sum(begun.values()) <= number + 6
 
 
+def test_one_at_a_time(tmp_path: Path, model: Path) -> None:
+    """Two would do everything twice."""
+    source, out = tmp_path / "in", tmp_path / "out"
+    write_tiff(source / "a.tif", image(), None)
+    with watching(model, source, out):
+        until((out / "a.tif").exists)
+        for command in ("watch", "enhance"):
+            arguments = [sys.executable, "-m", "ciegan", command, str(model), str(source), str(out)]
+            found = subprocess.run(arguments, capture_output=True, text=True, check=False)
+            assert found.returncode == 1, found.stderr
+            assert "another ciegan is at work" in found.stderr
+
+
 def test_an_interrupt_ends_after_the_files_in_work(tmp_path: Path, model: Path) -> None:
     source, out = tmp_path / "in", tmp_path / "out"
     write_tiff(source / "a.tif", image(), None)
