@@ -20,7 +20,8 @@ from cellqa.registry import metric
 NORMALISATIONS = ("image", "train", "range")
 GAN_KINDS = ("non-saturating", "saturating", "relativistic")
 PRECISIONS = ("auto", "32", "bf16")
-PRESET_NAMES = ("default", "paper")
+# `real-esrgan` are weights that another program trained: nothing starts from it here
+PRESET_NAMES = ("default", "paper", "pix2pix", "real-esrgan")
 
 
 _LARGEST = 10**300  # whole numbers beyond are no floats
@@ -347,6 +348,18 @@ PAPER = Config(
     channels_last=True,
 )
 
+# Isola et al. 2017 (arXiv 1611.07004). They take 1 to 10 images at once; with one, running averages
+# describe poorly what the networks were trained with, each image's own statistics.
+PIX2PIX = Config(
+    preset="pix2pix",
+    data=Data(crop=256, batch_size=4, normalize="range"),
+    generator=Network("pix2pix"),
+    discriminator=Network("patchgan", {"width": 64, "norm": "batch"}),
+    losses=Losses(l1=100.0, adversarial=1.0),
+    optimizer=Optimizer(rate=2e-4, discriminator_rate=2e-4, beta1=0.5),
+    schedule=Schedule(steps=100_000, generator=0, discriminator=0),
+)
+
 DEFAULT = Config(
     losses=Losses(
         charbonnier=1.0, ms_ssim=0.1, adversarial=0.001, feature_matching=0.01, gan="relativistic"
@@ -361,7 +374,7 @@ DEFAULT = Config(
     ),
 )
 
-PRESETS: Mapping[str, Config] = {"default": DEFAULT, "paper": PAPER}
+PRESETS: Mapping[str, Config] = {"default": DEFAULT, "paper": PAPER, "pix2pix": PIX2PIX}
 
 
 def read_config(path: Path, start: Config | None = None) -> Config:

@@ -79,7 +79,9 @@ _SHORT = {
 @main.command()
 @click.argument("data", type=AnyPath())
 @click.argument("out", type=AnyPath())
-@click.option("--preset", type=click.Choice(["default", "paper"]), help="Where to start.")
+@click.option(
+    "--preset", type=click.Choice(["default", "paper", "pix2pix"]), help="Where to start."
+)
 @click.option("--config", type=AnyPath(), metavar="TOML", help="Settings; see docs/ciegan.md.")
 @click.option(
     "--set",
@@ -89,7 +91,7 @@ _SHORT = {
     callback=_parse_settings,
     help="One setting, as data.crop=64; again for more.",
 )
-@click.option("--generator", help="paper, resunet, nafnet or unet.")
+@click.option("--generator", help="paper, resunet, nafnet, unet or pix2pix.")
 @click.option(
     "--monitor",
     metavar="METRIC[=WEIGHT],...",

@@ -11,6 +11,7 @@ from ciegan.models.base import Discriminator, Generator
 from ciegan.models.nafnet import NAFNet
 from ciegan.models.paper import PaperDiscriminator, PaperGenerator
 from ciegan.models.patchgan import PatchGAN
+from ciegan.models.pix2pix import Pix2PixGenerator
 from ciegan.models.resunet import ResidualUNet
 from ciegan.models.unet import UNet
 
@@ -19,6 +20,7 @@ GENERATORS: Mapping[str, type[Generator]] = {
     "resunet": ResidualUNet,
     "nafnet": NAFNet,
     "unet": UNet,
+    "pix2pix": Pix2PixGenerator,
 }
 DISCRIMINATORS: Mapping[str, type[Discriminator]] = {
     "paper": PaperDiscriminator,
@@ -34,6 +36,7 @@ __all__ = [
     "PaperDiscriminator",
     "PaperGenerator",
     "PatchGAN",
+    "Pix2PixGenerator",
     "ResidualUNet",
     "UNet",
 ]

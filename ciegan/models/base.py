@@ -71,6 +71,22 @@ class Discriminator(nn.Module):
         raise NotImplementedError
 
 
+def draw_weights(network: nn.Module) -> None:
+    """Draw weights from N(0, 0.02), scales of batch normalisation from N(1, 0.02); biases are 0.
+
+    Isola et al. 2017, section 6.2 (arXiv 1611.07004); of the scales their program tells alone.
+    """
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
 def radius_of(layers: list[tuple[int, int, int]]) -> int:
     """Radius of a chain of convolutions (side, stride, dilation), upsampling as stride 0.
 
