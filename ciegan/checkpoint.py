@@ -1,4 +1,7 @@
-"""Weights with their configuration, as safetensors or ONNX: never a pickle, which can run code."""
+"""Weights with their configuration, as safetensors or ONNX; and those of Real-ESRGAN.
+
+Never a pickle that can run code: of Real-ESRGAN's, nothing but tensors is read.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,8 @@ from torch import Tensor
 
 from cellqa.errors import CellqaError, first_line
 from cellqa.io import appearing
-from ciegan import onnx
-from ciegan.config import Config, ConfigError, from_dict
+from ciegan import onnx, realesrgan
+from ciegan.config import Config, ConfigError, Network, from_dict
 from ciegan.data import Normalisation
 from ciegan.models import GENERATORS, Generator
 
@@ -93,12 +96,12 @@ def save(
 
 
 def load(path: Path) -> Checkpoint:
-    """Read what `save` or `ciegan export --to onnx` wrote.
+    """Read what `save` or `ciegan export --to onnx` wrote, or published weights of Real-ESRGAN.
 
     Parameters
     ----------
     path : Path
-        The file, or the folder of a training run.
+        The file, or the folder of a training run. A name in .pth is Real-ESRGAN's.
 
     Raises
     ------
@@ -119,6 +122,8 @@ def load(path: Path) -> Checkpoint:
         found = _described(metadata, path.name)
         generator = onnx.OnnxGenerator(data, found.generator, path.name)
         return replace(found, generator=generator.eval())
+    if path.suffix.lower() == realesrgan.SUFFIX:
+        return _of_real_esrgan(path)
     with path.open("rb") as file:
         start = file.read(9)
     # safetensors begin with a length, which may be any byte, and a brace
@@ -141,6 +146,16 @@ def load(path: Path) -> Checkpoint:
     found = _described(metadata, path.name)
     fill(found.generator, state, path.name)
     return replace(found, generator=found.generator.eval())
+
+
+def _of_real_esrgan(path: Path) -> Checkpoint:
+    """Weights that another program trained, on photographs of 8 bits."""
+    generator = realesrgan.read(path)
+    config = Config(
+        preset=realesrgan.NAME, generator=Network(realesrgan.NAME, dict(generator.options))
+    )
+    levels = Normalisation("image", 0.0, 255.0)
+    return Checkpoint(generator.eval(), config, levels, 0, {}, [realesrgan.WARNING])
 
 
 def _described(metadata: Mapping[str, str], name: str) -> Checkpoint:

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from cellqa.errors import CellqaError, first_line
 from cellqa.io import appearing
-from ciegan import bioimageio, onnx
+from ciegan import bioimageio, onnx, realesrgan
 from ciegan.checkpoint import BEST, Checkpoint, load
 from ciegan.models import Generator
 
@@ -207,6 +207,8 @@ def _open(weights: Path, authors: Sequence[str], licence: str) -> Model:
     """The weights, ready to be exported."""
     checkpoint = load(weights)
     generator = checkpoint.generator
+    if isinstance(generator, realesrgan.RealESRGAN):
+        raise CellqaError(f"{weights.name}: not trained by `ciegan train`, so it is not exported")
     if isinstance(generator, onnx.OnnxGenerator):
         raise CellqaError(
             f"{weights.name}: exported already; give the folder of `ciegan train`, or its {BEST}"

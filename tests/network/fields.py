@@ -1,6 +1,7 @@
 """Simulated fields, prepared data and a tiny configuration for the tests of ciegan."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,6 +37,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     return folder / "data"
 
+
+# Generators whose own size is too much for the tests of what all of them promise.
+SMALLER: dict[str, dict[str, Any]] = {"pix2pix": {"width": 8, "depth": 4}}
 
 TINY = {
     "data": {"crop": 32, "batch_size": 2},

@@ -36,6 +36,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "resunet": {"widths": [4, 8], "blocks": [1, 1]},
     "nafnet": {"widths": [4, 8], "blocks": [1, 1]},
     "unet": {"widths": [4, 8, 8]},
+    "pix2pix": {"width": 4, "depth": 3},
 }
 IMAGE, UNIT = Normalisation("image", 10.0, 200.0), Normalisation("range", 0.0, 1.0)
 SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "bioimageio": ".zip"}

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from fields import SMALLER
 from torch import nn
 
 from ciegan.models import (
@@ -45,7 +46,7 @@ def awake(network: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("name", GENERATORS)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shape_is_kept(name: str, channels: int) -> None:
-    network = GENERATORS[name](channels)
+    network = GENERATORS[name](channels, **SMALLER.get(name, {}))
     side = 2 * network.stride
     assert network(torch.zeros(2, channels, side, 3 * side)).shape == (2, channels, side, 3 * side)
 
@@ -58,7 +59,7 @@ def test_training_begins_at_the_input(name: str) -> None:
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_the_radius_holds(name: str) -> None:
-    network = awake(GENERATORS[name](1))
+    network = awake(GENERATORS[name](1, **SMALLER.get(name, {})))
     middle = 176
     images = torch.randn(1, 1, 2 * middle, 2 * middle, dtype=torch.double, requires_grad=True)
     found = network(images)
@@ -70,7 +71,7 @@ def test_the_radius_holds(name: str) -> None:
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_a_result_does_not_depend_on_the_batch(name: str) -> None:
-    network = awake(GENERATORS[name](1))
+    network = awake(GENERATORS[name](1, **SMALLER.get(name, {})))
     images = torch.randn(3, 1, 64, 64, dtype=torch.double)
     with torch.no_grad():
         alone, together = network(images[:1]), network(images)[:1]
