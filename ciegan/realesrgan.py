@@ -33,9 +33,9 @@ class RealESRGAN(Generator):
     the mean of the pixels that one has become. Images of three channels are not taken.
 
     `radius` is not exact here: through 347 convolutions a pixel depends on all within some 349
-    times `stride`, but windows with such margins take 40 GB. It is 32 times `stride`, which leaves an
-    error. With weights drawn at random (He et al. 2015, arXiv 1502.01852, times 1 and 1.5), windows
-    differ from the whole image by less than 1e-5 of its range; times 2, where each block
+    times `stride`, but windows with such margins take 40 GB. It is 32 times `stride`, which leaves
+    an error. With weights drawn at random (He et al. 2015, arXiv 1502.01852, times 1 and 1.5),
+    windows differ from the whole image by less than 1e-5 of its range; times 2, where each block
     amplifies noise, by 4e-3 (scale 4) and 9e-3 (scale 2).
 
     Parameters
