@@ -24,6 +24,7 @@ Array = npt.NDArray[Any]
 # Bytes of activations of a window on the CPU. More would fit, but not into its caches: windows of
 # 1024 pixels of the default are 1.3 times as fast as those of 1936, whose margins are smaller.
 WORKING_MEMORY = 0.17e9
+_MOST_MEMORY = 1.2e9  # of windows that are mostly margins
 _SHARE = 0.5  # of a CUDA device's free memory
 _LARGEST_WINDOW = 4096
 _LARGEST_BATCH = 64
@@ -197,9 +198,10 @@ def _tile_side(generator: Generator, memory: float) -> tuple[int, float]:
         _bytes[generator] = generator.bytes_of_a_pixel()
     pixels = memory / _bytes[generator]
     window = min(math.isqrt(int(pixels)), _LARGEST_WINDOW)
-    # at least half of each side is kept, or most of the work would be for the margins
+    # half of each side is kept, or most of the work would be for the margins; but as memory allows
     reach = 2 * generator.radius
-    return max(window - reach, reach, _SMALLEST_TILE), pixels
+    most = math.isqrt(int(max(memory, _MOST_MEMORY) / _bytes[generator]))
+    return max(window - reach, min(reach, most - reach), _SMALLEST_TILE), pixels
 
 
 class Band(NamedTuple):
