@@ -127,10 +127,16 @@ class Network:
         """One line for the metadata of enhanced images."""
         config, options = self.checkpoint.config, self.options
         samples = f", mean of {options.samples} flips and turns" if options.samples > 1 else ""
+        chosen = {"channels": options.channels, "z": options.planes, "t": options.times}
+        only = "".join(
+            f", {name} {' '.join(map(str, sorted(wanted)))} only, the rest as it was"
+            for name, wanted in chosen.items()
+            if wanted is not None
+        )
         return (
             f"enhanced by ciegan {version('cellqa')}, not raw data: generator "
             f"{config.generator.name}, preset {config.preset}, step {self.checkpoint.step}, "
-            f"weights sha256 {model[:16]}, normalize {options.normalize}{samples}"
+            f"weights sha256 {model[:16]}, normalize {options.normalize}{samples}{only}"
         )
 
     def parts(
@@ -159,6 +165,10 @@ class Network:
             )
         if dtype.kind not in "uif":
             raise ImageError(f"of type {dtype}: not an image")
+        if self.options.normalize == "none" and dtype.kind != "f":
+            raise ImageError(
+                f"--normalize none takes floats with 0 as black, 1 as white, not {dtype}"
+            )
 
         def finite(start: int, stop: int) -> Array:
             rows = read(start, stop)

@@ -209,6 +209,15 @@ class Workshop:
                 f"OUT: another ciegan is at work in {str(folder)!r}; wait for it, or stop it"
             ) from None
         try:
+            for place in self.ledger.begun():  # what a kill left
+                if folder.absolute() not in (place, *place.parents):
+                    continue  # of the journal of a folder that was moved
+                spread = spread_path(place / "any.tif", folder.absolute()).parent
+                for half in (*place.glob(".cellqa-*"), *spread.glob(".cellqa-*")):
+                    if half.is_dir():
+                        shutil.rmtree(half, ignore_errors=True)
+                    else:
+                        half.unlink(missing_ok=True)
             yield
         finally:
             lock.release()
@@ -337,6 +346,8 @@ def _check_space(work: list[Job], folder: Path) -> None:
 
 def cell(value: Any) -> str:
     """A value in a table; undefined is empty."""
+    if value is None:
+        return ""
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.6g}"
     return str(value)

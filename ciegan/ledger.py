@@ -63,7 +63,7 @@ class Ledger:
         return (
             entry.get("settings") == self.settings
             and bool(entry.get("source"))
-            and entry["source"] == [str(job.source.absolute()), *state_of(job.source)]
+            and entry["source"] == [str(job.source.absolute()), *source_state(job.source)]
             and self.is_done(job.target, entry["key"])
         )
 
@@ -74,6 +74,15 @@ class Ledger:
             if source and not Path(source[0]).exists() and self.is_done(Path(target), key):
                 return Path(target)
         return None
+
+    def record(self, target: Path) -> Mapping[str, Any] | None:
+        """The line of the table of a target that is done."""
+        found: Mapping[str, Any] | None = self._entries[str(target.absolute())].get("record")
+        return found
+
+    def begun(self) -> set[Path]:
+        """Folders of targets that were begun and not finished, as a kill leaves them."""
+        return {Path(t).parent for t, entry in self._entries.items() if "state" not in entry}
 
     def begin(self, job: Job, key: str) -> None:
         """Note what is begun, with the state of the target before."""
@@ -103,7 +112,7 @@ class Ledger:
             "target": target,
             "key": key,
             "settings": self.settings,
-            "source": [str(job.source.absolute()), *state_of(job.source)],
+            "source": [str(job.source.absolute()), *source_state(job.source)],
             **more,
         }
         with self._lock:
@@ -132,6 +141,15 @@ def state_of(path: Path) -> list[int]:
     except OSError:
         return []
     return [status.st_size, status.st_mtime_ns]
+
+
+def source_state(path: Path) -> list[int]:
+    """Size and times of a source; nothing that changes its content leaves all of them as they are.
+
+    Programs can set the time of the last change of content, but not that of the last change at all.
+    """
+    state = state_of(path)
+    return [*state, path.stat().st_ctime_ns] if state else []
 
 
 def _content(path: Path) -> str:

@@ -9,7 +9,7 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,8 @@ class Enhanced:
         Path relative to the source folder.
     status : str
         `ok`, `skipped` (done before), `moved` (done before, under another name) or `failed`.
-    planes, copied : int
-        Planes that were enhanced, and that were copied.
+    planes, copied : int or None
+        Planes that were enhanced, and that were copied; None where a kill kept that from the notes.
     clipped : float
         Share of values beyond the range of the image's type, which were clipped.
     rsp, rse : float
@@ -66,9 +66,9 @@ class Enhanced:
 
     image: str
     status: str = "ok"
-    planes: int = 0
-    copied: int = 0
-    clipped: float = 0.0
+    planes: int | None = 0
+    copied: int | None = 0
+    clipped: float = math.nan
     rsp: float = math.nan
     rse: float = math.nan
     spread: float = math.nan
@@ -94,6 +94,9 @@ class _File:
     key: str = ""
     source: ImageFile | None = None
     error: str = ""
+    planes: int = 0
+    copied: int = 0
+    clipped: int = 0
     values: int = 0
     spread: float = 0.0  # sum of the map
     spread_values: int = 0
@@ -231,14 +234,18 @@ class Line:
     def _read_file(self, file: _File) -> None:
         """Put the file, then its planes, then the file again; or the file alone."""
         job, record = file.job, file.record
-        if self.ledger.seen(job):
-            record.status, record.reason = "skipped", "done before"
+        if not job.source.is_file() and not job.source.is_dir():  # reading a pipe would never end
+            file.error = "not a regular file, or a link to nothing"
             self._read.put((file, None))
+            return
+        if self.ledger.seen(job):
+            self._skip(file)
             return
         file.key = self.ledger.key(job.source)
         if self.ledger.is_done(job.target, file.key):
-            record.status, record.reason = "skipped", "done before"
-        elif job.target.exists() and not self.overwrite:
+            self._skip(file)
+            return
+        if job.target.exists() and not self.overwrite:
             file.error = (
                 f"{job.target.name} was made from other content, weights or options; --overwrite"
             )
@@ -250,6 +257,12 @@ class Line:
         isolated = may_crash(job.source.name)
         with open_isolated(job.source) if isolated else open_image(job.source) as source:
             _check_target(job.target, source)
+            if not any(map(self.network.options.chosen, source.planes)):
+                t, c, z = (1 + n for n in source.planes[-1][1:])
+                raise ImageError(
+                    f"no plane of it was asked for: it has channels 0 to {c - 1}, focus planes "
+                    f"0 to {z - 1}, times 0 to {t - 1}"
+                )
             _check_room(job, source, bool(self.spread_of))
             self.ledger.begin(job, file.key)
             file.source = source  # from here on, the one who enhances waits for planes
@@ -272,6 +285,15 @@ class Line:
                 self._read.put((file, _Plane(index, pixels)))
             self._read.put((file, None))
 
+    def _skip(self, file: _File) -> None:
+        """What is known of a file that was done before."""
+        known = self.ledger.record(file.job.target)
+        if known is None:  # killed before it could be noted
+            file.record.planes = file.record.copied = None
+        _take_over(file.record, known or {})
+        file.record.status, file.record.reason = "skipped", "done before"
+        self._read.put((file, None))
+
     def _move(self, file: _File, earlier: Path) -> None:
         """The source was renamed: so is its result."""
         target = file.job.target
@@ -284,9 +306,7 @@ class Line:
         earlier.replace(target)
         with contextlib.suppress(OSError):  # others may be there still
             earlier.parent.rmdir()
-        for name, value in known.items():
-            if name != "image":
-                setattr(file.record, name, value)
+        _take_over(file.record, known)
         file.record.status, file.record.reason = "moved", "done before, under another name"
         self.ledger.finish(file.job, file.key, asdict(file.record))
 
@@ -324,7 +344,9 @@ class Line:
                 plane.used.set()
             done += 1
         self.fraction = 0.0
-        record.clipped /= max(1, file.values)
+        record.planes, record.copied = file.planes, file.copied
+        if file.values:
+            record.clipped = file.clipped / file.values
         if file.spread_values:
             record.spread = file.spread / file.spread_values
         if spread:  # the result last: where it is there, everything is
@@ -360,7 +382,7 @@ class Line:
             return source.load_rows(index, start, stop)
 
         if not self.network.options.chosen(index):
-            record.copied += 1
+            file.copied += 1
             for row in range(0, shape[0], _ROWS):
                 block = read(row, min(row + _ROWS, shape[0]))
                 result.put(block)
@@ -370,7 +392,7 @@ class Line:
         found: list[Array] = []
         row = 0
         for part in self.network.parts(read, shape, source.dtype):
-            record.clipped += part.clipped
+            file.clipped += part.clipped
             file.values += part.enhanced.size
             row += len(part.enhanced)
             self.fraction = (done + row / shape[0]) / len(source.planes)
@@ -388,7 +410,7 @@ class Line:
                 return
         if found and whole is not None:
             _agree(record, whole, np.concatenate(found))
-        record.planes += 1
+        file.planes += 1
 
     def _check_part(self, record: Enhanced, part: Part) -> None:
         """Blocks of a large plane; the spectrum of all of it would not fit into memory."""
@@ -397,6 +419,12 @@ class Line:
             raw, enhanced = part.raw[:, columns], part.enhanced[:, columns]
             if min(raw.shape[:2]) >= _TOO_FEW:
                 _agree(record, raw, enhanced)
+
+
+def _take_over(record: Enhanced, known: Mapping[str, Any]) -> None:
+    for name, value in known.items():
+        if name != "image":
+            setattr(record, name, value)
 
 
 def _agree(record: Enhanced, raw: Array, enhanced: Array) -> None:

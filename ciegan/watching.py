@@ -26,7 +26,7 @@ from cellqa.registry import select
 from cellqa.scorer import ScoreOptions, Scorer
 from cellqa.tables import write_csv
 from ciegan.enhancing import COLUMNS, TABLE, Workshop, cell
-from ciegan.ledger import state_of
+from ciegan.ledger import source_state, state_of
 from ciegan.line import Enhanced
 from ciegan.watch_page import PAGE, Shown, write_page
 
@@ -242,7 +242,7 @@ class Arrivals(FileSystemEventHandler):
 def _state(path: Path) -> list[int]:
     """Size and time; of a folder (OME-Zarr), of all its files together."""
     if not path.is_dir():
-        return state_of(path)
+        return source_state(path)
     states = [state_of(p) for p in path.rglob("*")]
     return [len(states), *(sum(s[k] for s in states if s) for k in range(2))]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,18 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     finally:
         if bars:
             bars[0].__exit__(None, None, None)
+
+
+def stop_in_order() -> None:
+    """Take SIGTERM and SIGHUP, which clusters and closed terminals send, as an interrupt."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            with suppress(ValueError):  # not the main thread
+                signal.signal(getattr(signal, name), interrupt)
 
 
 def tell(line: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from cellqa.cli.group import (
     main,
     progress_bar,
     report_failures,
+    stop_in_order,
     tell,
     warn,
 )
@@ -212,7 +213,7 @@ def score(
         maps="maps" if maps else None,
     )
     compile_kernels(tell)
-    _stop_in_order()
+    stop_in_order()
     try:
         with _engine(engine, jobs) as runner, progress_bar("Scoring") as progress:
             finished = score_to_folder(
@@ -263,18 +264,6 @@ def merge(parts: tuple[Path, ...], out: Path, jobs: int, overwrite: bool) -> Non
     if finished.tally.rows:
         finished.paths.append(_report(out, GALLERY, jobs))
     _print_finished(finished)
-
-
-def _stop_in_order() -> None:
-    """Take SIGTERM and SIGHUP, which clusters and closed terminals send, as an interrupt."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            with suppress(ValueError):  # not the main thread
-                signal.signal(getattr(signal, name), interrupt)
 
 
 @contextmanager

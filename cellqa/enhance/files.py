@@ -154,10 +154,13 @@ def _plan_folder(source: Path, target: Path) -> list[Job]:
     folder = scan(source, "IN")
     names = [name for files in folder.images.values() for name in files]
     work = [Job(source / n, target / Path(n).parent / target_name(Path(n).name)) for n in names]
-    double = [str(path) for path, n in Counter(job.target for job in work).items() if n > 1]
+    double = [path for path, n in Counter(job.target for job in work).items() if n > 1]
     if double:
-        raise CellqaError(f"IN: two images would both become {min(double)!r}; rename one")
-    sources = {_identity(job.source) for job in work}
+        two = [name for name, job in zip(names, work, strict=True) if job.target == min(double)]
+        raise CellqaError(
+            f"IN: {two[0]!r} and {two[1]!r} would both become {str(min(double))!r}; rename one"
+        )
+    sources = {_identity(job.source) for job in work if job.source.exists()}
     for job in work:
         if outside in job.target.resolve().parents or (
             job.target.exists() and _identity(job.target) in sources

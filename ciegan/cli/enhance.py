@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cellqa.cli.group import progress_bar, report_failures, warn
+from cellqa.cli.group import progress_bar, report_failures, stop_in_order, warn
 from cellqa.errors import CellqaError
 from cellqa.options import AnyPath, overwrite_option
 from ciegan.cli.group import device_option, main, need_torch
@@ -167,6 +167,7 @@ def enhance(
     enhanced.csv.
     """
     need_torch()
+    stop_in_order()
     from cellqa.enhance.files import plan
     from ciegan.enhancing import beside, disagreeing, enhance_files, is_folder, spread_folder
 
@@ -205,7 +206,7 @@ def enhance(
     counts = Counter(record.status for record in records)
     before = counts["skipped"] + counts["moved"]
     click.echo(f"enhanced {counts['ok']} images, {before} were done before: {target}")
-    if options.samples > 1:
+    if options.samples > 1 and counts["ok"]:
         maps = spread_folder(target if is_folder(source) else target.parent)
         click.echo(f"spread of {options.samples} flips and turns: {maps}")
     warn(checkpoint.warnings)

@@ -1,6 +1,7 @@
 """Acquisitions enhanced: what is kept, what is done once, what goes wrong alone."""
 
 import csv
+import os
 import signal
 import subprocess
 import sys
@@ -161,6 +162,96 @@ def test_what_is_done_is_done_once(tmp_path: Path, model: Path) -> None:
     assert run(other, source, out).exit_code == 3
     assert run(other, source, out, "--overwrite").exit_code == 0
     assert {row["status"] for row in table(out).values()} == {"ok"}
+
+
+def test_what_was_measured_stays_in_the_table(tmp_path: Path, model: Path) -> None:
+    for name in "ab":
+        write_tiff(tmp_path / f"in/{name}.tif", image(), None)
+    source, out = tmp_path / "in", tmp_path / "out"
+    first = run(model, source, out, "--check")
+    before = table(out)
+    again = run(model, source, out, "--check")
+    for name, row in table(out).items():
+        assert row == before[name] | {"status": "skipped", "reason": "done before"}
+    assert ("does not explain" in first.stderr) == ("does not explain" in again.stderr)
+
+
+def test_content_counts_whatever_the_times_say(tmp_path: Path, model: Path) -> None:
+    path, out = tmp_path / "in/a.tif", tmp_path / "out"
+    write_tiff(path, image(), None)
+    assert run(model, path.parent, out).exit_code == 0
+    state = path.stat()
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 1  # of the pixels or of what describes them: other content of the same size
+    path.write_bytes(data)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    found = run(model, path.parent, out)
+    assert found.exit_code == 3
+    assert "made from other content" in found.stderr
+
+
+def test_what_is_no_file_fails_alone(tmp_path: Path, model: Path) -> None:
+    source = tmp_path / "in"
+    for name in "az":
+        write_tiff(source / f"{name}.tif", image(), None)
+    (source / "nowhere.tif").symlink_to("nothing")
+    (source / "loop.tif").symlink_to("loop.tif")
+    os.mkfifo(source / "pipe.tif")
+    found = run(model, source, tmp_path / "out")
+    assert found.exit_code == 3, found.output
+    rows = table(tmp_path / "out")
+    assert {n for n, row in rows.items() if row["status"] == "ok"} == {"a.tif", "z.tif"}
+    assert all("not a regular file" in rows[n]["reason"] for n in ("nowhere.tif", "pipe.tif"))
+
+
+def test_nothing_is_called_enhanced_that_is_not(tmp_path: Path, model: Path) -> None:
+    stack = image(np.uint16, (2, 40, 48))
+    metadata = {"axes": "CYX"}
+    tifffile.imwrite(tmp_path / "a.ome.tif", stack, ome=True, metadata=metadata)
+    found = run(model, tmp_path / "a.ome.tif", tmp_path / "b.ome.tif", "--channel", "5")
+    assert found.exit_code == 3
+    assert "it has channels 0 to 1" in found.stderr
+    assert not (tmp_path / "b.ome.tif").exists()
+    run(model, tmp_path / "a.ome.tif", tmp_path / "b.ome.tif", "--channel", "1")
+    with tifffile.TiffFile(tmp_path / "b.ome.tif") as tif:
+        assert "channels 1 only, the rest as it was" in tif.ome_metadata
+
+
+def test_what_a_kill_left_is_removed(tmp_path: Path, model: Path) -> None:
+    write_tiff(tmp_path / "in/well/a.tif", image(), None)
+    out = tmp_path / "out"
+    assert run(model, tmp_path / "in", out).exit_code == 0
+    journal = out / ".ciegan-enhanced.jsonl"
+    journal.write_text(journal.read_text().splitlines()[0] + "\n")  # begun, not finished
+    (out / "well/a.tif").unlink()
+    (out / "well/.cellqa-abc.tif").write_bytes(b"half")
+    mine = out / "other/.cellqa-mine.tif"
+    mine.parent.mkdir()
+    mine.touch()
+    assert run(model, tmp_path / "in", out).exit_code == 0
+    assert [p.name for p in (out / "well").iterdir()] == ["a.tif"]
+    assert mine.exists()
+
+
+def test_terminated_is_interrupted(tmp_path: Path, model: Path) -> None:
+    for k in range(40):
+        write_tiff(tmp_path / f"in/{k:02d}.tif", image(np.uint16, (600, 600)), None)
+    out = tmp_path / "out"
+    arguments = [str(model), str(tmp_path / "in"), str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ciegan", "enhance", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("*.tif"))) < 2 and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.terminate()
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
 
 
 def test_foreign_files_are_not_overwritten(tmp_path: Path, model: Path) -> None:
