@@ -218,8 +218,8 @@ def test_a_writer_at_five_files_a_second_and_kills(tmp_path: Path, model: Path) 
             entry = json.loads(line)
             (finished if "record" in entry else begun)[entry["target"]] += 1
     assert max(finished.values()) == 1
-    # a file in work when the program was killed is begun again; each kill cuts a few off
-    assert sum(begun.values()) <= number + 6
+    # what is in work when the program is killed is begun again: a few files of each line
+    assert sum(begun.values()) <= number + 2 * 2 * 5
 
 
 def test_one_at_a_time(tmp_path: Path, model: Path) -> None:
