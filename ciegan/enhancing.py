@@ -19,7 +19,7 @@ from typing import Any
 import filelock
 import torch
 
-from cellqa.enhance.files import Job, plan, refuse_taken
+from cellqa.enhance.files import Job, is_folder, plan, refuse_taken
 from cellqa.errors import CellqaError
 from cellqa.io import split_suffix
 from cellqa.tables import write_csv
@@ -27,7 +27,7 @@ from ciegan.checkpoint import BEST, Checkpoint, choose_device
 from ciegan.enhancer import EnhanceOptions, Network
 from ciegan.inference import Runner
 from ciegan.ledger import JOURNAL, Ledger
-from ciegan.line import Enhanced, Line
+from ciegan.line import Enhanced, Line, free_space
 from ciegan.mosaic import run as mosaic
 
 TABLE = "enhanced.csv"
@@ -293,15 +293,15 @@ def spread_path(target: Path, folder: Path) -> Path:
     """
     stem, suffix = split_suffix(target.name)
     kept = suffix if "tif" in suffix.lower() or "zarr" in suffix.lower() else ".tif"
-    return spread_folder(folder) / target.parent.relative_to(folder) / f"{stem}{kept}"
+    return beside(folder, "spread") / target.parent.relative_to(folder) / f"{stem}{kept}"
 
 
-def spread_folder(folder: Path) -> Path:
-    """Where the spread of what is in a folder goes."""
-    return folder.with_name(f"{folder.name}-spread") if folder.name else folder / "spread"
+def beside(folder: Path, what: str) -> Path:
+    """A folder beside that of the results, for what else comes of them."""
+    return folder.with_name(f"{folder.name}-{what}") if folder.name else folder / what
 
 
-def beside(target: Path, what: str, *, overwrite: bool = False) -> Path:
+def mosaics_beside(folder: Path, what: str, *, overwrite: bool = False) -> Path:
     """A folder for mosaics beside the results: new, or of mosaics.
 
     Raises
@@ -309,7 +309,7 @@ def beside(target: Path, what: str, *, overwrite: bool = False) -> Path:
     CellqaError
         It holds something else.
     """
-    place = target.with_name(f"{target.name}-{what}") if target.name else target / what
+    place = beside(folder, what)
     known = (place / mosaic.TABLE).exists()
     if place.exists() and not known and not overwrite and any(place.iterdir()):
         raise CellqaError(f"{str(place)!r} is needed for mosaics and holds something else")
@@ -328,16 +328,10 @@ def disagreeing(records: Sequence[Enhanced]) -> list[str]:
     return [f"{r.image} does not explain its raw image: rsp {r.rsp:.3f}" for r in worst]
 
 
-def is_folder(source: Path) -> bool:
-    """Whether a source is a folder of images, and not an image that is a folder."""
-    return source.is_dir() and not split_suffix(source.name)[1]
-
-
 def _check_space(work: list[Job], folder: Path) -> None:
     """Refuse to begin where not even the size of the sources is free."""
     needed = sum(job.source.stat().st_size for job in work if job.source.is_file())
-    place = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    free = shutil.disk_usage(place).free
+    free = free_space(folder)
     if free < needed:
         raise CellqaError(
             f"OUT: {needed / 2**30:.1f} GiB are needed, {free / 2**30:.1f} GiB are free there"

@@ -23,12 +23,10 @@ from cellqa.io import (
     ImageFile,
     PlaneIndex,
     luminance,
-    may_crash,
-    open_image,
     split_suffix,
     write_image,
 )
-from cellqa.io.isolated import open_isolated
+from cellqa.io.isolated import open_safely
 from cellqa.metrics.consistency import consistency
 from ciegan.enhancer import Network, Part
 from ciegan.ledger import Ledger
@@ -254,8 +252,7 @@ class Line:
         if file.error or record.status != "ok":
             self._read.put((file, None))
             return
-        isolated = may_crash(job.source.name)
-        with open_isolated(job.source) if isolated else open_image(job.source) as source:
+        with open_safely(job.source) as source:
             _check_target(job.target, source)
             if not any(map(self.network.options.chosen, source.planes)):
                 t, c, z = (1 + n for n in source.planes[-1][1:])
@@ -302,7 +299,7 @@ class Line:
             spread = self.spread_of(target)
             spread.parent.mkdir(parents=True, exist_ok=True)
             self.spread_of(earlier).replace(spread)
-        known = self.ledger.records().get(earlier, {})
+        known = self.ledger.record(earlier) or {}
         earlier.replace(target)
         with contextlib.suppress(OSError):  # others may be there still
             earlier.parent.rmdir()
@@ -442,6 +439,12 @@ def _check_target(target: Path, source: ImageFile) -> None:
         raise ImageError(f"{len(source.planes)} planes only fit into a TIFF or Zarr file")
 
 
+def free_space(folder: Path) -> int:
+    """Bytes that are free where a folder is, or will be."""
+    place = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    return shutil.disk_usage(place).free
+
+
 def _check_room(job: Job, source: ImageFile, spread: bool) -> None:
     """Refuse to begin a file for which the disk has no room."""
     values = sum(math.prod(map(float, source.shape_of(i))) for i in source.planes)
@@ -449,8 +452,7 @@ def _check_room(job: Job, source: ImageFile, spread: bool) -> None:
     if split_suffix(job.target.name)[1] == split_suffix(job.source.name)[1]:
         needed = min(needed, job.source.stat().st_size)  # compressed as it is
     needed += spread * values * 4
-    place = next(p for p in job.target.absolute().parents if p.exists())
-    free = shutil.disk_usage(place).free
+    free = free_space(job.target.parent)
     if free < needed:
         raise ImageError(
             f"not enough room: some {needed / 2**30:.1f} GiB are needed, "

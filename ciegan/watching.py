@@ -21,7 +21,8 @@ from watchdog.observers.polling import PollingObserver
 from cellqa.checks import Plane, as_plane
 from cellqa.enhance.files import Job, target_name
 from cellqa.errors import CellqaError, printable
-from cellqa.io import ImageFile, is_image_folder, luminance, open_image, split_suffix
+from cellqa.io import ImageFile, is_image_folder, luminance, split_suffix
+from cellqa.io.isolated import open_safely
 from cellqa.registry import select
 from cellqa.scorer import ScoreOptions, Scorer
 from cellqa.tables import write_csv
@@ -363,7 +364,7 @@ class _Desk:
     def _look_at(self, job: Job) -> None:
         """Draw an image and its result, and score them."""
         try:
-            with open_image(job.source) as raw, open_image(job.target) as image:
+            with open_safely(job.source) as raw, open_safely(job.target) as image:
                 planes, size = (_middle(raw), _middle(image)), raw.pixel_size
             name = printable(job.source.relative_to(self.source).as_posix())
             self.shown.appendleft(Shown.of(name, *planes))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cellqa.checks import as_plane
-from cellqa.enhance.filters import as_type, through_luminance
+from cellqa.enhance.filters import ThroughLuminance, as_type
 
 Array = npt.NDArray[Any]
 
@@ -17,26 +17,15 @@ _REACH = 4  # sigmas that the kernel covers
 
 
 @dataclass(frozen=True)
-class _Deconvolution:
+class _Deconvolution(ThroughLuminance):
     sigma: float = 2.0
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.sigma <= 50:
             raise ValueError(f"`sigma` must be 0.1 to 50 pixels, got {self.sigma}")
 
-    def __call__(self, pixels: Array) -> Array:
-        """Enhance a plane (Y, X), or colour pixels (Y, X, S) through their luminance.
-
-        Returns pixels of the same shape and type; the border is mirrored.
-
-        Raises
-        ------
-        ValueError, TypeError
-            A value is NaN or infinite, or the type is boolean or complex.
-        """
-        return through_luminance(pixels, self._plane)
-
     def _plane(self, pixels: Array) -> Array:
+        """Deconvolve; the border is mirrored."""
         plane = as_plane(pixels, "image").astype(np.float64)
         low, high = float(plane.min()), float(plane.max())
         if low == high:

@@ -120,6 +120,11 @@ def refuse_taken(work: Sequence[Job]) -> None:
         )
 
 
+def is_folder(source: Path) -> bool:
+    """Whether a source is a folder of images, and not an image that is a folder."""
+    return source.is_dir() and not split_suffix(source.name)[1]
+
+
 def plan(source: Path, target: Path) -> list[Job]:
     """What a file, or the images below a folder, become.
 
@@ -131,7 +136,7 @@ def plan(source: Path, target: Path) -> list[Job]:
     """
     if not source.exists():
         raise CellqaError(f"IN: {str(source)!r} does not exist")
-    if source.is_dir() and not split_suffix(source.name)[1]:
+    if is_folder(source):
         return _plan_folder(source, target)
     inside = target.is_dir() and not is_image_folder(target.name)
     place = target / target_name(source.name) if inside else target

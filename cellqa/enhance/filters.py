@@ -126,6 +126,25 @@ def through_luminance(pixels: Array, enhance: Callable[[Array], Array]) -> Array
     return out
 
 
+class ThroughLuminance:
+    """An enhancer of planes, and of colour by what the luminance gains."""
+
+    def __call__(self, pixels: Array) -> Array:
+        """Enhance a plane (Y, X), or colour pixels (Y, X, S) through their luminance.
+
+        Returns pixels of the same shape and type.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A value is NaN or infinite, or the type is boolean or complex.
+        """
+        return through_luminance(pixels, self._plane)
+
+    def _plane(self, pixels: Array) -> Array:
+        raise NotImplementedError
+
+
 def working_range(plane: Array) -> tuple[float, float]:
     """The range that is kept: 0 to 255 for uint8, else the image's own minimum to maximum."""
     if plane.dtype == np.uint8:

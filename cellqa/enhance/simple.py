@@ -13,9 +13,9 @@ from cellqa.checks import as_plane
 from cellqa.enhance.filters import (
     LARGEST,
     LARGEST_KERNEL,
+    ThroughLuminance,
     as_type,
     clahe,
-    through_luminance,
     unsharp_mask,
     working_range,
 )
@@ -25,20 +25,8 @@ Array = npt.NDArray[Any]
 _LARGEST_SCALE = 8
 
 
-class _Simple:
-    """Of a plane, or of colour through its luminance; the image's range is kept."""
-
-    def __call__(self, pixels: Array) -> Array:
-        """Enhance a plane (Y, X), or colour pixels (Y, X, S) through their luminance.
-
-        Returns pixels of the same shape and type.
-
-        Raises
-        ------
-        ValueError, TypeError
-            A value is NaN or infinite, or the type is boolean or complex.
-        """
-        return through_luminance(pixels, self._plane)
+class _Simple(ThroughLuminance):
+    """The image's range is kept."""
 
     def _plane(self, pixels: Array) -> Array:
         plane = as_plane(pixels, "image")

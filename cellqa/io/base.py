@@ -249,6 +249,11 @@ def regrouped(blocks: Iterator[Array], height: int, step: int) -> Iterator[Array
         raise ImageError("a block of rows goes beyond its plane")
 
 
+def regular_times(planes: tuple[PlaneIndex, ...], interval: float) -> tuple[float, ...]:
+    """When planes were taken, at this interval in seconds; nothing where it is 0."""
+    return tuple(index.t * interval for index in planes) if interval > 0 else ()
+
+
 def in_micrometres(value: object, unit: object) -> float | None:
     """A length in micrometres; None where value or unit say nothing usable."""
     factor = _UNITS_UM.get(str(unit).strip().lower())

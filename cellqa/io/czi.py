@@ -16,6 +16,7 @@ from cellqa.io.base import (
     check_size,
     in_micrometres,
     plane_indices,
+    regular_times,
 )
 
 Array = npt.NDArray[Any]
@@ -66,7 +67,7 @@ def _open(path: Path, document: Any, max_pixels: int, close: Any) -> ImageFile:
         interval = 0.0
         for each in _items(document, *image, "T", "Positions", "Interval"):
             interval = float(each.get("Increment") or 0)
-        seconds = tuple(index.t * interval for index in planes) if interval > 0 else ()
+        seconds = regular_times(planes, interval)
         places = [(r.y * size, r.x * size) for r in rectangles] if size else []
         return Acquisition(
             tuple(channels) if named else (), _scaling(document, "Z"), seconds, tuple(places)

@@ -19,11 +19,22 @@ from typing import Any, BinaryIO
 import numpy.typing as npt
 
 from cellqa.errors import CellqaError, ImageError
-from cellqa.io import Acquisition, ImageFile, PlaneIndex, open_image
+from cellqa.io import Acquisition, ImageFile, PlaneIndex, may_crash, open_image
 
 Array = npt.NDArray[Any]
 
 _SECONDS = 600.0  # without an answer, after which the reader is ended
+
+
+def open_safely(path: Path) -> ImageFile:
+    """Open, in another process where the format's reader may crash.
+
+    Raises
+    ------
+    ImageError
+        As `open_isolated`.
+    """
+    return open_isolated(path) if may_crash(path.name) else open_image(path)
 
 
 def open_isolated(path: Path) -> ImageFile:

@@ -26,6 +26,7 @@ from cellqa.io.base import (
     check_size,
     in_micrometres,
     plane_indices,
+    regular_times,
 )
 
 Array = npt.NDArray[Any]
@@ -87,9 +88,9 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
     if stated > len(planes) * (shape[2] if len(shape) > 2 else 1):
         raise ImageError(f"{path.name}: truncated, {stated} planes are stated, {len(planes)} there")
     shapes = tuple(layout[3] for layout in layouts)
-    pairs = zip(tif.series, shapes, strict=True)
-    loaders = [_loader(path, tif, series, own) for series, own in pairs]
     pages = [_pages(series, own) for series, own in zip(tif.series, shapes, strict=True)]
+    parts = zip(tif.series, shapes, pages, strict=True)
+    loaders = [_loader(path, tif, series, own, page_of) for series, own, page_of in parts]
 
     def number(index: PlaneIndex) -> int:
         return (index.t * c + index.c) * z + index.z
@@ -147,17 +148,18 @@ def _layout(
 
 
 def _loader(
-    path: Path, tif: tifffile.TiffFile, series: Any, shape: tuple[int, ...]
+    path: Path,
+    tif: tifffile.TiffFile,
+    series: Any,
+    shape: tuple[int, ...],
+    page_of: Callable[[int], Any] | None,
 ) -> Callable[[int], Array]:
     """A function that returns the n-th plane in the order T, C, Z."""
     axes = series.axes
-    outer = [axis for axis in axes if axis not in "YXS"]
-    order = sorted(outer, key=lambda axis: "TC".find(axis) if axis in "TC" else 2)
-    length = dict(zip(axes, series.shape, strict=True))
     page = series.keyframe
-    if not outer and _opencv_reads(page, shape):
+    place_of = _places(series)
+    if not place_of(0) and _opencv_reads(page, shape):
         return lambda number: _decode_lzw(path)
-    page_of = _pages(series, shape)
     whole: list[Array] = []
 
     def load(number: int) -> Array:
@@ -165,10 +167,6 @@ def _loader(
             found = _present(path, page_of(number))
             _check_extent(path, tif, found)
             return np.asarray(found.asarray(maxworkers=1)).reshape(shape)
-        at: dict[str, Any] = {}
-        if outer:
-            place = np.unravel_index(number, [length[axis] for axis in order])
-            at = dict(zip(order, map(int, place), strict=True))
         if not whole:
             mapped = series.dataoffset is not None and page.compression == 1
             whole.append(
@@ -176,6 +174,7 @@ def _loader(
                 if mapped and not page.is_tiled
                 else _whole(path, tif, series)
             )
+        at: dict[str, Any] = place_of(number)
         pixels = whole[0][tuple(at.get(axis, slice(None)) for axis in axes)]
         if next(axis for axis in axes if axis in "YXS") == "S":
             pixels = np.moveaxis(pixels, 0, -1)
@@ -187,22 +186,33 @@ def _loader(
 def _pages(series: Any, shape: tuple[int, ...]) -> Callable[[int], Any] | None:
     """A function that returns the page of the n-th plane, where each plane is a page."""
     axes = series.axes
-    outer = [axis for axis in axes if axis not in "YXS"]
-    order = sorted(outer, key=lambda axis: "TC".find(axis) if axis in "TC" else 2)
-    length = dict(zip(axes, series.shape, strict=True))
-    n = int(np.prod([float(length[axis]) for axis in outer]))
+    outer = {a: n for a, n in zip(axes, series.shape, strict=True) if a not in "YXS"}
+    n = int(np.prod([float(length) for length in outer.values()]))
     if len(series.pages) != n or axes[-len(shape) :] not in ("YX", "YXS"):
         return None
+    place_of = _places(series)
 
     def page(number: int) -> Any:
-        if not outer:
-            return series.pages[0]
-        place = np.unravel_index(number, [length[axis] for axis in order])
-        at = dict(zip(order, map(int, place), strict=True))
+        at = place_of(number)
         where = [at[axis] for axis in outer]
-        return series.pages[int(np.ravel_multi_index(where, [length[a] for a in outer]))]
+        index = int(np.ravel_multi_index(where, tuple(outer.values()))) if outer else 0
+        return series.pages[index]
 
     return page
+
+
+def _places(series: Any) -> Callable[[int], dict[str, int]]:
+    """A function that returns where the n-th plane is along each axis but those of a plane."""
+    outer = {a: n for a, n in zip(series.axes, series.shape, strict=True) if a not in "YXS"}
+    order = sorted(outer, key=lambda axis: "TC".find(axis) if axis in "TC" else 2)
+
+    def place(number: int) -> dict[str, int]:
+        if not order:
+            return {}
+        found = np.unravel_index(number, [outer[axis] for axis in order])
+        return dict(zip(order, map(int, found), strict=True))
+
+    return place
 
 
 def _present(path: Path, page: Any) -> Any:
@@ -313,7 +323,7 @@ def _acquisition(tif: tifffile.TiffFile, planes: tuple[PlaneIndex, ...]) -> Acqu
         about = tif.imagej_metadata or {}
         step = in_micrometres(about.get("spacing"), about.get("unit"))
         interval = float(about.get("finterval") or 0)
-        return Acquisition(z_step=step, seconds=_regular(planes, interval))
+        return Acquisition(z_step=step, seconds=regular_times(planes, interval))
     if not tif.is_ome or not tif.ome_metadata:
         return Acquisition()
     attributes, channels = ome_pixels(tif.ome_metadata)
@@ -335,14 +345,10 @@ def _acquisition(tif: tifffile.TiffFile, planes: tuple[PlaneIndex, ...]) -> Acqu
     factor = _SECONDS.get(attributes.get("TimeIncrementUnit", "s"), 0.0)
     interval = float(attributes.get("TimeIncrement", 0)) * factor
     known = all(index in taken for index in planes)
-    seconds = tuple(taken[i] for i in planes) if known else _regular(planes, interval)
+    seconds = tuple(taken[i] for i in planes) if known else regular_times(planes, interval)
     scenes = range(planes[-1].s + 1)
     positions = tuple(stages[s] for s in scenes) if all(s in stages for s in scenes) else ()
     return Acquisition(tuple(channels) if any(channels) else (), step, seconds, positions)
-
-
-def _regular(planes: tuple[PlaneIndex, ...], interval: float) -> tuple[float, ...]:
-    return tuple(index.t * interval for index in planes) if interval > 0 else ()
 
 
 def _stage(plane: ElementTree.Element, axis: str) -> float | None:

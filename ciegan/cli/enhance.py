@@ -168,8 +168,8 @@ def enhance(
     """
     need_torch()
     stop_in_order()
-    from cellqa.enhance.files import plan
-    from ciegan.enhancing import beside, disagreeing, enhance_files, is_folder, spread_folder
+    from cellqa.enhance.files import is_folder, plan
+    from ciegan.enhancing import beside, disagreeing, enhance_files, mosaics_beside
 
     checkpoint, options, runners = open_network(run, **network)
     scan: dict[str, Any] = {
@@ -187,7 +187,7 @@ def enhance(
     raw = source
     if mosaic == "before":
         plan(source, target)  # what is wrong with them is told before hours of work
-        source = beside(target, "raw", overwrite=overwrite)
+        source = mosaics_beside(target, "raw", overwrite=overwrite)
         found = assemble_folder(raw, source, **scan)
         failures += failures_of(found)
         if len(failures) == len(found):
@@ -207,7 +207,7 @@ def enhance(
     before = counts["skipped"] + counts["moved"]
     click.echo(f"enhanced {counts['ok']} images, {before} were done before: {target}")
     if options.samples > 1 and counts["ok"]:
-        maps = spread_folder(target if is_folder(source) else target.parent)
+        maps = beside(target if is_folder(source) else target.parent, "spread")
         click.echo(f"spread of {options.samples} flips and turns: {maps}")
     warn(checkpoint.warnings)
     warn(disagreeing(records))
@@ -215,7 +215,7 @@ def enhance(
     failures += [(r.image, "enhance", r.reason) for r in records if r.status == "failed"]
     if mosaic == "after":
         tiles = {job.source: job.target for job in plan(source, target)}
-        place = beside(target, "mosaic", overwrite=overwrite)
+        place = mosaics_beside(target, "mosaic", overwrite=overwrite)
         found = assemble_folder(source, place, tiles=tiles, **scan)
         failures += failures_of(found)
         total += len(found)

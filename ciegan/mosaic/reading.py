@@ -7,7 +7,8 @@ from pathlib import Path
 
 from cellqa.errors import CellqaError
 from cellqa.io import ImageFile, PlaneIndex
-from ciegan.mosaic.scans import Scan, open_tile
+from cellqa.io.isolated import open_safely
+from ciegan.mosaic.scans import Scan
 
 _SAME_SIZE = 0.01  # by which share pixel sizes of one scan may differ
 _OPEN = 128  # files kept open
@@ -94,7 +95,7 @@ class TileFiles:
             It cannot be opened.
         """
         if path not in self._files:
-            self._files[path] = open_tile(path)
+            self._files[path] = open_safely(path)
         self._files.move_to_end(path)
         while len(self._files) > _OPEN:
             self._files.popitem(last=False)[1].on_close()

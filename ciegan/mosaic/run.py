@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cellqa.enhance.files import Job, refuse_taken
+from cellqa.enhance.files import Job, is_folder, refuse_taken
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.io import split_suffix
 from cellqa.tables import number, write_csv
@@ -150,11 +150,10 @@ def tell_placement(scan: Scan, placement: Placement) -> tuple[str, list[str]]:
 def _check_target(source: Path, target: Path, found: Sequence[Assembled]) -> None:
     if (target.exists() and not target.is_dir()) or split_suffix(target.name)[1]:
         raise CellqaError(f"OUT: {str(target)!r} is not a folder; each scan becomes a file in it")
-    is_folder = source.is_dir() and not split_suffix(source.name)[1]
     outside = source.resolve()
     for path in (target, *(each.target for each in found)):
         inside = path.resolve()
-        if inside == outside or (is_folder and outside in inside.parents):
+        if inside == outside or (is_folder(source) and outside in inside.parents):
             raise CellqaError(f"OUT: {str(path)!r} is or lies inside IN; give a folder outside it")
 
 

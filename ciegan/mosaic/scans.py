@@ -14,9 +14,10 @@ import numpy as np
 import scipy.sparse.csgraph
 import scipy.spatial
 
+from cellqa.enhance.files import is_folder
 from cellqa.errors import CellqaError, printable
-from cellqa.io import ImageFile, PlaneIndex, may_crash, open_image, split_suffix
-from cellqa.io.isolated import open_isolated
+from cellqa.io import PlaneIndex, split_suffix
+from cellqa.io.isolated import open_safely
 from cellqa.pairing import scan as list_folder
 
 # What names of tiles look like where no pattern is given. Numbers that a field follows, as in
@@ -151,17 +152,6 @@ def left_out(source: Path, scans: Iterable[Scan]) -> list[str]:
     return [name for name in names if top / name not in used]
 
 
-def open_tile(path: Path) -> ImageFile:
-    """Open a file, in another process where its reader may crash.
-
-    Raises
-    ------
-    CellqaError
-        It cannot be opened.
-    """
-    return open_isolated(path) if may_crash(path.name) else open_image(path)
-
-
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:
     if pattern is None:
         return None
@@ -179,7 +169,7 @@ def _images(source: Path) -> tuple[Path, list[str]]:
     """The folder, and the names of the images below it."""
     if not source.exists():
         raise CellqaError(f"IN: {str(source)!r} does not exist")
-    if not source.is_dir() or split_suffix(source.name)[1]:
+    if not is_folder(source):
         return source.parent, [source.name]
     return source, [n for names in list_folder(source, "IN").images.values() for n in names]
 
@@ -263,7 +253,7 @@ def _by_stage(top: Path, names: Sequence[str]) -> tuple[list[Scan], list[str]]:
     broken: dict[str, str] = {}
     for name in names:
         try:
-            with open_tile(top / name) as file:
+            with open_safely(top / name) as file:
                 scenes, positions = file.planes[-1].s + 1, file.acquired().positions
                 if not file.pixel_size or len(positions) != scenes:
                     continue

@@ -193,7 +193,7 @@ def test_scenes_of_one_file(tmp_path: Path) -> None:
 def test_tiles_are_read_in_another_process_where_readers_may_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ciegan.mosaic.scans.may_crash", lambda name: True)
+    monkeypatch.setattr("cellqa.io.isolated.may_crash", lambda name: True)
     tiles, places = cut()
     chosen = {key: tiles[key] for key in tiles if max(key) < 3}
     found = run(write_named(tmp_path / "in", chosen), tmp_path / "out")
