@@ -35,6 +35,7 @@ from ciegan.models import GENERATORS
 Array = npt.NDArray[Any]
 
 PRESETS = {"default": DEFAULT, "paper": PAPER}
+TILE = {"default": 1024, "paper": 512}  # of the bare network
 SETS = ((128, 256), (24, 1024), (2, 4096))  # images, and their side
 
 
@@ -62,7 +63,8 @@ def network(folder: Path, name: str) -> Path:
 
 def images(folder: Path, number: int, side: int) -> Path:
     """Simulated fields, 8 bits, each its own."""
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     field = filaments((min(side, 1024),) * 2, seed=1).image.astype(float)
     field = 255 * (field - field.min()) / np.ptp(field)
     times = -(-side // len(field))
@@ -94,39 +96,63 @@ def bare(checkpoint: Checkpoint, device: torch.device, pixels: list[Array], tile
 
 
 def speed(out: Path, device: str, presets: list[str], repeats: int) -> None:
-    """In turns: the bare network, and files through `enhance_files`."""
-    rows = [["preset", "images", "images/s", "MP/s", "bare network, MP/s", "share"]]
-    for name in presets:
-        weights = network(out / name, name)
-        checkpoint = load(weights)
-        runners = make_runners(checkpoint, device)
-        for number, side in SETS:
-            if name == "paper":
-                number = max(1, number // 8)
-            if name == "paper" and side > 1024:
-                continue
-            shutil.rmtree(out / "in", ignore_errors=True)
-            source = images(out / "in", number, side)
-            pixels = [tifffile.imread(path) for path in sorted(source.glob("*.tif"))]
-            tile = runners[0].side + 2 * checkpoint.generator.radius
+    """In turns: the bare network, and files through `enhance_files`.
 
-            def files(source: Path = source, weights: Path = weights) -> float:
-                shutil.rmtree(out / "out", ignore_errors=True)
-                start = time.perf_counter()
-                found = enhance_files(checkpoint, weights, source, out / "out", runners=runners)
-                assert all(record.status == "ok" for record in found)
-                return time.perf_counter() - start
+    The bare network is timed before, too: as PyTorch comes, and not in a process that keeps its
+    memory (`ciegan.memory`).
+    """
+    names = ["preset", "images", "images/s", "MP/s"]
+    rows = [[*names, "plain network, MP/s", "share", "in kept memory, MP/s", "share"]]
+    place = choose_device(device)
+    checkpoints = {name: load(network(out / name, name)) for name in presets}
+    plain: dict[tuple[str, int], float] = {}
+    for name, number, side in sets(presets):
+        pixels = read(images(out / f"in-{side}", number, side), number)
+        times = [bare(checkpoints[name], place, pixels, TILE[name]) for _ in range(repeats + 1)]
+        plain[name, side] = median(times[1:])
+    runners = {name: make_runners(checkpoints[name], device) for name in presets}
+    for name, number, side in sets(presets):
+        source = images(out / "in", number, side)
+        pixels = read(source, number)
 
-            def alone(pixels: list[Array] = pixels, tile: int = tile) -> float:
-                return bare(checkpoint, choose_device(device), pixels, tile)
+        def files(source: Path = source, name: str = name) -> float:
+            shutil.rmtree(out / "out", ignore_errors=True)
+            start = time.perf_counter()
+            found = enhance_files(
+                checkpoints[name], out / name, source, out / "out", runners=runners[name]
+            )
+            assert all(record.status == "ok" for record in found)
+            return time.perf_counter() - start
 
-            first, second = in_turns(alone, files, repeats)
-            size = number * side * side / 1e6
-            share = f"{first / second:.2f}"
-            numbers = [f"{number / second:.2f}", f"{size / second:.3g}", f"{size / first:.3g}"]
-            rows.append([name, f"{number} of {side} x {side}", *numbers, share])
-            print("  " + "  ".join(rows[-1]), flush=True)
+        def alone(pixels: list[Array] = pixels, name: str = name) -> float:
+            return bare(checkpoints[name], place, pixels, TILE[name])
+
+        first, second = in_turns(alone, files, repeats)
+        size = number * side * side / 1e6
+        row = [name, f"{number} of {side} x {side}", f"{number / second:.2f}"]
+        row.append(f"{size / second:.3g}")
+        for other in (plain[name, side], first):
+            row += [f"{size / other:.3g}", f"{other / second:.2f}"]
+        rows.append(row)
+        print("  " + "  ".join(row), flush=True)
     print(align(rows))
+
+
+def sets(presets: list[str]) -> list[tuple[str, int, int]]:
+    """Presets, numbers of images and sides; fewer and smaller ones for the slow network."""
+    found = []
+    for name in presets:
+        for number, side in SETS:
+            if name != "paper":
+                found.append((name, number, side))
+            elif side <= 1024:
+                found.append((name, max(1, number // 8), side))
+    return found
+
+
+def read(folder: Path, number: int) -> list[Array]:
+    """The first images of a folder."""
+    return [tifffile.imread(path) for path in sorted(folder.glob("*.tif"))[:number]]
 
 
 def in_turns(

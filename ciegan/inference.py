@@ -17,6 +17,7 @@ import torch
 
 from cellqa.errors import CellqaError
 from ciegan.data import Normalisation, scaled, unscaled
+from ciegan.memory import keep
 from ciegan.models import Generator
 
 Array = npt.NDArray[Any]
@@ -24,7 +25,8 @@ Array = npt.NDArray[Any]
 # Bytes of activations of a window on the CPU. More would fit, but not into its caches: windows of
 # 1024 pixels of the default are 1.3 times as fast as those of 1936, whose margins are smaller.
 WORKING_MEMORY = 0.17e9
-_MOST_MEMORY = 1.2e9  # of windows that are mostly margins
+_MOST_MEMORY = 1.2e9  # of windows that would be mostly margins
+_ALONE = 0.5e9  # bytes of a window on the CPU beside which no other is computed
 _SHARE = 0.5  # of a CUDA device's free memory
 _LARGEST_WINDOW = 4096
 _LARGEST_BATCH = 64
@@ -57,8 +59,8 @@ class Runner:
 
     Attributes
     ----------
-    side : int
-        Of the tiles whose windows fit into memory.
+    window : int
+        Side of the windows that fit into memory, with their margins.
     lines : int
         Files to have in work, so that the device is never idle.
     """
@@ -84,15 +86,17 @@ class Runner:
         if compiled:
             self.forward = torch.compile(generator, dynamic=True)
         memory = WORKING_MEMORY
-        if cuda:
+        if not cuda:
+            keep()
+        else:
             memory = _SHARE * torch.cuda.mem_get_info(self.device)[0]
-        self.side, self.pixels = _tile_side(generator, memory)  # pixels: of all windows of a batch
+        self.window, self.pixels = _window(generator, memory)  # pixels: of all windows of a batch
         self.batch = batch or (_LARGEST_BATCH if cuda else 1)
         if not generator.local:
             self.batch = 1  # the result of a window would depend on its neighbours
         self.lines = _LINES if cuda else min(_LINES, torch.get_num_threads())
         self._waiting: queue.Queue[tuple[Array, Future[Array]]] = queue.Queue()
-        self._lock = threading.Lock()
+        self._lock, self._turn = threading.Lock(), threading.Lock()
         self._cores, self._active = torch.get_num_threads(), 0
         if self.batch > 1:
             threading.Thread(target=self._serve, daemon=True).start()
@@ -108,7 +112,9 @@ class Runner:
             It does not fit into memory.
         """
         if self.batch == 1:
-            with self._shared_cores():
+            bytes_ = math.prod(window.shape[1:]) * _bytes[self.generator]
+            turn = self._turn if self.device.type == "cpu" and bytes_ > _ALONE else nullcontext()
+            with turn, self._shared_cores():
                 return self._run(window[None])[0]
         done: Future[Array] = Future()
         self._waiting.put((window, done))
@@ -192,16 +198,42 @@ def is_memory_error(error: BaseException) -> bool:
     )
 
 
-def _tile_side(generator: Generator, memory: float) -> tuple[int, float]:
-    """Side of the tile whose window takes so much memory, and the pixels of such a window."""
+def _window(generator: Generator, memory: float) -> tuple[int, float]:
+    """Side of the window that takes so much memory, and its pixels."""
     if generator not in _bytes:
         _bytes[generator] = generator.bytes_of_a_pixel()
     pixels = memory / _bytes[generator]
-    window = min(math.isqrt(int(pixels)), _LARGEST_WINDOW)
-    # half of each side is kept, or most of the work would be for the margins; but as memory allows
+    # two thirds of each side are kept, or most of the work would be for the margins; but as memory
+    # allows
     reach = 2 * generator.radius
     most = math.isqrt(int(max(memory, _MOST_MEMORY) / _bytes[generator]))
-    return max(window - reach, min(reach, most - reach), _SMALLEST_TILE), pixels
+    side = min(math.isqrt(int(pixels)), _LARGEST_WINDOW)
+    return max(side, min(3 * reach, most), _SMALLEST_TILE + reach), pixels
+
+
+def tile_side(length: int, window: int, generator: Generator) -> int:
+    """Side of the fewest tiles along a length whose windows are not longer than `window`.
+
+    A window has margins where the image goes on, so that two tiles may be larger than three.
+
+    Examples
+    --------
+    >>> from ciegan.models.resunet import ResUNet
+    >>> network = ResUNet(1)
+    >>> network.radius, network.stride
+    (56, 8)
+    >>> [tile_side(length, 1024, network) for length in (1024, 1800, 4096)]
+    [1024, 900, 820]
+    """
+    stride = generator.stride
+    window = window // stride * stride
+    margin = stride * math.ceil(generator.radius / stride)
+    if length <= window:
+        return length
+    if length <= 2 * (window - margin):
+        return math.ceil(length / 2)
+    most = max(window - 2 * margin, _SMALLEST_TILE)
+    return math.ceil(length / math.ceil(length / most))
 
 
 class Band(NamedTuple):
@@ -274,7 +306,7 @@ def enhance_bands(
     limits : (float, float)
         Grey levels of black and white.
     tile : int, optional
-        By default as large as memory allows. Results do not depend on it.
+        By default the fewest that memory allows. Results do not depend on it.
     samples : int
         Flips and quarter turns of which the mean is taken, 1 to 8.
 
@@ -284,7 +316,9 @@ def enhance_bands(
         Not even small tiles fit into memory.
     """
     generator, height = runner.generator, shape[0]
-    side = (tile or runner.side) if generator.local else max(shape[:2])
+    side, across = (tile or tile_side(n, runner.window, generator) for n in shape[:2])
+    if not generator.local:
+        side, across = shape[:2]
     colour = len(shape) == 3
 
     def fetch(rows: Span) -> Array:
@@ -301,13 +335,13 @@ def enhance_bands(
                 following = span(rows.kept.stop, height, side, generator)
                 pending = ahead.submit(fetch, following)
             try:
-                enhanced, spread = _band(runner, pixels, rows, shape[1], limits, side, samples)
+                enhanced, spread = _band(runner, pixels, rows, shape[1], limits, across, samples)
             except MemoryError:
-                if side <= _SMALLEST_TILE or not generator.local:
+                if max(side, across) <= _SMALLEST_TILE or not generator.local:
                     raise CellqaError(
                         "not enough memory for this network, even with the smallest tiles"
                     ) from None
-                side = max(side // 2, _SMALLEST_TILE)
+                side, across = (max(n // 2, _SMALLEST_TILE) for n in (side, across))
                 rows = span(start, height, side, generator)
                 pixels = fetch(rows)
                 continue

@@ -31,6 +31,7 @@ from ciegan.checkpoint import BEST, LAST, choose_device, make_generator
 from ciegan.config import Config, read_config
 from ciegan.data import Crops, Tile, channels_of, crops_of_steps, read_split, spread
 from ciegan.losses import VGG19, load_vgg
+from ciegan.memory import keep
 from ciegan.monitor import Scores
 from ciegan.schedule import ALONE, BOTH, JUDGE, boundaries, phase
 from ciegan.training import Networks, TrainingError
@@ -140,6 +141,8 @@ def train(
     """
     chosen = choose_device(device)
     _check_devices(chosen, devices)
+    if chosen.type == "cpu":
+        keep()
     child = is_child()
     if child:
         config = read_config(out / CONFIG)

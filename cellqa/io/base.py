@@ -89,6 +89,35 @@ class Acquisition(NamedTuple):
     positions: tuple[tuple[float, float], ...] = ()
 
 
+@dataclass(frozen=True)
+class TiffStructure:
+    """How a TIFF file is built.
+
+    Attributes
+    ----------
+    compression, photometric : int
+        Codes of the first page.
+    tile : tuple of int or None
+        Height and width of its tiles.
+    resolution : (tuple of float, int) or None
+        Pixels a unit along X and Y, and the code of the unit, where stated.
+    ome : str
+        Its OME-XML, empty where it has none.
+    imagej : dict or None
+        ImageJ's metadata, where ImageJ wrote it.
+    axes : str
+        Of the first series, where tifffile named them.
+    """
+
+    compression: int
+    photometric: int
+    tile: tuple[int, int] | None = None
+    resolution: tuple[tuple[float, float], int] | None = None
+    ome: str = ""
+    imagej: dict[str, Any] | None = None
+    axes: str = ""
+
+
 @dataclass
 class ImageFile:
     """An open image file; use it in a `with` statement.
@@ -113,6 +142,8 @@ class ImageFile:
         read whole.
     acquisition : callable
         Returns what the file says of how it was taken; it may raise anything.
+    tiff : TiffStructure or None
+        How a TIFF file is built, to write others as it is.
     """
 
     path: Path
@@ -125,6 +156,7 @@ class ImageFile:
     scene_shapes: tuple[tuple[int, ...], ...] = ()
     decode_rows: Callable[[PlaneIndex, int, int], Array] | None = None
     acquisition: Callable[[], Acquisition] = Acquisition
+    tiff: TiffStructure | None = None
 
     def shape_of(self, index: PlaneIndex) -> tuple[int, ...]:
         """Shape of a plane: that of its scene, where scenes differ."""

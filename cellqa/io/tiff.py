@@ -23,6 +23,7 @@ from cellqa.io.base import (
     Acquisition,
     ImageFile,
     PlaneIndex,
+    TiffStructure,
     check_size,
     in_micrometres,
     plane_indices,
@@ -116,6 +117,22 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
         shapes,
         load_rows if in_parts else None,
         lambda: _acquisition(tif, planes),
+        _structure(tif),
+    )
+
+
+def _structure(tif: tifffile.TiffFile) -> TiffStructure:
+    page = tif.pages.first
+    tags = page.tags
+    calibrated = tags.get("XResolution") and tags.get("YResolution") and page.resolution[0] > 0
+    return TiffStructure(
+        page.compression,
+        page.photometric,
+        (page.tilelength, page.tilewidth) if page.is_tiled else None,
+        (page.resolution, page.resolutionunit) if calibrated else None,
+        (tif.ome_metadata or "") if tif.is_ome else "",
+        dict(tif.imagej_metadata or {}) if tif.is_imagej else None,
+        tif.series[0].axes if tif.is_shaped else "",
     )
 
 

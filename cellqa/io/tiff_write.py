@@ -39,33 +39,29 @@ def write_file(
         options["photometric"] = "rgb" if samples[0] >= 3 else "minisblack"
         options["planarconfig"] = "contig"
         options["extrasamples"] = ["unassalpha"] if samples[0] in (2, 4) else None
-    if like.path.suffix.lower() not in (".tif", ".tiff"):
+    built = like.tiff
+    if built is None:
         _write_ome(path, planes, like, note, {}, options, size)
         return
-    with tifffile.TiffFile(like.path) as tif:
-        page = tif.pages.first
-        if page.compression in _KEPT_COMPRESSION:
-            options["compression"] = page.compression
-        if page.is_tiled:
-            options["tile"] = (page.tilelength, page.tilewidth)
-        if page.photometric == _MINISWHITE and not samples:
-            options["photometric"] = "miniswhite"
-        tags = page.tags
-        calibrated = tags.get("XResolution") and tags.get("YResolution") and page.resolution[0] > 0
-        if tif.is_ome:
-            attributes = ome_pixels(tif.ome_metadata or "")[0]
-            _write_ome(path, planes, like, note, attributes, options, size)
-        elif tif.is_imagej and dtype.name in ("uint8", "uint16", "float32") and size > _BIG:
-            _write_ome(path, planes, like, note, {}, options, size)  # ImageJ has no BigTIFF
-        elif tif.is_imagej and dtype.name in ("uint8", "uint16", "float32"):
-            if calibrated:
-                options["resolution"] = page.resolution
-            _write_imagej(path, planes, like, note, dict(tif.imagej_metadata or {}), options)
-        else:
-            if calibrated:
-                options.update(resolution=page.resolution, resolutionunit=page.resolutionunit)
-            axes = tif.series[0].axes if tif.is_shaped else ""
-            _write_plain(path, planes, like, note, axes, options)
+    if built.compression in _KEPT_COMPRESSION:
+        options["compression"] = built.compression
+    if built.tile:
+        options["tile"] = built.tile
+    if built.photometric == _MINISWHITE and not samples:
+        options["photometric"] = "miniswhite"
+    if built.ome:
+        _write_ome(path, planes, like, note, ome_pixels(built.ome)[0], options, size)
+    elif built.imagej is not None and dtype.name in ("uint8", "uint16", "float32"):
+        if size > _BIG:  # ImageJ has no BigTIFF
+            _write_ome(path, planes, like, note, {}, options, size)
+            return
+        if built.resolution:
+            options["resolution"] = built.resolution[0]
+        _write_imagej(path, planes, like, note, built.imagej, options)
+    else:
+        if built.resolution:
+            options.update(zip(("resolution", "resolutionunit"), built.resolution, strict=True))
+        _write_plain(path, planes, like, note, built.axes, options)
 
 
 def _laid_out(

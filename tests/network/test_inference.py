@@ -9,7 +9,15 @@ from fields import SMALLER
 
 from cellqa.errors import CellqaError
 from ciegan.data import Normalisation
-from ciegan.inference import Runner, enhance_bands, enhance_plane, span, turned, turned_back
+from ciegan.inference import (
+    Runner,
+    enhance_bands,
+    enhance_plane,
+    span,
+    tile_side,
+    turned,
+    turned_back,
+)
 from ciegan.levels import percentiles_of_rows
 from ciegan.models import GENERATORS, Generator
 
@@ -63,9 +71,29 @@ def test_spans_cover_each_row_once(length: int) -> None:
     assert (counts == 1).all()
 
 
-def test_a_wider_network_takes_smaller_tiles() -> None:
-    sides = {name: Runner(GENERATORS[name](1)).side for name in ("paper", "resunet")}
+def test_a_wider_network_takes_smaller_windows() -> None:
+    sides = {name: Runner(GENERATORS[name](1)).window for name in ("paper", "resunet")}
     assert 64 <= sides["paper"] < sides["resunet"] <= 4096
+
+
+@pytest.mark.parametrize("name", sorted(GENERATORS))
+@pytest.mark.parametrize("length", [1, 100, 1023, 1400, 1700, 5001])
+def test_the_fewest_windows_that_fit(name: str, length: int) -> None:
+    with torch.device("meta"):
+        generator = GENERATORS[name](1)
+    window = 4 * generator.radius + 200
+
+    def windows(side: int) -> list[int]:
+        spans = [span(start, length, side, generator) for start in range(0, length, side)]
+        return [s.computed.stop - s.computed.start for s in spans if s.kept.start < s.kept.stop]
+
+    step = generator.stride
+    side = step * -(-tile_side(length, window, generator) // step)
+    found = windows(side)
+    assert max(found) <= window
+    if len(found) > 1:
+        fewer = step * -(-length // (len(found) - 1) // step)
+        assert max(windows(fewer)) > window
 
 
 @pytest.mark.parametrize("number", range(8))
