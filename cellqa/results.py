@@ -16,6 +16,7 @@ JOURNAL = "journal.jsonl"
 RESULTS = (SCORES, SUMMARY, COMPARISONS, OBJECTS, RUN, JOURNAL)
 GALLERY = 24  # images with pictures on the page, unless told otherwise
 MAPS, PAGE, PICTURES, FIGURES = "maps", "report.html", "report_files", "figures"
+TABLES = "tables.json"  # of the page, beside those of the run
 
 
 def check_folder(out: Path, *, overwrite: bool, resume: bool) -> None:
@@ -49,7 +50,8 @@ def remove_results(out: Path) -> None:
     """Remove the files of an earlier run, its maps, figures and page."""
     for name in RESULTS:
         (out / name).unlink(missing_ok=True)
-    (out / PAGE).unlink(missing_ok=True)
+    for name in (PAGE, TABLES):
+        (out / name).unlink(missing_ok=True)
     for folder in (MAPS, PICTURES, FIGURES):
         shutil.rmtree(out / folder, ignore_errors=True)
 

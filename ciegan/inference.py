@@ -218,8 +218,8 @@ def tile_side(length: int, window: int, generator: Generator) -> int:
 
     Examples
     --------
-    >>> from ciegan.models.resunet import ResUNet
-    >>> network = ResUNet(1)
+    >>> from ciegan.models import GENERATORS
+    >>> network = GENERATORS["resunet"](1)
     >>> network.radius, network.stride
     (56, 8)
     >>> [tile_side(length, 1024, network) for length in (1024, 1800, 4096)]

@@ -41,6 +41,7 @@ _FILES = (CONFIG, METRICS, SUMMARY, BEST, LAST)
 _FOLDERS = (SAMPLES, EVENTS)
 _TRIAL = 8  # steps of each phase that are timed to fit a run into its time
 _WAITING = 0.1  # share of the time waiting for data from which a run warns
+_VALIDATIONS = 10  # at least, of a run that is made to fit into its time
 _SPARE = 0.92  # share of the time that steps and validations are planned for
 
 Tell = Callable[[str], None]
@@ -157,7 +158,11 @@ def train(
     vgg, notes = _features(config)
     if fit_time and max_time and not resume and not child:
         steps = steps_within(max_time, config, crops, validation, vgg, chosen)
-        config = replace(config, schedule=replace(config.schedule, steps=steps))
+        config = replace(
+            config,
+            schedule=replace(config.schedule, steps=steps),
+            monitor=replace(config.monitor, every=_every(config, steps)),
+        )
         tell(f"{steps} steps fit into {max_time:.0f} s")
     networks = Networks(config, crops, validation, vgg)
     networks.check_sizes()
@@ -406,6 +411,11 @@ def _trainer(
         )
 
 
+def _every(config: Config, steps: int) -> int:
+    """Steps between validations: a short run has some of them, too."""
+    return max(1, min(config.monitor.every, steps // _VALIDATIONS))
+
+
 def steps_within(
     seconds: float,
     config: Config,
@@ -445,7 +455,7 @@ def steps_within(
             for k in range(0, steps, max(1, steps // 1000))
         ]
         each = sum(costs.get(name, 0.0) for name in names) / len(names)
-        found = int(_SPARE * seconds / (each + validating / config.monitor.every))
+        found = int(_SPARE * seconds / (each + validating / _every(config, steps)))
         if found < 1:
             raise TrainingError(f"not one step ends in {seconds:.0f} s; give --max-time more")
         if found == steps:

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import csv
-import itertools
-import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import torch
 
 from cellqa.engines import LocalEngine
-from cellqa.enhance import METHODS, Enhancer, RichardsonLucy, Traditional, Wiener
+from cellqa.enhance import METHODS, Enhancer
 from cellqa.enhance.filters import as_type
 from cellqa.errors import CellqaError, printable
 from cellqa.grouping import Grouping
-from cellqa.io import luminance, split_suffix, write_tiff
-from cellqa.metrics.pixel import psnr
+from cellqa.io import split_suffix, write_tiff
 from cellqa.pairing import pair_folders
 from cellqa.registry import for_run
 from cellqa.report.page import write_report
 from cellqa.run import Finished, score_to_folder
 from cellqa.scorer import ScoreOptions
 from ciegan.checkpoint import Checkpoint, choose_device, load
-from ciegan.data import Tile, channels_of, read_split, spread
+from ciegan.classical import FITTED, NAMES, fitted, pairs_to_fit
+from ciegan.cost import parameters
+from ciegan.data import Tile, channels_of, read_split
 from ciegan.inference import enhance_plane
 from ciegan.prepare.tiles import PAIRS
 
@@ -36,12 +34,7 @@ Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
 
 _MARK = ".made-by-ciegan-validate"  # what --overwrite may remove
-_OTHERS = {"te", "te_tuned", "wiener", "rl", "egt", "input", "gt", "mask"}
-_TUNED_ON = 12  # validation tiles that classical methods are tuned on
-_SIGMAS = (0.7, 1.0, 1.4, 2.0, 2.8)
-_BALANCES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
-_ITERATIONS = (2, 5, 10, 20)
-_UNSHARP = tuple(itertools.product((1.0, 2.3, 4.0), (0.5, 1.0), (0.5, 1.0, 2.0)))
+_OTHERS = {*NAMES, "egt", "input", "gt", "mask"}
 
 
 @dataclass(frozen=True)
@@ -117,7 +110,7 @@ def validate(
     ]
     if len(methods) == 1:
         warnings.append("no validation split to tune Wiener and Richardson-Lucy on: left out")
-    if _targets(data) == "egt":
+    if targets_of(data) == "egt":
         warnings.append("the targets are enhanced ground truth (EGT): no EGT beside them")
     total = len(tiles) * (len(networks) + len(methods))
     written = _enhanced(networks, methods, tiles, data, out / "enhanced", chosen, warnings)
@@ -125,23 +118,22 @@ def validate(
         if progress:
             progress(done, total)
     names = [*networks, *methods]
-    if _targets(data) != "egt":
+    if targets_of(data) != "egt":
         names.append("egt")
-    pred = {name: out / "enhanced" / name for name in names}
-    pairing = pair_folders(pred, gt=data / split / "target", raw=data / split / "input")
     results = out / "results"
-    finished = score_to_folder(
-        pairing,
+    finished = score_tiles(
+        {name: out / "enhanced" / name for name in names},
+        tiles,
+        data / split / "target",
+        data / split / "input",
         results,
-        options=ScoreOptions(for_run(None, fit=True)),
-        engine=LocalEngine(jobs),
-        grouping=_grouping(tiles, pairing.images, out),
+        jobs=jobs,
         overwrite=overwrite,
         command=["ciegan", "validate", *map(str, runs.values())],
     )
     page = write_report(results, jobs=jobs)
     settings = {
-        **{name: _describe(network) for name, network in networks.items()},
+        **{name: describe(network) for name, network in networks.items()},
         **{name: method.describe() for name, method in methods.items()},
     }
     return Validated(finished, page, results, settings, warnings)
@@ -172,7 +164,7 @@ def _enhanced(
     """Write what each method makes of each tile, and EGT of its target."""
     for network in networks.values():
         network.generator.to(device)
-    egt = _targets(data) != "egt"
+    egt = targets_of(data) != "egt"
     for tile in tiles:
         try:
             source, target, size = tile.load()
@@ -180,11 +172,11 @@ def _enhanced(
             failures.append(f"{printable(tile.name)} is left out: {error}")
             continue
         for name, network in networks.items():
-            yield name, _write(out / name, tile, enhanced(network, source, tile.limits), size)
+            yield name, write_tile(out / name, tile, enhanced(network, source, tile.limits), size)
         for name, method in methods.items():
-            yield name, _write(out / name, tile, method(source), size)
+            yield name, write_tile(out / name, tile, method(source), size)
         if egt:
-            _write(out / "egt", tile, METHODS["egt"](target), size)
+            write_tile(out / "egt", tile, METHODS["egt"](target), size)
 
 
 def enhanced(network: Checkpoint, pixels: Array, whole: tuple[float, float] | None = None) -> Array:
@@ -212,48 +204,21 @@ def enhanced(network: Checkpoint, pixels: Array, whole: tuple[float, float] | No
     return as_type(values, pixels.dtype)
 
 
-def _write(folder: Path, tile: Tile, pixels: Array, size: float | None) -> Path:
+def write_tile(folder: Path, tile: Tile, pixels: Array, size: float | None) -> Path:
+    """Write what a method made of a tile, under the tile's name."""
     return write_tiff(folder / f"{tile.name}.tif", pixels, size)
 
 
 def _classical(data: Path, split: str) -> dict[str, Enhancer]:
-    """TE, and what was tuned on the validation split if there is one beside the one to score."""
+    """TE, and what was fitted on the validation split if there is one beside the one to score."""
     methods: dict[str, Enhancer] = {"te": METHODS["te"]}
-    if split == "val" or not (data / "val").is_dir():
-        return methods
-    pairs = [tile.load()[:2] for tile in spread(read_split(data, "val"), _TUNED_ON)]
-    methods["te_tuned"] = tuned(
-        [
-            replace(Traditional("te_tuned"), sigma=sigma, amount=amount, clip_limit=limit)
-            for sigma, amount, limit in _UNSHARP
-        ],
-        pairs,
-    )
-    methods["wiener"] = tuned(
-        [Wiener(sigma, balance) for sigma, balance in itertools.product(_SIGMAS, _BALANCES)], pairs
-    )
-    methods["rl"] = tuned(
-        [RichardsonLucy(sigma, n) for sigma, n in itertools.product(_SIGMAS, _ITERATIONS)], pairs
-    )
+    if split != "val" and (data / "val").is_dir():
+        pairs = pairs_to_fit(data)
+        methods |= {name: fitted(name, pairs) for name in FITTED}
     return methods
 
 
-def tuned(candidates: Sequence[Enhancer], pairs: Sequence[tuple[Array, Array]]) -> Enhancer:
-    """The enhancer of the highest mean PSNR over pairs of input and target."""
-
-    def score(method: Enhancer) -> float:
-        found = []
-        for source, target in pairs:
-            truth, image = luminance(target), luminance(method(source))
-            if truth.min() < truth.max():
-                span = float(truth.max()) - float(truth.min())
-                found.append(psnr(truth, image, data_range=span))
-        return float(np.mean(found)) if found else -math.inf
-
-    return max(candidates, key=score)
-
-
-def _targets(data: Path) -> str:
+def targets_of(data: Path) -> str:
     """What the targets are: `gt` unless pairs.csv says `egt`."""
     if not (data / PAIRS).exists():
         return "gt"
@@ -262,10 +227,52 @@ def _targets(data: Path) -> str:
     return row.get("target") or "gt"
 
 
-def _grouping(tiles: Sequence[Tile], images: Sequence[Any], out: Path) -> Grouping:
+def score_tiles(
+    pred: Mapping[str, Path],
+    tiles: Sequence[Tile],
+    gt: Path,
+    raw: Path,
+    results: Path,
+    *,
+    jobs: int = 1,
+    resume: bool = False,
+    overwrite: bool = False,
+    command: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Finished:
+    """Score folders of enhanced tiles with every metric; tiles of a field count as one group.
+
+    Parameters
+    ----------
+    pred : mapping of str to Path
+        Name of each method to its folder.
+    tiles : sequence of Tile
+        Which name the fields.
+    gt, raw : Path
+        Folders of targets and inputs.
+    results : Path
+        Receives what `cellqa score` writes; the table of fields goes beside it.
+    jobs, resume, overwrite, command, progress
+        As in `cellqa.run.score_to_folder`.
+    """
+    pairing = pair_folders(dict(pred), gt=gt, raw=raw)
+    return score_to_folder(
+        pairing,
+        results,
+        options=ScoreOptions(for_run(None, fit=True)),
+        engine=LocalEngine(jobs),
+        grouping=_grouping(tiles, pairing.images, results.parent),
+        resume=resume,
+        overwrite=overwrite,
+        command=command,
+        progress=progress,
+    )
+
+
+def _grouping(tiles: Sequence[Tile], images: Sequence[Any], folder: Path) -> Grouping:
     """Tiles of a field as one group, through a table that the run refers to."""
     field_of = {printable(tile.name): tile.field for tile in tiles}
-    table = out / "fields.csv"
+    table = folder / "fields.csv"
     with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["image", "group"])
@@ -274,10 +281,10 @@ def _grouping(tiles: Sequence[Tile], images: Sequence[Any], out: Path) -> Groupi
     return Grouping.parse(str(table))
 
 
-def _describe(network: Checkpoint) -> str:
-    parameters = sum(p.numel() for p in network.generator.parameters())
+def describe(network: Checkpoint) -> str:
+    """A network in a line."""
     config = network.config
     return (
-        f"preset {config.preset}, generator {config.generator.name} ({parameters:,} parameters), "
-        f"step {network.step}"
+        f"preset {config.preset}, generator {config.generator.name} "
+        f"({parameters(network.generator):,} parameters), step {network.step}"
     )

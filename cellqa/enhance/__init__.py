@@ -27,7 +27,7 @@ def settings_of(method: Enhancer) -> dict[str, Any]:
     Examples
     --------
     >>> settings_of(METHODS["wiener"])
-    {'sigma': 2.0, 'balance': 0.01}
+    {'sigma': 2.0, 'kernel': None, 'balance': 0.01}
     """
     return {f.name: getattr(method, f.name) for f in fields(method) if f.name != "name"}  # type: ignore[arg-type]
 

@@ -6,28 +6,47 @@ import json
 import math
 import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from cellqa.errors import CellqaError, first_line
 from cellqa.registry import Metric
 from cellqa.report.load import LoadedRun, choose, load_run
 from cellqa.report.pictures import Pictures, draw_pictures
-from cellqa.results import GALLERY, PAGE, PICTURES
+from cellqa.results import GALLERY, PAGE, PICTURES, TABLES
 from cellqa.tables import appearing
 
 _LARGEST_TABLE = 5000  # rows that a browser sorts at once
+
+
+class Table(NamedTuple):
+    """A table of a page, beside those of the run.
+
+    Attributes
+    ----------
+    title : str
+    rows : sequence of sequence of str
+        The first is the header; the first cell of the others names what the row is of.
+    note : str
+        Below the title.
+    """
+
+    title: str
+    rows: Sequence[Sequence[str]]
+    note: str = ""
 
 
 def write_report(
     folder: Path,
     *,
     gallery: int = GALLERY,
+    tables: Sequence[Table] = (),
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
@@ -40,6 +59,9 @@ def write_report(
     gallery : int
         Images that get pictures: the worst, median, best, those that methods disagree on most,
         the largest overclaims. The others have their numbers.
+    tables : sequence of Table
+        What else there is to say of the methods; kept in tables.json, so that the page can be made
+        again.
     jobs : int
     progress : callable, optional
 
@@ -49,6 +71,9 @@ def write_report(
         The folder holds no finished run.
     """
     run = load_run(folder)
+    if tables:
+        with appearing(folder / TABLES) as file:
+            json.dump([table._asdict() for table in tables], file, indent=1)
     shutil.rmtree(folder / PICTURES, ignore_errors=True)
     chosen = choose(run, gallery)
     names = [image for images in chosen.values() for image in images]
@@ -72,10 +97,21 @@ def write_report(
         pictures=pictures,
         metrics=run.columns,
         total=run.scores["image"].nunique(),
+        tables=_tables(folder / TABLES),
     )
     with appearing(folder / PAGE) as file:
         file.write(html)
     return folder / PAGE
+
+
+def _tables(path: Path) -> list[Table]:
+    """The tables that were given when the page was first made."""
+    if not path.exists():
+        return []
+    try:
+        return [Table(**each) for each in json.loads(path.read_text(encoding="utf-8"))]
+    except (ValueError, TypeError) as error:
+        raise CellqaError(f"{path}: damaged ({first_line(error)}); remove it") from None
 
 
 def as_json(data: Any) -> Markup:

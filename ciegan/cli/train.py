@@ -46,7 +46,7 @@ def _parse_monitor(ctx: Any, parameter: Any, value: str | None) -> dict[str, flo
     return found
 
 
-def _parse_settings(ctx: Any, parameter: Any, values: tuple[str, ...]) -> dict[str, str]:
+def parse_settings(ctx: Any, parameter: Any, values: tuple[str, ...]) -> dict[str, str]:
     """Parse KEY=VALUE."""
     found = {}
     for value in values:
@@ -88,7 +88,7 @@ _SHORT = {
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    callback=_parse_settings,
+    callback=parse_settings,
     help="One setting, as data.crop=64; again for more.",
 )
 @click.option("--generator", help="paper, resunet, nafnet, unet or pix2pix.")

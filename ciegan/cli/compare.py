@@ -1,0 +1,131 @@
+"""`ciegan compare`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cellqa.cli.group import INTERRUPTED, progress_bar, report_failures, tell, warn
+from cellqa.options import AnyPath, jobs_option, overwrite_option
+from ciegan.cli.group import device_option, main, need_torch
+from ciegan.cli.train import Seconds, parse_settings
+
+_METHODS = "te,te_tuned,wiener,rl,pix2pix,paper,paper+egt,default"
+
+
+def _by_preset(ctx: Any, parameter: Any, values: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """Parse [PRESET:]KEY=VALUE."""
+    found: dict[str, dict[str, str]] = {}
+    for name, text in parse_settings(ctx, parameter, values).items():
+        preset, colon, key = name.rpartition(":")
+        if colon and preset not in ("default", "paper", "pix2pix"):
+            raise click.BadParameter(f"{preset!r} is no preset: default, paper or pix2pix")
+        found.setdefault(preset, {})[key] = text
+    return found
+
+
+@main.command()
+@click.option("--data", type=AnyPath(), required=True, help="As `ciegan prepare` makes it.")
+@click.option(
+    "--methods",
+    "names",
+    default=_METHODS,
+    show_default=True,
+    metavar="NAME,...",
+    help="Of `cellqa enhance` and te_tuned; presets; PRESET+egt; NAME=WEIGHTS of any network.",
+)
+@click.option(
+    "--budget",
+    type=Seconds(),
+    help="Training time of each network, as 30m or 2h  [default: 30m]",
+)
+@click.option("--steps", type=click.IntRange(10), help="In place of it: training steps of each.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 100),
+    default=1,
+    show_default=True,
+    help="Times that each network is trained.",
+)
+@click.option("--out", type=AnyPath(), required=True, metavar="DIR", help="Where to write.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="[PRESET:]KEY=VALUE",
+    callback=_by_preset,
+    help="A setting of training, as paper:data.batch_size=4; again for more.",
+)
+@click.option(
+    "--kernel",
+    type=AnyPath(),
+    help="Measured kernel of Wiener and Richardson-Lucy  [default: a Gaussian is fitted]",
+)
+@device_option
+@jobs_option
+@overwrite_option
+def compare(
+    data: Path,
+    names: str,
+    budget: float | None,
+    steps: int | None,
+    seeds: int,
+    out: Path,
+    settings: dict[str, dict[str, str]],
+    kernel: Path | None,
+    device: str,
+    jobs: int,
+    overwrite: bool,
+) -> None:
+    """Train networks with the same budget, and judge them beside classical methods.
+
+    Trains on the train split of DATA, keeps the weights that are best on val, enhances test with
+    every method, scores against ground truth and enhanced ground truth, and makes the report:
+    OUT/results/report.html. The same command again goes on where it was ended.
+    """
+    need_torch()
+    if budget is not None and steps is not None:
+        raise click.UsageError("--budget and --steps are two budgets; give one")
+    from cellqa.tables import align, terminal_table
+    from ciegan.comparing import compare as compare_methods
+    from ciegan.comparing import parse_methods
+    from ciegan.run import Interrupted
+
+    try:
+        with progress_bar("Comparing") as progress:
+            found = compare_methods(
+                data,
+                out,
+                parse_methods(names),
+                seconds=(budget or 1800.0) if steps is None else None,
+                steps=steps,
+                seeds=seeds,
+                settings=settings,
+                kernel=kernel,
+                device=device,
+                jobs=jobs,
+                overwrite=overwrite,
+                command=["ciegan", *sys.argv[1:]],
+                tell=lambda line: tell(f"\r\x1b[K{line}"),  # over the bar, which comes again
+                progress=progress,
+            )
+    except Interrupted:
+        click.echo("\ninterrupted: the same command goes on", err=True)
+        raise SystemExit(INTERRUPTED) from None
+    click.echo(terminal_table(found.finished.tally, found.finished.summaries))
+    for rows in filter(None, (_short(found.costs), found.seeds)):
+        click.echo(f"\n{align(rows)}")
+    click.echo(f"\nwrote {out}: {found.page}")
+    warn(found.warnings)
+    failures = [(r.image, r.method, r.reason) for r in found.finished.tally.failures]
+    failures += [(name, "method", reason) for name, reason in found.failures]
+    total = found.finished.tally.rows + len(found.failures)
+    report_failures(total, failures, found.finished.paths[0])
+
+
+def _short(costs: list[list[str]]) -> list[list[str]]:
+    """Without what the methods are, which is long."""
+    return [row[:-1] for row in costs]
