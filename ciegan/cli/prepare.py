@@ -36,20 +36,23 @@ class Range(click.ParamType[tuple[float, float]]):
         return low, high
 
 
-def _cut_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Options of every kind of preparation."""
+def _cut_options(
+    min_contrast: float | None = 0.1, split: str = "0.7,0.15,0.15"
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Options of every kind of preparation; a contrast of None is for the command to fill in."""
+    contrast_help = "Drop tiles whose target has less than this share of the field's contrast"
     decorators = [
         click.option("--tile", type=int, default=256, show_default=True, help="Side, in pixels."),
         click.option(
             "--min-contrast",
             type=float,
-            default=0.1,
+            default=min_contrast,
             show_default=True,
-            help="Drop tiles whose target has less than this share of the field's contrast.",
+            help=contrast_help + (" [default: the task's]." if min_contrast is None else "."),
         ),
         click.option(
             "--split",
-            default="0.7,0.15,0.15",
+            default=split,
             show_default=True,
             metavar="SHARES|CSV",
             help="Fields for train, val, test; or a table with the columns field and split.",
@@ -73,9 +76,13 @@ def _cut_options(command: Callable[..., None]) -> Callable[..., None]:
         jobs_option,
         overwrite_option,
     ]
-    for decorate in reversed(decorators):
-        command = decorate(command)
-    return command
+
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        for decorate in reversed(decorators):
+            command = decorate(command)
+        return command
+
+    return decorated
 
 
 def _run(prepare_it: Callable[..., Any], options: dict[str, Any]) -> None:
@@ -125,7 +132,7 @@ def _run(prepare_it: Callable[..., Any], options: dict[str, Any]) -> None:
     show_default=True,
     help="Leave out planes that are displaced by more pixels.",
 )
-@_cut_options
+@_cut_options()
 def zstack(
     stacks: tuple[Path, ...],
     out: Path,
@@ -209,7 +216,15 @@ def zstack(
 @click.option(
     "--draws", type=click.IntRange(1), default=1, show_default=True, help="Copies of each image."
 )
-@_cut_options
+@click.option(
+    "--bleaching",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Of the signal above --offset, left in the last of --draws copies; 1 for none.",
+)
+@_cut_options()
 def blur(
     gt: Path,
     out: Path,
@@ -221,6 +236,7 @@ def blur(
     read_noise: float,
     offset: float,
     draws: int,
+    bleaching: float,
     **options: Any,
 ) -> None:
     """Degrade the sharp images in GT, and pair them with themselves, into OUT."""
@@ -246,7 +262,12 @@ def blur(
             )
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    _run(lambda **rest: prepare_blur(gt, out, how, noise=noise, draws=draws, **rest), options)
+    _run(
+        lambda **rest: prepare_blur(
+            gt, out, how, noise=noise, draws=draws, bleaching=bleaching, **rest
+        ),
+        options,
+    )
 
 
 def _refuse_idle(degradation: str, preset: str | None) -> None:
@@ -271,7 +292,7 @@ def _refuse_idle(degradation: str, preset: str | None) -> None:
 @click.argument("blurred", type=AnyPath())
 @click.argument("sharp", type=AnyPath())
 @click.argument("out", type=AnyPath())
-@_cut_options
+@_cut_options()
 def pairs(blurred: Path, sharp: Path, out: Path, **options: Any) -> None:
     """Cut the images of two folders, which pair by name, into OUT."""
     from ciegan.prepare import prepare_pairs
@@ -282,7 +303,7 @@ def pairs(blurred: Path, sharp: Path, out: Path, **options: Any) -> None:
 @prepare.command("side-by-side")
 @click.argument("ab", type=AnyPath())
 @click.argument("out", type=AnyPath())
-@_cut_options
+@_cut_options()
 def side_by_side(ab: Path, out: Path, **options: Any) -> None:
     """Cut images that hold the sharp one on the left and the blurred one on the right, into OUT.
 
@@ -291,3 +312,45 @@ def side_by_side(ab: Path, out: Path, **options: Any) -> None:
     from ciegan.prepare import prepare_side_by_side
 
     _run(lambda **rest: prepare_side_by_side(ab, out, **rest), options)
+
+
+class _TaskCommand(click.Command):
+    """Lists the tasks below its options."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table."""
+        from ciegan.prepare import TASKS
+
+        with formatter.section("Tasks"):
+            formatter.write_dl([(task.name, task.description) for task in TASKS.values()])
+
+
+@prepare.command(cls=_TaskCommand)
+@click.argument("name")
+@click.argument("out", type=AnyPath())
+@click.option(
+    "--sharp",
+    type=AnyPath(),
+    metavar="DIR",
+    help="Sharp images of your own, to degrade instead of simulated scenes.",
+)
+@click.option(
+    "--offset",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="Of the camera that took --sharp.",
+)
+@_cut_options(min_contrast=None, split="0.6,0.15,0.25")
+def task(name: str, out: Path, sharp: Path | None, offset: float, **options: Any) -> None:
+    """Prepare a task to compare methods by, into OUT.
+
+    NAME is one of those below. Sharp scenes are simulated, into OUT/sharp, and degraded.
+    """
+    from ciegan.prepare import TASKS, prepare_task
+
+    if name not in TASKS:
+        raise click.UsageError(f"NAME must be one of {', '.join(TASKS)}, got {name!r}")
+    if options["min_contrast"] is None:
+        options["min_contrast"] = TASKS[name].min_contrast
+    _run(lambda **rest: prepare_task(name, out, sharp=sharp, offset=offset, **rest), options)

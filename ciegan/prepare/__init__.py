@@ -2,15 +2,19 @@
 
 from ciegan.prepare.blur import prepare_blur
 from ciegan.prepare.pairs import prepare_pairs, prepare_side_by_side
+from ciegan.prepare.tasks import TASKS, Task, prepare_task
 from ciegan.prepare.tiles import Cut, Prepared
 from ciegan.prepare.zstack import ZStack, prepare_zstack
 
 __all__ = [
+    "TASKS",
     "Cut",
     "Prepared",
+    "Task",
     "ZStack",
     "prepare_blur",
     "prepare_pairs",
     "prepare_side_by_side",
+    "prepare_task",
     "prepare_zstack",
 ]

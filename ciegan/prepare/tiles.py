@@ -279,7 +279,7 @@ def run(
 
     What is made replaces what was there only when all is done.
     """
-    _check_out(out, list(inputs), overwrite)
+    check_out(out, list(inputs), overwrite)
     fields_of = fields_by_name(sources, cut, own_fields or {})
     split_of = assign(fields_of.values(), cut)
     prepared = Prepared(out, failures=list(failures))
@@ -331,8 +331,14 @@ def run(
     return prepared
 
 
-def _check_out(out: Path, inputs: Sequence[Path], overwrite: bool) -> None:
-    """See that nothing of anybody else's would be replaced."""
+def check_out(out: Path, inputs: Sequence[Path], overwrite: bool) -> None:
+    """See that nothing of anybody else's would be replaced.
+
+    Raises
+    ------
+    CellqaError
+        It would, or `out` holds prepared data and `overwrite` is false.
+    """
     if out.exists() and not out.is_dir():
         raise CellqaError(f"OUT: {str(out)!r} is a file; give a folder")
     place = out.resolve()
