@@ -22,14 +22,14 @@ import lightning.pytorch as pl
 import numpy as np
 import numpy.typing as npt
 import torch
-from statsmodels.stats.multitest import multipletests
+from bench_comparison import planned
 from timing import heading
 
-from cellqa.comparisons import Comparison
 from cellqa.io import open_image, write_tiff
 from cellqa.simulate import filaments, filtered
 from cellqa.tables import align, terminal_table
 from ciegan.checkpoint import Checkpoint, load
+from ciegan.comparing import METRICS
 from ciegan.config import DEFAULT, PAPER, Config, Losses, Monitor, Network, Schedule
 from ciegan.data import Crops, crops_of_steps, read_split
 from ciegan.degrade import BrightfieldDefocus, Gaussian, Noise
@@ -98,29 +98,10 @@ def fields(folder: Path, out: Path, minutes: float, device: str) -> None:
         print(f"{name}: {what}")
     print(terminal_table(found.finished.tally, found.finished.summaries))
     print("\ndefault against what it has to beat, over fields (Wilcoxon of field means):")
-    print(align(planned(found.finished.comparisons)))
+    print(align(planned(found.finished.comparisons, RIVALS, METRICS)))
 
 
 RIVALS = ("input", "te", "wiener", "rl", "paper")  # stated before; Holm's correction is over these
-
-
-def planned(comparisons: list[Comparison]) -> list[list[str]]:
-    """Differences of `default` to each rival, with their own Holm correction."""
-    rows = [["metric", "against", "difference", "better in", "p", "p (Holm of 5)"]]
-    for metric in ("psnr", "ssim", "ms_ssim", "frc_resolution"):
-        pairs = {}
-        for c in comparisons:
-            if c.metric == metric and "default" in (c.first, c.second):
-                pairs[c.second if c.first == "default" else c.first] = c
-        corrected = multipletests([pairs[rival].p for rival in RIVALS], method="holm")[1]
-        for rival, p in zip(RIVALS, corrected, strict=True):
-            c = pairs[rival]
-            ours = c.first == "default"
-            difference = c.mean_difference if ours else -c.mean_difference
-            share = c.better if ours else 1 - c.better
-            cells = f"{difference:+.4g}", f"{share:.0%}", f"{c.p:.2g}", f"{p:.2g}"
-            rows.append([metric, rival, *cells])
-    return rows
 
 
 def generators(folder: Path, out: Path, seconds: float, device: str) -> None:

@@ -36,12 +36,13 @@ def _te(kernel: str | None) -> list[Enhancer]:
 def _wiener(kernel: str | None) -> list[Enhancer]:
     sigmas = _SIGMAS[:1] if kernel else _SIGMAS  # a measured kernel has none
     settings = itertools.product(sigmas, _BALANCES)
-    return [Wiener(sigma, kernel, balance) for sigma, balance in settings]
+    return [Wiener(sigma, balance, kernel=kernel) for sigma, balance in settings]
 
 
 def _rl(kernel: str | None) -> list[Enhancer]:
     sigmas = _SIGMAS[:1] if kernel else _SIGMAS
-    return [RichardsonLucy(sigma, kernel, n) for sigma, n in itertools.product(sigmas, _ITERATIONS)]
+    settings = itertools.product(sigmas, _ITERATIONS)
+    return [RichardsonLucy(sigma, n, kernel=kernel) for sigma, n in settings]
 
 
 # What settings are chosen for; the others of `cellqa.enhance.METHODS` are taken as they are.

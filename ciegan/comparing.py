@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 
 from cellqa.enhance import METHODS, Enhancer
+from cellqa.enhance.deconvolution import measured_kernel
 from cellqa.errors import CellqaError, printable
 from cellqa.io import appearing
 from cellqa.report.charts import save_charts
@@ -142,6 +143,19 @@ def config_of(method: Method, seed: int, device: torch.device, steps: int | None
     return replace(start, seed=seed)
 
 
+def _configured(
+    method: Method,
+    seed: int,
+    device: torch.device,
+    steps: int | None,
+    settings: Mapping[str, Mapping[str, str]],
+) -> Config:
+    config = config_of(method, seed, device, steps)
+    for name in ("", method.preset):
+        config = with_settings(config, settings.get(name, {}))
+    return config
+
+
 @dataclass
 class Compared:
     """What a comparison left.
@@ -234,6 +248,10 @@ def compare(
             "DATA has enhanced ground truth as targets; prepare it with --target gt (methods "
             "called PRESET+egt are trained towards enhanced targets)"
         )
+    if kernel is not None:
+        measured_kernel(kernel)  # what is wrong with it is told before hours pass
+    for preset in {m.preset for m in methods if m.preset}:
+        _configured(Method(preset, preset), 0, chosen, steps, settings or {})
     tiles = {split: read_split(data, split) for split in SPLITS}
     store = _Store(out, data, tiles, overwrite=overwrite)
     work = _Work(data, out, store, tiles, chosen, tell, progress)
@@ -244,9 +262,7 @@ def compare(
     networks: dict[tuple[str, int], Path] = {}
     for seed in range(seeds):
         for method in trained:
-            config = config_of(method, seed, chosen, steps)
-            for name in ("", method.preset):
-                config = with_settings(config, (settings or {}).get(name, {}))
+            config = _configured(method, seed, chosen, steps, settings or {})
             with work.failing(method.name):
                 networks[method.name, seed] = work.train(method, config, budget, seconds)
     networks |= {(m.name, 0): m.weights for m in methods if m.weights is not None}

@@ -5,13 +5,51 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from cellqa.enhance.files import Job
 
 JOURNAL = ".ciegan-enhanced.jsonl"
+
+
+class Lines:
+    """A file of lines of JSON, each an object, which a kill may cut off anywhere."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: TextIO | None = None
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Every whole line, in order; those that were cut off are passed over."""
+        if not self.path.is_file():
+            return
+        text = self.path.read_text(encoding="utf-8", errors="surrogateescape")
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict):
+                yield entry
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Add a line; it is handed to the system at once."""
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            torn = _ends_within_a_line(self.path)
+            self._file = self.path.open("a", encoding="utf-8", errors="surrogateescape")
+            # a line that was cut off by a kill must not swallow the next
+            self._file.write("\n" * torn)
+        self._file.write(json.dumps(entry) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file; the next line opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 class Ledger:
@@ -26,13 +64,14 @@ class Ledger:
 
     def __init__(self, path: Path, settings: str) -> None:
         self.path, self.settings = path, settings
-        self._entries = _read(path)
+        self._lines = Lines(path)
+        self._entries: dict[str, Mapping[str, Any]] = {
+            e["target"]: e for e in self._lines.read() if isinstance(e.get("target"), str)
+        }
         self._of_key: dict[str, set[str]] = {}
         for target, entry in self._entries.items():
             self._of_key.setdefault(str(entry.get("key")), set()).add(target)
         self._lock = threading.Lock()
-        self._file: TextIO | None = None
-        self._torn = _ends_within_a_line(path)
 
     def __contains__(self, target: object) -> bool:
         """Whether a target was made, or begun, by this program."""
@@ -118,20 +157,12 @@ class Ledger:
         with self._lock:
             self._entries[target] = entry
             self._of_key.setdefault(key, set()).add(target)
-            if self._file is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self.path.open("a", encoding="utf-8", errors="surrogateescape")
-                # a line that was cut off by a kill must not swallow the next
-                self._file.write("\n" * self._torn)
-            self._file.write(json.dumps(entry) + "\n")
-            self._file.flush()
+            self._lines.append(entry)
 
     def close(self) -> None:
         """Close the journal; the next note opens it again."""
         with self._lock:
-            if self._file is not None:
-                self._file.close()
-                self._file, self._torn = None, False
+            self._lines.close()
 
 
 def state_of(path: Path) -> list[int]:
@@ -161,20 +192,6 @@ def _content(path: Path) -> str:
         with each.open("rb") as file:
             found.update(hashlib.file_digest(file, "sha256").digest())
     return found.hexdigest()
-
-
-def _read(path: Path) -> dict[str, Mapping[str, Any]]:
-    """The last line of each target; lines that were cut off are passed over."""
-    found: dict[str, Mapping[str, Any]] = {}
-    if not path.is_file():
-        return found
-    for line in path.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-        try:
-            entry = json.loads(line)
-            found[entry["target"]] = entry
-        except (ValueError, KeyError, TypeError):
-            continue
-    return found
 
 
 def _ends_within_a_line(path: Path) -> bool:

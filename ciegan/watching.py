@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import queue
 import threading
@@ -27,7 +26,7 @@ from cellqa.registry import select
 from cellqa.scorer import ScoreOptions, Scorer
 from cellqa.tables import write_csv
 from ciegan.enhancing import COLUMNS, TABLE, Workshop, cell
-from ciegan.ledger import source_state, state_of
+from ciegan.ledger import Lines, source_state, state_of
 from ciegan.line import Enhanced
 from ciegan.watch_page import PAGE, Shown, write_page
 
@@ -342,10 +341,12 @@ class _Desk:
         self.changed = True
         self.latest: list[Mapping[str, Any]] = []
         self.score_names = [role + m for m in METRICS for role in ("", "input_")] * options.score
-        self.score_file = target / _SCORES
+        self.score_lines = Lines(target / _SCORES)
         self.unscored: deque[Job] = deque()
         if options.score:
-            self._read_scores()
+            for entry in self.score_lines.read():
+                if isinstance(entry.get("scores"), dict):
+                    self.scores[Path(str(entry.get("target")))] = entry["scores"]
             jobs = shop.ledger.jobs()
             self.unscored.extend(job for job in jobs if job.target not in self.scores)
 
@@ -373,18 +374,7 @@ class _Desk:
             scores = {}
         if self.options.score:
             self.scores[job.target.absolute()] = scores
-            with self.score_file.open("a", encoding="utf-8") as file:
-                line = {"target": str(job.target.absolute()), "scores": scores}
-                file.write(json.dumps(line) + "\n")
-
-    def _read_scores(self) -> None:
-        if self.score_file.exists():
-            for line in self.score_file.read_text(encoding="utf-8").splitlines():
-                try:
-                    entry = json.loads(line)
-                    self.scores[Path(entry["target"])] = entry["scores"]
-                except (ValueError, KeyError, TypeError):
-                    continue  # cut off by a kill
+            self.score_lines.append({"target": str(job.target.absolute()), "scores": scores})
 
     def write(self, *, last: bool = False) -> None:
         """Write table and page, when it is time."""
@@ -415,6 +405,8 @@ class _Desk:
                 "watching": not last,
             },
         )
+        if last:
+            self.score_lines.close()
         self.next = time.monotonic() + max(_REST, _SHARE * (time.monotonic() - now))
 
     def _rows(self) -> list[Mapping[str, Any]]:

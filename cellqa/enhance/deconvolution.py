@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ _LARGEST_KERNEL = 255
 @dataclass(frozen=True)
 class _Deconvolution(ThroughLuminance):
     sigma: float = 2.0
-    kernel: str | None = None
+    kernel: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.sigma <= 50:

@@ -23,6 +23,7 @@ from ciegan.cli import main
 from ciegan.config import DEFAULT, Network
 from ciegan.data import Normalisation
 from ciegan.inference import enhance_plane
+from ciegan.ledger import Lines
 from ciegan.models import GENERATORS
 
 RNG = np.random.default_rng(0)
@@ -389,3 +390,17 @@ def test_a_full_disk_is_told_before(
     found = run(model, tmp_path / "in", tmp_path / "out")
     assert found.exit_code == 1
     assert "are free there" in found.stderr
+
+
+def test_lines_survive_one_that_was_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "deep/lines.jsonl"
+    lines = Lines(path)
+    assert list(lines.read()) == []
+    lines.append({"a": 1})
+    lines.close()
+    path.write_text(path.read_text() + '{"a": 2, "b": "cut')
+    again = Lines(path)
+    again.append({"a": 3})
+    again.append({"a": "\udcff"})  # of a name that is no text
+    path.write_text(path.read_text() + "[4]\n")
+    assert list(again.read()) == [{"a": 1}, {"a": 3}, {"a": "\udcff"}]

@@ -9,7 +9,7 @@ import tifffile
 from click.testing import CliRunner
 from fields import write_fields
 
-from cellqa.enhance import METHODS, RichardsonLucy, Wiener
+from cellqa.enhance import METHODS
 from cellqa.errors import CellqaError
 from cellqa.metrics.pixel import psnr
 from ciegan.checkpoint import load
@@ -19,7 +19,7 @@ from ciegan.data import read_split
 from ciegan.degrade import Gaussian
 from ciegan.prepare import Cut, prepare_blur
 from ciegan.run import train
-from ciegan.validation import enhanced, tuned, validate
+from ciegan.validation import enhanced, validate
 
 
 @pytest.fixture(scope="module")
@@ -71,19 +71,6 @@ def test_egt_targets_have_no_egt_beside_them(run: Path, tmp_path: Path) -> None:
     found = validate({"net": run}, tmp_path / "data", tmp_path / "out")
     assert "egt" not in found.finished.tally.methods
     assert any("enhanced ground truth" in warning for warning in found.warnings)
-
-
-def test_tuning_finds_the_blur() -> None:
-    import cv2
-
-    from cellqa.simulate import filaments
-
-    sharp = filaments((96, 96), cutoff=0.8, photons=5000, seed=1).image
-    soft = np.rint(cv2.GaussianBlur(sharp.astype(float), (0, 0), 2)).astype(np.uint16)
-    pairs = [(soft, sharp)]
-    sigmas = (1.0, 2.0, 3.0)
-    assert tuned([Wiener(s, 0.001) for s in sigmas], pairs).sigma == 2.0
-    assert tuned([RichardsonLucy(s, 20) for s in sigmas], pairs).sigma == 2.0
 
 
 def test_other_channels_are_refused(run: Path) -> None:

@@ -1,0 +1,296 @@
+"""The comparison: one budget, one split, one judge; and what it does when it is called again."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from click.testing import CliRunner
+from fields import write_fields
+from torch import nn
+
+import ciegan.comparing as comparing
+from cellqa.enhance import METHODS, RichardsonLucy, Wiener
+from cellqa.errors import CellqaError
+from cellqa.io import write_tiff
+from cellqa.metrics.pixel import psnr
+from cellqa.simulate import nuclei
+from ciegan.classical import best
+from ciegan.cli import main
+from ciegan.comparing import Compared, compare, config_of, parse_methods
+from ciegan.config import PRESETS
+from ciegan.cost import multiplications, parameters
+from ciegan.degrade import Gaussian, Noise
+from ciegan.models import Generator
+from ciegan.prepare import Cut, prepare_blur
+from ciegan.run import Interrupted
+
+SMALL = {
+    "": {"data.crop": "32", "data.batch_size": "2", "monitor.samples": "1"},
+    "default": {"generator.options.widths": "[4, 8]", "generator.options.blocks": "[1, 1]"},
+}
+
+
+def run(data: Path, out: Path, methods: str, **more: Any) -> Compared:
+    return compare(data, out, parse_methods(methods), steps=10, settings=SMALL, **more)
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def compared(
+    prepared: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Compared, list[str]]:
+    told: list[str] = []
+    out = tmp_path_factory.mktemp("compared") / "out"
+    methods = "te,wiener,rl,default,default+egt"
+    return out, run(prepared, out, methods, seeds=2, tell=told.append), told
+
+
+def test_every_method_stands_in_every_table(
+    prepared: Path, compared: tuple[Path, Compared, list[str]]
+) -> None:
+    out, found, told = compared
+    assert not found.failures
+    names = ["te", "wiener", "rl", "default", "default+egt"]
+    rows = rows_of(out / "results/scores.csv")
+    assert [row["method"] for row in rows] == ["input", *names, "egt", "gt"]
+    assert {row["status"] for row in rows} == {"ok"}
+    costs = {row["method"]: row for row in rows_of(out / "cost.csv")}
+    assert list(costs) == names
+    assert costs["te"]["parameters"] == costs["te"]["training, s"] == ""
+    assert costs["default"]["parameters"] == costs["default+egt"]["parameters"] != ""
+    assert costs["default"]["steps"] == "10"
+    assert all(float(row["images/s"]) > 0 for row in costs.values())
+    assert "Gaussian sigma" in costs["wiener"]["what"]
+    seeds = rows_of(out / "seeds.csv")
+    assert {row["method"] for row in seeds} == {"default", "default+egt"}
+    one = next(row for row in seeds if row["metric"] == "psnr")
+    scores = {row["method"]: row for row in rows}
+    assert float(one["seed 0"]) == pytest.approx(float(scores["default"]["psnr"]), rel=1e-3)
+    assert one["seed 0"] != one["seed 1"]
+    assert any("training default+egt, seed 1" in line for line in told)
+    page = found.page.read_text(encoding="utf-8")
+    for title in ("Cost", "Against enhanced ground truth", "Other seeds"):
+        assert f"<h2>{title}</h2>" in page
+    assert (out / "results/figures/boxplots.png").exists()
+    assert (out / "results/figures/montage.png").exists()
+
+
+def test_enhanced_truth_is_what_the_other_scores_are_against(
+    prepared: Path, compared: tuple[Path, Compared, list[str]]
+) -> None:
+    out = compared[0]
+    (target,) = (prepared / "test/target").glob("*.tif")
+    egt = METHODS["egt"](tifffile.imread(target))
+    assert (tifffile.imread(out / "enhanced/egt" / target.name) == egt).all()
+    image = tifffile.imread(out / "enhanced/te" / target.name)
+    rows = {row["method"]: row for row in rows_of(out / "results-egt/scores.csv")}
+    assert float(rows["te"]["psnr"]) == pytest.approx(psnr(egt, image, data_range=255))
+    trained_on = tifffile.imread(next((out / "data-egt/train/target").glob("*.tif")))
+    assert not any(
+        (trained_on == tifffile.imread(p)).all() for p in (prepared / "train/target").glob("*.tif")
+    )
+
+
+def test_called_again_it_takes_what_is_done(
+    prepared: Path,
+    compared: tuple[Path, Compared, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = compared[0]
+    before = (out / "results/scores.csv").read_bytes()
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(comparing, "train", refuse)
+    monkeypatch.setattr(comparing, "write_tile", refuse)
+    run(prepared, out, "te,wiener,rl,default,default+egt", seeds=2)
+    assert (out / "results/scores.csv").read_bytes() == before
+
+
+def test_it_goes_on_where_it_was_ended(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = comparing.train
+
+    def end(data: Path, out: Path, *rest: Any, **more: Any) -> Any:
+        if "default+egt" in str(out):
+            raise Interrupted
+        return real(data, out, *rest, **more)
+
+    monkeypatch.setattr(comparing, "train", end)
+    with pytest.raises(Interrupted):
+        run(prepared, tmp_path / "out", "default,default+egt")
+    weights = tmp_path / "out/networks/default/seed0/best.safetensors"
+    written = weights.stat().st_mtime_ns
+    monkeypatch.setattr(comparing, "train", real)
+    found = run(prepared, tmp_path / "out", "default,default+egt,te")
+    assert not found.failures
+    assert weights.stat().st_mtime_ns == written
+
+
+def test_one_method_fails_alone(prepared: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "mine.safetensors"
+    weights.write_bytes(b"nothing")
+    found = run(prepared, tmp_path / "out", f"te,pix2pix,mine={weights}")
+    assert [name for name, _ in found.failures] == ["pix2pix", "mine"]
+    assert "damaged" in found.failures[1][1]
+    assert list(found.finished.tally.methods) == ["input", "te", "egt", "gt"]
+
+
+def test_given_weights_stand_beside(
+    prepared: Path, compared: tuple[Path, Compared, list[str]], tmp_path: Path
+) -> None:
+    weights = compared[0] / "networks/default/seed0"
+    found = run(prepared, tmp_path / "out", f"mine={weights}")
+    ours = (tmp_path / "out/enhanced/mine/seed0").glob("*.tif")
+    theirs = (compared[0] / "enhanced/default/seed0").glob("*.tif")
+    assert [p.read_bytes() for p in ours] == [p.read_bytes() for p in theirs]
+    assert found.costs[1][0] == "mine"
+
+
+def test_what_would_mix_is_refused(prepared: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(prepared, out, "default")
+    with pytest.raises(CellqaError, match="with another budget"):
+        compare(prepared, out, parse_methods("te,default"), steps=11, settings=SMALL)
+    sharp = write_fields(tmp_path / "sharp", 3)
+    other = tmp_path / "other"
+    prepare_blur(sharp, other, Gaussian((1, 1)), cut=Cut(tile=64, split="1,1,1"))
+    with pytest.raises(CellqaError, match="a comparison on other data"):
+        run(other, out, "te")
+    run(other, out, "te", overwrite=True)
+    assert not (out / "networks").exists()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/a.txt").touch()
+    with pytest.raises(CellqaError, match="is not empty"):
+        run(other, tmp_path / "full", "te")
+    with pytest.raises(CellqaError, match="inside each other"):
+        run(other, other / "out", "te")
+    egt = tmp_path / "egt"
+    prepare_blur(sharp, egt, Gaussian((1, 1)), cut=Cut(tile=64, split="1,1,1", target="egt"))
+    with pytest.raises(CellqaError, match="enhanced ground truth as targets"):
+        run(egt, tmp_path / "new", "te")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("te,nothing", "'nothing' is none of te, unsharp"),
+        ("te,te", "is there twice"),
+        ("../up=a.onnx", "needs a name of its own"),
+        ("te=a.onnx", "needs a name of its own"),
+        (",", "name one at least"),
+        ("egt", "is none of"),
+    ],
+)
+def test_wrong_methods(text: str, message: str) -> None:
+    with pytest.raises(CellqaError, match=message):
+        parse_methods(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--steps", "10", "--budget", "1m"], 2, "two budgets"),
+        (["--methods", "no"], 1, "is none of"),
+        (["--set", "none:data.crop=3"], 2, "is no preset"),
+        (["--methods", "default", "--set", "data.corp=3"], 1, "did you mean crop"),
+        (["--methods", "rl", "--kernel", "none.tif"], 1, "none.tif"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    prepared: Path, tmp_path: Path, arguments: list[str], status: int, message: str
+) -> None:
+    wanted = ["compare", "--data", str(prepared), "--out", str(tmp_path / "out"), *arguments]
+    found = CliRunner().invoke(main, wanted)
+    assert found.exit_code == status, found.output
+    assert message in found.stderr
+    assert "Traceback" not in found.output
+
+
+def test_a_cpu_takes_smaller_batches_and_nothing_else() -> None:
+    import torch
+
+    for preset in PRESETS:
+        (method,) = parse_methods(preset)
+        small, large = (config_of(method, 3, torch.device(d), None) for d in ("cpu", "cuda"))
+        assert small.seed == 3
+        assert small.monitor == large.monitor
+        assert small.monitor.patience == 0
+        assert (small.generator, small.losses, small.optimizer) == (
+            PRESETS[preset].generator,
+            PRESETS[preset].losses,
+            PRESETS[preset].optimizer,
+        )
+        assert large.data == PRESETS[preset].data
+        assert small.data.batch_size <= large.data.batch_size
+
+
+class Layers(Generator):
+    """Four pixels to one and back."""
+
+    channels, stride, radius = 1, 2, 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(1, 6, 2, stride=2)
+        self.each = nn.Conv2d(6, 6, 3, padding=1, groups=6)
+        self.up = nn.ConvTranspose2d(6, 1, 2, stride=2)
+
+    def forward(self, images: Any) -> Any:
+        """Return images of the same shape."""
+        return self.up(self.each(self.down(images)))
+
+
+def test_arithmetic_is_counted() -> None:
+    # a quarter of the pixels: 4 x 6 weights down, 9 for each of 6 channels, 6 x 4 up
+    assert multiplications(Layers(), 20) == 100 * (24 + 54 + 24)
+    assert multiplications(Layers(), 19) == round(100 * 102 * (19 / 20) ** 2)
+    assert parameters(Layers()) == (24 + 6) + (54 + 6) + (24 + 1)
+
+
+def test_fitting_finds_the_blur() -> None:
+    import cv2
+
+    from cellqa.simulate import filaments
+
+    sharp = filaments((96, 96), cutoff=0.8, photons=5000, seed=1).image
+    soft = np.rint(cv2.GaussianBlur(sharp.astype(float), (0, 0), 2)).astype(np.uint16)
+    pairs = [(soft, sharp)]
+    sigmas = (1.0, 2.0, 3.0)
+    assert best([Wiener(s, 0.001) for s in sigmas], pairs).sigma == 2.0
+    assert best([RichardsonLucy(s, 20) for s in sigmas], pairs).sigma == 2.0
+
+
+@pytest.mark.slow
+def test_the_command_with_a_small_budget(tmp_path: Path) -> None:
+    for k in range(8):
+        scene = nuclei((256, 256), cutoff=0.6, photons=2000, seed=k)
+        write_tiff(tmp_path / f"sharp/f{k}.tif", scene.image, 0.2)
+    data, out = tmp_path / "data", tmp_path / "out"
+    how, noise = Gaussian((1.5, 2.5)), Noise(photons=2000, offset=100)
+    prepare_blur(tmp_path / "sharp", data, how, noise=noise, cut=Cut(split="4,2,2"))
+    command = ["compare", "--data", str(data), "--out", str(out), "--budget", "45s"]
+    found = CliRunner().invoke(main, command, catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    rows = rows_of(out / "results/summary.csv")
+    mean = {r["method"]: float(r["mean"]) for r in rows if r["metric"] == "psnr"}
+    methods = "te te_tuned wiener rl pix2pix paper paper+egt default"
+    assert set(mean) == {*methods.split(), "input", "egt"}
+    assert mean["default"] > mean["input"] + 1
+    costs = {row["method"]: row for row in rows_of(out / "cost.csv")}
+    for name in ("pix2pix", "paper", "paper+egt", "default"):
+        assert 20 < float(costs[name]["training, s"]) < 90
+        summary = json.loads((out / f"networks/{name}/seed0/summary.json").read_text())
+        assert summary["steps"] == int(costs[name]["steps"])
+    quarter = float(costs["paper"]["GMAC of 256 x 256"]) / 4
+    assert float(costs["default"]["GMAC of 256 x 256"]) < quarter
