@@ -1,6 +1,8 @@
 """The paper's comparison, run again: `python benchmarks/bench_comparison.py TASK OUT [options]`.
 
-TASK is one of `ciegan prepare task`; on simulated fields, or with --sharp on real sharp images.
+TASK is one of `ciegan prepare task`; on simulated fields, or with --sharp on real sharp images. Or
+it is `focus`: real planes out of focus, of the one brightfield series in the folder --sharp, whose
+upright strips stand in for fields.
 Prints the tables in Markdown: scores against ground truth and enhanced ground truth, cost, seeds,
 and the tests that were planned before: `default` against each of its rivals.
 """
@@ -11,18 +13,49 @@ import argparse
 import csv
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 from statsmodels.stats.multitest import multipletests
 from timing import heading
 
 from cellqa.comparisons import Comparison
-from ciegan.comparing import METRICS, compare, parse_methods
+from cellqa.io import open_image, write_tiff
+from ciegan.comparing import METRICS, compare, interval, parse_methods
+from ciegan.prepare import Cut, prepare_pairs
 from ciegan.prepare.tasks import TASKS, prepare_task
 
 METHODS = "te,te_tuned,unsharp,clahe,bicubic,wiener,rl,pix2pix,paper,paper+egt,default"
 RIVALS = ("input", "te", "wiener", "rl", "pix2pix", "paper")  # Holm's correction is over these
 SHOWN = (*METRICS, "overclaim", "resolution", "nrmse", "mi", "entropy")
+
+
+FOCUS = "focus"
+PLANES = {-25: "init_z1327.60", -10: "fine_z1341.95", 10: "fine_z1362.00", 25: "init_z1376.80"}
+SHARP = "fine_z1352.25"
+STRIPS = ("train", "train", "train", "val", "test")  # from left to right
+
+
+def focus_series(folder: Path, out: Path) -> str:
+    """Real planes out of focus, and the plane in focus, in strips."""
+    size = 0.2005
+    planes = {}
+    for z, name in {**PLANES, 0: SHARP}.items():
+        with open_image(folder / f"set1_{name}.tif") as file:
+            planes[z] = file.load(file.planes[0])
+    edges = np.linspace(0, planes[0].shape[1], len(STRIPS) + 1).astype(int)
+    for k, (left, right) in enumerate(pairwise(edges)):
+        for z in PLANES:
+            name = f"strip{k}_{z:+d}um.tif"
+            for role, plane in (("blurred", planes[z]), ("sharp", planes[0])):
+                pixels = np.ascontiguousarray(plane[:, left:right])
+                write_tiff(out.with_name("focus-planes") / role / name, pixels, size)
+    table = "field,split\n" + "".join(f"strip{k},{split}\n" for k, split in enumerate(STRIPS))
+    place = out.with_name("focus-planes")
+    (place / "split.csv").write_text(table)
+    cut = Cut(field="^(strip.)", split=str(place / "split.csv"), min_contrast=0)
+    return prepare_pairs(place / "blurred", place / "sharp", out, cut=cut).describe()
 
 
 def markdown(rows: list[list[str]]) -> str:
@@ -44,9 +77,7 @@ def scores(results: Path, metrics: tuple[str, ...]) -> list[list[str]]:
             if r is None or not r["mean"]:
                 row.append("")
                 continue
-            text = f"{float(r['mean']):.4g}"
-            if r["ci_low"]:
-                text += f" ({float(r['ci_low']):.4g} to {float(r['ci_high']):.4g})"
+            text = interval(*(float(r[name] or "nan") for name in ("mean", "ci_low", "ci_high")))
             infinite = int(float(r.get("infinite") or 0))
             row.append(f"{text}, {infinite} inf" if infinite else text)
         rows.append(row)
@@ -83,7 +114,7 @@ def planned(
 def main() -> None:
     """Prepare, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=list(TASKS))
+    parser.add_argument("task", choices=[*TASKS, FOCUS])
     parser.add_argument("out", type=Path)
     parser.add_argument("--sharp", type=Path, help="sharp images to degrade; default: simulated")
     parser.add_argument("--pixel-size", type=float, help="of --sharp, in µm")
@@ -94,7 +125,10 @@ def main() -> None:
     options = parser.parse_args()
     print(heading(f"Comparison: {options.task}", f"{options.minutes:g} minutes each"))
     data = options.out / f"{options.task}-data"
-    if not (data / "pairs.csv").exists():
+    if options.task == FOCUS:
+        if not (data / "pairs.csv").exists():
+            print(focus_series(options.sharp, data), flush=True)
+    elif not (data / "pairs.csv").exists():
         cut = replace(TASKS[options.task].cut(), pixel_size=options.pixel_size)
         prepared = prepare_task(options.task, data, sharp=options.sharp, cut=cut, jobs=2)
         print(prepared.describe(), flush=True)

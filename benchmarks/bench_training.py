@@ -22,7 +22,8 @@ import lightning.pytorch as pl
 import numpy as np
 import numpy.typing as npt
 import torch
-from bench_comparison import planned
+from bench_comparison import PLANES, planned
+from bench_comparison import SHARP as FOCUS
 from timing import heading
 
 from cellqa.io import open_image, write_tiff
@@ -234,8 +235,6 @@ def bare_loop(config: Config, data: Path, device: str) -> list[float]:
 # 25 µm out of focus, a point spreads over more than 100 pixels, and nothing of the input can stay
 OUT_OF_FOCUS = {"widths": [24, 48, 64, 64], "blocks": [1, 1, 1, 1], "residual": False}
 BACKGROUND = 60  # sigma of what is taken off before correlations: uneven light, the same in all
-PLANES = {-25: "init_z1327.60", -10: "fine_z1341.95", 10: "fine_z1362.00", 25: "init_z1376.80"}
-FOCUS = "fine_z1352.25"
 
 
 def zstack(folder: Path, out: Path, minutes: float, device: str) -> None:

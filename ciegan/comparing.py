@@ -8,13 +8,16 @@ import math
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+import filelock
 import numpy.typing as npt
 import torch
 
@@ -29,13 +32,13 @@ from cellqa.report.page import Table, write_report
 from cellqa.results import FIGURES
 from cellqa.run import Finished
 from cellqa.tables import write_csv
-from ciegan.checkpoint import BEST, LAST, Checkpoint, choose_device, load
+from ciegan.checkpoint import BEST, LAST, Checkpoint, choose_device, load, make_generator
 from ciegan.classical import FITTED, NAMES, fitted, pairs_to_fit
 from ciegan.config import PRESETS, Config, from_dict, with_settings
 from ciegan.cost import multiplications, parameters
 from ciegan.data import Tile, read_split
 from ciegan.prepare.tiles import PAIRS, SPLITS
-from ciegan.run import SUMMARY, train
+from ciegan.run import SUMMARY, every_of, train
 from ciegan.validation import describe, enhanced, score_tiles, targets_of, write_tile
 
 Array = npt.NDArray[Any]
@@ -43,11 +46,14 @@ Tell = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
 STORE = "compare.json"
+_PARTS = ("networks", "enhanced", "data-egt", ".data-egt", "results")
+_LOCK = ".ciegan-compare.lock"
 COSTS, SEEDS, METRICS = "cost.csv", "seeds.csv", ("psnr", "ssim", "ms_ssim", "frc_resolution")
 _SEED_METRICS = (*METRICS, "overclaim", "resolution")
 _EGT = "+egt"
 _RESERVED = ("input", "gt", "egt", "mask")
-_NAME = re.compile(r"[\w][\w.+-]*")
+_FIXED = {"seed", "schedule.steps"}  # or networks would not be alike
+_NAME = re.compile(r"\w([\w.+-]*\w)?")
 _SIDE = 256  # of the image whose multiplications are counted
 # Every network sees as many validations, and stops at the end of the budget alone. The phases of
 # the paper become shares: its 7,500 first steps would be all that most budgets have room for.
@@ -103,9 +109,11 @@ def parse_methods(text: str) -> list[Method]:
         preset = name.removesuffix(_EGT)
         if equals:
             method = Method(name, weights=Path(path))
-            if not _NAME.fullmatch(name) or name in (*_RESERVED, *NAMES, *PRESETS):
+            taken = name.casefold() in (*_RESERVED, *NAMES, *PRESETS) or preset != name
+            if taken or not path or not _NAME.fullmatch(name):
                 raise CellqaError(
-                    f"--methods: {printable(part)!r} needs a name of its own, of letters and digits"
+                    f"--methods: {printable(part)!r} is not NAME=WEIGHTS with a name of its "
+                    "own, of letters and digits"
                 )
         elif preset in PRESETS:
             method = Method(name, preset, name.endswith(_EGT))
@@ -116,9 +124,10 @@ def parse_methods(text: str) -> list[Method]:
             raise CellqaError(
                 f"--methods: {printable(name)!r} is none of {known}, PRESET+egt, NAME=WEIGHTS"
             )
-        if name in found:
+        # names become folders, and some systems do not tell A from a
+        if name.casefold() in found:
             raise CellqaError(f"--methods: {printable(name)!r} is there twice")
-        found[name] = method
+        found[name.casefold()] = method
     if not found:
         raise CellqaError("--methods: name one at least")
     return list(found.values())
@@ -134,11 +143,10 @@ def config_of(method: Method, seed: int, device: torch.device, steps: int | None
     ):
         start = from_dict(changes, start)
     if steps is not None:
-        every = max(1, min(start.monitor.every, steps // 10))
         start = replace(
             start,
             schedule=replace(start.schedule, steps=steps),
-            monitor=replace(start.monitor, every=every),
+            monitor=replace(start.monitor, every=every_of(start, steps)),
         )
     return replace(start, seed=seed)
 
@@ -152,7 +160,10 @@ def _configured(
 ) -> Config:
     config = config_of(method, seed, device, steps)
     for name in ("", method.preset):
-        config = with_settings(config, settings.get(name, {}))
+        own = settings.get(name, {})
+        for key in _FIXED & set(own):
+            raise CellqaError(f"--set {key}: it is the comparison's own; see --seeds and --steps")
+        config = with_settings(config, own)
     return config
 
 
@@ -243,60 +254,118 @@ def compare(
     chosen = choose_device(device)
     if (seconds is None) == (steps is None):
         raise CellqaError("give a budget: either a time or a number of steps")
+    place, source = out.resolve(), data.resolve()
+    if place == source or source in place.parents or place in source.parents:
+        raise CellqaError("--out: it and DATA must not lie inside each other")
     if targets_of(data) == "egt":
         raise CellqaError(
             "DATA has enhanced ground truth as targets; prepare it with --target gt (methods "
             "called PRESET+egt are trained towards enhanced targets)"
         )
-    if kernel is not None:
-        measured_kernel(kernel)  # what is wrong with it is told before hours pass
-    for preset in {m.preset for m in methods if m.preset}:
-        _configured(Method(preset, preset), 0, chosen, steps, settings or {})
-    tiles = {split: read_split(data, split) for split in SPLITS}
-    store = _Store(out, data, tiles, overwrite=overwrite)
-    work = _Work(data, out, store, tiles, chosen, tell, progress)
-    budget = {"seconds": seconds, "steps": steps, "device": chosen.type}
     trained = [m for m in methods if m.preset]
-    if any(m.egt for m in trained):
-        work.enhance_targets()
-    networks: dict[tuple[str, int], Path] = {}
-    for seed in range(seeds):
-        for method in trained:
-            config = _configured(method, seed, chosen, steps, settings or {})
-            with work.failing(method.name):
-                networks[method.name, seed] = work.train(method, config, budget, seconds)
-    networks |= {(m.name, 0): m.weights for m in methods if m.weights is not None}
-    folders = _enhance_all(work, methods, networks, kernel)
-    if not folders.get(0):
-        raise CellqaError(f"no method could be used; the first: {work.failures[0][1]}")
-    return _report(work, methods, folders, networks, jobs, command)
+    configs = {
+        (method, seed): _configured(method, seed, chosen, steps, settings or {})
+        for seed in range(seeds)
+        for method in trained
+    }
+    tiles = {split: read_split(data, split) for split in SPLITS}
+    _check_early(tiles, configs.values(), methods, kernel)
+    with _alone(out, overwrite=overwrite) as started:
+        store = _Store(out, data, tiles, overwrite=overwrite, started=started)
+        work = _Work(data, out, store, tiles, chosen, tell, progress)
+        budget = {"seconds": seconds, "steps": steps, "device": chosen.type}
+        for (method, _), config in configs.items():
+            work.check(method, config, budget)
+        folders: dict[int, dict[str, Path]] = {0: {}}
+        _filter(work, methods, kernel, folders[0])  # what takes seconds fails before hours pass
+        networks: dict[tuple[str, int], Path] = {}
+        for (method, seed), config in configs.items():
+            with work.failing(method.name, seed):
+                networks[method.name, seed] = work.train(method, config, budget)
+        networks |= {(m.name, 0): m.weights for m in methods if m.weights is not None}
+        for (name, seed), path in networks.items():
+            with work.failing(name, seed):
+                folders.setdefault(seed, {})[name] = work.enhance_by(name, seed, path)
+        if not folders[0]:
+            raise CellqaError(f"no method could be used; the first: {work.failures[0][1]}")
+        return _report(work, methods, folders, networks, jobs, command)
+
+
+def _check_early(
+    tiles: Mapping[str, Sequence[Tile]],
+    configs: Iterable[Config],
+    methods: Sequence[Method],
+    kernel: Path | None,
+) -> None:
+    """See what can be seen before hours of training have passed.
+
+    Raises
+    ------
+    CellqaError
+        A network has wrong options, weights cannot be loaded, or the kernel cannot be used.
+    """
+    for config in configs:
+        with torch.device("meta"):
+            make_generator(config, 1)
+    for method in methods:
+        if method.weights is not None:
+            load(method.weights)
+    if kernel is not None:
+        shape = tiles["test"][0].load()[0].shape[:2]
+        if max(measured_kernel(kernel).shape) >= min(shape):
+            raise CellqaError(f"--kernel: {kernel.name} is not smaller than the tiles")
+
+
+@contextmanager
+def _alone(out: Path, *, overwrite: bool) -> Iterator[bool]:
+    """Keep other processes out of the folder; whether there was a comparison in it."""
+    if out.exists() and not out.is_dir():
+        raise CellqaError(f"--out: {str(out)!r} is a file; give a folder")
+    there = [p.name for p in out.iterdir() if p.name != _LOCK] if out.exists() else []
+    if there and STORE not in there:
+        raise CellqaError(f"--out: {str(out)!r} is not empty; give another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(out / _LOCK)
+    try:
+        lock.acquire(timeout=0)  # ends with the process, however it ends
+    except filelock.Timeout:
+        raise CellqaError(
+            f"--out: another ciegan compare is at work in {str(out)!r}; wait for it, or stop it"
+        ) from None
+    try:
+        yield bool(there)
+    finally:
+        lock.release()
 
 
 class _Store:
     """What was done in a folder, and for which data: compare.json."""
 
     def __init__(
-        self, out: Path, data: Path, tiles: Mapping[str, Sequence[Tile]], *, overwrite: bool
+        self,
+        out: Path,
+        data: Path,
+        tiles: Mapping[str, Sequence[Tile]],
+        *,
+        overwrite: bool,
+        started: bool,
     ) -> None:
-        if out.exists() and not out.is_dir():
-            raise CellqaError(f"--out: {str(out)!r} is a file; give a folder")
-        place, source = out.resolve(), data.resolve()
-        if place == source or source in place.parents or place in source.parents:
-            raise CellqaError("--out: it and DATA must not lie inside each other")
         self.path = out / STORE
         known = _fingerprint(data, tiles)
-        there = out.exists() and any(out.iterdir())
-        if there and not self.path.exists():
-            raise CellqaError(f"--out: {str(out)!r} is not empty; give another folder")
-        if there and overwrite:
-            shutil.rmtree(out)
-        out.mkdir(parents=True, exist_ok=True)
         self.content: dict[str, Any] = {"data": known, "networks": {}, "enhanced": {}}
-        if self.path.exists():
+        if started:
             try:
-                self.content = {**self.content, **json.loads(self.path.read_text("utf-8"))}
-            except ValueError:
-                raise CellqaError(f"{self.path}: damaged; use --overwrite") from None
+                found = json.loads(self.path.read_text("utf-8"))
+                if not all(type(found[name]) is type(self.content[name]) for name in self.content):
+                    raise ValueError
+            except (ValueError, KeyError, TypeError):
+                raise CellqaError(
+                    f"{self.path}: damaged, or not of a comparison; give another folder"
+                ) from None
+            if overwrite:
+                _remove_parts(out)
+            else:
+                self.content = found
         if self.content["data"] != known:
             raise CellqaError(
                 f"--out: {str(out)!r} holds a comparison on other data; give another folder, or "
@@ -314,10 +383,23 @@ class _Store:
         found: dict[str, Any] | None = self.content[kind].get(name)
         return found
 
+    def drop(self, kind: str, name: str) -> None:
+        """Forget it."""
+        if self.content[kind].pop(name, None) is not None:
+            self.save()
+
     def put(self, kind: str, name: str, about: dict[str, Any]) -> None:
         """Note what is begun or done."""
         self.content[kind][name] = about
         self.save()
+
+
+def _remove_parts(out: Path) -> None:
+    """Remove what a comparison made, and nothing else; its notes last, as they tell what it is."""
+    for place in (*(out / name for name in _PARTS), *out.glob("results-*")):
+        shutil.rmtree(place, ignore_errors=True)
+    for name in (COSTS, SEEDS, STORE):
+        (out / name).unlink(missing_ok=True)
 
 
 def _fingerprint(data: Path, tiles: Mapping[str, Sequence[Tile]]) -> str:
@@ -347,9 +429,15 @@ class _Work:
     failures: list[tuple[str, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
-    def failing(self, name: str) -> _Failing:
+    @contextmanager
+    def failing(self, name: str, seed: int = 0) -> Iterator[None]:
         """A method that fails is told of, and the others go on."""
-        return _Failing(self, name)
+        try:
+            yield
+        except (CellqaError, MemoryError) as error:
+            label = f"{name}, seed {seed}" if seed else name
+            self.failures.append((label, str(error) or "not enough memory"))
+            self.tell(f"{label} failed: {self.failures[-1][1]}")
 
     @property
     def enhanced_data(self) -> Path:
@@ -375,22 +463,27 @@ class _Work:
             shutil.copy(table, half / PAIRS)
         half.rename(place)
 
-    def train(
-        self, method: Method, config: Config, budget: Mapping[str, Any], seconds: float | None
-    ) -> Path:
-        """Train a network, go on with it, or take it as it is."""
+    def check(self, method: Method, config: Config, budget: Mapping[str, Any]) -> None:
+        """Refuse to go on with a network that was begun with another budget or configuration."""
         name = f"{method.name}/seed{config.seed}"
-        folder = self.out / "networks" / name
-        wanted = {**budget, "config": config.to_toml()}
         known = self.store.get("networks", name)
-        if known is not None and known != wanted:
+        folder = self.out / "networks" / name
+        begun = any((folder / file).exists() for file in (SUMMARY, LAST))
+        if begun and known != {**budget, "config": config.to_toml()}:
             raise CellqaError(
                 f"--out: {name} was trained with another budget or other settings; give another "
                 "folder, or --overwrite"
             )
-        if (folder / SUMMARY).exists():
+
+    def train(self, method: Method, config: Config, budget: Mapping[str, Any]) -> Path:
+        """Train a network, go on with it, or take it as it is."""
+        name = f"{method.name}/seed{config.seed}"
+        folder = self.out / "networks" / name
+        if summary_of(folder):
             return folder
-        self.store.put("networks", name, wanted)
+        if method.egt:
+            self.enhance_targets()
+        self.store.put("networks", name, {**budget, "config": config.to_toml()})
         self.tell(f"training {method.name}, seed {config.seed}")
         resume = (folder / LAST).exists()
         found = train(
@@ -398,8 +491,8 @@ class _Work:
             folder,
             config,
             device=self.device.type,
-            max_time=seconds,
-            fit_time=seconds is not None,
+            max_time=budget["seconds"],
+            fit_time=budget["seconds"] is not None,
             resume=resume,
             overwrite=not resume,
             tell=self.tell,
@@ -408,25 +501,40 @@ class _Work:
         self.tell(f"{method.name}, seed {config.seed}: {found.describe()}")
         return folder
 
-    def enhance(self, name: str, key: str, make: Callable[[Array, Tile], Array]) -> Path:
-        """Write what a method makes of each test tile, and how long that takes it."""
+    def enhance_by(self, name: str, seed: int, path: Path) -> Path:
+        """Write what a network makes of each test tile."""
+        network = load(path)
+        network.generator.to(self.device)
+        learned = (summary_of(path) or {}).get("warnings", []) if path.is_dir() else []
+        for warning in dict.fromkeys([*network.warnings, *learned]):
+            self.warnings.append(f"{name}: {warning}")
+        key = hash_of(path / BEST if path.is_dir() else path)
+        return self.enhance(f"{name}/seed{seed}", key, partial(_by_network, network))
+
+    def enhance(self, name: str, key: str, make: Callable[[Array, Array, Tile], Array]) -> Path:
+        """Write what a method makes of input and target of each test tile, and how long it takes.
+
+        Tiles that were written before are taken as they are, where all are there.
+        """
         folder = self.out / "enhanced" / name
         known = self.store.get("enhanced", name)
-        if known and known["key"] == key and len(list(folder.rglob("*.tif"))) == known["tiles"]:
+        there = [(folder / f"{tile.name}.tif").exists() for tile in self.tiles["test"]]
+        if known and known["key"] == key and sum(there) == known["tiles"]:
             return folder
+        self.store.drop("enhanced", name)  # before what it tells of is replaced
         shutil.rmtree(folder, ignore_errors=True)
         self.tell(f"enhancing with {name}")
         taken, pixels, count = 0.0, 0, 0
         for tile in self.tiles["test"]:
             try:
-                source, _, size = tile.load()
+                source, target, size = tile.load()
             except CellqaError as error:
                 self.warnings.append(f"{printable(tile.name)} is left out: {error}")
                 continue
             if not count:
-                make(source, tile)  # the first is slower: it warms up
+                make(source, target, tile)  # the first is slower: it warms up
             start = time.perf_counter()
-            found = make(source, tile)
+            found = make(source, target, tile)
             taken += time.perf_counter() - start
             pixels += source.shape[0] * source.shape[1]
             count += 1
@@ -437,65 +545,43 @@ class _Work:
         return folder
 
 
-@dataclass
-class _Failing:
-    """Keeps the failure of one method from the others."""
-
-    work: _Work
-    name: str
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
-        if not isinstance(error, (CellqaError, MemoryError)):
-            return False
-        self.work.failures.append((self.name, str(error) or "not enough memory"))
-        self.work.tell(f"{self.name} failed: {self.work.failures[-1][1]}")
-        return True
-
-
-def _enhance_all(
-    work: _Work,
-    methods: Sequence[Method],
-    networks: Mapping[tuple[str, int], Path],
-    kernel: Path | None,
-) -> dict[int, dict[str, Path]]:
-    """Seed to method to the folder of what it made; classical methods are with seed 0."""
-    folders: dict[int, dict[str, Path]] = {}
-    pairs = pairs_to_fit(work.data) if {m.name for m in methods} & set(FITTED) else []
+def _filter(
+    work: _Work, methods: Sequence[Method], kernel: Path | None, folders: dict[str, Path]
+) -> None:
+    """Fit the classical methods, and note the folders of what they made; and of EGT."""
+    pairs: list[tuple[Array, Array]] = []
     for method in methods:
         if method.preset or method.weights:
             continue
         with work.failing(method.name):
-            work.tell(f"fitting {method.name}" if method.name in FITTED else method.name)
-            filter_ = fitted(method.name, pairs, kernel)
-            make = partial(_filtered, filter_)
-            key = f"{filter_.describe()} {hash_of(kernel) if kernel else ''}"
-            folders.setdefault(0, {})[method.name] = work.enhance(method.name, key, make)
-    for (name, seed), path in networks.items():
-        with work.failing(name):
-            network = load(path)
-            network.generator.to(work.device)
-            place = f"{name}/seed{seed}"
-            key = hash_of(path / BEST if path.is_dir() else path)
-            make = partial(_by_network, network)
-            folders.setdefault(seed, {})[name] = work.enhance(place, key, make)
-    if work.tiles["test"]:
-        work.enhance("egt", "", partial(_of_target, METHODS["egt"]))
-    return folders
+            if method.name in FITTED:
+                work.tell(f"fitting {method.name}")
+                pairs = pairs or pairs_to_fit(work.data)
+            chosen = fitted(method.name, pairs, kernel)
+            key = f"{chosen.describe()} {hash_of(kernel) if kernel else ''}"
+            folders[method.name] = work.enhance(method.name, key, partial(_filtered, chosen))
+    work.enhance("egt", "", _of_target)
 
 
-def _filtered(method: Enhancer, source: Array, tile: Tile) -> Array:
+def _filtered(method: Enhancer, source: Array, target: Array, tile: Tile) -> Array:
     return method(source)
 
 
-def _by_network(network: Checkpoint, source: Array, tile: Tile) -> Array:
+def _by_network(network: Checkpoint, source: Array, target: Array, tile: Tile) -> Array:
     return enhanced(network, source, tile.limits)
 
 
-def _of_target(method: Enhancer, source: Array, tile: Tile) -> Array:
-    return method(tile.load()[1])
+def _of_target(source: Array, target: Array, tile: Tile) -> Array:
+    return METHODS["egt"](target)
+
+
+def summary_of(folder: Path) -> dict[str, Any] | None:
+    """What a finished run says of itself; None where it is not finished."""
+    try:
+        found = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        return found if {"seconds", "steps", "best"} <= set(found) else None
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def hash_of(path: Path) -> str:
@@ -541,15 +627,15 @@ def _report(
             source,
             results,
             jobs=jobs,
-            resume=(results / "journal.jsonl").exists(),
+            resume=True,
             command=command,
             progress=work.progress,
         )
-    costs = _costs(work, methods, order, networks)
+    costs = _costs(work, order, networks)
     against = _means(found["results-egt"], (*order, "input"), METRICS)
-    seeds = _seeds(found, [m.name for m in methods if (m.name, 1) in networks])
+    seeds = _seeds(found, [m.name for m in methods if m.preset])
     tables = [
-        Table("Cost", costs, _cost_note(work, methods)),
+        Table("Cost", costs, _cost_note(work)),
         Table(
             "Against enhanced ground truth",
             against,
@@ -562,9 +648,11 @@ def _report(
             else []
         ),
     ]
-    for name, rows in ((COSTS, costs), (SEEDS, seeds)):
-        if rows:
-            write_csv(work.out / name, rows[0], rows[1:])
+    write_csv(work.out / COSTS, costs[0], costs[1:])
+    if seeds:
+        write_csv(work.out / SEEDS, seeds[0], seeds[1:])
+    else:
+        (work.out / SEEDS).unlink(missing_ok=True)
     work.tell("drawing")
     for name in ("results", "results-egt"):
         loaded = load_run(work.out / name)
@@ -580,10 +668,7 @@ def _report(
 
 
 def _costs(
-    work: _Work,
-    methods: Sequence[Method],
-    order: Sequence[str],
-    networks: Mapping[tuple[str, int], Path],
+    work: _Work, order: Sequence[str], networks: Mapping[tuple[str, int], Path]
 ) -> list[list[str]]:
     """What each method takes: size, arithmetic, training, time for an image."""
     header = ["method", "parameters", f"GMAC of {_SIDE} x {_SIDE}", "training, s", "steps"]
@@ -600,8 +685,7 @@ def _costs(
             if count := parameters(network.generator):
                 size = f"{count:,}"
                 arithmetic = f"{multiplications(network.generator, _SIDE) / 1e9:.3g}"
-            if (path / SUMMARY).exists():
-                summary = json.loads((path / SUMMARY).read_text(encoding="utf-8"))
+            if summary := summary_of(path):
                 training, steps = f"{summary['seconds']:.0f}", str(summary["steps"])
                 kept = str(summary["best"]["step"])
         assert about is not None
@@ -613,26 +697,34 @@ def _costs(
 _SPEEDS = {"tiles": 1.0, "pixels": 1e6}
 
 
-def _cost_note(work: _Work, methods: Sequence[Method]) -> str:
-    """Where and how, and what was changed of the presets."""
+def _cost_note(work: _Work) -> str:
+    """Where and how, and what is other than in the presets."""
     threads = f"{torch.get_num_threads()} threads"
     place = threads if work.device.type == "cpu" else torch.cuda.get_device_name()
     changes = []
-    for preset in dict.fromkeys(m.preset for m in methods if m.preset):
-        used = {**_ADAPTED.get(preset, {})}
-        if work.device.type == "cpu":
-            used |= _ON_CPU.get(preset, {})
-        for part, values in used.items():
-            own = getattr(PRESETS[preset], part)
-            for name, value in values.items():
-                was = getattr(own, name)
-                changes.append(f"{preset}: {part}.{name} {value:g} in place of {was:g}")
-    note = (
+    for name, about in work.store.content["networks"].items():
+        if not name.endswith("/seed0"):
+            continue
+        config = from_dict(tomllib.loads(about["config"]))
+        for key, was, value in _differences(asdict(PRESETS[config.preset]), asdict(config)):
+            changes.append(f"{name.removesuffix('/seed0')}: {key} {value} (of {was})")
+    return (
         f"On {work.device.type} ({place}). Images/s of one test tile after the other, in memory. "
-        "Every network had the same budget, data and rule for its best weights (SSIM on the "
-        "validation split)."
+        "Every network had the same budget, data, and images to choose its best weights by. Other "
+        f"than in the presets: {'; '.join(changes) or 'nothing'}."
     )
-    return f"{note} Presets were changed: {'; '.join(changes)}." if changes else note
+
+
+def _differences(
+    first: Mapping[str, Any], second: Mapping[str, Any], at: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """Dotted names of what differs, with both values; how long and which seed is told elsewhere."""
+    for name, value in second.items():
+        was = first.get(name)
+        if isinstance(value, dict) and isinstance(was, dict):
+            yield from _differences(was, value, f"{at}{name}.")
+        elif value != was and f"{at}{name}" not in _FIXED:
+            yield f"{at}{name}", was, value
 
 
 def _means(finished: Finished, methods: Sequence[str], metrics: Sequence[str]) -> list[list[str]]:
@@ -643,10 +735,22 @@ def _means(finished: Finished, methods: Sequence[str], metrics: Sequence[str]) -
         row = [method]
         for metric in metrics:
             s = of.get((method, metric))
-            defined = s is not None and s.n and not math.isnan(s.mean)
-            row.append(f"{s.mean:.4g} ({s.ci_low:.4g} to {s.ci_high:.4g})" if defined and s else "")
+            row.append(interval(s.mean, s.ci_low, s.ci_high) if s is not None and s.n else "")
         rows.append(row)
     return rows
+
+
+def interval(mean: float, low: float, high: float) -> str:
+    """A mean, and its interval where it has one.
+
+    Examples
+    --------
+    >>> interval(1.23456, 1.0, 2.0), interval(3.0, float("nan"), float("nan"))
+    ('1.235 (1 to 2)', '3')
+    """
+    if math.isnan(mean):
+        return ""
+    return f"{mean:.4g}" + ("" if math.isnan(low) else f" ({low:.4g} to {high:.4g})")
 
 
 def _seeds(found: Mapping[str, Finished], names: Sequence[str]) -> list[list[str]]:
@@ -655,7 +759,8 @@ def _seeds(found: Mapping[str, Finished], names: Sequence[str]) -> list[list[str
     if not others or not names:
         return []
     runs = [found["results"], *(found[name] for name in others)]
-    rows = [["method", "metric", *(f"seed {k}" for k in range(len(runs))), "mean", "std"]]
+    numbers = ["0", *(name.removeprefix("results-seed") for name in others)]
+    rows = [["method", "metric", *(f"seed {k}" for k in numbers), "mean", "std"]]
     for name in names:
         for metric in _SEED_METRICS:
             values = [

@@ -28,7 +28,7 @@ from cellqa.io import appearing
 from cellqa.score import compile_kernels
 from ciegan.callbacks import METRICS, SAMPLES, Keeper, Stopping, WholeCheckpoints
 from ciegan.checkpoint import BEST, LAST, choose_device, make_generator
-from ciegan.config import Config, read_config
+from ciegan.config import PRESETS, Config, read_config
 from ciegan.data import Crops, Tile, channels_of, crops_of_steps, read_split, spread
 from ciegan.losses import VGG19, load_vgg
 from ciegan.memory import keep
@@ -161,7 +161,7 @@ def train(
         config = replace(
             config,
             schedule=replace(config.schedule, steps=steps),
-            monitor=replace(config.monitor, every=_every(config, steps)),
+            monitor=replace(config.monitor, every=every_of(config, steps)),
         )
         tell(f"{steps} steps fit into {max_time:.0f} s")
     networks = Networks(config, crops, validation, vgg)
@@ -306,10 +306,10 @@ def _check_last(out: Path, networks: Networks) -> None:
 
 def _clear_folder(out: Path) -> None:
     """Remove what an earlier run left."""
-    for name in _FILES:
-        (out / name).unlink(missing_ok=True)
     for name in _FOLDERS:
         shutil.rmtree(out / name, ignore_errors=True)
+    for name in sorted(_FILES, key=CONFIG.__eq__):  # last what tells that it is a run
+        (out / name).unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
 
 
@@ -411,9 +411,11 @@ def _trainer(
         )
 
 
-def _every(config: Config, steps: int) -> int:
-    """Steps between validations: a short run has some of them, too."""
-    return max(1, min(config.monitor.every, steps // _VALIDATIONS))
+def every_of(config: Config, steps: int) -> int:
+    """Steps between validations: a short run has some, too, where nothing else was asked for."""
+    own = config.monitor.every
+    usual = own == PRESETS[config.preset].monitor.every
+    return max(1, min(own, steps // _VALIDATIONS)) if usual else own
 
 
 def steps_within(
@@ -455,7 +457,7 @@ def steps_within(
             for k in range(0, steps, max(1, steps // 1000))
         ]
         each = sum(costs.get(name, 0.0) for name in names) / len(names)
-        found = int(_SPARE * seconds / (each + validating / _every(config, steps)))
+        found = int(_SPARE * seconds / (each + validating / every_of(config, steps)))
         if found < 1:
             raise TrainingError(f"not one step ends in {seconds:.0f} s; give --max-time more")
         if found == steps:

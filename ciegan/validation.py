@@ -15,13 +15,13 @@ import torch
 from cellqa.engines import LocalEngine
 from cellqa.enhance import METHODS, Enhancer
 from cellqa.enhance.filters import as_type
-from cellqa.errors import CellqaError, printable
+from cellqa.errors import CellqaError, first_line, printable
 from cellqa.grouping import Grouping
 from cellqa.io import split_suffix, write_tiff
 from cellqa.pairing import pair_folders
 from cellqa.registry import for_run
 from cellqa.report.page import write_report
-from cellqa.run import Finished, score_to_folder
+from cellqa.run import Finished, Interrupted, score_to_folder
 from cellqa.scorer import ScoreOptions
 from ciegan.checkpoint import Checkpoint, choose_device, load
 from ciegan.classical import FITTED, NAMES, fitted, pairs_to_fit
@@ -33,6 +33,7 @@ from ciegan.prepare.tiles import PAIRS
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
 
+FIELDS = "fields.csv"
 _MARK = ".made-by-ciegan-validate"  # what --overwrite may remove
 _OTHERS = {*NAMES, "egt", "input", "gt", "mask"}
 
@@ -222,8 +223,11 @@ def targets_of(data: Path) -> str:
     """What the targets are: `gt` unless pairs.csv says `egt`."""
     if not (data / PAIRS).exists():
         return "gt"
-    with (data / PAIRS).open(newline="", encoding="utf-8") as file:
-        row = next(csv.DictReader(file), {})
+    try:
+        with (data / PAIRS).open(newline="", encoding="utf-8") as file:
+            row = next(csv.DictReader(file), {})
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CellqaError(f"{data / PAIRS}: {first_line(error)}") from None
     return row.get("target") or "gt"
 
 
@@ -251,28 +255,32 @@ def score_tiles(
     gt, raw : Path
         Folders of targets and inputs.
     results : Path
-        Receives what `cellqa score` writes; the table of fields goes beside it.
+        Receives what `cellqa score` writes, and fields.csv.
     jobs, resume, overwrite, command, progress
         As in `cellqa.run.score_to_folder`.
     """
     pairing = pair_folders(dict(pred), gt=gt, raw=raw)
-    return score_to_folder(
-        pairing,
-        results,
-        options=ScoreOptions(for_run(None, fit=True)),
-        engine=LocalEngine(jobs),
-        grouping=_grouping(tiles, pairing.images, results.parent),
-        resume=resume,
-        overwrite=overwrite,
-        command=command,
-        progress=progress,
-    )
+    results.mkdir(parents=True, exist_ok=True)
+    try:
+        return score_to_folder(
+            pairing,
+            results,
+            options=ScoreOptions(for_run(None, fit=True)),
+            engine=LocalEngine(jobs),
+            grouping=_grouping(tiles, pairing.images, results),
+            resume=resume,
+            overwrite=overwrite,
+            command=command,
+            progress=progress,
+        )
+    except Interrupted:
+        raise KeyboardInterrupt from None
 
 
 def _grouping(tiles: Sequence[Tile], images: Sequence[Any], folder: Path) -> Grouping:
     """Tiles of a field as one group, through a table that the run refers to."""
     field_of = {printable(tile.name): tile.field for tile in tiles}
-    table = folder / "fields.csv"
+    table = folder / FIELDS
     with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["image", "group"])

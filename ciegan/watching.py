@@ -332,7 +332,7 @@ class _Desk:
         found: Watched,
     ) -> None:
         self.shop, self.arrivals, self.found = shop, arrivals, found
-        self.source, self.target, self.options = source, target, options
+        self.source, self.target, self.options = source.absolute(), target, options
         self.scores: dict[Path, dict[str, float]] = {}
         self.failed: dict[Path, Enhanced] = {}
         self.shown: deque[Shown] = deque(maxlen=_SHOWN)
@@ -345,10 +345,16 @@ class _Desk:
         self.unscored: deque[Job] = deque()
         if options.score:
             for entry in self.score_lines.read():
-                if isinstance(entry.get("scores"), dict):
-                    self.scores[Path(str(entry.get("target")))] = entry["scores"]
-            jobs = shop.ledger.jobs()
-            self.unscored.extend(job for job in jobs if job.target not in self.scores)
+                target = Path(str(entry.get("target")))
+                # of the image that is there now, and not of one that a kill kept from being scored
+                if entry.get("scores") and entry.get("state") == state_of(target):
+                    self.scores[target] = entry["scores"]
+            for job in shop.ledger.jobs():
+                if job.target not in self.scores and job.source.is_relative_to(self.source):
+                    self.unscored.append(job)
+
+    def _name(self, source: Path) -> str:
+        return printable(source.absolute().relative_to(self.source).as_posix())
 
     def take(self, job: Job, record: Enhanced) -> None:
         """Note what became of a file; score and draw it."""
@@ -367,14 +373,16 @@ class _Desk:
         try:
             with open_safely(job.source) as raw, open_safely(job.target) as image:
                 planes, size = (_middle(raw), _middle(image)), raw.pixel_size
-            name = printable(job.source.relative_to(self.source).as_posix())
-            self.shown.appendleft(Shown.of(name, *planes))
+            self.shown.appendleft(Shown.of(self._name(job.source), *planes))
             scores = _scores(*planes, size) if self.options.score else {}
         except (CellqaError, OSError):  # moved away meanwhile, as microscopes' programs do
             scores = {}
         if self.options.score:
             self.scores[job.target.absolute()] = scores
-            self.score_lines.append({"target": str(job.target.absolute()), "scores": scores})
+            target = job.target.absolute()
+            self.score_lines.append(
+                {"target": str(target), "state": state_of(target), "scores": scores}
+            )
 
     def write(self, *, last: bool = False) -> None:
         """Write table and page, when it is time."""
@@ -417,8 +425,7 @@ class _Desk:
             rows[str(record["image"])] = {**record, **own}
         failures = dict(self.failed)
         for path, reason in self.arrivals.refused.items():
-            name = printable(path.relative_to(self.source).as_posix())
-            failures[path] = Enhanced(name, "failed", reason=reason)
+            failures[path] = Enhanced(self._name(path), "failed", reason=reason)
         self.found.failures = {}
         for path, failure in failures.items():
             if path.exists():

@@ -45,12 +45,14 @@ def main() -> None:
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with the time left, on a terminal only."""
+    """A bar with the time left, on a terminal only; a new one for each stage of the work."""
     bars: list[Any] = []
 
     def show(done: int, total: int) -> None:
         if not sys.stderr.isatty():
             return
+        if bars and (bars[0].length != total or done < bars[0].pos):
+            bars.pop().__exit__(None, None, None)
         if not bars:
             bars.append(click.progressbar(length=total, label=label, file=sys.stderr))
             bars[0].__enter__()

@@ -41,7 +41,7 @@ class _Deconvolution(ThroughLuminance):
             if self.kernel
             else _gaussian(self.sigma, min(plane.shape))
         )
-        if max(kernel.shape) >= min(plane.shape):
+        if self.kernel and max(kernel.shape) >= min(plane.shape):
             raise ImageError(
                 f"the kernel, {' x '.join(map(str, kernel.shape))} pixels, must be smaller than "
                 f"the image, {' x '.join(map(str, plane.shape))}"

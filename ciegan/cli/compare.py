@@ -112,7 +112,7 @@ def compare(
                 tell=lambda line: tell(f"\r\x1b[K{line}"),  # over the bar, which comes again
                 progress=progress,
             )
-    except Interrupted:
+    except (Interrupted, KeyboardInterrupt):
         click.echo("\ninterrupted: the same command goes on", err=True)
         raise SystemExit(INTERRUPTED) from None
     click.echo(terminal_table(found.finished.tally, found.finished.summaries))

@@ -153,6 +153,9 @@ def prepare_task(
             raise ValueError(f"{given} does nothing without --sharp")
         source, noise = out / SHARP, task.noise
         tiles.check_out(out, [source], overwrite)
+        names = [_scene_name(name, k) for k in range(fields or task.fields)]
+        # a wrong split is told before anything is replaced
+        tiles.assign(tiles.fields_by_name(names, cut, {}).values(), cut)
         _simulate(task, source, fields or task.fields, side, cut.seed, jobs)
     else:
         source, noise = sharp, replace(task.noise, offset=offset)
@@ -183,13 +186,17 @@ def _simulate(task: Task, folder: Path, fields: int, side: int, seed: int, jobs:
             raise CellqaError(lost)
 
 
+def _scene_name(name: str, number: int) -> str:
+    return f"{name}_{number:02d}"
+
+
 def _write_scene(number: int, *, name: str, folder: Path, side: int, seed: int) -> str:
     task = TASKS[name]
     # two seeds a scene: its structure and its noise
     scene = task.scene(
         (side, side), cutoff=_CUTOFF, photons=_PHOTONS, seed=2 * (1000 * seed + number)
     )
-    write_tiff(folder / f"{name}_{number:02d}.tif", scene.image, task.pixel_size)
+    write_tiff(folder / f"{_scene_name(name, number)}.tif", scene.image, task.pixel_size)
     return ""
 
 

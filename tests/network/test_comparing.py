@@ -18,6 +18,7 @@ from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from cellqa.metrics.pixel import psnr
 from cellqa.simulate import nuclei
+from ciegan.checkpoint import load
 from ciegan.classical import best
 from ciegan.cli import main
 from ciegan.comparing import Compared, compare, config_of, parse_methods
@@ -74,7 +75,9 @@ def test_every_method_stands_in_every_table(
     one = next(row for row in seeds if row["metric"] == "psnr")
     scores = {row["method"]: row for row in rows}
     assert float(one["seed 0"]) == pytest.approx(float(scores["default"]["psnr"]), rel=1e-3)
-    assert one["seed 0"] != one["seed 1"]
+    first, second = (load(out / f"networks/default/seed{k}").generator for k in range(2))
+    pairs = zip(first.parameters(), second.parameters(), strict=True)
+    assert any((a != b).any() for a, b in pairs)
     assert any("training default+egt, seed 1" in line for line in told)
     page = found.page.read_text(encoding="utf-8")
     for title in ("Cost", "Against enhanced ground truth", "Other seeds"):
@@ -137,13 +140,64 @@ def test_it_goes_on_where_it_was_ended(
     assert weights.stat().st_mtime_ns == written
 
 
-def test_one_method_fails_alone(prepared: Path, tmp_path: Path) -> None:
-    weights = tmp_path / "mine.safetensors"
-    weights.write_bytes(b"nothing")
-    found = run(prepared, tmp_path / "out", f"te,pix2pix,mine={weights}")
-    assert [name for name, _ in found.failures] == ["pix2pix", "mine"]
-    assert "damaged" in found.failures[1][1]
-    assert list(found.finished.tally.methods) == ["input", "te", "egt", "gt"]
+def test_one_method_fails_alone_and_may_be_tried_again(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = comparing.train
+
+    def fail(data: Path, out: Path, *rest: Any, **more: Any) -> Any:
+        if out.name == "seed1":
+            raise CellqaError("no memory")
+        return real(data, out, *rest, **more)
+
+    monkeypatch.setattr(comparing, "train", fail)
+    found = run(prepared, tmp_path / "out", "te,pix2pix,default", seeds=3)
+    names = ["pix2pix", "pix2pix, seed 1", "pix2pix, seed 2", "default, seed 1"]
+    assert sorted(name for name, _ in found.failures) == sorted(names)
+    assert list(found.finished.tally.methods) == ["input", "te", "default", "egt", "gt"]
+    assert found.seeds[0] == ["method", "metric", "seed 0", "seed 2", "mean", "std"]
+    monkeypatch.setattr(comparing, "train", real)
+    more = {**SMALL, "": {**SMALL[""], "monitor.images": "1"}}
+    methods = parse_methods("te,pix2pix")  # which was never begun, so that it may change
+    again = compare(prepared, tmp_path / "out", methods, steps=10, settings=more)
+    assert [name for name, _ in again.failures] == ["pix2pix"]
+    assert not again.seeds
+    assert not (tmp_path / "out/seeds.csv").exists()
+
+
+def test_a_training_that_was_killed_goes_on(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(prepared, tmp_path / "whole", "default")
+    from ciegan.callbacks import Keeper
+
+    ends, calls = Keeper.on_validation_end, []
+
+    def die(self: Any, *rest: Any) -> None:
+        ends(self, *rest)
+        calls.append(1)
+        if len(calls) == 4:
+            raise SystemExit(137)
+
+    monkeypatch.setattr(Keeper, "on_validation_end", die)
+    with pytest.raises(SystemExit):
+        run(prepared, tmp_path / "out", "default")
+    assert not (tmp_path / "out/networks/default/seed0/summary.json").exists()
+    assert (tmp_path / "out/networks/default/seed0/last.ckpt").exists()
+    monkeypatch.undo()
+    found = run(prepared, tmp_path / "out", "default")
+    assert (tmp_path / "out/results/scores.csv").read_bytes() == (
+        tmp_path / "whole/results/scores.csv"
+    ).read_bytes()
+    assert found.costs[1][4] == whole.costs[1][4] == "10"
+
+
+def test_the_page_says_what_was_other_than_in_the_presets(
+    prepared: Path, compared: tuple[Path, Compared, list[str]]
+) -> None:
+    page = compared[1].page.read_text(encoding="utf-8")
+    assert "default: data.crop 32 (of 128)" in page
+    assert "default: monitor.patience 0 (of 10)" in page
 
 
 def test_given_weights_stand_beside(
@@ -186,10 +240,14 @@ def test_what_would_mix_is_refused(prepared: Path, tmp_path: Path) -> None:
     [
         ("te,nothing", "'nothing' is none of te, unsharp"),
         ("te,te", "is there twice"),
-        ("../up=a.onnx", "needs a name of its own"),
-        ("te=a.onnx", "needs a name of its own"),
+        ("../up=a.onnx", "with a name of its own"),
+        ("te=a.onnx", "with a name of its own"),
         (",", "name one at least"),
         ("egt", "is none of"),
+        ("Mine=a.onnx,mine=b.onnx", "is there twice"),
+        ("default+egt=a.onnx", "a name of its own"),
+        ("TE=a.onnx", "a name of its own"),
+        ("mine=", "is not NAME=WEIGHTS"),
     ],
 )
 def test_wrong_methods(text: str, message: str) -> None:
@@ -204,6 +262,9 @@ def test_wrong_methods(text: str, message: str) -> None:
         (["--methods", "no"], 1, "is none of"),
         (["--set", "none:data.crop=3"], 2, "is no preset"),
         (["--methods", "default", "--set", "data.corp=3"], 1, "did you mean crop"),
+        (["--methods", "default", "--set", "seed=3"], 1, "the comparison's own"),
+        (["--methods", "default", "--set", "default:generator.options.x=3"], 1, "options"),
+        (["--methods", "mine=none.onnx"], 1, "there is no such file"),
         (["--methods", "rl", "--kernel", "none.tif"], 1, "none.tif"),
     ],
 )

@@ -402,5 +402,6 @@ def test_lines_survive_one_that_was_cut_off(tmp_path: Path) -> None:
     again = Lines(path)
     again.append({"a": 3})
     again.append({"a": "\udcff"})  # of a name that is no text
+    again.close()
     path.write_text(path.read_text() + "[4]\n")
     assert list(again.read()) == [{"a": 1}, {"a": 3}, {"a": "\udcff"}]
