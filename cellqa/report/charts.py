@@ -19,6 +19,7 @@ from cellqa.report.load import LoadedRun
 
 Array = npt.NDArray[Any]
 
+_PAIRS = 21  # of methods, beyond which those with the best method are drawn
 _POINTS = 400  # of a box, beyond which a sample is drawn
 _SUFFIXES = (".png", ".svg")
 
@@ -132,11 +133,17 @@ def stars(p: float) -> str:
 
 
 def draw_differences(run: LoadedRun) -> Figure | None:
-    """Each pair of methods: the difference on each image, its mean and 95 % interval."""
+    """Each pair of methods: the difference on each image, its mean and 95 % interval.
+
+    Of many methods, the pairs with the one that is best in the main metric.
+    """
     table = run.comparisons
     table = table[~table["second"].eq("gt")] if not table.empty else table
     if table.empty:
         return None
+    if table[["first", "second"]].drop_duplicates().shape[0] > _PAIRS:
+        leader = _leader(run)
+        table = table[table["first"].eq(leader) | table["second"].eq(leader)]
     metrics = [m for m in run.metrics if (table["metric"] == m.name).any()]
     columns = min(3, len(metrics))
     rows = math.ceil(len(metrics) / columns)
@@ -170,6 +177,14 @@ def draw_differences(run: LoadedRun) -> Figure | None:
     return figure
 
 
+def _leader(run: LoadedRun) -> str:
+    """The method with the best mean of the main metric."""
+    assert run.main is not None
+    table = run.summary[run.summary["method"].isin(run.ranked)]
+    means = table[table["metric"] == run.main.name].set_index("method")["mean"]
+    return str(means.idxmax() if run.main.higher_is_better else means.idxmin())
+
+
 def draw_wins(run: LoadedRun) -> Figure | None:
     """Share of the images on which the method of the row beats that of the column."""
     table = run.comparisons
@@ -181,7 +196,8 @@ def draw_wins(run: LoadedRun) -> Figure | None:
     ][:4]
     if not metrics:
         return None
-    figure = Figure(figsize=(2.9 * len(metrics) + 0.4, 2.9), layout="constrained")
+    side = max(2.9, 1.1 + 0.31 * len(run.methods))  # room for the numbers
+    figure = Figure(figsize=(side * len(metrics) + 0.4, side + 0.3), layout="constrained")
     for axes, metric in zip(
         figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True
     ):

@@ -61,6 +61,11 @@ class LoadedRun:
         """The methods that are compared: all but the ground truth and the input."""
         return [m for m in self.methods if m not in ("input", "gt")]
 
+    @property
+    def ranked(self) -> list[str]:
+        """Those of them that can lead: enhanced ground truth is made of what it is judged by."""
+        return [m for m in self.judged if m != "egt"] or self.judged
+
     def values(self, metric: str) -> pd.DataFrame:
         """A column for each method that has values, a row for each image; infinities kept."""
         good = self.scores[self.scores["status"] == "ok"]

@@ -162,7 +162,7 @@ def verdicts(run: LoadedRun) -> list[dict[str, str]]:
         if of is None:
             continue
         table = run.summary[
-            (run.summary["metric"] == name) & run.summary["method"].isin(run.judged)
+            (run.summary["metric"] == name) & run.summary["method"].isin(run.ranked)
         ]
         table = table[table["n"] + table["infinite"] > 0]
         if table["infinite"].any():
