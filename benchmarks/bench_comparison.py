@@ -22,7 +22,9 @@ from timing import heading
 
 from cellqa.comparisons import Comparison
 from cellqa.io import open_image, write_tiff
-from ciegan.comparing import METRICS, compare, interval, parse_methods
+from ciegan.comparing import compare
+from ciegan.comparison_tables import METRICS, interval
+from ciegan.methods import parse_methods
 from ciegan.prepare import Cut, prepare_pairs
 from ciegan.prepare.tasks import TASKS, prepare_task
 

@@ -30,7 +30,7 @@ from cellqa.io import open_image, write_tiff
 from cellqa.simulate import filaments, filtered
 from cellqa.tables import align, terminal_table
 from ciegan.checkpoint import Checkpoint, load
-from ciegan.comparing import METRICS
+from ciegan.comparison_tables import METRICS
 from ciegan.config import DEFAULT, PAPER, Config, Losses, Monitor, Network, Schedule
 from ciegan.data import Crops, crops_of_steps, read_split
 from ciegan.degrade import BrightfieldDefocus, Gaussian, Noise

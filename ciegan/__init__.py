@@ -35,7 +35,7 @@ _HOME = {
     "fit_brightfield": "optics",
     "fluorescence_defocus": "optics",
     "load": "checkpoint",
-    "parse_methods": "comparing",
+    "parse_methods": "methods",
     "place": "mosaic",
     "prepare_blur": "prepare",
     "prepare_pairs": "prepare",

@@ -5,6 +5,7 @@ Never a pickle that can run code: of Real-ESRGAN's, nothing but tensors is read.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import tomllib
@@ -146,6 +147,20 @@ def load(path: Path) -> Checkpoint:
     found = _described(metadata, path.name)
     fill(found.generator, state, path.name)
     return replace(found, generator=found.generator.eval())
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file, or of the weights in the folder of a training run.
+
+    Raises
+    ------
+    CellqaError
+        It cannot be read.
+    """
+    try:
+        return hashlib.sha256((path / BEST if path.is_dir() else path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise CellqaError(f"{path}: {error.strerror}") from None
 
 
 def _of_real_esrgan(path: Path) -> Checkpoint:

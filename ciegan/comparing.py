@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import re
 import shutil
 import time
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
-import filelock
 import numpy.typing as npt
 import torch
 
@@ -32,13 +27,22 @@ from cellqa.report.page import Table, write_report
 from cellqa.results import FIGURES
 from cellqa.run import Finished
 from cellqa.tables import write_csv
-from ciegan.checkpoint import BEST, LAST, Checkpoint, choose_device, load, make_generator
-from ciegan.classical import FITTED, NAMES, fitted, pairs_to_fit
-from ciegan.config import PRESETS, Config, from_dict, with_settings
-from ciegan.cost import multiplications, parameters
+from ciegan.checkpoint import (
+    LAST,
+    Checkpoint,
+    choose_device,
+    content_hash,
+    load,
+    make_generator,
+)
+from ciegan.classical import FITTED, fitted, pairs_to_fit
+from ciegan.comparison_tables import METRICS, by_seed, cost_note, costs, means, summary_of
+from ciegan.config import Config
 from ciegan.data import Tile, read_split
+from ciegan.locking import alone
+from ciegan.methods import Method, config_of
 from ciegan.prepare.tiles import PAIRS, SPLITS
-from ciegan.run import SUMMARY, every_of, train
+from ciegan.run import SUMMARY, train
 from ciegan.validation import describe, enhanced, score_tiles, targets_of, write_tile
 
 Array = npt.NDArray[Any]
@@ -48,123 +52,7 @@ Progress = Callable[[int, int], None]
 STORE = "compare.json"
 _PARTS = ("networks", "enhanced", "data-egt", ".data-egt", "results")
 _LOCK = ".ciegan-compare.lock"
-COSTS, SEEDS, METRICS = "cost.csv", "seeds.csv", ("psnr", "ssim", "ms_ssim", "frc_resolution")
-_SEED_METRICS = (*METRICS, "overclaim", "resolution")
-_EGT = "+egt"
-_RESERVED = ("input", "gt", "egt", "mask")
-_FIXED = {"seed", "schedule.steps"}  # or networks would not be alike
-_NAME = re.compile(r"\w([\w.+-]*\w)?")
-_SIDE = 256  # of the image whose multiplications are counted
-# Every network sees as many validations, and stops at the end of the budget alone. The phases of
-# the paper become shares: its 7,500 first steps would be all that most budgets have room for.
-_FAIR: Mapping[str, Any] = {"monitor": {"patience": 0, "images": 24, "samples": 4}}
-_ADAPTED: Mapping[str, Mapping[str, Any]] = {
-    "paper": {"schedule": {"generator": 0.5, "discriminator": 0.1}},
-}
-# Batches that a CPU can take steps of.
-_ON_CPU: Mapping[str, Mapping[str, Any]] = {
-    "paper": {"data": {"crop": 128, "batch_size": 2}},
-    "pix2pix": {"data": {"batch_size": 1}},
-}
-
-
-@dataclass(frozen=True)
-class Method:
-    """A method to compare.
-
-    Attributes
-    ----------
-    name : str
-        In tables, and of its folder.
-    preset : str
-        Of a network that is trained here.
-    egt : bool
-        Whether it is trained towards enhanced ground truth.
-    weights : Path or None
-        Of a network that is not trained here: a run, or a file that `ciegan enhance` takes.
-    """
-
-    name: str
-    preset: str = ""
-    egt: bool = False
-    weights: Path | None = None
-
-
-def parse_methods(text: str) -> list[Method]:
-    """Methods from their names: classical ones, presets, PRESET+egt, and NAME=WEIGHTS.
-
-    Raises
-    ------
-    CellqaError
-        A name is unknown, given twice, or no name of a folder.
-
-    Examples
-    --------
-    >>> [m.name for m in parse_methods("te,rl,paper+egt,default")]
-    ['te', 'rl', 'paper+egt', 'default']
-    """
-    found: dict[str, Method] = {}
-    for part in filter(None, (p.strip() for p in text.split(","))):
-        name, equals, path = part.partition("=")
-        preset = name.removesuffix(_EGT)
-        if equals:
-            method = Method(name, weights=Path(path))
-            taken = name.casefold() in (*_RESERVED, *NAMES, *PRESETS) or preset != name
-            if taken or not path or not _NAME.fullmatch(name):
-                raise CellqaError(
-                    f"--methods: {printable(part)!r} is not NAME=WEIGHTS with a name of its "
-                    "own, of letters and digits"
-                )
-        elif preset in PRESETS:
-            method = Method(name, preset, name.endswith(_EGT))
-        elif name in NAMES:
-            method = Method(name)
-        else:
-            known = ", ".join((*NAMES, *PRESETS))
-            raise CellqaError(
-                f"--methods: {printable(name)!r} is none of {known}, PRESET+egt, NAME=WEIGHTS"
-            )
-        # names become folders, and some systems do not tell A from a
-        if name.casefold() in found:
-            raise CellqaError(f"--methods: {printable(name)!r} is there twice")
-        found[name.casefold()] = method
-    if not found:
-        raise CellqaError("--methods: name one at least")
-    return list(found.values())
-
-
-def config_of(method: Method, seed: int, device: torch.device, steps: int | None) -> Config:
-    """How a preset is trained here: as published, where that fits into a budget at all."""
-    start = PRESETS[method.preset]
-    for changes in (
-        _FAIR,
-        _ADAPTED.get(method.preset, {}),
-        _ON_CPU.get(method.preset, {}) if device.type == "cpu" else {},
-    ):
-        start = from_dict(changes, start)
-    if steps is not None:
-        start = replace(
-            start,
-            schedule=replace(start.schedule, steps=steps),
-            monitor=replace(start.monitor, every=every_of(start, steps)),
-        )
-    return replace(start, seed=seed)
-
-
-def _configured(
-    method: Method,
-    seed: int,
-    device: torch.device,
-    steps: int | None,
-    settings: Mapping[str, Mapping[str, str]],
-) -> Config:
-    config = config_of(method, seed, device, steps)
-    for name in ("", method.preset):
-        own = settings.get(name, {})
-        for key in _FIXED & set(own):
-            raise CellqaError(f"--set {key}: it is the comparison's own; see --seeds and --steps")
-        config = with_settings(config, own)
-    return config
+COSTS, SEEDS = "cost.csv", "seeds.csv"
 
 
 @dataclass
@@ -264,14 +152,15 @@ def compare(
         )
     trained = [m for m in methods if m.preset]
     configs = {
-        (method, seed): _configured(method, seed, chosen, steps, settings or {})
+        (method, seed): config_of(method, seed, chosen, steps, settings)
         for seed in range(seeds)
         for method in trained
     }
     tiles = {split: read_split(data, split) for split in SPLITS}
     _check_early(tiles, configs.values(), methods, kernel)
-    with _alone(out, overwrite=overwrite) as started:
-        store = _Store(out, data, tiles, overwrite=overwrite, started=started)
+    _is_started(out)  # what is refused stays as it is
+    with alone(out / _LOCK, "--out"):
+        store = _Store(out, data, tiles, overwrite=overwrite)
         work = _Work(data, out, store, tiles, chosen, tell, progress)
         budget = {"seconds": seconds, "steps": steps, "device": chosen.type}
         for (method, _), config in configs.items():
@@ -316,26 +205,20 @@ def _check_early(
             raise CellqaError(f"--kernel: {kernel.name} is not smaller than the tiles")
 
 
-@contextmanager
-def _alone(out: Path, *, overwrite: bool) -> Iterator[bool]:
-    """Keep other processes out of the folder; whether there was a comparison in it."""
+def _is_started(out: Path) -> bool:
+    """Whether there is a comparison in a folder.
+
+    Raises
+    ------
+    CellqaError
+        Something else is there.
+    """
     if out.exists() and not out.is_dir():
         raise CellqaError(f"--out: {str(out)!r} is a file; give a folder")
-    there = [p.name for p in out.iterdir() if p.name != _LOCK] if out.exists() else []
+    there = {p.name for p in out.iterdir()} - {_LOCK} if out.exists() else set()
     if there and STORE not in there:
         raise CellqaError(f"--out: {str(out)!r} is not empty; give another folder")
-    out.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(out / _LOCK)
-    try:
-        lock.acquire(timeout=0)  # ends with the process, however it ends
-    except filelock.Timeout:
-        raise CellqaError(
-            f"--out: another ciegan compare is at work in {str(out)!r}; wait for it, or stop it"
-        ) from None
-    try:
-        yield bool(there)
-    finally:
-        lock.release()
+    return bool(there)
 
 
 class _Store:
@@ -348,12 +231,11 @@ class _Store:
         tiles: Mapping[str, Sequence[Tile]],
         *,
         overwrite: bool,
-        started: bool,
     ) -> None:
         self.path = out / STORE
         known = _fingerprint(data, tiles)
         self.content: dict[str, Any] = {"data": known, "networks": {}, "enhanced": {}}
-        if started:
+        if _is_started(out):
             try:
                 found = json.loads(self.path.read_text("utf-8"))
                 if not all(type(found[name]) is type(self.content[name]) for name in self.content):
@@ -463,11 +345,15 @@ class _Work:
             shutil.copy(table, half / PAIRS)
         half.rename(place)
 
+    def _run(self, method: Method, config: Config) -> tuple[str, Path]:
+        """Name and folder of a network."""
+        name = f"{method.name}/seed{config.seed}"
+        return name, self.out / "networks" / name
+
     def check(self, method: Method, config: Config, budget: Mapping[str, Any]) -> None:
         """Refuse to go on with a network that was begun with another budget or configuration."""
-        name = f"{method.name}/seed{config.seed}"
+        name, folder = self._run(method, config)
         known = self.store.get("networks", name)
-        folder = self.out / "networks" / name
         begun = any((folder / file).exists() for file in (SUMMARY, LAST))
         if begun and known != {**budget, "config": config.to_toml()}:
             raise CellqaError(
@@ -477,8 +363,7 @@ class _Work:
 
     def train(self, method: Method, config: Config, budget: Mapping[str, Any]) -> Path:
         """Train a network, go on with it, or take it as it is."""
-        name = f"{method.name}/seed{config.seed}"
-        folder = self.out / "networks" / name
+        name, folder = self._run(method, config)
         if summary_of(folder):
             return folder
         if method.egt:
@@ -508,18 +393,22 @@ class _Work:
         learned = (summary_of(path) or {}).get("warnings", []) if path.is_dir() else []
         for warning in dict.fromkeys([*network.warnings, *learned]):
             self.warnings.append(f"{name}: {warning}")
-        key = hash_of(path / BEST if path.is_dir() else path)
-        return self.enhance(f"{name}/seed{seed}", key, partial(_by_network, network))
+        make = partial(_by_network, network)
+        return self.enhance(f"{name}/seed{seed}", describe(network), make, content_hash(path))
 
-    def enhance(self, name: str, key: str, make: Callable[[Array, Array, Tile], Array]) -> Path:
+    def enhance(
+        self, name: str, what: str, make: Callable[[Array, Array, Tile], Array], key: str = ""
+    ) -> Path:
         """Write what a method makes of input and target of each test tile, and how long it takes.
 
-        Tiles that were written before are taken as they are, where all are there.
+        Tiles that were written before are taken as they are, where all are there and the method is
+        what it was (`what`, and `key` of the files that it depends on).
         """
         folder = self.out / "enhanced" / name
         known = self.store.get("enhanced", name)
         there = [(folder / f"{tile.name}.tif").exists() for tile in self.tiles["test"]]
-        if known and known["key"] == key and sum(there) == known["tiles"]:
+        same = known and (known.get("what"), known["key"]) == (what, key)
+        if known and same and sum(there) == known["tiles"]:
             return folder
         self.store.drop("enhanced", name)  # before what it tells of is replaced
         shutil.rmtree(folder, ignore_errors=True)
@@ -540,7 +429,7 @@ class _Work:
             count += 1
             write_tile(folder, tile, found, size)
             self.progress(count, len(self.tiles["test"]))
-        about = {"key": key, "tiles": count, "pixels": pixels, "seconds": taken}
+        about = {"what": what, "key": key, "tiles": count, "pixels": pixels, "seconds": taken}
         self.store.put("enhanced", name, about)
         return folder
 
@@ -558,9 +447,10 @@ def _filter(
                 work.tell(f"fitting {method.name}")
                 pairs = pairs or pairs_to_fit(work.data)
             chosen = fitted(method.name, pairs, kernel)
-            key = f"{chosen.describe()} {hash_of(kernel) if kernel else ''}"
-            folders[method.name] = work.enhance(method.name, key, partial(_filtered, chosen))
-    work.enhance("egt", "", _of_target)
+            key = content_hash(kernel) if kernel else ""
+            make = partial(_filtered, chosen)
+            folders[method.name] = work.enhance(method.name, chosen.describe(), make, key)
+    work.enhance("egt", METHODS["egt"].describe(), _of_target)
 
 
 def _filtered(method: Enhancer, source: Array, target: Array, tile: Tile) -> Array:
@@ -573,29 +463,6 @@ def _by_network(network: Checkpoint, source: Array, target: Array, tile: Tile) -
 
 def _of_target(source: Array, target: Array, tile: Tile) -> Array:
     return METHODS["egt"](target)
-
-
-def summary_of(folder: Path) -> dict[str, Any] | None:
-    """What a finished run says of itself; None where it is not finished."""
-    try:
-        found = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-        return found if {"seconds", "steps", "best"} <= set(found) else None
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def hash_of(path: Path) -> str:
-    """SHA-256 of a file's content.
-
-    Raises
-    ------
-    CellqaError
-        There is no such file.
-    """
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise CellqaError(f"{path}: {error.strerror}") from None
 
 
 def _report(
@@ -631,11 +498,14 @@ def _report(
             command=command,
             progress=work.progress,
         )
-    costs = _costs(work, order, networks)
-    against = _means(found["results-egt"], (*order, "input"), METRICS)
-    seeds = _seeds(found, [m.name for m in methods if m.preset])
+    weights = {name: path for (name, seed), path in networks.items() if not seed}
+    notes = work.store.content
+    shown = {n: notes["enhanced"][f"{n}/seed0" if n in weights else n] for n in order}
+    cost = costs(order, shown, weights)
+    against = means(found["results-egt"], (*order, "input"), METRICS)
+    seeds = by_seed(found, [m.name for m in methods if m.preset])
     tables = [
-        Table("Cost", costs, _cost_note(work)),
+        Table("Cost", cost, cost_note(work.device, notes["networks"])),
         Table(
             "Against enhanced ground truth",
             against,
@@ -648,129 +518,19 @@ def _report(
             else []
         ),
     ]
-    write_csv(work.out / COSTS, costs[0], costs[1:])
+    write_csv(work.out / COSTS, cost[0], cost[1:])
     if seeds:
         write_csv(work.out / SEEDS, seeds[0], seeds[1:])
     else:
         (work.out / SEEDS).unlink(missing_ok=True)
     work.tell("drawing")
-    for name in ("results", "results-egt"):
+    pages = []
+    for name, more in (("results", tables), ("results-egt", ())):
         loaded = load_run(work.out / name)
         save_charts(loaded, work.out / name / FIGURES)
         save_montage(loaded, work.out / name / FIGURES, jobs=jobs)
-        page = write_report(work.out / name, jobs=jobs, tables=tables if name == "results" else ())
-        if name == "results":
-            first_page = page
+        pages.append(write_report(work.out / name, jobs=jobs, tables=more))
     warnings = [*work.warnings, *(w for f in found.values() for w in f.warnings)]
     return Compared(
-        found["results"], first_page, costs, seeds, work.failures, list(dict.fromkeys(warnings))
+        found["results"], pages[0], cost, seeds, work.failures, list(dict.fromkeys(warnings))
     )
-
-
-def _costs(
-    work: _Work, order: Sequence[str], networks: Mapping[tuple[str, int], Path]
-) -> list[list[str]]:
-    """What each method takes: size, arithmetic, training, time for an image."""
-    header = ["method", "parameters", f"GMAC of {_SIDE} x {_SIDE}", "training, s", "steps"]
-    rows = [[*header, "kept step", "images/s", "MP/s", "what"]]
-    for name in order:
-        size = arithmetic = training = steps = kept = ""
-        about = work.store.get("enhanced", name)
-        what = about["key"].rsplit(" ", 1)[0] if about else ""
-        path = networks.get((name, 0))
-        if path is not None:
-            network = load(path)
-            about = work.store.get("enhanced", f"{name}/seed0")
-            what = describe(network)
-            if count := parameters(network.generator):
-                size = f"{count:,}"
-                arithmetic = f"{multiplications(network.generator, _SIDE) / 1e9:.3g}"
-            if summary := summary_of(path):
-                training, steps = f"{summary['seconds']:.0f}", str(summary["steps"])
-                kept = str(summary["best"]["step"])
-        assert about is not None
-        speed = [f"{about[k] / about['seconds'] / unit:.3g}" for k, unit in _SPEEDS.items()]
-        rows.append([name, size, arithmetic, training, steps, kept, *speed, what])
-    return rows
-
-
-_SPEEDS = {"tiles": 1.0, "pixels": 1e6}
-
-
-def _cost_note(work: _Work) -> str:
-    """Where and how, and what is other than in the presets."""
-    threads = f"{torch.get_num_threads()} threads"
-    place = threads if work.device.type == "cpu" else torch.cuda.get_device_name()
-    changes = []
-    for name, about in work.store.content["networks"].items():
-        if not name.endswith("/seed0"):
-            continue
-        config = from_dict(tomllib.loads(about["config"]))
-        for key, was, value in _differences(asdict(PRESETS[config.preset]), asdict(config)):
-            changes.append(f"{name.removesuffix('/seed0')}: {key} {value} (of {was})")
-    return (
-        f"On {work.device.type} ({place}). Images/s of one test tile after the other, in memory. "
-        "Every network had the same budget, data, and images to choose its best weights by. Other "
-        f"than in the presets: {'; '.join(changes) or 'nothing'}."
-    )
-
-
-def _differences(
-    first: Mapping[str, Any], second: Mapping[str, Any], at: str = ""
-) -> Iterator[tuple[str, Any, Any]]:
-    """Dotted names of what differs, with both values; how long and which seed is told elsewhere."""
-    for name, value in second.items():
-        was = first.get(name)
-        if isinstance(value, dict) and isinstance(was, dict):
-            yield from _differences(was, value, f"{at}{name}.")
-        elif value != was and f"{at}{name}" not in _FIXED:
-            yield f"{at}{name}", was, value
-
-
-def _means(finished: Finished, methods: Sequence[str], metrics: Sequence[str]) -> list[list[str]]:
-    """Mean and interval of some metrics for each method."""
-    of = {(s.method, s.metric): s for s in finished.summaries}
-    rows = [["method", *metrics]]
-    for method in methods:
-        row = [method]
-        for metric in metrics:
-            s = of.get((method, metric))
-            row.append(interval(s.mean, s.ci_low, s.ci_high) if s is not None and s.n else "")
-        rows.append(row)
-    return rows
-
-
-def interval(mean: float, low: float, high: float) -> str:
-    """A mean, and its interval where it has one.
-
-    Examples
-    --------
-    >>> interval(1.23456, 1.0, 2.0), interval(3.0, float("nan"), float("nan"))
-    ('1.235 (1 to 2)', '3')
-    """
-    if math.isnan(mean):
-        return ""
-    return f"{mean:.4g}" + ("" if math.isnan(low) else f" ({low:.4g} to {high:.4g})")
-
-
-def _seeds(found: Mapping[str, Finished], names: Sequence[str]) -> list[list[str]]:
-    """The mean of each seed, and how much they differ."""
-    others = sorted((n for n in found if n.startswith("results-seed")), key=lambda n: int(n[12:]))
-    if not others or not names:
-        return []
-    runs = [found["results"], *(found[name] for name in others)]
-    numbers = ["0", *(name.removeprefix("results-seed") for name in others)]
-    rows = [["method", "metric", *(f"seed {k}" for k in numbers), "mean", "std"]]
-    for name in names:
-        for metric in _SEED_METRICS:
-            values = [
-                next((s.mean for s in r.summaries if (s.method, s.metric) == (name, metric)), None)
-                for r in runs
-            ]
-            there = [v for v in values if v is not None and math.isfinite(v)]
-            if not there:
-                continue
-            spread = f"{stdev(there):.3g}" if len(there) > 1 else ""
-            cells = ["" if v is None or not math.isfinite(v) else f"{v:.4g}" for v in values]
-            rows.append([name, metric, *cells, f"{fmean(there):.4g}", spread])
-    return rows

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import math
 import queue
@@ -16,18 +15,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import filelock
 import torch
 
 from cellqa.enhance.files import Job, is_folder, plan, refuse_taken
 from cellqa.errors import CellqaError
 from cellqa.io import split_suffix
 from cellqa.tables import write_csv
-from ciegan.checkpoint import BEST, Checkpoint, choose_device
+from ciegan.checkpoint import Checkpoint, choose_device, content_hash
 from ciegan.enhancer import EnhanceOptions, Network
 from ciegan.inference import Runner
 from ciegan.ledger import JOURNAL, Ledger
 from ciegan.line import Enhanced, Line, free_space
+from ciegan.locking import alone
 from ciegan.mosaic import run as mosaic
 
 TABLE = "enhanced.csv"
@@ -160,8 +159,7 @@ class Workshop:
         *,
         overwrite: bool = False,
     ) -> None:
-        path = weights / BEST if weights.is_dir() else weights
-        model = hashlib.sha256(path.read_bytes()).hexdigest()
+        model = content_hash(weights)
         settings = f"{model} {json.dumps(options.as_settings(), sort_keys=True)}"
         self.ledger = Ledger(target / JOURNAL, f"{settings} {version('cellqa')}")
         runners = runners or [Runner(checkpoint.generator, torch.device("cpu"))]
@@ -200,15 +198,7 @@ class Workshop:
     def _alone(self) -> Iterator[None]:
         """Keep other processes out of the target: each would do what the other does."""
         folder = self.ledger.path.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / _LOCK)
-        try:
-            lock.acquire(timeout=0)  # ends with the process, however it ends
-        except filelock.Timeout:
-            raise CellqaError(
-                f"OUT: another ciegan is at work in {str(folder)!r}; wait for it, or stop it"
-            ) from None
-        try:
+        with alone(folder / _LOCK, "OUT"):
             for place in self.ledger.begun():  # what a kill left
                 if folder.absolute() not in (place, *place.parents):
                     continue  # of the journal of a folder that was moved
@@ -219,8 +209,6 @@ class Workshop:
                     else:
                         half.unlink(missing_ok=True)
             yield
-        finally:
-            lock.release()
 
     def _run(self, work: Iterable[Job]) -> Iterator[tuple[Job, Enhanced] | None]:
         shared = _Shared(work)

@@ -7,7 +7,6 @@ a line in `FORMATS`.
 from __future__ import annotations
 
 import copy
-import hashlib
 import io
 import json
 import logging
@@ -28,7 +27,7 @@ from torch import Tensor
 from cellqa.errors import CellqaError, first_line
 from cellqa.io import appearing
 from ciegan import bioimageio, onnx, realesrgan
-from ciegan.checkpoint import BEST, Checkpoint, load
+from ciegan.checkpoint import BEST, Checkpoint, content_hash, load
 from ciegan.models import Generator
 
 AXES = "bcyx"
@@ -218,8 +217,7 @@ def _open(weights: Path, authors: Sequence[str], licence: str) -> Model:
             f"{weights.name}: trained with batch_statistics=true, so that an image's result "
             "depends on its neighbours in the batch and on the tile; such a network is not exported"
         )
-    path = weights / BEST if weights.is_dir() else weights
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = content_hash(weights)
     generator = copy.deepcopy(generator).eval().requires_grad_(False)
     return Model(replace(checkpoint, generator=generator), digest, authors, licence)
 

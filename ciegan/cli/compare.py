@@ -91,7 +91,7 @@ def compare(
         raise click.UsageError("--budget and --steps are two budgets; give one")
     from cellqa.tables import align, terminal_table
     from ciegan.comparing import compare as compare_methods
-    from ciegan.comparing import parse_methods
+    from ciegan.methods import parse_methods
     from ciegan.run import Interrupted
 
     try:

@@ -21,10 +21,11 @@ from cellqa.simulate import nuclei
 from ciegan.checkpoint import load
 from ciegan.classical import best
 from ciegan.cli import main
-from ciegan.comparing import Compared, compare, config_of, parse_methods
+from ciegan.comparing import Compared, compare
 from ciegan.config import PRESETS
 from ciegan.cost import multiplications, parameters
 from ciegan.degrade import Gaussian, Noise
+from ciegan.methods import config_of, parse_methods
 from ciegan.models import Generator
 from ciegan.prepare import Cut, prepare_blur
 from ciegan.run import Interrupted
