@@ -170,7 +170,7 @@ def draw_figures(folder: Path) -> list[Path]:
     """The figures of docs/believing.md."""
     import matplotlib
 
-    from cellqa.figures import STYLE
+    from cellqa.reporting.figures import STYLE
 
     with matplotlib.rc_context(STYLE):
         return [draw_overclaim(folder), draw_rates(folder)]
@@ -180,7 +180,7 @@ def draw_overclaim(folder: Path) -> Path:
     """Images, and below each its ring correlation with both cut-offs."""
     from matplotlib.figure import Figure
 
-    from cellqa.figures import BLUE, GREY, ORANGE
+    from cellqa.reporting.figures import BLUE, GREY, ORANGE
 
     images = scene("filaments", 3)
     truth = images["gt"]
@@ -234,7 +234,7 @@ def draw_rates(folder: Path) -> Path:
     """Claimed against supported cut-off, and how much pasted detail is found."""
     from matplotlib.figure import Figure
 
-    from cellqa.figures import BLUE, COLOURS, GREY, ORANGE
+    from cellqa.reporting.figures import BLUE, COLOURS, GREY, ORANGE
 
     PINK = COLOURS[3]  # noqa: N806
 

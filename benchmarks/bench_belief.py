@@ -16,9 +16,9 @@ import numpy as np
 from timing import cpu_seconds, heading
 
 from cellqa import decorrelation, resolution_map, sector_resolution, simulate
-from cellqa.checks import Plane
-from cellqa.registry import select
-from cellqa.scorer import Mask, ScoreOptions, Scorer
+from cellqa.metrics.registry import select
+from cellqa.planes.plane import Plane
+from cellqa.scoring.plane import Mask, ScoreOptions, Scorer
 
 SIDES = (256, 512, 1024, 2048)
 EIGHT = ("psnr", "nrmse", "ssim", "ms_ssim", "mi", "nmi", "entropy", "resolution")

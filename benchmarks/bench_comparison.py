@@ -20,13 +20,13 @@ import numpy as np
 from statsmodels.stats.multitest import multipletests
 from timing import heading
 
-from cellqa.comparisons import Comparison
 from cellqa.io import open_image, write_tiff
-from ciegan.comparing import compare
-from ciegan.comparison_tables import METRICS, interval
-from ciegan.methods import parse_methods
-from ciegan.prepare import Cut, prepare_pairs
-from ciegan.prepare.tasks import TASKS, prepare_task
+from cellqa.tables.comparisons import Comparison
+from ciegan.data import Cut, prepare_pairs
+from ciegan.data.tasks import TASKS, prepare_task
+from ciegan.judging.comparing import compare
+from ciegan.judging.methods import parse_methods
+from ciegan.judging.tables import METRICS, interval
 
 METHODS = "te,te_tuned,unsharp,clahe,bicubic,wiener,rl,pix2pix,paper,paper+egt,default"
 RIVALS = ("input", "te", "wiener", "rl", "pix2pix", "paper")  # Holm's correction is over these

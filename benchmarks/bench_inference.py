@@ -24,13 +24,13 @@ import torch
 from timing import heading
 
 from cellqa.simulate import filaments
-from cellqa.tables import align
-from ciegan.checkpoint import BEST, Checkpoint, choose_device, load, save
+from cellqa.tables.files import align
 from ciegan.config import DEFAULT, PAPER, Config
-from ciegan.data import Normalisation, scaled
-from ciegan.enhancing import enhance_files, make_runners
-from ciegan.inference import Runner
+from ciegan.data.crops import Normalisation, scaled
+from ciegan.enhancing.folder import enhance_files, make_runners
 from ciegan.models import GENERATORS
+from ciegan.network.checkpoint import BEST, Checkpoint, choose_device, load, save
+from ciegan.network.windows import Runner
 
 Array = npt.NDArray[Any]
 
@@ -99,7 +99,7 @@ def speed(out: Path, device: str, presets: list[str], repeats: int) -> None:
     """In turns: the bare network, and files through `enhance_files`.
 
     The bare network is timed before, too: as PyTorch comes, and not in a process that keeps its
-    memory (`ciegan.memory`).
+    memory (`ciegan.network.memory`).
     """
     names = ["preset", "images", "images/s", "MP/s"]
     rows = [[*names, "plain network, MP/s", "share", "in kept memory, MP/s", "share"]]
@@ -228,7 +228,7 @@ def large(out: Path, device: str, side: int) -> None:
 def check(target: Path, weights: Path, field: Array) -> None:
     """A part of the large result against the same part enhanced alone: no seams within."""
     from cellqa.io import open_image
-    from ciegan.inference import enhance_plane
+    from ciegan.network.windows import enhance_plane
 
     checkpoint = load(weights)
     radius = checkpoint.generator.radius

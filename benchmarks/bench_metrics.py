@@ -16,11 +16,11 @@ import numpy as np
 from timing import cpu_seconds, heading
 
 import cellqa
-from cellqa.checks import Plane
 from cellqa.metrics._family import Settings
 from cellqa.metrics.information import INFORMATION
 from cellqa.metrics.pixel import PIXEL
 from cellqa.metrics.structural import STRUCTURAL
+from cellqa.planes.plane import Plane
 
 NAMES = {"psnr", "nrmse", "ssim", "ms_ssim", "mi", "nmi", "entropy"}
 Call = Callable[[], Any]

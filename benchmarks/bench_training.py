@@ -28,13 +28,20 @@ from timing import heading
 
 from cellqa.io import open_image, write_tiff
 from cellqa.simulate import filaments, filtered
-from cellqa.tables import align, terminal_table
-from ciegan.checkpoint import Checkpoint, load
-from ciegan.comparison_tables import METRICS
+from cellqa.tables.files import align, terminal_table
 from ciegan.config import DEFAULT, PAPER, Config, Losses, Monitor, Network, Schedule
-from ciegan.data import Crops, crops_of_steps, read_split
-from ciegan.degrade import BrightfieldDefocus, Gaussian, Noise
-from ciegan.inference import enhance_plane
+from ciegan.data import Cut, ZStack, prepare_blur, prepare_zstack
+from ciegan.data.crops import Crops, crops_of_steps, read_split
+from ciegan.data.degrade import BrightfieldDefocus, Gaussian, Noise
+from ciegan.data.optics import (
+    BrightfieldFit,
+    brightfield_defocus,
+    defocused,
+    fit_brightfield,
+    ring_sums,
+)
+from ciegan.judging.tables import METRICS
+from ciegan.judging.validation import validate
 from ciegan.losses import (
     charbonnier,
     discriminator_loss,
@@ -42,11 +49,10 @@ from ciegan.losses import (
     generator_loss,
     ms_ssim,
 )
-from ciegan.optics import BrightfieldFit, brightfield_defocus, defocused, fit_brightfield, ring_sums
-from ciegan.prepare import Cut, ZStack, prepare_blur, prepare_zstack
-from ciegan.run import train
-from ciegan.training import Networks
-from ciegan.validation import validate
+from ciegan.network.checkpoint import Checkpoint, load
+from ciegan.network.windows import enhance_plane
+from ciegan.training.run import train
+from ciegan.training.step import Networks
 
 Array = npt.NDArray[Any]
 

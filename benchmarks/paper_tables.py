@@ -16,9 +16,9 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from cellqa.foreign import read_table, run_of_table, suspicions
-from cellqa.grouping import Grouping
-from cellqa.statistics import summarise
+from cellqa.pairs.grouping import Grouping
+from cellqa.tables.external import read_table, run_of_table, suspicions
+from cellqa.tables.summary import summarise
 
 SCAN = r"^(CD\d+F?~S\d+)"
 SHOWN = ("resolution", "ms_ssim", "ms_ssim~EGT", "psnr", "psnr~EGT", "ssim", "ssim~EGT", "entropy")
@@ -59,8 +59,8 @@ def report(path: Path, figures: Path | None) -> None:
         for line in suspicions(tally):
             print(f"- {line}")
         if figures is not None:
-            from cellqa.report.charts import save_charts
-            from cellqa.report.load import load_run
+            from cellqa.reporting.charts import save_charts
+            from cellqa.reporting.load import load_run
 
             for drawn in save_charts(load_run(grouped), figures / path.stem):
                 print(f"wrote {drawn}")

@@ -18,14 +18,14 @@ from cellqa import simulate
 from cellqa.engines import LocalEngine
 from cellqa.enhance import METHODS, enhance_files
 from cellqa.errors import CellqaError
-from cellqa.figures import save_montage
 from cellqa.io import luminance, open_image
-from cellqa.pairing import pair_folders
-from cellqa.report.page import write_report
-from cellqa.report.pictures import liveliest
-from cellqa.results import check_folder
-from cellqa.run import score_to_folder
-from cellqa.tables import terminal_table
+from cellqa.pairs.pairing import pair_folders
+from cellqa.reporting.figures import save_montage
+from cellqa.reporting.page import write_report
+from cellqa.reporting.pictures import liveliest
+from cellqa.scoring.run import score_to_folder
+from cellqa.tables.files import terminal_table
+from cellqa.tables.folder import check_folder
 
 Array = npt.NDArray[Any]
 

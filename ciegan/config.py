@@ -15,7 +15,7 @@ from typing import Any
 import tomli_w
 
 from cellqa.errors import CellqaError, first_line, printable
-from cellqa.registry import metric
+from cellqa.metrics.registry import metric
 
 NORMALISATIONS = ("image", "train", "range")
 GAN_KINDS = ("non-saturating", "saturating", "relativistic")

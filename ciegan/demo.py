@@ -11,10 +11,10 @@ from cellqa import simulate
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from ciegan.config import DEFAULT
-from ciegan.degrade import Gaussian, Noise
-from ciegan.prepare import Cut, prepare_blur
-from ciegan.run import Trained, train
-from ciegan.validation import Validated, validate
+from ciegan.data import Cut, prepare_blur
+from ciegan.data.degrade import Gaussian, Noise
+from ciegan.judging.validation import Validated, validate
+from ciegan.training.run import Trained, train
 
 PIXEL_SIZE = 0.1625  # micrometres
 SIDE = 256

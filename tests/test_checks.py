@@ -6,8 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from cellqa.checks import as_pair, as_plane, check_data_range
 from cellqa.errors import Undefined
+from cellqa.planes.plane import as_pair, as_plane, check_data_range
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cellqa.cli import main
-from cellqa.registry import METRICS
+from cellqa.metrics.registry import METRICS
 
 ROOT = Path(__file__).parents[1]
 

@@ -13,10 +13,10 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from cellqa.cli import main
-from cellqa.comparisons import compare, compare_all, friedman
-from cellqa.grouping import Grouping
-from cellqa.registry import metric, select
-from cellqa.rows import Row, Tally
+from cellqa.metrics.registry import metric, select
+from cellqa.pairs.grouping import Grouping
+from cellqa.tables.comparisons import compare, compare_all, friedman
+from cellqa.tables.rows import Row, Tally
 
 SSIM, RESOLUTION = metric("ssim"), metric("resolution")
 

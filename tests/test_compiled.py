@@ -11,8 +11,8 @@ CODE = """
 import numba.core.caching as caching, sys
 if sys.argv[1] == "none":  # as where neither the package nor the home can be written
     caching.CacheImpl._locator_classes = []
-from cellqa.score import compile_kernels
-from cellqa.compiled import kept_in
+from cellqa.scoring.image import compile_kernels
+from cellqa.planes.compiled import kept_in
 from cellqa.metrics._kernels import similarity
 compile_kernels(print)
 compile_kernels(print)

@@ -11,10 +11,10 @@ import tifffile
 from click.testing import CliRunner
 
 from cellqa import sharpest, simulate
-from cellqa.checks import Plane
 from cellqa.cli import main
-from cellqa.focus import MEASURES, measure_files, vote
+from cellqa.focus.vote import MEASURES, measure_files, vote
 from cellqa.io import open_image
+from cellqa.planes.plane import Plane
 
 
 def fluorescence(focus: float, n: int = 9, seed: int = 1) -> list[np.ndarray]:

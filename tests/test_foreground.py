@@ -8,9 +8,9 @@ from conftest import blurred
 
 import cellqa
 from cellqa import Undefined
-from cellqa.checks import Plane
 from cellqa.metrics._family import Labels, Settings
 from cellqa.metrics.foreground import objects
+from cellqa.planes.plane import Plane
 
 
 def test_a_full_mask_gives_the_plain_scores(sharp8: np.ndarray) -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from cellqa.cli import main
 from cellqa.errors import CellqaError
-from cellqa.foreign import read_table, run_of_table
+from cellqa.tables.external import read_table, run_of_table
 
 HEAD = ",SSIM_TE~GT,SSIM_NET~GT,SSIM_NET~EGT,MS-SSIM_NET~GT,Resolution_Input,Resolution_GT,"
 WIDE = f"""{HEAD}NIQE_NET,note

@@ -126,8 +126,8 @@ def test_damaged_czi_takes_only_its_own_row(tmp_path: Path, cases: int) -> None:
     from pylibCZIrw import czi
 
     from cellqa.engines import LocalEngine
-    from cellqa.pairing import pair_folders
-    from cellqa.run import score_to_folder
+    from cellqa.pairs.pairing import pair_folders
+    from cellqa.scoring.run import score_to_folder
 
     whole = tmp_path / "whole.czi"
     with czi.create_czi(str(whole)) as document:

@@ -12,7 +12,7 @@ from conftest import blurred
 import cellqa
 from cellqa.cli import main
 from cellqa.errors import CellqaError
-from cellqa.maps import save_maps
+from cellqa.scoring.maps import save_maps
 
 Folders = Callable[..., Path]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cellqa.errors import CellqaError
-from cellqa.pairing import Folder, pair, scan
+from cellqa.pairs.pairing import Folder, pair, scan
 
 
 def touch(top: Path, *names: str) -> Path:

@@ -16,14 +16,14 @@ from conftest import blurred
 
 from cellqa.cli import main
 from cellqa.errors import CellqaError
-from cellqa.questionnaire.analyse import (
+from cellqa.experts.analyse import (
     agreement,
     bradley_terry,
     krippendorff,
     opinion_scores,
     read_answers,
 )
-from cellqa.questionnaire.build import build
+from cellqa.experts.build import build
 
 Folders = Callable[..., Path]
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -7,7 +7,7 @@ import pytest
 from conftest import blurred
 
 import cellqa
-from cellqa.registry import METRICS, Metric, metric, select
+from cellqa.metrics.registry import METRICS, Metric, metric, select
 
 
 @pytest.mark.parametrize("entry", METRICS, ids=lambda m: m.name)

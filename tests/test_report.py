@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from conftest import blurred
 
 from cellqa.cli import main
-from cellqa.report.charts import CHARTS, save_charts
-from cellqa.report.load import choose, load_run
-from cellqa.report.page import as_json, verdicts
+from cellqa.reporting.charts import CHARTS, save_charts
+from cellqa.reporting.load import choose, load_run
+from cellqa.reporting.page import as_json, verdicts
 
 Folders = Callable[..., Path]
 

@@ -21,11 +21,11 @@ from cellqa.cli import main
 from cellqa.engines import LocalEngine
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError
-from cellqa.journal import Journal
-from cellqa.pairing import pair_folders
-from cellqa.rows import Row
-from cellqa.run import JOURNAL, RUN, SCORES, SUMMARY, check_folder, score_to_folder
-from cellqa.scorer import ScoreOptions
+from cellqa.pairs.pairing import pair_folders
+from cellqa.scoring.journal import Journal
+from cellqa.scoring.plane import ScoreOptions
+from cellqa.scoring.run import JOURNAL, RUN, SCORES, SUMMARY, check_folder, score_to_folder
+from cellqa.tables.rows import Row
 
 
 def command(*args: object) -> Result:
@@ -383,7 +383,7 @@ def test_files_that_vanish_or_change_fail_alone(
     net, gt = many
     pairing = pair_folders({"net": net}, gt=gt)
     (net / "003.png").unlink()
-    from cellqa import score as module
+    from cellqa.scoring import image as module
 
     load = module._load
 

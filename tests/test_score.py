@@ -12,11 +12,11 @@ from conftest import blurred
 
 import cellqa
 from cellqa.errors import CellqaError
-from cellqa.pairing import Pairing, pair_folders
-from cellqa.registry import METRICS, select
-from cellqa.rows import Row, Tally
-from cellqa.run import score_pairing
-from cellqa.scorer import ScoreOptions
+from cellqa.metrics.registry import METRICS, select
+from cellqa.pairs.pairing import Pairing, pair_folders
+from cellqa.scoring.plane import ScoreOptions
+from cellqa.scoring.run import score_pairing
+from cellqa.tables.rows import Row, Tally
 
 Folders = Callable[..., Path]
 

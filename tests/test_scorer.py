@@ -19,7 +19,7 @@ from conftest import blurred
 import cellqa
 from cellqa import simulate
 from cellqa.cli import main
-from cellqa.scorer import Mask
+from cellqa.scoring.plane import Mask
 
 Folders = Callable[..., Path]
 

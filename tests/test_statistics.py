@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from cellqa.registry import select
-from cellqa.rows import Row, Tally
-from cellqa.statistics import mean_interval, summarise
+from cellqa.metrics.registry import select
+from cellqa.tables.rows import Row, Tally
+from cellqa.tables.summary import mean_interval, summarise
 
 
 def tally(*values: float, failed: int = 0) -> Tally:

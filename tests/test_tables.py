@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from cellqa.tables import align, number
+from cellqa.tables.files import align, number
 
 
 def test_numbers_are_exact_and_missing_ones_empty() -> None:

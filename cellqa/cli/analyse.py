@@ -7,16 +7,16 @@ from pathlib import Path
 import click
 
 from cellqa.cli.group import main, progress_bar, report_failures
+from cellqa.cli.options import AnyPath, jobs_option, overwrite_option, pixel_size_option
 from cellqa.errors import CellqaError
-from cellqa.options import AnyPath, jobs_option, overwrite_option, pixel_size_option
 
 
 @main.command()
 @click.option("--markdown", is_flag=True, help="As the table of the README.")
 def metrics(markdown: bool) -> None:
     """List the metrics: what they measure, direction, unit, range, definition, needs, DOI."""
-    from cellqa.registry import METRICS, markdown_table
-    from cellqa.tables import align
+    from cellqa.metrics.registry import METRICS, markdown_table
+    from cellqa.tables.files import align
 
     if markdown:
         click.echo(markdown_table())
@@ -78,9 +78,15 @@ def resolution(
     overwrite: bool,
 ) -> None:
     """Resolution of each plane by decorrelation analysis: kc, resolution, A0."""
-    from cellqa.analyse import analyse_resolution, files_of, map_paths, sector_rows, write_maps
-    from cellqa.results import check_outputs, numbered
-    from cellqa.tables import align
+    from cellqa.scoring.resolution import (
+        analyse_resolution,
+        files_of,
+        map_paths,
+        sector_rows,
+        write_maps,
+    )
+    from cellqa.tables.files import align
+    from cellqa.tables.folder import check_outputs, numbered
 
     _check_plot(plot)
     files = files_of(images)
@@ -115,7 +121,7 @@ def resolution(
     check_outputs(outputs, files, overwrite=overwrite)
     written: list[Path] = []
     if maps or curves:
-        from cellqa.figures import save_decorrelation, save_resolution_map, save_sectors
+        from cellqa.reporting.figures import save_decorrelation, save_resolution_map, save_sectors
 
         written += write_maps(maps, mapped, draw=save_resolution_map)
         written += save_decorrelation(curves, found) if curves else []
@@ -158,9 +164,9 @@ def sharpest(
     STACK is a file of any format that can be read, or a folder. Each scene, time and channel is a
     stack of its own. The position is the median of the measures' votes, to a fraction of a plane.
     """
-    from cellqa.focus import measure_files, save_planes
-    from cellqa.results import check_outputs, numbered
-    from cellqa.tables import align, focus_rows, write_focus
+    from cellqa.focus.vote import measure_files, save_planes
+    from cellqa.tables.files import align, focus_rows, write_focus
+    from cellqa.tables.folder import check_outputs, numbered
 
     _check_plot(plot)
     if write and write.suffix.lower() not in (".tif", ".tiff"):
@@ -185,7 +191,7 @@ def sharpest(
     if write and found:
         written += save_planes(outputs["--write"], found)
     if plot and found:
-        from cellqa.figures import save_focus
+        from cellqa.reporting.figures import save_focus
 
         written += save_focus(outputs["--plot"], [focus for focus, _ in found])
     if written:

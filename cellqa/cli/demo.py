@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cellqa.cli.group import main, progress_bar, tell
-from cellqa.options import AnyPath, jobs_option, overwrite_option
+from cellqa.cli.options import AnyPath, jobs_option, overwrite_option
 
 
 @main.command()
@@ -20,7 +20,7 @@ def demo(out: Path, overwrite: bool, jobs: int) -> None:
     OUT is the folder to write to [default: cellqa-demo].
     """
     from cellqa.demo import run_demo
-    from cellqa.score import compile_kernels
+    from cellqa.scoring.image import compile_kernels
 
     compile_kernels(tell)
     with progress_bar("Scoring") as progress:

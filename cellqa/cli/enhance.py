@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cellqa.cli.group import main, progress_bar, report_failures
+from cellqa.cli.options import AnyPath, Positive, jobs_option, overwrite_option
 from cellqa.errors import CellqaError
-from cellqa.options import AnyPath, Positive, jobs_option, overwrite_option
 
 if TYPE_CHECKING:
     from cellqa.enhance import Enhancer

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from cellqa.cli.group import main, report_failures, warn
+from cellqa.cli.options import AnyPath, overwrite_option, pred_option
 from cellqa.errors import printable
-from cellqa.options import AnyPath, overwrite_option, pred_option
 
 
 @main.group()
@@ -52,7 +52,7 @@ def build(
     Give OUT/page to the raters, keep OUT/key.json to yourself. OUT/instructions.txt is shown first;
     edit it and build again with --overwrite.
     """
-    from cellqa.questionnaire.build import build as build_page
+    from cellqa.experts.build import build as build_page
 
     page, tasks, number = build_page(
         pred, out, gt=gt, images=images, repeats=repeats, seed=seed, overwrite=overwrite
@@ -75,8 +75,8 @@ def analyse(folder: Path, answers: tuple[Path, ...], scores: Path | None, out: P
 
     Q is the --out folder of `cellqa questionnaire build`.
     """
-    from cellqa.questionnaire.analyse import analysis, read_answers, write_analysis
-    from cellqa.tables import align
+    from cellqa.experts.analyse import analysis, read_answers, write_analysis
+    from cellqa.tables.files import align
 
     found = read_answers(folder, answers)
     tables = analysis(found, scores)

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from cellqa.cli.group import main, progress_bar, warn
+from cellqa.cli.options import AnyPath, gallery_option, jobs_option, overwrite_option
 from cellqa.errors import CellqaError
-from cellqa.options import AnyPath, gallery_option, jobs_option, overwrite_option
 
 
 @main.command()
@@ -30,10 +30,10 @@ def report(
     column for each metric, or a row for each image with columns METRIC_METHOD or
     METRIC_METHOD~REFERENCE.
     """
-    from cellqa.foreign import run_of_table
-    from cellqa.grouping import Grouping
-    from cellqa.report.page import write_report
-    from cellqa.tables import terminal_table
+    from cellqa.pairs.grouping import Grouping
+    from cellqa.reporting.page import write_report
+    from cellqa.tables.external import run_of_table
+    from cellqa.tables.files import terminal_table
 
     if run.is_dir() and (out or group):
         raise click.UsageError("--out and --group are for tables; a run has its own")
@@ -72,9 +72,9 @@ def figures(run: Path, crop: tuple[int, int, int, int] | None, jobs: int) -> Non
     Box plots, paired differences, who wins, resolution against fidelity, a montage, decorrelation
     curves. RUN is the --out folder of `cellqa score` or `cellqa report`.
     """
-    from cellqa.report.charts import save_charts
-    from cellqa.report.load import load_run
-    from cellqa.report.montage import save_curves, save_montage
+    from cellqa.reporting.charts import save_charts
+    from cellqa.reporting.load import load_run
+    from cellqa.reporting.montage import save_curves, save_montage
 
     if crop is not None and min(crop[2:]) < 8:
         raise click.UsageError("--crop: height and width must be 8 pixels at least")

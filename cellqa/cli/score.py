@@ -21,8 +21,7 @@ from cellqa.cli.group import (
     tell,
     warn,
 )
-from cellqa.errors import printable
-from cellqa.options import (
+from cellqa.cli.options import (
     AnyPath,
     gallery_option,
     jobs_option,
@@ -35,7 +34,8 @@ from cellqa.options import (
     pixel_size_option,
     pred_option,
 )
-from cellqa.results import GALLERY
+from cellqa.errors import printable
+from cellqa.tables.folder import GALLERY
 
 
 @main.command()
@@ -174,12 +174,12 @@ def score(
     Images are paired by name (without suffix). Writes scores.csv (a row for each image and
     method), summary.csv and run.json, and prints the means.
     """
-    from cellqa.grouping import Grouping
-    from cellqa.pairing import pair_folders
-    from cellqa.registry import for_run
-    from cellqa.run import Interrupted, score_to_folder
-    from cellqa.score import compile_kernels
-    from cellqa.scorer import ScoreOptions
+    from cellqa.metrics.registry import for_run
+    from cellqa.pairs.grouping import Grouping
+    from cellqa.pairs.pairing import pair_folders
+    from cellqa.scoring.image import compile_kernels
+    from cellqa.scoring.plane import ScoreOptions
+    from cellqa.scoring.run import Interrupted, score_to_folder
 
     if resume and overwrite:
         raise click.UsageError("--resume goes on with an earlier run, --overwrite replaces it")
@@ -242,7 +242,7 @@ def score(
 
 
 def _report(out: Path, gallery: int, jobs: int) -> Path:
-    from cellqa.report.page import write_report
+    from cellqa.reporting.page import write_report
 
     with progress_bar("Drawing") as progress:
         return write_report(out, gallery=gallery, jobs=jobs, progress=progress)
@@ -258,7 +258,7 @@ def merge(parts: tuple[Path, ...], out: Path, jobs: int, overwrite: bool) -> Non
 
     PART is the --out folder of each part.
     """
-    from cellqa.run import merge as merge_parts
+    from cellqa.scoring.run import merge as merge_parts
 
     finished = merge_parts(parts, out, overwrite=overwrite)
     if finished.tally.rows:
@@ -280,8 +280,8 @@ def _engine(name: str, jobs: int) -> Iterator[Any]:
 def _print_finished(
     finished: Any, limits: dict[str, float] | None = None, methods: tuple[str, ...] = ()
 ) -> None:
-    from cellqa.statistics import below
-    from cellqa.tables import terminal_table
+    from cellqa.tables.files import terminal_table
+    from cellqa.tables.summary import below
 
     if not finished.tally.rows:
         click.echo("this part of the run holds no images")

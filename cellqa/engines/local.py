@@ -131,7 +131,9 @@ def _context() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cellqa.score", "cellqa.enhance"])  # imported once for all
+    context.set_forkserver_preload(
+        ["cellqa.scoring.image", "cellqa.enhance"]
+    )  # imported once for all
     with interrupts.ignored():
         forkserver.ensure_running()
     return context

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.checks import as_plane
 from cellqa.enhance.filters import ThroughLuminance, as_type
 from cellqa.errors import ImageError
 from cellqa.io import luminance, open_image
+from cellqa.planes.plane import as_plane
 
 Array = npt.NDArray[Any]
 

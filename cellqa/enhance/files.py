@@ -22,7 +22,7 @@ from cellqa.io import (
     split_suffix,
     write_image,
 )
-from cellqa.pairing import scan
+from cellqa.pairs.pairing import scan
 
 # Written as they are read; every other format becomes OME-TIFF.
 _KEPT = tuple(

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.checks import as_plane
 from cellqa.enhance._kernels import equalise
 from cellqa.io import luminance
+from cellqa.planes.plane import as_plane
 
 Array = npt.NDArray[Any]
 

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.checks import as_plane
 from cellqa.enhance.filters import (
     LARGEST,
     LARGEST_KERNEL,
@@ -19,6 +18,7 @@ from cellqa.enhance.filters import (
     unsharp_mask,
     working_range,
 )
+from cellqa.planes.plane import as_plane
 
 Array = npt.NDArray[Any]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from cellqa.checks import Plane
 from cellqa.errors import Undefined
 from cellqa.metrics._kernels import products
+from cellqa.planes.plane import Plane
 
 
 class Affine(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.checks import Plane
+from cellqa.planes.plane import Plane
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Compiled loops. Each replaces a chain of array operations that would be memory bound.
 
-All release the GIL and use one thread. `cellqa.compiled` says when and where they are compiled.
-Arrays of an image's size are made by the caller: NumPy asks for huge pages, numba does not, and
-faulting small ones in costs as much as the loops.
+All release the GIL and use one thread; see `cellqa.planes.compiled` for when and where they are
+compiled. Arrays of an image's size are made by the caller: NumPy asks for huge pages, numba does
+not, and faulting small ones in costs as much as the loops.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.compiled import kernel
+from cellqa.planes.compiled import kernel
 
 Array = npt.NDArray[Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.compiled import kernel
+from cellqa.planes.compiled import kernel
 
 Array = npt.NDArray[Any]
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from cellqa.checks import Plane
 from cellqa.metrics._radial_kernels import taper
+from cellqa.planes.plane import Plane
 
 Array = npt.NDArray[Any]
 

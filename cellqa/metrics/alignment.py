@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from cellqa.checks import Plane, as_pair, as_plane
 from cellqa.errors import Undefined
 from cellqa.metrics._family import Family, Settings, the_truth
 from cellqa.metrics._ring_kernels import phase_sums, whiten
 from cellqa.metrics._spectrum import spectrum, unusable
+from cellqa.planes.plane import Plane, as_pair, as_plane
 
 Array = npt.NDArray[Any]
 

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from cellqa.checks import Plane
 from cellqa.errors import Undefined
 from cellqa.metrics._blur_kernels import best_sigma, blurred_products, radial_products
 from cellqa.metrics._family import Family, Settings, nothing
 from cellqa.metrics._radial_kernels import taper
+from cellqa.planes.plane import Plane
 
 Array = npt.NDArray[Any]
 

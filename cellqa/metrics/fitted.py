@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.checks import Plane, as_pair, check_data_range
 from cellqa.errors import Undefined
 from cellqa.metrics._affine import Affine, affine_of
 from cellqa.metrics._family import Family, Settings, the_truth
 from cellqa.metrics.pixel import energy_of, pixel_scores
 from cellqa.metrics.structural import structural_score
+from cellqa.planes.plane import Plane, as_pair, check_data_range
 
 Array = npt.NDArray[Any]
 

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.checks import Plane, as_pair, check_data_range
 from cellqa.errors import Undefined
 from cellqa.metrics._family import Family, Labels, Settings, the_truth
 from cellqa.metrics._kernels import label_sums
 from cellqa.metrics.pixel import psnr_of
 from cellqa.metrics.structural import ssim_of_labels, structural_score
+from cellqa.planes.plane import Plane, as_pair, check_data_range
 
 Array = npt.NDArray[Any]
 

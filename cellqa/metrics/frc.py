@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.checks import Plane, as_pair, as_plane, check_pixel_size
 from cellqa.errors import Bound, Undefined
 from cellqa.metrics._ring_kernels import ring_sums
 from cellqa.metrics._spectrum import SMALLEST_SIDE, quadrant, spectrum, unusable, weights
+from cellqa.planes.plane import Plane, as_pair, as_plane, check_pixel_size
 
 Array = npt.NDArray[Any]
 

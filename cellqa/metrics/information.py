@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.checks import Plane, as_pair
 from cellqa.errors import Undefined
 from cellqa.metrics._family import Family, Settings
 from cellqa.metrics._kernels import (
@@ -19,6 +18,7 @@ from cellqa.metrics._kernels import (
     sum_n_log_n,
     to_levels,
 )
+from cellqa.planes.plane import Plane, as_pair
 
 Array = npt.NDArray[Any]
 

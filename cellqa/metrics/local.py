@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.checks import Plane, as_plane, check_pixel_size
 from cellqa.metrics._radial_kernels import radial_sums, sector_sums
 from cellqa.metrics._spectrum import SMALLEST_SIDE, spectrum
 from cellqa.metrics.resolution import Decorrelation, Plan, from_sums, plan_of
+from cellqa.planes.plane import Plane, as_plane, check_pixel_size
 
 Array = npt.NDArray[Any]
 

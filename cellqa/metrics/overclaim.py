@@ -7,11 +7,11 @@ from collections.abc import Set
 
 import numpy.typing as npt
 
-from cellqa.checks import Plane, as_pair
 from cellqa.errors import Undefined
 from cellqa.metrics._family import Family, Settings, the_truth
 from cellqa.metrics.frc import resolution_between
 from cellqa.metrics.resolution import resolution_of
+from cellqa.planes.plane import Plane, as_pair
 
 
 def overclaim(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:

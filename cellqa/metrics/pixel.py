@@ -7,10 +7,10 @@ from collections.abc import Set
 
 import numpy.typing as npt
 
-from cellqa.checks import Plane, as_pair, check_data_range
 from cellqa.errors import Undefined
 from cellqa.metrics._family import Family, Settings
 from cellqa.metrics._kernels import squared_error, squared_sum
+from cellqa.planes.plane import Plane, as_pair, check_data_range
 
 
 def psnr(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float) -> float:

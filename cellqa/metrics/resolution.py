@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.checks import Plane, as_plane, check_pixel_size
 from cellqa.errors import Undefined
 from cellqa.metrics._family import Family, Settings, nothing
 from cellqa.metrics._radial_kernels import (
@@ -28,6 +27,7 @@ from cellqa.metrics._spectrum import (
     spectrum,
     weights,
 )
+from cellqa.planes.plane import Plane, as_plane, check_pixel_size
 
 Array = npt.NDArray[Any]
 

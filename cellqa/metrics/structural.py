@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.checks import Plane, as_pair, check_data_range
 from cellqa.errors import Undefined
 from cellqa.metrics._affine import Affine, affine_of
 from cellqa.metrics._family import Family, Labels, Settings, the_truth
 from cellqa.metrics._kernels import halve, similarities, similarity
+from cellqa.planes.plane import Plane, as_pair, check_data_range
 
 Array = npt.NDArray[Any]
 

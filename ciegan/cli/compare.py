@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cellqa.cli.group import INTERRUPTED, progress_bar, report_failures, tell, warn
-from cellqa.options import AnyPath, jobs_option, overwrite_option
+from cellqa.cli.options import AnyPath, jobs_option, overwrite_option
 from ciegan.cli.group import device_option, main, need_torch
 from ciegan.cli.train import Seconds, parse_settings
 
@@ -89,10 +89,10 @@ def compare(
     need_torch()
     if budget is not None and steps is not None:
         raise click.UsageError("--budget and --steps are two budgets; give one")
-    from cellqa.tables import align, terminal_table
-    from ciegan.comparing import compare as compare_methods
-    from ciegan.methods import parse_methods
-    from ciegan.run import Interrupted
+    from cellqa.tables.files import align, terminal_table
+    from ciegan.judging.comparing import compare as compare_methods
+    from ciegan.judging.methods import parse_methods
+    from ciegan.training.run import Interrupted
 
     try:
         with progress_bar("Comparing") as progress:

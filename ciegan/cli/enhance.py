@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cellqa.cli.group import progress_bar, report_failures, stop_in_order, warn
+from cellqa.cli.options import AnyPath, overwrite_option
 from cellqa.errors import CellqaError
-from cellqa.options import AnyPath, overwrite_option
 from ciegan.cli.group import device_option, main, need_torch
 from ciegan.cli.mosaic import assemble_folder, failures_of, scan_options
 
 if TYPE_CHECKING:
-    from ciegan.checkpoint import Checkpoint
-    from ciegan.enhancer import EnhanceOptions
-    from ciegan.inference import Runner
+    from ciegan.enhancing.enhancer import EnhanceOptions
+    from ciegan.network.checkpoint import Checkpoint
+    from ciegan.network.windows import Runner
 
 
 def _parse_places(ctx: Any, parameter: Any, value: str | None) -> frozenset[int] | None:
@@ -117,9 +117,9 @@ def open_network(
     compiled: bool,
 ) -> tuple[Checkpoint, EnhanceOptions, list[Runner]]:
     """A network on its devices, as the options say."""
-    from ciegan.checkpoint import load
-    from ciegan.enhancer import EnhanceOptions
-    from ciegan.enhancing import make_runners
+    from ciegan.enhancing.enhancer import EnhanceOptions
+    from ciegan.enhancing.folder import make_runners
+    from ciegan.network.checkpoint import load
 
     try:
         options = EnhanceOptions(normalize, channel, z, t, check, samples, tile)
@@ -169,7 +169,7 @@ def enhance(
     need_torch()
     stop_in_order()
     from cellqa.enhance.files import is_folder, plan
-    from ciegan.enhancing import beside, disagreeing, enhance_files, mosaics_beside
+    from ciegan.enhancing.folder import beside, disagreeing, enhance_files, mosaics_beside
 
     checkpoint, options, runners = open_network(run, **network)
     scan: dict[str, Any] = {

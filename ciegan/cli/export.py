@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cellqa.cli.group import warn
-from cellqa.options import AnyPath, overwrite_option
+from cellqa.cli.options import AnyPath, overwrite_option
 from ciegan.cli.group import main, need_torch
 
 
@@ -46,7 +46,7 @@ def export(
     need_torch()
     if to != "bioimageio" and (authors or licence):
         raise click.UsageError("--author and --license are for --to bioimageio")
-    from ciegan.export import export_network
+    from ciegan.network.export import export_network
 
     found = export_network(
         run,

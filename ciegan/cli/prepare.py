@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from cellqa.cli.group import progress_bar, report_failures, warn
-from cellqa.options import AnyPath, Positive, jobs_option, overwrite_option, pixel_size_option
+from cellqa.cli.options import AnyPath, Positive, jobs_option, overwrite_option, pixel_size_option
 from ciegan.cli.group import main
 
 
@@ -87,7 +87,7 @@ def _cut_options(
 
 def _run(prepare_it: Callable[..., Any], options: dict[str, Any]) -> None:
     """Call a preparation with what is common to all, and tell what came of it."""
-    from ciegan.prepare import Cut
+    from ciegan.data import Cut
 
     names = ("tile", "min_contrast", "split", "field", "seed", "target", "pixel_size")
     try:
@@ -150,7 +150,7 @@ def zstack(
     A STACK is a file, a folder of planes, or a folder of stacks. The sharpest plane is found as
     `cellqa sharpest` does.
     """
-    from ciegan.prepare import ZStack, prepare_zstack
+    from ciegan.data import ZStack, prepare_zstack
 
     try:
         chosen = ZStack(
@@ -240,9 +240,9 @@ def blur(
     **options: Any,
 ) -> None:
     """Degrade the sharp images in GT, and pair them with themselves, into OUT."""
-    from ciegan.degrade import DEGRADATIONS, Gaussian, Noise
-    from ciegan.optics import Microscope
-    from ciegan.prepare import prepare_blur
+    from ciegan.data import prepare_blur
+    from ciegan.data.degrade import DEGRADATIONS, Gaussian, Noise
+    from ciegan.data.optics import Microscope
 
     _refuse_idle(degradation, preset)
     optics = ("na", "wavelength", "index", "condenser_na", "phase", "slope")
@@ -295,7 +295,7 @@ def _refuse_idle(degradation: str, preset: str | None) -> None:
 @_cut_options()
 def pairs(blurred: Path, sharp: Path, out: Path, **options: Any) -> None:
     """Cut the images of two folders, which pair by name, into OUT."""
-    from ciegan.prepare import prepare_pairs
+    from ciegan.data import prepare_pairs
 
     _run(lambda **rest: prepare_pairs(blurred, sharp, out, **rest), options)
 
@@ -309,7 +309,7 @@ def side_by_side(ab: Path, out: Path, **options: Any) -> None:
 
     That is how the CIEGAN authors store their pairs.
     """
-    from ciegan.prepare import prepare_side_by_side
+    from ciegan.data import prepare_side_by_side
 
     _run(lambda **rest: prepare_side_by_side(ab, out, **rest), options)
 
@@ -319,7 +319,7 @@ class _TaskCommand(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table."""
-        from ciegan.prepare import TASKS
+        from ciegan.data import TASKS
 
         with formatter.section("Tasks"):
             formatter.write_dl([(task.name, task.description) for task in TASKS.values()])
@@ -347,7 +347,7 @@ def task(name: str, out: Path, sharp: Path | None, offset: float, **options: Any
 
     NAME is one of those below. Sharp scenes are simulated, into OUT/sharp, and degraded.
     """
-    from ciegan.prepare import TASKS, prepare_task
+    from ciegan.data import TASKS, prepare_task
 
     if name not in TASKS:
         raise click.UsageError(f"NAME must be one of {', '.join(TASKS)}, got {name!r}")

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cellqa.cli.group import INTERRUPTED, progress_bar, tell, warn
-from cellqa.options import AnyPath, overwrite_option
+from cellqa.cli.options import AnyPath, overwrite_option
 from ciegan.cli.group import device_option, main, need_torch
 
 _LONGEST = 10 * 366 * 86400  # seconds
@@ -141,8 +141,8 @@ def train(
     from dataclasses import replace
 
     from ciegan.config import PRESETS, read_config, with_settings
-    from ciegan.run import Interrupted, is_child
-    from ciegan.run import train as train_networks
+    from ciegan.training.run import Interrupted, is_child
+    from ciegan.training.run import train as train_networks
 
     given = {name: value for name, value in short.items() if value is not None}
     changes = [

@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from cellqa.cli.group import progress_bar, report_failures, tell, warn
-from cellqa.options import AnyPath, jobs_option, overwrite_option
+from cellqa.cli.options import AnyPath, jobs_option, overwrite_option
 from ciegan.cli.group import device_option, main, need_torch
 
 
 def _parse_runs(ctx: Any, parameter: Any, values: tuple[str, ...]) -> dict[str, Path]:
     """Parse [NAME=]RUN; the name is the folder's where none is given."""
-    from cellqa.options import parse_methods
+    from cellqa.cli.options import parse_methods
 
     return parse_methods(ctx, parameter, values)
 
@@ -51,8 +51,8 @@ def validate(
     Richardson-Lucy, tuned on the validation split.
     """
     need_torch()
-    from cellqa.tables import terminal_table
-    from ciegan.validation import validate as validate_runs
+    from cellqa.tables.files import terminal_table
+    from ciegan.judging.validation import validate as validate_runs
 
     first = next(iter(runs.values()))
     folder = out or (first if first.is_dir() else first.parent) / f"validation-{split}"
@@ -90,7 +90,7 @@ def demo(out: Path, seed: int, device: str, jobs: int, overwrite: bool) -> None:
     OUT is the folder to write to [default: ciegan-demo]. Some minutes; no download.
     """
     need_torch()
-    from cellqa.tables import terminal_table
+    from cellqa.tables.files import terminal_table
     from ciegan.demo import run_demo
 
     with progress_bar("Training") as progress:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from cellqa.cli.group import report_failures, tell, warn
-from cellqa.options import AnyPath
+from cellqa.cli.options import AnyPath
 from ciegan.cli.enhance import network_options
 from ciegan.cli.group import main, need_torch
 
@@ -68,8 +68,8 @@ def watch(
     """
     need_torch()
     from ciegan.cli.enhance import open_network
-    from ciegan.enhancing import Workshop
-    from ciegan.watching import WatchOptions, watch
+    from ciegan.enhancing.folder import Workshop
+    from ciegan.enhancing.watching import WatchOptions, watch
 
     checkpoint, options, runners = open_network(
         run, **{**network, "check": score or network["check"]}

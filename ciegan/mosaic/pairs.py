@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.spatial
 
-from cellqa.checks import as_plane
 from cellqa.errors import CellqaError
 from cellqa.io import PlaneIndex, luminance
+from cellqa.planes.plane import as_plane
 from ciegan.mosaic.reading import TileFiles
 from ciegan.mosaic.registering import THINNEST, Found, prepared, register
 from ciegan.mosaic.scans import Scan

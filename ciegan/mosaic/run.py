@@ -10,7 +10,7 @@ from pathlib import Path
 from cellqa.enhance.files import Job, is_folder, refuse_taken
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.io import split_suffix
-from cellqa.tables import number, write_csv
+from cellqa.tables.files import number, write_csv
 from ciegan.mosaic.fusing import SUFFIX, assemble
 from ciegan.mosaic.pairs import Placing
 from ciegan.mosaic.placing import Placement, place

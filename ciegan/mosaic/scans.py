@@ -18,7 +18,7 @@ from cellqa.enhance.files import is_folder
 from cellqa.errors import CellqaError, printable
 from cellqa.io import PlaneIndex, split_suffix
 from cellqa.io.isolated import open_safely
-from cellqa.pairing import scan as list_folder
+from cellqa.pairs.pairing import scan as list_folder
 
 # What names of tiles look like where no pattern is given. Numbers that a field follows, as in
 # r01c02f03, are a plate's rows and columns, not a scan's.

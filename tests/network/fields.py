@@ -9,8 +9,8 @@ import pytest
 from cellqa.io import write_tiff
 from cellqa.simulate import filaments, nuclei
 from ciegan.config import Config, from_dict
-from ciegan.degrade import Gaussian, Noise
-from ciegan.prepare import Cut, prepare_blur
+from ciegan.data import Cut, prepare_blur
+from ciegan.data.degrade import Gaussian, Noise
 
 
 def write_fields(folder: Path, number: int, side: int = 64) -> Path:

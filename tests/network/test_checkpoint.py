@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 
 from cellqa.errors import CellqaError
-from ciegan.checkpoint import load, save
 from ciegan.config import Config
-from ciegan.data import Normalisation
+from ciegan.data.crops import Normalisation
 from ciegan.models import GENERATORS
+from ciegan.network.checkpoint import load, save
 
 
 @pytest.fixture

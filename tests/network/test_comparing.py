@@ -12,23 +12,23 @@ from click.testing import CliRunner
 from fields import write_fields
 from torch import nn
 
-import ciegan.comparing as comparing
+import ciegan.judging.comparing as comparing
 from cellqa.enhance import METHODS, RichardsonLucy, Wiener
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from cellqa.metrics.pixel import psnr
 from cellqa.simulate import nuclei
-from ciegan.checkpoint import load
-from ciegan.classical import best
 from ciegan.cli import main
-from ciegan.comparing import Compared, compare
 from ciegan.config import PRESETS
-from ciegan.cost import multiplications, parameters
-from ciegan.degrade import Gaussian, Noise
-from ciegan.methods import config_of, parse_methods
+from ciegan.data import Cut, prepare_blur
+from ciegan.data.degrade import Gaussian, Noise
+from ciegan.judging.classical import best
+from ciegan.judging.comparing import Compared, compare
+from ciegan.judging.methods import config_of, parse_methods
 from ciegan.models import Generator
-from ciegan.prepare import Cut, prepare_blur
-from ciegan.run import Interrupted
+from ciegan.network.checkpoint import load
+from ciegan.network.cost import multiplications, parameters
+from ciegan.training.run import Interrupted
 
 SMALL = {
     "": {"data.crop": "32", "data.batch_size": "2", "monitor.samples": "1"},
@@ -170,7 +170,7 @@ def test_a_training_that_was_killed_goes_on(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run(prepared, tmp_path / "whole", "default")
-    from ciegan.callbacks import Keeper
+    from ciegan.training.callbacks import Keeper
 
     ends, calls = Keeper.on_validation_end, []
 

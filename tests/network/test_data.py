@@ -11,7 +11,7 @@ from fields import write_fields
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from ciegan.config import Data
-from ciegan.data import (
+from ciegan.data.crops import (
     Crops,
     Normalisation,
     crops_of_steps,

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cellqa.simulate import filaments
-from ciegan.degrade import (
+from ciegan.data.degrade import (
     DEGRADATIONS,
     BrightfieldDefocus,
     FluorescenceDefocus,

@@ -18,13 +18,13 @@ from click.testing import CliRunner, Result
 
 from cellqa.enhance.filters import as_type
 from cellqa.io import open_image, write_tiff
-from ciegan.checkpoint import load, save
 from ciegan.cli import main
 from ciegan.config import DEFAULT, Network
-from ciegan.data import Normalisation
-from ciegan.inference import enhance_plane
-from ciegan.ledger import Lines
+from ciegan.data.crops import Normalisation
+from ciegan.enhancing.ledger import Lines
 from ciegan.models import GENERATORS
+from ciegan.network.checkpoint import load, save
+from ciegan.network.windows import enhance_plane
 
 RNG = np.random.default_rng(0)
 SMALL = {"widths": [4, 8], "blocks": [1, 1]}

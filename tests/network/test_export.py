@@ -21,15 +21,15 @@ from onnx import TensorProto, helper
 
 from cellqa.errors import CellqaError, MissingExtraError
 from cellqa.io import write_tiff
-from ciegan.checkpoint import load, save
 from ciegan.cli import main
 from ciegan.cli.export import export as command
 from ciegan.config import DEFAULT, Network, from_dict
-from ciegan.data import Normalisation, scaled
-from ciegan.export import DESCRIPTION, FORMATS, TOLERANCE, Model, export_network
-from ciegan.inference import enhance_plane
+from ciegan.data.crops import Normalisation, scaled
 from ciegan.models import GENERATORS
-from ciegan.onnx import OnnxGenerator
+from ciegan.network.checkpoint import load, save
+from ciegan.network.export import DESCRIPTION, FORMATS, TOLERANCE, Model, export_network
+from ciegan.network.onnx import OnnxGenerator
+from ciegan.network.windows import enhance_plane
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "paper": {},  # has no smaller one
@@ -479,7 +479,7 @@ def test_images_too_large_for_memory(exported: Path, monkeypatch: pytest.MonkeyP
     generator = load(exported).generator
     pixels = np.random.default_rng(0).random((300, 400)).astype(np.float32)
     expected = enhance_plane(generator, pixels, UNIT)
-    monkeypatch.setattr("ciegan.onnx._MEMORY", 256 * 256 * generator.bytes_of_a_pixel())
+    monkeypatch.setattr("ciegan.network.onnx._MEMORY", 256 * 256 * generator.bytes_of_a_pixel())
     with pytest.raises(MemoryError):
         generator(torch.zeros(1, 1, 300, 400))
     generator(torch.zeros(1, 1, 256, 256))

@@ -8,8 +8,10 @@ import torch
 from fields import SMALLER
 
 from cellqa.errors import CellqaError
-from ciegan.data import Normalisation
-from ciegan.inference import (
+from ciegan.data.crops import Normalisation
+from ciegan.models import GENERATORS, Generator
+from ciegan.network.percentiles import percentiles_of_rows
+from ciegan.network.windows import (
     Runner,
     enhance_bands,
     enhance_plane,
@@ -18,8 +20,6 @@ from ciegan.inference import (
     turned,
     turned_back,
 )
-from ciegan.levels import percentiles_of_rows
-from ciegan.models import GENERATORS, Generator
 
 UNIT = Normalisation("range", 0.0, 1.0)
 
@@ -170,8 +170,8 @@ def test_an_error_of_the_network_reaches_who_waits() -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
 def test_percentiles_of_bands(dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ciegan.levels._AT_ONCE", 0)
-    monkeypatch.setattr("ciegan.levels._ROWS", 7)
+    monkeypatch.setattr("ciegan.network.percentiles._AT_ONCE", 0)
+    monkeypatch.setattr("ciegan.network.percentiles._ROWS", 7)
     rng = np.random.default_rng(0)
     for image in (
         rng.normal(100, 20, (60, 50)).astype(dtype),
@@ -187,7 +187,7 @@ def test_percentiles_of_bands(dtype: type, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_percentiles_of_nan_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ciegan.levels._AT_ONCE", 0)
+    monkeypatch.setattr("ciegan.network.percentiles._AT_ONCE", 0)
     image = np.array([[1.0, np.nan]])
     with pytest.raises(CellqaError, match="NaN"):
         percentiles_of_rows(lambda a, b: image[a:b], 1, [50])

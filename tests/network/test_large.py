@@ -24,7 +24,7 @@ def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every image counts as large."""
     for module in ("cellqa.io.base", "cellqa.io.tiff_write"):
         monkeypatch.setattr(f"{module}.LARGE", 5000)
-    monkeypatch.setattr("ciegan.levels._AT_ONCE", 5000)
+    monkeypatch.setattr("ciegan.network.percentiles._AT_ONCE", 5000)
 
 
 def close(found: np.ndarray, wanted: np.ndarray) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cellqa.simulate import filaments
-from ciegan.optics import (
+from ciegan.data.optics import (
     Microscope,
     brightfield_defocus,
     defocused,

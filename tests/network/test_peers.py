@@ -15,16 +15,16 @@ from torch import Tensor, nn
 
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
-from ciegan.checkpoint import load
 from ciegan.cli import main
 from ciegan.config import PRESETS, from_dict
-from ciegan.data import Normalisation
-from ciegan.inference import Runner, enhance_plane
+from ciegan.data.crops import Normalisation
 from ciegan.models import PatchGAN, Pix2PixGenerator
 from ciegan.models.rrdbnet import DenseBlock, ResidualDenseBlock, RRDBNet
-from ciegan.realesrgan import RealESRGAN
-from ciegan.run import train
-from ciegan.schedule import phase
+from ciegan.network.checkpoint import load
+from ciegan.network.realesrgan import RealESRGAN
+from ciegan.network.windows import Runner, enhance_plane
+from ciegan.training.run import train
+from ciegan.training.schedule import phase
 
 UNIT = Normalisation("range", 0.0, 1.0)
 GREY_LEVEL = 1 / 255  # of the range

@@ -13,9 +13,7 @@ from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from cellqa.simulate import filaments, optical_blur
 from ciegan.cli import main
-from ciegan.data import read_split
-from ciegan.degrade import Gaussian, Noise
-from ciegan.prepare import (
+from ciegan.data import (
     Cut,
     ZStack,
     prepare_blur,
@@ -23,7 +21,9 @@ from ciegan.prepare import (
     prepare_side_by_side,
     prepare_zstack,
 )
-from ciegan.prepare.tiles import SPLITS, assign
+from ciegan.data.crops import read_split
+from ciegan.data.degrade import Gaussian, Noise
+from ciegan.data.tiles import SPLITS, assign
 
 GAUSS = Gaussian((1.5, 1.5))
 ALL = Cut(tile=64, split="1,0,0")

@@ -3,7 +3,7 @@
 import pytest
 
 from ciegan.config import PAPER, Optimizer, Schedule
-from ciegan.schedule import adversarial_steps, phase, rate
+from ciegan.training.schedule import adversarial_steps, phase, rate
 
 
 def test_the_papers_phases() -> None:

@@ -14,8 +14,8 @@ from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from cellqa.simulate import OFFSET
 from ciegan.cli import main
-from ciegan.degrade import Gaussian, Noise
-from ciegan.prepare import TASKS, Cut, prepare_blur, prepare_task
+from ciegan.data import TASKS, Cut, prepare_blur, prepare_task
+from ciegan.data.degrade import Gaussian, Noise
 
 ALL = Cut(tile=64, split="1,0,0", min_contrast=0)
 THREE = Cut(tile=64, split="1,1,1", min_contrast=0)

@@ -18,15 +18,15 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 
 from cellqa.errors import CellqaError
-from ciegan.callbacks import Stopping
-from ciegan.checkpoint import load
 from ciegan.cli import main
 from ciegan.config import Config, Monitor, Network, from_dict
-from ciegan.data import Crops, read_split
+from ciegan.data.crops import Crops, read_split
 from ciegan.losses import TERMS
-from ciegan.monitor import Judge, Scores
-from ciegan.run import Trained, train
-from ciegan.training import Networks, TrainingError
+from ciegan.network.checkpoint import load
+from ciegan.training.callbacks import Stopping
+from ciegan.training.monitor import Judge, Scores
+from ciegan.training.run import Trained, train
+from ciegan.training.step import Networks, TrainingError
 
 
 def rows_of(run: Path) -> list[dict[str, str]]:
@@ -77,7 +77,7 @@ def test_the_best_weights_are_the_ones_validated(
     scores = [float(row["score"]) for row in rows_of(tmp_path / "run")]
     assert kept.scores["ssim"] == pytest.approx(max(scores))
     # scored again from the file, as `ciegan validate` would
-    from ciegan.validation import enhanced
+    from ciegan.judging.validation import enhanced
 
     judge = Judge(tiny.monitor)
     values = []
@@ -149,7 +149,7 @@ def test_a_veto_by_overclaim(
 
     config = replace(tiny, monitor=replace(tiny.monitor, max_overclaim=0.3))
     untouched = Scores({"psnr": 1.0, "ssim": 1.0, "overclaim": 0.0}, 1.0)
-    monkeypatch.setattr("ciegan.run._untouched", lambda networks: untouched)
+    monkeypatch.setattr("ciegan.training.run._untouched", lambda networks: untouched)
     monkeypatch.setattr(Judge, "summarise", pretended)
     found = train(prepared, tmp_path / "run", config)
     assert (found.best["step"], found.best["score"]) == (6, 2.0)
@@ -264,7 +264,7 @@ def test_a_loss_that_is_not_finite_says_what_to_change(
         return image.mean() * 0 + next(values, 0.1)
 
     config = replace(tiny, losses=replace(tiny.losses, l2=1.0))
-    monkeypatch.setattr("ciegan.training.TERMS", {**TERMS, "l2": breaking})
+    monkeypatch.setattr("ciegan.training.step.TERMS", {**TERMS, "l2": breaking})
     with pytest.raises(TrainingError, match=r"the loss l2 became nan by step 4: .*--rate"):
         train(prepared, tmp_path / "run", config)
     assert load(tmp_path / "run").step == 2  # what was best before

@@ -12,14 +12,14 @@ from fields import write_fields
 from cellqa.enhance import METHODS
 from cellqa.errors import CellqaError
 from cellqa.metrics.pixel import psnr
-from ciegan.checkpoint import load
 from ciegan.cli import main
 from ciegan.config import Config
-from ciegan.data import read_split
-from ciegan.degrade import Gaussian
-from ciegan.prepare import Cut, prepare_blur
-from ciegan.run import train
-from ciegan.validation import enhanced, validate
+from ciegan.data import Cut, prepare_blur
+from ciegan.data.crops import read_split
+from ciegan.data.degrade import Gaussian
+from ciegan.judging.validation import enhanced, validate
+from ciegan.network.checkpoint import load
+from ciegan.training.run import train
 
 
 @pytest.fixture(scope="module")

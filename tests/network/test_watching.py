@@ -21,11 +21,11 @@ from test_enhancing import image, weights
 
 from cellqa.io import write_tiff
 from cellqa.simulate import filaments
-from ciegan.checkpoint import load
 from ciegan.cli import main
-from ciegan.enhancer import EnhanceOptions
-from ciegan.enhancing import Workshop
-from ciegan.watching import Watched, WatchOptions, watch
+from ciegan.enhancing.enhancer import EnhanceOptions
+from ciegan.enhancing.folder import Workshop
+from ciegan.enhancing.watching import Watched, WatchOptions, watch
+from ciegan.network.checkpoint import load
 
 QUICK = WatchOptions(settle=0.5, rescan=1.0)
 

@@ -1,0 +1,166 @@
+"""Options of the command line: types, and what turns their text into values."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cellqa.tables.folder import GALLERY
+
+
+class Positive(click.ParamType[float]):
+    """A finite number above 0."""
+
+    name = "number"
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not 0 < number < math.inf:
+            self.fail(f"{value!r} is not a finite number above 0", parameter, ctx)
+        return number
+
+
+class AnyPath(click.Path):
+    """A path; an empty one (a shell variable that is not set) is an error."""
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
+        """Return the path."""
+        if not str(value):
+            self.fail("the path is empty", parameter, ctx)
+        return Path(value)
+
+
+def parse_methods(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, Path]:
+    """Parse [NAME=]DIR; the name is the folder's where none is given."""
+    methods: dict[str, Path] = {}
+    for value in values:
+        name, equals, folder = value.partition("=")
+        if not equals or Path(value).exists():
+            name, folder = Path(value).absolute().name, value
+        if not name or not folder:
+            raise click.BadParameter(f"{value!r} lacks a name or a folder; give [NAME=]DIR")
+        if name in methods:
+            raise click.BadParameter(f"two methods are called {name!r}; name them: NAME={folder}")
+        if name in ("input", "gt"):
+            raise click.BadParameter(
+                f"{name!r} is the name of another role; give a name: NAME={folder}"
+            )
+        methods[name] = Path(folder)
+    return methods
+
+
+def parse_metrics(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> list[str] | None:
+    """Parse A,B into names of metrics."""
+    from cellqa.metrics.registry import select
+
+    try:
+        return None if value is None else [m.name for m in select(value.split(","))]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def parse_data_range(ctx: click.Context, parameter: click.Parameter, value: str) -> str | float:
+    """Parse auto, dtype, set or a number."""
+    if value in ("auto", "dtype", "set"):
+        return value
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not 1e-150 < number < 1e150:  # its square must be a number
+        raise click.BadParameter(f"must be auto, dtype, set or a number above 0, got {value!r}")
+    return number
+
+
+def parse_limits(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> dict[str, float]:
+    """Parse METRIC=VALUE,... into limits of metrics that have a direction."""
+    from cellqa.metrics.registry import metric
+
+    limits: dict[str, float] = {}
+    for part in (value or "").split(",") if value is not None else ():
+        name, equals, text = part.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{part!r} is not METRIC=VALUE")
+        try:
+            found, limit = metric(name.strip()), float(text)
+        except ValueError as error:
+            raise click.BadParameter(f"{part!r}: {error}") from None
+        if math.isnan(limit):
+            raise click.BadParameter(f"{part!r} is not METRIC=VALUE")
+        if found.name in limits:
+            raise click.BadParameter(f"{found.name} has two limits")
+        if found.higher_is_better is None:
+            raise click.BadParameter(f"{found.name} has no better and worse")
+        limits[found.name] = limit
+    return limits
+
+
+def parse_engine(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Check the form of the name of an engine."""
+    if value not in ("local", "dask") and not value.removeprefix("dask="):
+        raise click.BadParameter("the address is empty")
+    if value not in ("local", "dask") and not value.startswith("dask="):
+        raise click.BadParameter(f"must be local, dask, dask=ADDRESS or dask=FILE, got {value!r}")
+    return value
+
+
+def parse_shard(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int]:
+    """Parse I/N."""
+    part, _, number = value.partition("/")
+    if not (part.isdecimal() and number.isdecimal() and 1 <= int(part) <= int(number)):
+        raise click.BadParameter(f"must be I/N with I from 1 to N, got {value!r}")
+    return int(part), int(number)
+
+
+def parse_jobs(ctx: click.Context, parameter: click.Parameter, value: int | None) -> int:
+    """Take all cores by default."""
+    from cellqa.engines.local import usable_cores
+
+    return value or usable_cores()
+
+
+jobs_option: Any = click.option(
+    "--jobs", type=click.IntRange(1), callback=parse_jobs, help="Processes [default: one a core]."
+)
+overwrite_option: Any = click.option(
+    "--overwrite", is_flag=True, help="Replace the results of an earlier run."
+)
+pred_option: Any = click.option(
+    "--pred",
+    multiple=True,
+    required=True,
+    metavar="[NAME=]DIR",
+    callback=parse_methods,
+    help="Folder of enhanced images; again for each method to compare.",
+)
+pixel_size_option: Any = click.option(
+    "--pixel-size",
+    type=Positive(),
+    metavar="UM",
+    help="In micrometres [default: as the files say].",
+)
+gallery_option: Any = click.option(
+    "--gallery",
+    type=click.IntRange(0),
+    default=GALLERY,
+    show_default=True,
+    metavar="N",
+    help="Images that get pictures in report.html; 0 for none.",
+)

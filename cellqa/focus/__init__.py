@@ -1,0 +1,1 @@
+"""The sharpest plane of a stack."""

@@ -1,0 +1,1 @@
+"""Which images belong together: by name, and by field."""

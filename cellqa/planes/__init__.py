@@ -1,0 +1,1 @@
+"""Images as arrays: checked, and what is compiled over them."""

@@ -1,0 +1,280 @@
+"""Figures of a run: box plots, paired differences, who wins, resolution against fidelity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from cellqa.metrics.registry import Metric
+from cellqa.reporting.figures import COLOURS, GREY, STYLE, label
+from cellqa.reporting.load import LoadedRun
+
+Array = npt.NDArray[Any]
+
+_PAIRS = 21  # of methods, beyond which those with the best method are drawn
+_POINTS = 400  # of a box, beyond which a sample is drawn
+_SUFFIXES = (".png", ".svg")
+
+
+def save_charts(run: LoadedRun, folder: Path) -> list[Path]:
+    """Draw every figure that the run has values for, as PNG and SVG."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, draw in CHARTS.items():
+        with matplotlib.rc_context(STYLE):
+            figure = draw(run)
+            if figure is None:
+                continue
+            for suffix in _SUFFIXES:
+                path = folder / f"{name}{suffix}"
+                figure.savefig(path)
+                paths.append(path)
+    return paths
+
+
+def colour_of(run: LoadedRun) -> dict[str, str]:
+    """A colour for each method; input and ground truth are grey."""
+    own = dict(zip(run.judged, COLOURS * (1 + len(run.judged) // len(COLOURS)), strict=False))
+    return {"input": "#bbbbbb", "gt": "#777777", **own}
+
+
+def draw_boxes(run: LoadedRun) -> Figure | None:
+    """A panel for each metric, a box for each method, as the CIEGAN paper's Figure 5E.
+
+    Boxes from quartile to quartile with the median, whiskers to 1.5 quartile ranges, a point for
+    each image. Marks: Holm-corrected Wilcoxon tests against the first method of the panel.
+    """
+    if not run.metrics:
+        return None
+    columns = min(4, len(run.metrics))
+    rows = math.ceil(len(run.metrics) / columns)
+    wide = max(2.3, 0.62 * len(run.methods) + 1.1)
+    figure = Figure(figsize=(wide * columns, 2.9 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    colours = colour_of(run)
+    for axes, metric in zip(panels, run.metrics, strict=False):
+        _box_panel(axes, run, metric, colours)
+    for axes in panels[len(run.metrics) :]:
+        axes.axis("off")
+    figure.supxlabel(
+        "marks against the first method: *** p < 0.001, ** p < 0.01, * p < 0.05, ns (Holm)",
+        fontsize=8,
+        color="#555555",
+    )
+    return figure
+
+
+def _box_panel(axes: Any, run: LoadedRun, metric: Metric, colours: dict[str, str]) -> None:
+    table = run.values(metric.name).replace([np.inf, -np.inf], np.nan)
+    methods = list(table.columns)
+    rng = np.random.default_rng(1)
+    data = [table[m].dropna().to_numpy() for m in methods]
+    axes.boxplot(
+        data,
+        widths=0.55,
+        showfliers=False,
+        patch_artist=True,
+        medianprops={"color": "black", "lw": 1.4},
+        boxprops={"facecolor": "white", "edgecolor": "#555555"},
+        whiskerprops={"color": "#555555"},
+        capprops={"color": "#555555"},
+    )
+    for k, (method, values) in enumerate(zip(methods, data, strict=True), 1):
+        shown = rng.choice(values, _POINTS, replace=False) if values.size > _POINTS else values
+        x = k + rng.uniform(-0.2, 0.2, shown.size)
+        axes.plot(x, shown, "o", ms=2.6, color=colours[method], alpha=0.55, mew=0, zorder=3)
+    marks = _marks(run, metric.name, methods)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.1 * (high - low))
+    for k, method in enumerate(methods, 1):
+        axes.text(k, high + 0.02 * (high - low), marks.get(method, ""), ha="center", fontsize=8)
+    labels = [f"{label(m, 16)}\nn={v.size}" for m, v in zip(methods, data, strict=True)]
+    axes.set_xticks(range(1, len(methods) + 1), labels, fontsize=7)
+    unit = _unit(run, metric)
+    axes.set_title(f"{metric.name} {metric.arrow}{f' ({unit})' if unit else ''}")
+
+
+def _unit(run: LoadedRun, metric: Metric) -> str:
+    if metric.unit == "µm" and not run.scores["pixel_size"].notna().any():
+        return "px"
+    return metric.unit
+
+
+def _marks(run: LoadedRun, metric: str, methods: list[str]) -> dict[str, str]:
+    """Significance of each method against the first."""
+    table = run.comparisons
+    if table.empty:
+        return {}
+    found = table[(table["metric"] == metric) & (table["first"] == methods[0])]
+    return {row["second"]: stars(row["p_holm"]) for _, row in found.iterrows()}
+
+
+def stars(p: float) -> str:
+    """A p value as marks.
+
+    Examples
+    --------
+    >>> stars(0.0004), stars(0.03), stars(0.5), stars(float("nan"))
+    ('***', '*', 'ns', '')
+    """
+    if math.isnan(p):
+        return ""
+    return next(
+        (mark for limit, mark in ((1e-3, "***"), (1e-2, "**"), (0.05, "*")) if p < limit), "ns"
+    )
+
+
+def draw_differences(run: LoadedRun) -> Figure | None:
+    """Each pair of methods: the difference on each image, its mean and 95 % interval.
+
+    Of many methods, the pairs with the one that is best in the main metric.
+    """
+    table = run.comparisons
+    table = table[~table["second"].eq("gt")] if not table.empty else table
+    if table.empty:
+        return None
+    if table[["first", "second"]].drop_duplicates().shape[0] > _PAIRS:
+        leader = _leader(run)
+        table = table[table["first"].eq(leader) | table["second"].eq(leader)]
+    metrics = [m for m in run.metrics if (table["metric"] == m.name).any()]
+    columns = min(3, len(metrics))
+    rows = math.ceil(len(metrics) / columns)
+    pairs = table[["first", "second"]].drop_duplicates().shape[0]
+    figure = Figure(
+        figsize=(4.2 * columns, (0.8 + 0.34 * pairs) * rows + 0.3), layout="constrained"
+    )
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    rng = np.random.default_rng(1)
+    for axes, metric in zip(panels, metrics, strict=False):
+        values = run.values(metric.name).replace([np.inf, -np.inf], np.nan)
+        lines = table[table["metric"] == metric.name]
+        for k, (_, row) in enumerate(lines.iterrows()):
+            difference = (values[row["first"]] - values[row["second"]]).dropna().to_numpy()
+            shown = rng.choice(difference, min(_POINTS, difference.size), replace=False)
+            y = k + rng.uniform(-0.17, 0.17, shown.size)
+            axes.plot(shown, y, "o", ms=2.2, color=GREY, alpha=0.5, mew=0)
+            axes.plot([row["ci_low"], row["ci_high"]], [k, k], color=COLOURS[0], lw=3)
+            axes.plot(row["mean_difference"], k, "D", color=COLOURS[1], ms=4.5)
+        axes.axvline(0, color="black", lw=0.8)
+        names = [
+            f"{label(f, 12)} - {label(s, 12)}"
+            for f, s in zip(lines["first"], lines["second"], strict=True)
+        ]
+        axes.set_yticks(range(len(lines)), names, fontsize=7)
+        axes.set_ylim(len(lines) - 0.5, -0.5)
+        better = {True: "right: the first is better", False: "left: the first is better"}
+        axes.set_title(f"{metric.name}: {better[bool(metric.higher_is_better)]}", fontsize=8)
+    for axes in panels[len(metrics) :]:
+        axes.axis("off")
+    return figure
+
+
+def _leader(run: LoadedRun) -> str:
+    """The method with the best mean of the main metric."""
+    assert run.main is not None
+    table = run.summary[run.summary["method"].isin(run.ranked)]
+    means = table[table["metric"] == run.main.name].set_index("method")["mean"]
+    return str(means.idxmax() if run.main.higher_is_better else means.idxmin())
+
+
+def draw_wins(run: LoadedRun) -> Figure | None:
+    """Share of the images on which the method of the row beats that of the column."""
+    table = run.comparisons
+    wanted = ("ssim", "ms_ssim", "psnr", "frc_resolution", "overclaim", "rsp")
+    metrics = [
+        m
+        for m in run.metrics
+        if m.name in wanted and not table.empty and (table["metric"] == m.name).any()
+    ][:4]
+    if not metrics:
+        return None
+    side = max(2.9, 1.1 + 0.31 * len(run.methods))  # room for the numbers
+    figure = Figure(figsize=(side * len(metrics) + 0.4, side + 0.3), layout="constrained")
+    for axes, metric in zip(
+        figure.subplots(1, len(metrics), squeeze=False)[0], metrics, strict=True
+    ):
+        lines = table[table["metric"] == metric.name]
+        methods = list(dict.fromkeys([*lines["first"], *lines["second"]]))
+        share = np.full((len(methods), len(methods)), np.nan)
+        for _, row in lines.iterrows():
+            i, j = methods.index(row["first"]), methods.index(row["second"])
+            share[i, j], share[j, i] = row["better"], 1 - row["better"]
+        axes.imshow(share, cmap="PuOr", vmin=0, vmax=1)
+        for i, j in np.argwhere(np.isfinite(share)):
+            dark = abs(share[i, j] - 0.5) > 0.35
+            axes.text(
+                j,
+                i,
+                f"{share[i, j]:.0%}",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if dark else "black",
+            )
+        names = [label(m, 10) for m in methods]
+        axes.set_xticks(range(len(methods)), names, rotation=45, ha="right", fontsize=7)
+        axes.set_yticks(range(len(methods)), names, fontsize=7)
+        axes.set_title(f"{metric.name}: row beats column", fontsize=8)
+        axes.spines[:].set_visible(False)
+    return figure
+
+
+def draw_tradeoff(run: LoadedRun) -> Figure | None:
+    """Resolution against fidelity: sharper is to the left, truer is up; rings are overclaims."""
+    fidelity = run.main
+    has_resolution = any(m.name == "resolution" for m in run.metrics)
+    if fidelity is None or "gt" not in fidelity.needs or not has_resolution:
+        return None
+    x, y = run.values("resolution"), run.values(fidelity.name)
+    over = (
+        run.values("overclaim")
+        if any(m.name == "overclaim" for m in run.metrics)
+        else pd.DataFrame()
+    )
+    figure = Figure(figsize=(5.6, 4.0), layout="constrained")
+    axes = figure.subplots()
+    colours = colour_of(run)
+    ringed = False
+    for method in (m for m in y.columns if m in x.columns):
+        points = pd.DataFrame({"x": x[method], "y": y[method]}).replace([np.inf], np.nan).dropna()
+        axes.plot(
+            points["x"],
+            points["y"],
+            "o",
+            ms=4,
+            mew=0,
+            alpha=0.7,
+            color=colours[method],
+            label=label(method, 30),
+        )
+        if method in over:
+            claims = points[over[method].reindex(points.index) > 0.1]
+            axes.plot(claims["x"], claims["y"], "o", ms=7.5, mfc="none", mec="black", mew=0.8)
+            ringed |= not claims.empty
+    if ringed:
+        axes.plot([], [], "o", ms=7.5, mfc="none", mec="black", label="overclaim > 0.1")
+    if "gt" in x:
+        median = float(x["gt"].median())
+        axes.axvline(median, color=GREY, lw=1, ls="--", label="ground truth's resolution")
+    unit = _unit(run, next(m for m in run.metrics if m.name == "resolution"))
+    axes.set(
+        xlabel=f"resolution ({unit}), left is sharper", ylabel=f"{fidelity.name} {fidelity.arrow}"
+    )
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+CHARTS: dict[str, Callable[[LoadedRun], Figure | None]] = {
+    "boxplots": draw_boxes,
+    "differences": draw_differences,
+    "wins": draw_wins,
+    "tradeoff": draw_tradeoff,
+}

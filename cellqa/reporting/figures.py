@@ -1,0 +1,189 @@
+"""Figures, as PNG or SVG by the file's suffix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from cellqa.focus.vote import Focus
+from cellqa.scoring.resolution import Analysed
+
+Array = npt.NDArray[Any]
+
+STYLE: Any = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "svg.fonttype": "none",
+    "savefig.dpi": 150,
+}
+# Okabe and Ito's colours, which the colour-blind can tell apart.
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"
+COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+def save_decorrelation(paths: Sequence[Path], analysed: Sequence[Analysed]) -> list[Path]:
+    """Draw each plane's curves of both passes, as Descloux et al. 2019, Figure 1."""
+    for path, plane in zip(paths, analysed, strict=True):
+        with matplotlib.rc_context(STYLE):
+            _draw_decorrelation(plane).savefig(path)
+    return list(paths)
+
+
+def _draw_decorrelation(plane: Analysed) -> Figure:
+    found = plane.found
+    figure = Figure(figsize=(8.0, 4.0), layout="constrained")
+    axes = figure.subplots()
+    for curve in found.curves[1:]:
+        axes.plot(found.radii, curve, color=GREY, lw=0.6, alpha=0.8)
+    for curve in found.refined_curves:
+        axes.plot(found.refined_radii, curve, color=BLUE, lw=0.6, alpha=0.8)
+    axes.plot(found.radii, found.curves[0], color="black", lw=1.6)
+    axes.plot(*found.peaks[:12].T, "x", color=GREY, ms=5)
+    axes.plot(*found.peaks[12:].T, "x", color=BLUE, ms=5)
+    handles = [
+        axes.plot([], [], color="black", lw=1.6, label="unfiltered")[0],
+        axes.plot([], [], color=GREY, label="high-pass, first pass")[0],
+        axes.plot([], [], color=BLUE, label="high-pass, second pass")[0],
+    ]
+    title = f"{label(plane.name)}\n"
+    if found.has_peak:
+        unit = "µm" if plane.pixel_size else "px"
+        length = found.resolution(plane.pixel_size or 1.0)
+        handles.append(axes.axvline(found.kc, color=ORANGE, lw=1.2, ls="--", label="cut-off kc"))
+        title += f"kc = {found.kc:.3f}, resolution {length:.4g} {unit}, A0 = {found.amplitude:.3f}"
+    else:
+        title += "no peak: resolution is undefined"
+    axes.set(xlim=(0, 1), ylim=(0, None), title=title)
+    axes.set(xlabel="radius (1 = Nyquist frequency)", ylabel="correlation d(r)")
+    figure.legend(handles=handles, frameon=False, fontsize=8, loc="outside right upper")
+    return figure
+
+
+def save_sectors(paths: Sequence[Path], analysed: Sequence[Analysed]) -> list[Path]:
+    """Draw each plane's cut-off by direction, both of a direction's opposite wedges."""
+    for path, plane in zip(paths, analysed, strict=True):
+        with matplotlib.rc_context(STYLE):
+            _draw_sectors(plane).savefig(path)
+    return list(paths)
+
+
+def _draw_sectors(plane: Analysed) -> Figure:
+    n = len(plane.sectors)
+    kc = [found.kc if found.has_peak else np.nan for found in plane.sectors]
+    angles = np.arange(2 * n + 1) * np.pi / n
+    figure = Figure(figsize=(4.6, 4.8), layout="constrained")
+    axes: Any = figure.subplots(subplot_kw={"projection": "polar"})
+    axes.set_theta_direction(-1)  # y points down in the image
+    cut = [*kc, *kc, kc[0]]
+    axes.fill(angles, cut, color=BLUE, alpha=0.15)
+    axes.plot(angles, cut, "o-", color=BLUE, ms=3.5, lw=1.4, label="sector")
+    if plane.found.has_peak:
+        round_ = np.linspace(0, 2 * np.pi, 181)
+        axes.plot(round_, np.full(181, plane.found.kc), "--", color=ORANGE, lw=1.2, label="all")
+    largest = np.nanmax([*kc, plane.found.kc])
+    axes.set_ylim(0, min(1.0, 1.15 * largest) if largest > 0 else 1.0)
+    if not np.isfinite(kc).any():
+        axes.text(0, 0, "no peak in any direction", ha="center", va="center")
+    axes.set_xticks(np.arange(0, 2 * np.pi, np.pi / 4))
+    axes.set_xticklabels(["x, 0°", "45°", "y, 90°", "135°", "180°", "225°", "270°", "315°"])
+    axes.set_rlabel_position(22.5)
+    axes.legend(frameon=False, fontsize=8, loc="upper right", bbox_to_anchor=(1.15, 1.12))
+    axes.set_title(f"{label(plane.name)}\ncut-off kc by direction (1 = Nyquist frequency)")
+    return figure
+
+
+def save_resolution_map(path: Path, plane: Analysed) -> Path:
+    """Draw a plane beside its local resolution, with the scale of colours."""
+    assert plane.local is not None  # it was asked for
+    assert plane.pixels is not None
+    height, width = plane.local.shape
+    unit = "µm" if plane.pixel_size else "px"
+    with matplotlib.rc_context(STYLE):
+        aspect = min(max(height / width, 0.5), 1.6)
+        figure = Figure(figsize=(8.6, 0.6 + 3.9 * aspect), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        pixels = plane.pixels.astype(np.float64)
+        low, high = np.percentile(pixels, [0.5, 99.5])
+        left.imshow(pixels, cmap="gray", vmin=low, vmax=max(high, low + 1e-9))
+        left.set_title(label(plane.name))
+        values = plane.local.full_size()
+        right.set_facecolor("#dddddd")
+        known = values[np.isfinite(values)]
+        bounds = np.percentile(known, [2, 95]) if known.size else (0, 1)
+        shown = right.imshow(values, cmap="viridis_r", vmin=bounds[0], vmax=bounds[1])
+        bar = figure.colorbar(shown, ax=right, shrink=0.85, extend="both")
+        bar.set_label(f"resolution ({unit}), low is sharp")
+        blank = 1 - np.isfinite(plane.local.values).mean()
+        right.set_title(f"tiles of {plane.local.tile} px; grey: no structure ({blank:.0%})")
+        for axes in (left, right):
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        figure.savefig(path)
+    return path
+
+
+def save_focus(paths: Sequence[Path], found: Sequence[Focus]) -> list[Path]:
+    """Draw the measures of each stack over its planes, each from 0 to 1, and the vote."""
+    for path, focus in zip(paths, found, strict=True):
+        with matplotlib.rc_context(STYLE):
+            _draw_focus(focus).savefig(path)
+    return list(paths)
+
+
+def _draw_focus(focus: Focus) -> Figure:
+    figure = Figure(figsize=(7.6, 3.8), layout="constrained")
+    axes = figure.subplots()
+    for (measure, curve), colour in zip(focus.values.items(), COLOURS, strict=False):
+        known = curve[np.isfinite(curve)]
+        low, high = (known.min(), known.max()) if known.size else (0.0, 0.0)
+        scaled = (curve - low) / (high - low) if high > low else np.zeros(curve.size)
+        name = measure.replace("_", " ")
+        axes.plot(scaled, "o-", color=colour, ms=2.5, lw=1.2, label=name)
+        if measure in focus.votes:
+            axes.plot(focus.votes[measure], 1.06, "v", color=colour, ms=6, clip_on=False)
+    if focus.best is not None:
+        axes.axvline(focus.position, color="black", lw=1.2, ls="--", label="median of votes")
+    n = len(focus.planes)
+    ticks = np.unique(np.linspace(0, n - 1, min(n, 9)).round().astype(int))
+    axes.set_xticks(ticks, [label(focus.planes[k], 18) for k in ticks], fontsize=7)
+    axes.set(ylim=(-0.03, 1.1), xlabel="plane", ylabel="measure, from its least to its most")
+    axes.set_title(f"{label(focus.name)}\n{focus.describe()}", fontsize=8, wrap=True)
+    figure.legend(frameon=False, fontsize=8, loc="outside right upper")
+    return figure
+
+
+def label(name: str, longest: int = 60) -> str:
+    """The file's name, its end if it is long; no dollar sign is taken for mathematics."""
+    name = name.rpartition("/")[2]
+    shown = name if len(name) <= longest else "..." + name[3 - longest :]
+    return shown.replace("$", r"\$")
+
+
+def save_montage(path: Path, rows: Mapping[str, Mapping[str, Array]]) -> Path:
+    """Draw images side by side: a row for each scene, a column for each method.
+
+    Each row has the contrast of its `gt` (0.5 to 99.5 %), so that columns can be compared.
+    """
+    columns = list(next(iter(rows.values())))
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(1.9 * len(columns), 1.95 * len(rows)), layout="constrained")
+        grid = figure.subplots(len(rows), len(columns), squeeze=False)
+        for k, (line, (scene, images)) in enumerate(zip(grid, rows.items(), strict=True)):
+            low, high = np.percentile(images["gt"], [0.5, 99.5])
+            for axes, (method, image) in zip(line, images.items(), strict=True):
+                axes.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+                axes.set(xticks=[], yticks=[])
+                axes.spines[:].set_visible(False)
+                if k == 0:
+                    axes.set_title(method)
+            line[0].set_ylabel(scene)
+        figure.savefig(path)
+    return path

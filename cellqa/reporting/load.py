@@ -1,0 +1,172 @@
+"""A finished run, read back from its folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cellqa.errors import CellqaError
+from cellqa.metrics.registry import METRICS, Metric
+from cellqa.tables.external import unknown_metric, without_length
+from cellqa.tables.folder import COMPARISONS, RUN, SCORES, SUMMARY
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run's tables.
+
+    Attributes
+    ----------
+    folder : Path
+    settings : dict
+        run.json.
+    methods : list of str
+        In the order of the run: input, the methods as given, gt.
+    columns : list of Metric
+        Those that have a value somewhere.
+    scores : DataFrame
+        scores.csv.
+    summary, comparisons : DataFrame
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+    methods: list[str]
+    columns: list[Metric]
+    scores: pd.DataFrame
+    summary: pd.DataFrame
+    comparisons: pd.DataFrame
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """Those of the columns that rank."""
+        return [m for m in self.columns if m.higher_is_better is not None]
+
+    @property
+    def main(self) -> Metric | None:
+        """The metric by which images are chosen and ordered: the first fidelity that there is."""
+        for name in ("ssim", "ms_ssim", "psnr", "nrmse", "frc_resolution"):
+            found = next((m for m in self.metrics if m.name == name), None)
+            if found:
+                return found
+        return self.metrics[0] if self.metrics else None
+
+    @property
+    def judged(self) -> list[str]:
+        """The methods that are compared: all but the ground truth and the input."""
+        return [m for m in self.methods if m not in ("input", "gt")]
+
+    @property
+    def ranked(self) -> list[str]:
+        """Those of them that can lead: enhanced ground truth is made of what it is judged by."""
+        return [m for m in self.judged if m != "egt"] or self.judged
+
+    def values(self, metric: str) -> pd.DataFrame:
+        """A column for each method that has values, a row for each image; infinities kept."""
+        good = self.scores[self.scores["status"] == "ok"]
+        table = good.pivot_table(
+            index="image", columns="method", values=metric, aggfunc="first", dropna=False
+        )
+        kept = [m for m in self.methods if m in table.columns and table[m].notna().any()]
+        return table[kept]
+
+
+def load_run(folder: Path) -> LoadedRun:
+    """Read the tables of a run.
+
+    Raises
+    ------
+    CellqaError
+        The folder holds no finished run.
+    """
+    for name in (SCORES, SUMMARY, RUN):
+        if not (folder / name).is_file():
+            raise CellqaError(f"{folder}: no finished run ({name} is missing); score first")
+    try:
+        settings = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        scores = pd.read_csv(
+            folder / SCORES,
+            dtype={"image": str, "method": str, "reason": str},
+            keep_default_na=False,
+            na_values=[""],
+        )
+        summary = pd.read_csv(folder / SUMMARY)
+        path = folder / COMPARISONS
+        comparisons = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+    except (ValueError, OSError) as error:
+        raise CellqaError(f"{folder}: the run cannot be read ({error})") from None
+    if not {"image", "method", "status", "reason"} <= set(scores.columns):
+        raise CellqaError(f"{folder / SCORES}: not the scores of a run")
+    needed = {
+        "versions",
+        "warnings",
+        "folders",
+        "settings",
+        "command",
+        "failed",
+        "rows",
+        "failures",
+    }
+    if not isinstance(settings, dict) or needed - settings.keys():
+        raise CellqaError(f"{folder / RUN}: not the run.json of a scoring run")
+    scores["reason"] = scores["reason"].fillna("")
+    methods = list(dict.fromkeys([*settings.get("folders", {}), *scores["method"]]))
+    methods = [m for m in methods if m != "mask" and (scores["method"] == m).any()]
+    foreign = settings.get("metrics", {})
+    registered: tuple[Metric, ...] = METRICS
+    if "table" in settings.get("settings", {}):
+        registered = tuple(without_length(m) for m in METRICS)
+    known = [*registered, *(unknown_metric(name, better) for name, better in foreign.items())]
+    columns = [m for m in known if m.name in scores and scores[m.name].notna().any()]
+    for m in columns:
+        scores[m.name] = pd.to_numeric(scores[m.name], errors="coerce")
+    methods = sorted(methods, key=lambda m: {"input": -1, "gt": 1}.get(m, 0))
+    return LoadedRun(folder, settings, methods, columns, scores, summary, comparisons)
+
+
+def choose(run: LoadedRun, n: int) -> dict[str, list[str]]:
+    """Images worth a look, by why: worst, median, best, most disagreement, most overclaim.
+
+    At most `n` in all; an image stands under the first reason that it has.
+    """
+    metric = run.main
+    if metric is None or n < 1:
+        return {}
+    table = run.values(metric.name)
+    table = table[[m for m in run.judged if m in table.columns]]
+    if table.empty:
+        return {}
+    sign = 1 if metric.higher_is_better else -1
+    ranked = (sign * table.replace([np.inf, -np.inf], np.nan)).mean(axis=1).dropna().sort_values()
+    order = list(ranked.index)
+    middle = sorted(range(len(order)), key=lambda place: abs(place - (len(order) - 1) / 2))
+    reasons = {
+        "worst": order,
+        "median": [order[place] for place in middle],
+        "best": order[::-1],
+    }
+    if table.shape[1] > 1:
+        spread = (table.max(axis=1) - table.min(axis=1)).dropna().sort_values(ascending=False)
+        reasons["most disagreement"] = list(spread.index)
+    if any(m.name == "overclaim" for m in run.metrics):
+        over = run.values("overclaim")
+        over = over[[m for m in run.judged if m in over.columns]].max(axis=1)
+        over = over[over > 0.1].sort_values(ascending=False)
+        reasons["most overclaim"] = list(over.index)
+    chosen: dict[str, list[str]] = {reason: [] for reason in reasons}
+    taken: set[str] = set()
+    while len(taken) < n:
+        before = len(taken)
+        for reason, images in reasons.items():
+            image = next((i for i in images if i not in taken), None)
+            if image is not None and len(taken) < n:
+                chosen[reason].append(image)
+                taken.add(image)
+        if len(taken) == before:
+            break
+    return {reason: images for reason, images in chosen.items() if images}

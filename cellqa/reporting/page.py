@@ -1,0 +1,300 @@
+"""One page that shows a run: report.html beside its tables, pictures in report_files/."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+import shutil
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from cellqa.errors import CellqaError, first_line
+from cellqa.metrics.registry import Metric
+from cellqa.reporting.load import LoadedRun, choose, load_run
+from cellqa.reporting.pictures import Pictures, draw_pictures
+from cellqa.tables.files import appearing
+from cellqa.tables.folder import GALLERY, PAGE, PICTURES, TABLES
+
+_LARGEST_TABLE = 5000  # rows that a browser sorts at once
+
+
+class Table(NamedTuple):
+    """A table of a page, beside those of the run.
+
+    Attributes
+    ----------
+    title : str
+    rows : sequence of sequence of str
+        The first is the header; the first cell of the others names what the row is of.
+    note : str
+        Below the title.
+    """
+
+    title: str
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
+def write_report(
+    folder: Path,
+    *,
+    gallery: int = GALLERY,
+    tables: Sequence[Table] = (),
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write report.html of a run, and its pictures.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    gallery : int
+        Images that get pictures: the worst, median, best, those that methods disagree on most,
+        the largest overclaims. The others have their numbers.
+    tables : sequence of Table
+        What else there is to say of the methods; kept in tables.json, so that the page can be made
+        again.
+    jobs : int
+    progress : callable, optional
+
+    Raises
+    ------
+    CellqaError
+        The folder holds no finished run.
+    """
+    run = load_run(folder)
+    if tables:
+        with appearing(folder / TABLES) as file:
+            json.dump([table._asdict() for table in tables], file, indent=1)
+    shutil.rmtree(folder / PICTURES, ignore_errors=True)
+    chosen = choose(run, gallery)
+    names = [image for images in chosen.values() for image in images]
+    pictures = draw_pictures(run, names, folder / PICTURES, jobs=jobs, progress=progress)
+    templates = files("cellqa.reporting") / "templates"
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters["number"] = shown
+    page = environment.from_string((templates / "page.html").read_text(encoding="utf-8"))
+    html = page.render(
+        style=Markup((templates / "page.css").read_text(encoding="utf-8")),
+        script=Markup((templates / "page.js").read_text(encoding="utf-8")),
+        data=as_json(_data(run, chosen, pictures)),
+        run=run,
+        settings=run.settings,
+        command=shlex.join(str(part) for part in run.settings["command"]),
+        verdicts=verdicts(run),
+        warnings=run.settings.get("warnings", []),
+        summary=_summary(run),
+        comparisons=_comparisons(run),
+        chosen=chosen,
+        pictures=pictures,
+        metrics=run.columns,
+        total=run.scores["image"].nunique(),
+        tables=_tables(folder / TABLES),
+    )
+    with appearing(folder / PAGE) as file:
+        file.write(html)
+    return folder / PAGE
+
+
+def _tables(path: Path) -> list[Table]:
+    """The tables that were given when the page was first made."""
+    if not path.exists():
+        return []
+    try:
+        return [Table(**each) for each in json.loads(path.read_text(encoding="utf-8"))]
+    except (ValueError, TypeError) as error:
+        raise CellqaError(f"{path}: damaged ({first_line(error)}); remove it") from None
+
+
+def as_json(data: Any) -> Markup:
+    r"""Data for a script element: nothing in it can end the element or start another.
+
+    Examples
+    --------
+    >>> print(as_json(["</script>"]))
+    ["\u003c/script\u003e"]
+    """
+    text = json.dumps(_known(data), ensure_ascii=True, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _known(value: Any) -> Any:
+    """Nan as null and infinity as text, which JSON has no words for."""
+    if isinstance(value, dict):
+        return {k: _known(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_known(v) for v in value]
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        return ("inf" if value > 0 else "-inf") if math.isinf(value) else float(f"{value:.6g}")
+    return value
+
+
+def shown(value: Any) -> str:
+    """A number as the page shows it.
+
+    Examples
+    --------
+    >>> shown(0.123456), shown(float("nan")), shown(float("inf")), shown(12)
+    ('0.1235', '–', 'inf', '12')
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, float) and math.isinf(value):
+        return "inf"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def verdicts(run: LoadedRun) -> list[dict[str, str]]:
+    """For each metric that matters: which method leads, by how much, how sure."""
+    found = []
+    for name in ("ssim", "ms_ssim", "psnr", "frc_resolution", "overclaim", "rsp", "resolution"):
+        of = next((m for m in run.metrics if m.name == name), None)
+        if of is None:
+            continue
+        table = run.summary[
+            (run.summary["metric"] == name) & run.summary["method"].isin(run.ranked)
+        ]
+        table = table[table["n"] + table["infinite"] > 0]
+        if table["infinite"].any():
+            # a mean that leaves infinite values out ranks nothing
+            found.append(_by_ranks(run, of, list(table["method"])))
+            continue
+        table = table.sort_values("mean", ascending=not of.higher_is_better)
+        if table.empty:
+            continue
+        best = table.iloc[0]
+        text = f"{of.name} {shown(float(best['mean']))}{unit_of(run, of)}"
+        low, high = float(best["ci_low"]), float(best["ci_high"])
+        if not math.isnan(low):
+            text += f" (95 % interval {shown(low)} to {shown(high)})"
+        found_input = run.summary[
+            (run.summary["metric"] == name) & (run.summary["method"] == "input")
+        ]
+        caution = ""
+        if not found_input.empty and float(found_input["n"].iloc[0]):
+            untouched, mean = float(found_input["mean"].iloc[0]), float(best["mean"])
+            if untouched > mean if of.higher_is_better else untouched < mean:
+                caution = f"the untouched input is better: {shown(untouched)}{unit_of(run, of)}"
+        found.append(
+            {
+                "metric": name,
+                "method": str(best["method"]),
+                "text": text,
+                "against": _against(run, of, str(best["method"]), table),
+                "caution": caution,
+            }
+        )
+    return found
+
+
+def _by_ranks(run: LoadedRun, of: Metric, methods: list[Any]) -> dict[str, str]:
+    """A verdict by medians, where some values are infinite (identical images, no agreement)."""
+    medians = run.values(of.name)[methods].median()
+    best = str(medians.idxmax() if of.higher_is_better else medians.idxmin())
+    text = f"median {of.name}, {shown(float(medians[best]))}{unit_of(run, of)}"
+    against = "some values are infinite, so that means leave them out: see the tests below"
+    return {"metric": of.name, "method": best, "text": text, "against": against, "caution": ""}
+
+
+def unit_of(run: LoadedRun, of: Metric) -> str:
+    """The unit, with a space before it."""
+    sized = run.scores["pixel_size"].notna().any()
+    unit = "px" if of.unit == "µm" and not sized else of.unit
+    return f" {unit}" if unit else ""
+
+
+def _against(run: LoadedRun, of: Metric, best: str, table: pd.DataFrame) -> str:
+    """The leader against the next method, or against the input where there is no other."""
+    others = [str(m) for m in table["method"] if m != best]
+    rival = others[0] if others else "input"
+    if run.comparisons.empty:
+        return "alone: nothing to compare with"
+    pairs = run.comparisons[run.comparisons["metric"] == of.name]
+    for first, second, sign in ((best, rival, 1.0), (rival, best, -1.0)):
+        row = pairs[(pairs["first"] == first) & (pairs["second"] == second)]
+        if row.empty:
+            continue
+        line = row.iloc[0]
+        mean = sign * float(line["mean_difference"])
+        better = float(line["better"]) if sign > 0 else 1 - float(line["better"])
+        p = float(line["p_holm"])
+        worse = mean > 0 if of.higher_is_better is False else mean < 0
+        sure = "no test" if math.isnan(p) else f"p = {p:.2g} (Holm)"
+        if not math.isnan(p) and p >= 0.05:
+            sure += ": not a sure difference"
+        verb = "behind" if worse else "ahead of"
+        if mean == 0:
+            return f"on average the same as {rival}"
+        return (
+            f"{shown(abs(mean))}{unit_of(run, of)} {verb} {rival}, better on {better:.0%} of "
+            f"{int(line['n'])} images, {sure}"
+        )
+    return "nothing to compare with"
+
+
+def _summary(run: LoadedRun) -> list[dict[str, Any]]:
+    rows = []
+    for of in run.metrics:
+        lines = run.summary[run.summary["metric"] == of.name].set_index("method")
+        cells = [lines.loc[m].to_dict() if m in lines.index else None for m in run.methods]
+        variants = list(lines["variant"].dropna()) if "variant" in lines else []
+        variant = str(variants[0]) if variants else of.name
+        rows.append({"metric": of, "unit": unit_of(run, of), "cells": cells, "variant": variant})
+    return rows
+
+
+def _comparisons(run: LoadedRun) -> list[dict[str, Any]]:
+    if run.comparisons.empty:
+        return []
+    arrows = {m.name: m.arrow for m in run.columns}
+    return [
+        {**row, "arrow": arrows[row["metric"]]}
+        for row in run.comparisons.to_dict("records")
+        if row["second"] != "gt"
+    ]
+
+
+def _data(
+    run: LoadedRun, chosen: dict[str, list[str]], pictures: dict[str, Pictures]
+) -> dict[str, Any]:
+    """What the page's script needs: every row, or the first of them where there are too many."""
+    names = list(dict.fromkeys([*pictures, *run.scores["image"]]))[:_LARGEST_TABLE]
+    metrics = [m.name for m in run.columns]
+    table = run.scores[run.scores["image"].isin(set(names))]
+    rows: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for record in table.to_dict("records"):
+        rows[record["image"]][record["method"]] = [
+            [record[m] for m in metrics],
+            record["status"],
+            record["reason"],
+        ]
+    return {
+        "methods": run.methods,
+        "judged": run.judged,
+        "main": run.main.name if run.main else None,
+        "metrics": [
+            {
+                "name": m.name,
+                "arrow": m.arrow,
+                "unit": unit_of(run, m).strip(),
+                "ranks": m.higher_is_better is not None,
+            }
+            for m in run.columns
+        ],
+        "images": [{"name": name, "rows": rows[name]} for name in names],
+        "pictures": {
+            name: {"files": p.files, "crop": p.crop, "shape": p.shape}
+            for name, p in pictures.items()
+        },
+        "folder": PICTURES,
+    }

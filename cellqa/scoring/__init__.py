@@ -1,0 +1,1 @@
+"""From paired images to the tables of a run."""

@@ -1,0 +1,1 @@
+"""What a run says: rows, summaries, comparisons, and the files that hold them."""

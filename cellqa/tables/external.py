@@ -1,0 +1,366 @@
+"""Other people's tables of scores, long or wide, as a run: statistics, figures, page."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cellqa.errors import CellqaError, printable
+from cellqa.metrics.registry import METRICS, Metric
+from cellqa.pairs.grouping import Grouping
+from cellqa.pairs.pairing import Pairing
+from cellqa.tables.comparisons import Comparison, compare_all
+from cellqa.tables.files import (
+    scores_header,
+    scores_line,
+    versions,
+    write_comparisons,
+    write_csv,
+    write_json,
+    write_summary,
+)
+from cellqa.tables.folder import COMPARISONS, RUN, SCORES, SUMMARY, check_folder, remove_results
+from cellqa.tables.rows import Row, Tally
+from cellqa.tables.summary import Summary, summarise
+
+# Direction of measures that other programs report, by name.
+_DIRECTIONS = {
+    "mse": False, "rmse": False, "mae": False, "niqe": False, "brisque": False, "piqe": False,
+    "lpips": False, "fid": False, "uqi": True, "ami": True, "vif": True, "fsim": True,
+    "std": True, "ag": True, "sf": True, "si_psnr": True,
+}  # fmt: skip
+_EMPTY = {"nan", "na", "n/a", "none", "null", "-", "--"}
+_ROLES = {"gt": "gt", "ground_truth": "gt", "groundtruth": "gt", "input": "input", "raw": "input"}
+
+
+@dataclass(frozen=True)
+class ForeignTable:
+    """A table that was read.
+
+    Attributes
+    ----------
+    rows : list of Row
+        Sorted by image, then method in the order of the table.
+    methods : list of str
+    metrics : tuple of Metric
+        Those of the registry, and others by name.
+    ignored : list of str
+        Columns that are no metric of a method.
+    notes : list of str
+        What to know of its cells.
+    """
+
+    rows: list[Row]
+    methods: list[str]
+    metrics: tuple[Metric, ...]
+    ignored: list[str]
+    notes: list[str]
+
+
+def unknown_metric(name: str, higher_is_better: bool | None) -> Metric:
+    """A metric that only a table knows.
+
+    Examples
+    --------
+    >>> unknown_metric("niqe", False).arrow
+    '↓'
+    """
+    family: Any = None  # it is never computed here
+    note = "as the table has it"
+    return Metric(name, _never, family, (), higher_is_better, "", "", note, note, "")
+
+
+def without_length(metric: Metric) -> Metric:
+    """The metric as a table has it: nothing says how it was defined, or in which unit."""
+    unit = "" if metric.unit == "µm" else metric.unit
+    return replace(metric, unit=unit, function=_never, definition="as the table has it")
+
+
+def _never() -> float:
+    raise NotImplementedError("a metric of another program is not computed here")
+
+
+def read_table(path: Path) -> ForeignTable:
+    """Read a table of scores.
+
+    Understood are: a row for each image and method with a column for each metric (as scores.csv); a
+    row for each image, method and metric with a column `value`; and a row for each image with
+    columns METRIC_METHOD or METRIC_METHOD~REFERENCE. Commas, semicolons or tabs separate; with
+    semicolons or tabs, decimal commas are read; a byte-order mark is passed over. Names of metrics
+    are those of the registry whatever their case (`MS-SSIM` is `ms_ssim`); scores against another
+    reference than the ground truth become metrics of their own, `ssim~EGT`.
+
+    Raises
+    ------
+    CellqaError
+        The file cannot be read, or holds no score.
+    """
+    table = _read(path)
+    lower = {str(column).strip().lower(): column for column in table.columns}
+    if {"image", "method", "metric", "value"} <= set(lower):
+        long = table.rename(columns={lower[n]: n for n in ("image", "method", "metric", "value")})
+        cells = [(r.image, r.method, r.metric, "", r.value) for r in long.itertuples()]
+        ignored: list[str] = []
+    elif {"image", "method"} <= set(lower):
+        cells, ignored = _rows_of_methods(table, lower)
+    else:
+        cells, ignored = _wide(table)
+    failed_rows = _failed(table, lower)
+    scores: dict[str, dict[str, dict[str, float]]] = {}
+    names: dict[str, None] = {}
+    methods: dict[str, None] = {}
+    for image, method, metric, reference, value in cells:
+        name = _metric_name(str(metric))
+        name += f"~{reference}" if reference and _role(reference) != "gt" else ""
+        number = _number(value)
+        role = _role(str(method))
+        names[name], methods[role] = None, None
+        entry = scores.setdefault(printable(str(image)), {}).setdefault(role, {})
+        if name in entry and not (math.isnan(number) or entry[name] == number):
+            raise CellqaError(f"{path}: {image} has two values of {name} for {method}")
+        entry[name] = number
+    unreadable = [str(v) for *_, v in cells if str(v).strip() and math.isnan(_number(v))]
+    unreadable = [text for text in unreadable if text.strip().lower() not in _EMPTY]
+    if any(not str(image).strip() or not str(method).strip() for image, method, *_ in cells):
+        raise CellqaError(f"{path}: a row has no image or no method")
+    if not any(not math.isnan(v) for m in scores.values() for d in m.values() for v in d.values()):
+        raise CellqaError(
+            f"{path}: no scores found; give the columns image, method and one for each metric, or "
+            "METRIC_METHOD for each"
+        )
+    order = sorted(methods, key=lambda m: {"input": -1, "gt": 1}.get(m, 0))
+    known = {m.name: without_length(m) for m in METRICS}
+    metrics = tuple(
+        known.get(name) or unknown_metric(name, _direction(name, known)) for name in names
+    )
+    rows = [
+        failed_rows.get((image, method)) or Row(image, method, values=scores[image][method])
+        for image in sorted(scores)
+        for method in order
+        if method in scores[image]
+    ]
+    notes = []
+    if unreadable:
+        notes.append(
+            f"{len(unreadable)} cells are no numbers and count as empty, such as "
+            f"{printable(unreadable[0])[:40]!r}"
+        )
+    return ForeignTable(rows, order, metrics, ignored, notes)
+
+
+def run_of_table(
+    path: Path,
+    out: Path,
+    *,
+    grouping: Grouping | None = None,
+    overwrite: bool = False,
+    command: Sequence[str] = (),
+) -> tuple[Tally, list[Summary], list[Comparison], list[str]]:
+    """Write a table as a run: scores.csv, summary.csv, comparisons.csv, run.json.
+
+    Raises
+    ------
+    CellqaError
+        As `read_table`; or `out` holds an earlier run and `overwrite` is false.
+    """
+    start = time.perf_counter()
+    table = read_table(path)
+    check_folder(out, overwrite=overwrite, resume=False)
+    remove_results(out)
+    tally = Tally(table.methods, table.metrics, {"gt", "input", "mask"}, grouping)
+    lines = (_line(row, tally) for row in table.rows)
+    write_csv(out / SCORES, scores_header(table.metrics), lines)
+    summaries = [s for s in summarise(tally) if s.n or s.infinite]
+    write_summary(out / SUMMARY, summaries)
+    pairs, tests = compare_all(tally)
+    if pairs:
+        write_comparisons(out / COMPARISONS, pairs, tests)
+    warnings = tally.warnings(Pairing({}, ())) + table.notes + list(suspicions(tally))
+    if table.ignored:
+        shown = ", ".join(table.ignored[:5]) + (", ..." if len(table.ignored) > 5 else "")
+        warnings.append(f"{len(table.ignored)} columns are no metric of a method: {shown}")
+    registered = {m.name for m in METRICS}
+    write_json(
+        out / RUN,
+        {
+            "command": list(command),
+            "settings": {"table": str(path.absolute())},
+            "metrics": {
+                m.name: m.higher_is_better for m in table.metrics if m.name not in registered
+            },
+            "folders": {},
+            "group": grouping.source if grouping else None,
+            "rows": tally.rows,
+            "failed": tally.failed.total(),
+            "failures": [
+                {"image": r.image, "method": r.method, "reason": r.reason} for r in tally.failures
+            ],
+            "warnings": warnings,
+            "versions": versions(),
+            "machine": "",
+            "seconds": round(time.perf_counter() - start, 3),
+        },
+    )
+    return tally, summaries, pairs, warnings
+
+
+def suspicions(tally: Tally) -> Iterator[str]:
+    """What a reader of somebody else's numbers should know: exact zeros and far outliers.
+
+    Zeros are told where the other values are far from them; outliers are beyond ten quartile
+    ranges from the quartiles.
+    """
+    for (method, name), values in tally.values.items():
+        found = pd.Series(values, dtype=float).dropna()
+        found = found[found.abs() < math.inf]
+        if len(found) < 8:
+            continue
+        q25, median, q75 = (float(q) for q in found.quantile([0.25, 0.5, 0.75]))
+        zeros = int((found == 0).sum())
+        rest = found[found != 0]
+        if zeros and len(rest) and q25 > 0 and zeros < len(found) / 2:
+            yield (
+                f"{name} of {method} is exactly 0 in {zeros} of {len(found)} images: they pull the "
+                f"mean from {rest.mean():.4g} to {found.mean():.4g}"
+            )
+        reach = 10 * (q75 - q25)
+        far = found[(found > q75 + reach) | (found < q25 - reach)]
+        far = far[far != 0]
+        if reach > 0 and len(far):
+            worst = float(far[(far - median).abs().idxmax()])
+            yield (
+                f"{name} of {method} is {worst:.4g} in one image, where the median is {median:.4g}"
+                + (f"; {len(far)} images lie as far out" if len(far) > 1 else "")
+            )
+
+
+def _line(row: Row, tally: Tally) -> list[str]:
+    tally.add(row)
+    return scores_line(row, tally.metrics)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        head = path.read_text(encoding="utf-8-sig").partition("\n")[0]
+    except OSError as error:
+        raise CellqaError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CellqaError(f"{path}: not a table of text (UTF-8)") from None
+    separator = max(",;\t", key=head.count)
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        try:
+            lines = list(csv.reader(file, delimiter=separator))
+        except csv.Error as error:
+            raise CellqaError(f"{path}: not a table ({error})") from None
+    header = [name.strip() for name in lines[0]] if lines else []
+    while header and not header[-1]:
+        header.pop()
+    if len(header) < 2:
+        raise CellqaError(f"{path}: one column only; commas, semicolons or tabs must separate")
+    folded = [name.lower() for name in header]
+    double = next((n for k, n in enumerate(folded) if n in folded[:k]), None)
+    if double is not None:
+        raise CellqaError(f"{path}: two columns are called {double!r}")
+    rows = []
+    for number, line in enumerate(lines[1:], 2):
+        if any(cell.strip() for cell in line[len(header) :]):
+            raise CellqaError(f"{path}: line {number} has more cells than the heading")
+        if any(cell.strip() for cell in line):
+            rows.append([*line[: len(header)], *[""] * (len(header) - len(line))])
+    return pd.DataFrame(rows, columns=header, dtype=str)
+
+
+def _rows_of_methods(
+    table: pd.DataFrame, lower: Mapping[str, Any]
+) -> tuple[list[tuple[Any, ...]], list[str]]:
+    passed = {"image", "method", "pixel_size", "data_range", "status", "reason"}
+    columns = [c for name, c in lower.items() if name not in passed]
+    numeric = [c for c in columns if table[c].map(_number).notna().any()]
+    cells = [
+        (image, method, column, "", value)
+        for column in numeric
+        for image, method, value in zip(
+            table[lower["image"]], table[lower["method"]], table[column], strict=True
+        )
+    ]
+    return cells, [str(c) for c in columns if c not in numeric]
+
+
+def _failed(table: pd.DataFrame, lower: Mapping[str, Any]) -> dict[tuple[str, str], Row]:
+    """Rows that the table itself calls failed."""
+    if not {"image", "method", "status"} <= set(lower):
+        return {}
+    found = {}
+    for _, line in table.iterrows():
+        status = line[lower["status"]].strip().lower()
+        if status not in ("", "ok"):
+            image, method = printable(line[lower["image"]]), _role(line[lower["method"]])
+            reason = line[lower["reason"]] if "reason" in lower else status
+            found[image, method] = Row(image, method, status="failed", reason=printable(reason))
+    return found
+
+
+def _wide(table: pd.DataFrame) -> tuple[list[tuple[Any, ...]], list[str]]:
+    """Columns METRIC_METHOD and METRIC_METHOD~REFERENCE; the first other one names the image."""
+    names = [str(c) for c in table.columns]
+    split = {name: _split(name) for name in names[1:]}
+    cells: list[tuple[Any, ...]] = []
+    ignored = []
+    for name, parts in split.items():
+        if parts is None or not table[name].map(_number).notna().any():
+            ignored.append(name)
+            continue
+        metric, method, reference = parts
+        pairs = zip(table.iloc[:, 0], table[name], strict=True)
+        cells += [(image, method, metric, reference, value) for image, value in pairs]
+    return cells, ignored
+
+
+def _split(column: str) -> tuple[str, str, str] | None:
+    """Metric, method and reference of a column's name; the longest known metric counts.
+
+    Examples
+    --------
+    >>> _split("MS-SSIM_TE~EGT"), _split("Resolution_Input"), _split("comment")
+    (('MS-SSIM', 'TE', 'EGT'), ('Resolution', 'Input', ''), None)
+    """
+    pair, _, reference = column.partition("~")
+    known = {m.name for m in METRICS} | set(_DIRECTIONS)
+    cuts = [k for k, letter in enumerate(pair) if letter == "_" and 0 < k < len(pair) - 1]
+    for k in reversed(cuts):
+        if _metric_name(pair[:k]) in known:
+            return pair[:k], pair[k + 1 :], reference
+    return (pair[: cuts[0]], pair[cuts[0] + 1 :], reference) if cuts else None
+
+
+def _metric_name(text: str) -> str:
+    return printable(text.strip()).lower().replace("-", "_").replace(" ", "_")
+
+
+def _role(method: str) -> str:
+    return _ROLES.get(method.strip().lower().replace(" ", "_"), printable(method.strip()))
+
+
+def _direction(name: str, known: Mapping[str, Metric]) -> bool | None:
+    base = name.partition("~")[0]
+    return known[base].higher_is_better if base in known else _DIRECTIONS.get(base)
+
+
+def _number(value: Any) -> float:
+    """The number in a cell, decimal comma or point; nan where there is none."""
+    text = str(value).strip()
+    if "_" in text:
+        return math.nan
+    if text.count(",") == 1 and "." not in text:
+        text = text.replace(",", ".")
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,20 @@
+"""Training data from stacks, from sharp images, and from pairs."""
+
+from ciegan.data.blur import prepare_blur
+from ciegan.data.pairs import prepare_pairs, prepare_side_by_side
+from ciegan.data.tasks import TASKS, Task, prepare_task
+from ciegan.data.tiles import Cut, Prepared
+from ciegan.data.zstack import ZStack, prepare_zstack
+
+__all__ = [
+    "TASKS",
+    "Cut",
+    "Prepared",
+    "Task",
+    "ZStack",
+    "prepare_blur",
+    "prepare_pairs",
+    "prepare_side_by_side",
+    "prepare_task",
+    "prepare_zstack",
+]

@@ -1,0 +1,316 @@
+"""Prepared tiles as training crops. Which crop is taken is a pure function of its number."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from cellqa.errors import CellqaError, first_line, printable
+from cellqa.pairs.pairing import scan
+from ciegan.config import Data
+from ciegan.data.tiles import MARK, PAIRS, PERCENTILES, check_pixels, load_image
+
+Array = npt.NDArray[Any]
+
+_EXACT = 2**20  # grey levels beyond lose fractions in float32
+_SAMPLE = 2_000_000  # values that the percentiles of a training set are taken from
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A pair of files.
+
+    Attributes
+    ----------
+    name : str
+        Relative to `input` and `target`, without suffix.
+    input, target : Path
+    field : str
+    limits : (float, float) or None
+        Black and white of the whole image that the input was cut from.
+    """
+
+    name: str
+    input: Path
+    target: Path
+    field: str
+    limits: tuple[float, float] | None = None
+
+    def load(self) -> tuple[Array, Array, float | None]:
+        """Input, target and the target's pixel size.
+
+        Raises
+        ------
+        CellqaError
+            A file cannot be read, or the two are not of one shape.
+        """
+        source, _ = load_image(self.input, as_is=True)
+        target, size = load_image(self.target, as_is=True)
+        if source.shape != target.shape:
+            raise CellqaError(
+                f"{printable(self.name)}: input {source.shape} and target {target.shape} differ in "
+                "shape"
+            )
+        if source.dtype != target.dtype:
+            raise CellqaError(
+                f"{printable(self.name)}: input {source.dtype} and target {target.dtype} differ in "
+                "type: convert one"
+            )
+        for role, pixels in (("input", source), ("target", target)):
+            try:
+                check_pixels(pixels, role, prepared=self.limits is not None)
+            except CellqaError as error:
+                raise CellqaError(f"{printable(self.name)}: {error}") from None
+        return source, target, size
+
+
+def read_split(folder: Path, split: str) -> list[Tile]:
+    """The pairs of `folder/split`, sorted by name; pairs.csv tells field and limits if it is there.
+
+    Raises
+    ------
+    CellqaError
+        The split does not exist, is empty, or an image has no partner.
+    """
+    place = folder / split
+    if not folder.is_dir():
+        raise CellqaError(f"DATA: there is no folder {str(folder)!r}")
+    if not place.is_dir():
+        raise CellqaError(
+            f"DATA: {str(folder)!r} has no {split}/; make it with `ciegan prepare`, as "
+            f"{split}/input and {split}/target"
+        )
+    parts = {role: scan(place / role, f"{split}/{role}").images for role in ("input", "target")}
+    known = _known(folder / PAIRS)
+    tiles = []
+    for name in sorted(parts["input"].keys() | parts["target"].keys()):
+        files = {role: images.get(name, ()) for role, images in parts.items()}
+        for role, found in files.items():
+            if len(found) != 1:
+                what = "has no partner" if not found else "is there twice"
+                raise CellqaError(f"{split}: {printable(name)} {what} in {role}/")
+        field, limits = known.get(printable(name), (name, None))
+        paths = {role: place / role / found[0] for role, found in files.items()}
+        tiles.append(Tile(name, paths["input"], paths["target"], field, limits))
+    return tiles
+
+
+def _known(table: Path) -> dict[str, tuple[str, tuple[float, float]]]:
+    """Field and limits of each tile, from pairs.csv."""
+    if not table.exists():
+        if (table.parent / MARK).exists():
+            raise CellqaError(f"DATA: {str(table.parent)!r} was not prepared to the end")
+        return {}
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            return {
+                row["name"]: (row["field"], (float(row["low"]), float(row["high"])))
+                for row in csv.DictReader(file)
+            }
+    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
+        raise CellqaError(
+            f"{table}: not as `ciegan prepare` writes it ({first_line(error)})"
+        ) from (None)
+
+
+def spread(tiles: Sequence[Tile], number: int) -> list[Tile]:
+    """So many tiles, from all over the list."""
+    places = np.linspace(0, len(tiles) - 1, min(number, len(tiles))).round().astype(int)
+    return [tiles[k] for k in places]
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Which grey levels become -1 and 1.
+
+    Attributes
+    ----------
+    rule : str
+        `image`, `train` or `range`; see `ciegan.config.Data`.
+    low, high : float
+        Of the training set; with `image`, what they are there on average.
+    """
+
+    rule: str
+    low: float
+    high: float
+
+    def limits(
+        self, pixels: Array, whole: tuple[float, float] | None = None
+    ) -> tuple[float, float]:
+        """Black and white of an image: `whole` where known, else by its own percentiles."""
+        if self.rule != "image":
+            return self.low, self.high
+        low, high = whole or map(float, np.percentile(pixels, PERCENTILES))
+        return (low, high) if low < high else (low, low + 1)
+
+
+def channels_of(shape: tuple[int, ...]) -> int:
+    """Channels of an image (Y, X) or (Y, X, S)."""
+    return 1 if len(shape) == 2 else shape[2]
+
+
+def scaled(pixels: Array, limits: tuple[float, float]) -> Array:
+    """Grey levels as -1 (black) to 1 (white), float32, channels first (C, Y, X)."""
+    low, high = limits
+    planes = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    # large offsets do not fit into float32
+    wide: Array = planes.astype(np.float32 if planes.dtype.itemsize <= 2 else np.float64)
+    wide -= low
+    wide *= 2 / (high - low)
+    wide -= 1
+    return wide.astype(np.float32, copy=False)
+
+
+def unscaled(planes: Array, limits: tuple[float, float], colour: bool) -> Array:
+    """The inverse of `scaled`, (Y, X) or (Y, X, 3): float32, or float64 where that is needed."""
+    low, high = limits
+    pixels = planes.astype(np.float64)
+    pixels += 1
+    pixels *= (high - low) / 2
+    pixels += low
+    if max(abs(low), abs(high)) <= _EXACT:
+        pixels = pixels.astype(np.float32)
+    return np.ascontiguousarray(np.moveaxis(pixels, 0, -1)) if colour else pixels[0]
+
+
+class Crops(Dataset[tuple[Tensor, Tensor]]):
+    """Random crops of tiles, scaled to -1 to 1, channels first.
+
+    Item k is drawn with the seed (seed, k), so that training goes on exactly after any end, and
+    several processes share the items out without telling each other.
+
+    Raises
+    ------
+    CellqaError
+        A tile is smaller than a crop, constant, of other channels than the first, or unreadable.
+    """
+
+    def __init__(self, tiles: Sequence[Tile], data: Data, seed: int) -> None:
+        self.tiles, self.data, self.seed = tiles, data, seed
+        self.kept: dict[int, tuple[Array, Array]] = {}
+        self.channels = 0
+        room = data.memory * 2**30
+        for k in range(len(tiles)):
+            pair = self._load(k)
+            room -= sum(pixels.nbytes for pixels in pair)
+            if room >= 0:  # every tile is looked at, so that none fails after hours
+                self.kept[k] = pair
+        self.normalisation = self._normalisation()
+
+    @property
+    def fingerprint(self) -> str:
+        """Of which tiles there are: training goes on exactly only with the same."""
+        told = [(tile.name, tile.limits) for tile in self.tiles]
+        return hashlib.sha256(repr(told).encode("utf-8", "backslashreplace")).hexdigest()
+
+    def pair(self, k: int) -> tuple[Array, Array]:
+        """Input and target of a tile."""
+        return self.kept[k] if k in self.kept else self._load(k)
+
+    def _load(self, k: int) -> tuple[Array, Array]:
+        tile = self.tiles[k]
+        source, target, _ = tile.load()
+        name = printable(tile.name)
+        if min(source.shape[:2]) < self.data.crop:
+            size = " x ".join(map(str, source.shape[:2]))
+            raise CellqaError(
+                f"{name}: {size} pixels are smaller than a crop of {self.data.crop}; make larger "
+                "tiles, or set --crop"
+            )
+        channels = channels_of(source.shape)
+        self.channels = self.channels or channels
+        if channels != self.channels:
+            raise CellqaError(
+                f"{name}: {channels} channels, but {printable(self.tiles[0].name)} has "
+                f"{self.channels}; keep grey and colour images apart"
+            )
+        return source, target
+
+    def _normalisation(self) -> Normalisation:
+        rule = self.data.normalize
+        places = range(len(self.tiles))
+        if rule == "range":
+            pairs = (self.pair(k) for k in places)
+            ends = [
+                (0.0, 255.0) if p.dtype == np.uint8 else (float(p.min()), float(p.max()))
+                for pair in pairs
+                for p in pair
+            ]
+            return Normalisation(rule, min(a for a, _ in ends), max(b for _, b in ends))
+        if rule == "image" and all(tile.limits for tile in self.tiles):
+            limits = [tile.limits for tile in self.tiles if tile.limits]
+            low, high = np.mean(limits, axis=0)
+            return Normalisation(rule, float(low), float(high))
+        each = max(1, _SAMPLE // len(self.tiles))
+        inputs = (self.pair(k)[0].ravel() for k in places)
+        sample = np.concatenate([x[:: max(1, x.size // each)] for x in inputs])
+        low, high = map(float, np.percentile(sample, PERCENTILES))
+        return Normalisation(rule, low, high if high > low else low + 1)
+
+    def __len__(self) -> int:
+        return 2**62  # drawn, not listed
+
+    def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
+        """Input and target, float32, shape (C, crop, crop)."""
+        rng = np.random.default_rng([self.seed, k])
+        place = int(rng.integers(len(self.tiles)))
+        pair = self.pair(place)
+        side = self.data.crop
+        y, x = (int(rng.integers(n - side + 1)) for n in pair[0].shape[:2])
+        limits = self.normalisation.limits(pair[0], self.tiles[place].limits)
+        crops = [scaled(p[y : y + side, x : x + side], limits) for p in pair]
+        if self.data.augment:
+            turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+            crops = [np.rot90(c, turns, (1, 2)) for c in crops]
+            crops = [c[:, :, ::-1] if flip else c for c in crops]
+        first, second = (torch.from_numpy(np.ascontiguousarray(c)) for c in crops)
+        return first, second
+
+
+class TimedLoader(DataLoader[tuple[Tensor, Tensor]]):
+    """A loader that knows how long it was waited for.
+
+    Attributes
+    ----------
+    waited : float
+        Seconds.
+    """
+
+    waited = 0.0
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        batches = super().__iter__()
+        while True:
+            start = time.perf_counter()
+            batch = next(batches, None)
+            self.waited += time.perf_counter() - start
+            if batch is None:
+                return
+            yield batch
+
+
+def crops_of_steps(
+    crops: Crops, first: int, last: int, *, rank: int = 0, world: int = 1
+) -> TimedLoader:
+    """Batches of the steps from `first` to below `last`, for one of `world` processes."""
+    batch = crops.data.batch_size
+    keys = range(first * batch * world + rank, last * batch * world, world)
+    return TimedLoader(
+        crops,
+        batch_size=batch,
+        sampler=keys,
+        num_workers=crops.data.workers,
+        pin_memory=torch.cuda.is_available(),
+    )

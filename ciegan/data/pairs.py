@@ -1,0 +1,117 @@
+"""Pairs that exist: two folders, or the authors' side-by-side images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from cellqa.errors import CellqaError, ImageError
+from cellqa.io import may_crash
+from cellqa.pairs.pairing import pair_folders, scan
+from ciegan.data import tiles
+
+Progress = Callable[[int, int], None]
+
+
+def prepare_pairs(
+    blurred: Path,
+    sharp: Path,
+    out: Path,
+    *,
+    cut: tiles.Cut | None = None,
+    jobs: int = 1,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> tiles.Prepared:
+    """Cut pairs of images, which belong together by name, into tiles.
+
+    Parameters
+    ----------
+    blurred, sharp : Path
+        Folders; images pair by relative path without suffix.
+    out : Path
+        Folder for `train`, `val`, `test` and pairs.csv.
+
+    The others are as in `prepare_blur`.
+    """
+    cut = cut or tiles.Cut()
+    pairing = pair_folders({"blurred": blurred}, gt=sharp)
+    sources = {
+        image.name: {
+            role: [pairing.folders[role] / n for n in names] for role, names in image.files.items()
+        }
+        for image in pairing.images
+    }
+    lonely = [
+        (name, "", "it has no partner in the other folder")
+        for names in pairing.unpaired.values()
+        for name in names
+        if not name.endswith("(missing)")
+    ]
+    every = [path for roles in sources.values() for paths in roles.values() for path in paths]
+    return tiles.run(
+        sources,
+        partial(_pair, cut=cut),
+        out,
+        cut,
+        jobs=jobs,
+        isolate=any(may_crash(path.name) for path in every),
+        overwrite=overwrite,
+        progress=progress,
+        inputs=[blurred, sharp],
+        failures=lonely,
+    )
+
+
+def prepare_side_by_side(
+    source: Path,
+    out: Path,
+    *,
+    cut: tiles.Cut | None = None,
+    jobs: int = 1,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> tiles.Prepared:
+    """Cut images that hold the sharp one on the left and the blurred one on the right.
+
+    That is how the CIEGAN authors store their pairs. Parameters are as in `prepare_blur`.
+    """
+    cut = cut or tiles.Cut()
+    folder = scan(source, "AB")
+    sources = {name: [source / n for n in names] for name, names in folder.images.items()}
+    return tiles.run(
+        sources,
+        partial(_halves, cut=cut),
+        out,
+        cut,
+        jobs=jobs,
+        isolate=any(may_crash(path.name) for paths in sources.values() for path in paths),
+        overwrite=overwrite,
+        progress=progress,
+        inputs=[source],
+    )
+
+
+def _only(paths: list[Path]) -> Path:
+    if len(paths) > 1:
+        names = " and ".join(path.name for path in paths)
+        raise ImageError(f"ambiguous name: {names} differ only in their suffix")
+    return paths[0]
+
+
+def _pair(name: str, roles: dict[str, list[Path]], *, cut: tiles.Cut) -> Iterator[tiles.Pair]:
+    if len(roles) < 2:
+        raise CellqaError("it has no partner in the other folder")
+    blurred, own = tiles.load_image(_only(roles["blurred"]))
+    sharp, size = tiles.load_image(_only(roles["gt"]))
+    yield tiles.Pair("", blurred, sharp, cut.pixel_size or size or own, degradation="as given")
+
+
+def _halves(name: str, paths: list[Path], *, cut: tiles.Cut) -> Iterator[tiles.Pair]:
+    both, size = tiles.load_image(_only(paths))
+    width = both.shape[1]
+    if width % 2:
+        raise ImageError(f"{paths[0].name}: {width} pixels wide: not two images side by side")
+    sharp, blurred = both[:, : width // 2], both[:, width // 2 :]
+    yield tiles.Pair("", blurred, sharp, cut.pixel_size or size, degradation="as given")

@@ -1,0 +1,227 @@
+"""Pairs from stacks: planes out of focus are the inputs, the sharpest plane is the target."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from cellqa.enhance.filters import as_type
+from cellqa.errors import CellqaError
+from cellqa.focus.vote import MODALITIES, Focus, measure_files
+from cellqa.io import PlaneIndex, luminance, may_crash, split_suffix
+from cellqa.metrics.alignment import displacement, moved_back
+from cellqa.planes.plane import Plane
+from ciegan.data import tiles
+
+_Places = list[tuple[Path, PlaneIndex]]
+
+
+@dataclass(frozen=True)
+class ZStack:
+    """Which planes of a stack become pairs.
+
+    Attributes
+    ----------
+    distances : tuple of float
+        From the focus, in micrometres (in planes where the step is unknown); the nearest plane
+        counts if it is within `tolerance`. Empty takes every plane but the sharpest.
+    tolerance : float
+        In the unit of the distances; None is half the step (half a plane).
+    step : float or None
+        Between planes, in micrometres.
+    pattern : str or None
+        Regular expression whose first group is a plane's position in micrometres in its file's
+        name; it goes before `step`.
+    modality : str
+        `fluorescence`, `phase` or `brightfield`; see `cellqa.sharpest`.
+    register : bool
+        Undo the displacement of each plane against the sharpest.
+    max_shift : float
+        Planes displaced by more pixels are left out.
+    """
+
+    distances: tuple[float, ...] = ()
+    tolerance: float | None = None
+    step: float | None = None
+    pattern: str | None = None
+    modality: str = "fluorescence"
+    register: bool = True
+    max_shift: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.modality not in MODALITIES:
+            raise ValueError(
+                f"`modality` must be one of {', '.join(MODALITIES)}, got {self.modality!r}"
+            )
+        for name in ("tolerance", "step", "max_shift"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"`{name}` must be above 0, got {value}")
+        if not all(math.isfinite(d) and d != 0 for d in self.distances):
+            raise ValueError(f"`distances` must be finite and not 0, got {self.distances}")
+        try:
+            groups = re.compile(self.pattern or "()").groups
+        except re.error as error:
+            raise ValueError(f"`pattern` is no regular expression: {error}") from None
+        if not groups:
+            raise ValueError(f"`pattern` needs a group around the position, got {self.pattern!r}")
+
+
+def prepare_zstack(
+    stacks: Sequence[Path],
+    out: Path,
+    options: ZStack | None = None,
+    *,
+    cut: tiles.Cut | None = None,
+    jobs: int = 1,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> tiles.Prepared:
+    """Pair the sharpest plane of each stack with planes out of focus.
+
+    Parameters
+    ----------
+    stacks : sequence of Path
+        Files, folders of planes, folders of stacks; see `cellqa.focus.vote.measure_files`.
+    out : Path
+        Folder for `train`, `val`, `test` and pairs.csv.
+    options : ZStack, optional
+
+    The others are as in `prepare_blur`.
+
+    Raises
+    ------
+    CellqaError
+        No stack has a sharpest plane, or as in `prepare_blur`.
+    """
+    options, cut = options or ZStack(), cut or tiles.Cut()
+    stacks = [path.absolute() for path in stacks]  # names are relative to their top
+    found, failures = measure_files(stacks, modality=options.modality, jobs=jobs)
+    sources: dict[str, tuple[Focus, _Places]] = {}
+    fields: dict[str, str] = {}
+    notes = []
+    top = os.path.commonpath([Path(focus.name).parent for focus, _ in found]) if found else ""
+    for focus, places in found:
+        if focus.best is None:
+            failures.append((focus.name, "stack", f"no sharpest plane: {focus.note}"))
+            continue
+        path, mark, label = Path(os.path.relpath(focus.name, top or ".")).as_posix().partition("#")
+        name = f"{path}_{label}" if mark else path
+        sources[name] = focus, places
+        fields[name] = path  # times and channels of a file show the same cells
+        if focus.note:
+            notes.append(f"{focus.name}: {focus.note}")
+    if not sources:
+        raise CellqaError(f"no stack could be used: {failures[0][2] if failures else 'none found'}")
+    prepared = tiles.run(
+        sources,
+        partial(_pairs, options=options, cut=cut),
+        out,
+        cut,
+        jobs=jobs,
+        isolate=any(may_crash(path.name) for _, places in sources.values() for path, _ in places),
+        overwrite=overwrite,
+        progress=progress,
+        inputs=stacks,
+        failures=failures,
+        own_fields=fields,
+    )
+    prepared.warnings[:0] = notes
+    return prepared
+
+
+def positions(focus: Focus, places: _Places, options: ZStack) -> np.ndarray:
+    """Position of each plane, in micrometres where they are known, else in planes.
+
+    Raises
+    ------
+    CellqaError
+        The pattern finds no number in a name.
+    """
+    if not options.pattern:
+        return np.arange(len(places)) * (options.step or 1.0)
+    found = []
+    for path, _ in places:
+        match = re.search(options.pattern, path.name)
+        try:
+            found.append(float(match[1]) if match else math.nan)
+        except (ValueError, TypeError):
+            found.append(math.nan)
+        if math.isnan(found[-1]):
+            raise CellqaError(f"--z-pattern: no position in {path.name!r}")
+    return np.array(found)
+
+
+def _pairs(
+    name: str, source: tuple[Focus, _Places], *, options: ZStack, cut: tiles.Cut
+) -> Iterator[tiles.Pair | tuple[str, str] | str]:
+    focus, places = source
+    assert focus.best is not None
+    away = positions(focus, places, options)
+    away = away - away[focus.best]
+    target, size = tiles.load_image(*places[focus.best])
+    size = cut.pixel_size or size
+    unregistered = 0
+    chosen = _chosen(away, focus.best, options)
+    if options.distances and len(chosen) < len(set(options.distances)):
+        yield f"{name}: {len(chosen)} planes for {len(set(options.distances))} distances"
+    for k in chosen:
+        label = focus.planes[k]
+        try:
+            blurred, _ = tiles.load_image(*places[k])
+            tiles.check_pixels(blurred, "plane")
+        except CellqaError as error:
+            yield label, str(error)
+            continue
+        sharp = target
+        y: float | str = ""
+        x: float | str = ""
+        if options.register:
+            by = displacement(*(Plane.of(luminance(p), "plane") for p in (target, blurred)))
+            if math.isnan(by[0]):
+                unregistered += 1
+            elif math.hypot(*by) > options.max_shift:
+                yield label, f"displaced by {math.hypot(*by):.1f} pixels (--max-shift)"
+                continue
+            else:
+                y, x = round(by[0], 4), round(by[1], 4)
+                blurred, inside = _moved(blurred, by)
+                blurred, sharp = blurred[inside], target[inside]
+        tag = re.sub(r"[^\w.+-]+", "_", split_suffix(label)[0])
+        distance = round(float(away[k]), 6)
+        yield tiles.Pair(tag, blurred, sharp, size, label, distance, "real", y, x)
+    if unregistered:
+        yield (
+            f"{name}: {unregistered} planes share too little with the sharpest to be registered; "
+            "they were paired as they are"
+        )
+
+
+def _chosen(away: np.ndarray, best: int, options: ZStack) -> list[int]:
+    others = [k for k in range(len(away)) if k != best]
+    if not options.distances:
+        return others
+    gaps = np.diff(np.sort(away))
+    step = float(np.median(gaps[gaps > 0])) if (gaps > 0).any() else 1.0
+    within = options.tolerance or step / 2
+    nearest = (min(others, key=lambda k: abs(away[k] - d)) for d in options.distances)
+    pairs = zip(nearest, options.distances, strict=True)
+    return sorted({k for k, d in pairs if abs(away[k] - d) <= within})
+
+
+def _moved(pixels: np.ndarray, by: tuple[float, float]) -> tuple[np.ndarray, tuple[slice, slice]]:
+    """Undo a displacement, in the image's own type."""
+    planes = pixels[..., None] if pixels.ndim == 2 else pixels
+    moved, inside = zip(
+        *(moved_back(planes[..., k], by) for k in range(planes.shape[2])), strict=True
+    )
+    found = np.stack(moved, axis=-1)
+    found = as_type(found, pixels.dtype)
+    return (found[..., 0] if pixels.ndim == 2 else found), inside[0]

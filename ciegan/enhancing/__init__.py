@@ -1,0 +1,1 @@
+"""Networks on acquisitions: files, folders, and folders that fill."""

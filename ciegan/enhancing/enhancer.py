@@ -1,0 +1,197 @@
+"""A trained network as an enhancer of planes of any size and type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cellqa.enhance.filters import as_type
+from cellqa.errors import ImageError
+from cellqa.io import PlaneIndex
+from ciegan.data.crops import Normalisation, channels_of
+from ciegan.data.tiles import PERCENTILES
+from ciegan.network.checkpoint import Checkpoint
+from ciegan.network.percentiles import percentiles_of_rows
+from ciegan.network.windows import SAMPLES, Runner, enhance_bands
+
+Array = npt.NDArray[Any]
+
+NORMALISATIONS = ("auto", "train", "image", "none")
+
+
+@dataclass(frozen=True)
+class EnhanceOptions:
+    """What is enhanced, and how.
+
+    Attributes
+    ----------
+    normalize : str
+        What becomes black and white: `auto`: as in training; `train`: the training set's levels;
+        `image`: the 0.1st and 99.9th percentile of each whole plane; `none`: 0 and 1, for images
+        that are scaled already.
+    channels, planes, times : frozenset of int or None
+        Which are enhanced, from 0; others are copied. None enhances all.
+    check : bool
+        Measure whether each result still explains its raw image (`rsp`, `rse`).
+    samples : int
+        Flips and quarter turns of which the result is the mean, 1 to 8; from 2 on, their standard
+        deviation is written as well.
+    tile : int or None
+        Side of the tiles, in pixels; None lets memory decide. Results do not depend on it.
+    """
+
+    normalize: str = "auto"
+    channels: frozenset[int] | None = None
+    planes: frozenset[int] | None = None
+    times: frozenset[int] | None = None
+    check: bool = False
+    samples: int = 1
+    tile: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.normalize not in NORMALISATIONS:
+            raise ValueError(
+                f"`normalize` must be one of {', '.join(NORMALISATIONS)}, got {self.normalize!r}"
+            )
+        if self.tile is not None and not 16 <= self.tile <= 65536:
+            raise ValueError(f"`tile` must be 16 to 65536 pixels, got {self.tile}")
+        if not 1 <= self.samples <= SAMPLES:
+            raise ValueError(f"`samples` must be 1 to {SAMPLES}, got {self.samples}")
+
+    def chosen(self, index: PlaneIndex) -> bool:
+        """Whether a plane is enhanced."""
+        return all(
+            wanted is None or place in wanted
+            for wanted, place in (
+                (self.channels, index.c),
+                (self.planes, index.z),
+                (self.times, index.t),
+            )
+        )
+
+    def as_settings(self) -> dict[str, Any]:
+        """What changes pixels, as JSON."""
+        return {
+            name: sorted(value) if isinstance(value, frozenset) else value
+            for name, value in asdict(self).items()
+            if name not in ("check", "tile")
+        }
+
+
+@dataclass
+class Part:
+    """Some rows of a plane, enhanced.
+
+    Attributes
+    ----------
+    raw, enhanced : ndarray
+        Of one type.
+    spread : ndarray of float32, or None
+        Standard deviation over the samples, in grey levels.
+    clipped : int
+        Values beyond the range of the type.
+    """
+
+    raw: Array
+    enhanced: Array
+    spread: Array | None
+    clipped: int
+
+
+class Network:
+    """A trained generator as an enhancer of planes.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    options : EnhanceOptions
+    runner : Runner
+    """
+
+    def __init__(self, checkpoint: Checkpoint, options: EnhanceOptions, runner: Runner):
+        self.checkpoint, self.options, self.runner = checkpoint, options, runner
+        own = checkpoint.normalisation
+        self.normalisation = {
+            "auto": own,
+            "train": replace(own, rule="train"),
+            "image": replace(own, rule="image"),
+            "none": Normalisation("train", 0.0, 1.0),
+        }[options.normalize]
+
+    def describe(self, model: str) -> str:
+        """One line for the metadata of enhanced images."""
+        config, options = self.checkpoint.config, self.options
+        samples = f", mean of {options.samples} flips and turns" if options.samples > 1 else ""
+        chosen = {"channels": options.channels, "z": options.planes, "t": options.times}
+        only = "".join(
+            f", {name} {' '.join(map(str, sorted(wanted)))} only, the rest as it was"
+            for name, wanted in chosen.items()
+            if wanted is not None
+        )
+        return (
+            f"enhanced by ciegan {version('cellqa')}, not raw data: generator "
+            f"{config.generator.name}, preset {config.preset}, step {self.checkpoint.step}, "
+            f"weights sha256 {model[:16]}, normalize {options.normalize}{samples}{only}"
+        )
+
+    def parts(
+        self, read: Callable[[int, int], Array], shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> Iterator[Part]:
+        """Enhance a plane, band by band.
+
+        Parameters
+        ----------
+        read : callable
+            Returns the rows from the first to below the second number.
+        shape : tuple of int
+            (Y, X) or (Y, X, 3).
+        dtype : numpy.dtype
+
+        Raises
+        ------
+        ImageError
+            The network was trained on other channels, or a value is NaN or infinite.
+        """
+        channels = channels_of(shape)
+        trained = self.runner.generator.channels
+        if channels != trained:
+            raise ImageError(
+                f"{channels} samples a pixel, but the network was trained on {trained}"
+            )
+        if dtype.kind not in "uif":
+            raise ImageError(f"of type {dtype}: not an image")
+        if self.options.normalize == "none" and dtype.kind != "f":
+            raise ImageError(
+                f"--normalize none takes floats with 0 as black, 1 as white, not {dtype}"
+            )
+
+        def finite(start: int, stop: int) -> Array:
+            rows = read(start, stop)
+            if dtype.kind == "f" and not np.isfinite(rows).all():
+                raise ImageError("NaN or infinity in the image")
+            return rows
+
+        whole = None
+        if self.normalisation.rule == "image":
+            low, high = percentiles_of_rows(finite, shape[0], PERCENTILES)
+            whole = (low, high)
+        limits = self.normalisation.limits(np.empty(0), whole)
+        bands = enhance_bands(
+            self.runner,
+            finite,
+            shape,
+            limits,
+            tile=self.options.tile,
+            samples=self.options.samples,
+        )
+        for raw, enhanced, spread in bands:
+            clipped = 0
+            if dtype.kind in "iu":
+                ends = np.iinfo(dtype)
+                clipped = int(((enhanced < ends.min - 0.5) | (enhanced > ends.max + 0.5)).sum())
+            yield Part(raw, as_type(enhanced, dtype), spread, clipped)

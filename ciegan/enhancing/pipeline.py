@@ -1,0 +1,460 @@
+"""Three at work on a sequence of files: a thread that reads, the network, a thread that writes."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import queue
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cellqa.enhance.files import Job
+from cellqa.errors import CellqaError, ImageError, first_line, printable
+from cellqa.io import (
+    ImageFile,
+    PlaneIndex,
+    luminance,
+    split_suffix,
+    write_image,
+)
+from cellqa.io.isolated import open_safely
+from cellqa.metrics.consistency import consistency
+from ciegan.enhancing.enhancer import Network, Part
+from ciegan.enhancing.ledger import Ledger
+
+Array = npt.NDArray[Any]
+
+_AHEAD = 2  # planes that are read before, and blocks written after, those that are computed
+_REST = 0.02  # seconds without a next file after which the last one is waited for
+_ROWS = 1024  # of a large plane that is copied
+_CHECKED = 2048  # columns of a large plane that --check looks at together
+_TOO_FEW = 64  # rows or columns that say nothing of agreement
+
+
+@dataclass
+class Enhanced:
+    """What became of a file: a line of enhanced.csv.
+
+    Attributes
+    ----------
+    image : str
+        Path relative to the source folder.
+    status : str
+        `ok`, `skipped` (done before), `moved` (done before, under another name) or `failed`.
+    planes, copied : int or None
+        Planes that were enhanced, and that were copied; None where a kill kept that from the notes.
+    clipped : float
+        Share of values beyond the range of the image's type, which were clipped.
+    rsp, rse : float
+        With `check`, of the plane, or part of a large one, that agrees least with its raw image.
+    spread : float
+        With `samples`, the mean of the spread map, in grey levels.
+    seconds : float
+    reason : str
+    """
+
+    image: str
+    status: str = "ok"
+    planes: int | None = 0
+    copied: int | None = 0
+    clipped: float = math.nan
+    rsp: float = math.nan
+    rse: float = math.nan
+    spread: float = math.nan
+    seconds: float = 0.0
+    reason: str = ""
+
+
+@dataclass
+class _Plane:
+    """A plane on its way: its pixels, or where to read them from where they are many."""
+
+    index: PlaneIndex
+    pixels: Array | None
+    used: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass
+class _File:
+    """A file on its way: read, enhanced, written."""
+
+    job: Job
+    record: Enhanced
+    key: str = ""
+    source: ImageFile | None = None
+    error: str = ""
+    planes: int = 0
+    copied: int = 0
+    clipped: int = 0
+    values: int = 0
+    spread: float = 0.0  # sum of the map
+    spread_values: int = 0
+
+
+class _Output:
+    """A file that is written by a thread of its own, as its blocks come."""
+
+    def __init__(self, file: _File, target: Path, note: str, dtype: np.dtype[Any]) -> None:
+        self.file, self.target, self.note, self.dtype = file, target, note, dtype
+        self.blocks: queue.Queue[Array | None] = queue.Queue(_AHEAD)
+        self.thread = threading.Thread(target=self._write, daemon=True)
+        self.thread.start()
+
+    def put(self, block: Array | None) -> None:
+        """Hand a block over, or None for the end, while somebody takes them."""
+        while self.thread.is_alive():
+            try:
+                self.blocks.put(block, timeout=0.1)
+            except queue.Full:
+                continue
+            return
+
+    def _write(self) -> None:
+        """Write blocks as they come; nothing appears where one fails."""
+        file = self.file
+
+        def blocks() -> Iterator[Array]:
+            while (block := self.blocks.get()) is not None:
+                yield block
+            if file.error:
+                raise ImageError(file.error)
+
+        assert file.source is not None
+        try:
+            planes = blocks()
+            write_image(self.target, planes, file.source, self.note, self.dtype)
+        except (CellqaError, ValueError, TypeError) as error:
+            file.error = file.error or first_line(error)
+        except OSError as error:
+            file.error = file.error or f"{error.filename or self.target}: cannot be written " + (
+                f"({error.strerror or first_line(error)})"
+            )
+        except Exception as error:  # a library's own
+            file.error = file.error or f"cannot be written ({first_line(error)})"
+
+
+class Line:
+    """Reads, enhances and writes files, one after the other; the three overlap.
+
+    Parameters
+    ----------
+    network : Network
+    ledger : Ledger
+    name_of : callable
+        What a source is called in tables.
+    note : str
+        For the metadata of results.
+    overwrite : bool
+        Replace targets that were made from other content, weights or options.
+    spread_of : callable, optional
+        Where the spread of a target goes; needed where the network takes several samples.
+
+    Attributes
+    ----------
+    fraction : float
+        Of the file in work that is done.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        ledger: Ledger,
+        name_of: Callable[[Path], str],
+        note: str,
+        *,
+        overwrite: bool = False,
+        spread_of: Callable[[Path], Path] | None = None,
+    ) -> None:
+        self.network, self.ledger, self.name_of, self.note = network, ledger, name_of, note
+        self.overwrite = overwrite
+        self.spread_of = spread_of if network.options.samples > 1 else None
+        self.fraction = 0.0
+        self._read: queue.Queue[tuple[_File, _Plane | None] | None] = queue.Queue(_AHEAD)
+        self._stopped = threading.Event()
+
+    def run(self, work: Iterable[Job]) -> Iterator[tuple[Job, Enhanced]]:
+        """Yield what became of each file, in order; `work` is taken from as room is there."""
+        reader = threading.Thread(target=self._read_all, args=(iter(work),), daemon=True)
+        reader.start()
+        # the last file is still written while the next one is enhanced
+        writing: deque[tuple[Job, Callable[[], Enhanced]]] = deque()
+        try:
+            while True:
+                try:
+                    item = self._read.get(timeout=_REST if writing else None)
+                except queue.Empty:
+                    item = None
+                else:
+                    if item is None:
+                        break
+                    writing.append((item[0].job, self._enhance(item[0])))
+                while writing and (item is None or len(writing) > 1):
+                    job, written = writing.popleft()
+                    yield job, written()
+            for job, written in writing:
+                yield job, written()
+        finally:
+            self.stop()
+            while reader.is_alive():  # it may wait for room
+                try:
+                    self._read.get(timeout=0.05)
+                except queue.Empty:
+                    continue
+            reader.join()
+
+    def stop(self) -> None:
+        """End after the file in work."""
+        self._stopped.set()
+
+    # the thread that reads
+
+    def _read_all(self, work: Iterator[Job]) -> None:
+        for job in work:
+            if self._stopped.is_set():
+                break
+            file = _File(job, Enhanced(printable(self.name_of(job.source))))
+            try:
+                self._read_file(file)
+            except Exception as error:  # whatever a damaged file brings up
+                file.error = file.error or first_line(error)
+                self._read.put((file, None))
+        self._read.put(None)
+
+    def _read_file(self, file: _File) -> None:
+        """Put the file, then its planes, then the file again; or the file alone."""
+        job, record = file.job, file.record
+        if not job.source.is_file() and not job.source.is_dir():  # reading a pipe would never end
+            file.error = "not a regular file, or a link to nothing"
+            self._read.put((file, None))
+            return
+        if self.ledger.seen(job):
+            self._skip(file)
+            return
+        file.key = self.ledger.key(job.source)
+        if self.ledger.is_done(job.target, file.key):
+            self._skip(file)
+            return
+        if job.target.exists() and not self.overwrite:
+            file.error = (
+                f"{job.target.name} was made from other content, weights or options; --overwrite"
+            )
+        elif earlier := self.ledger.moved(file.key):
+            self._move(file, earlier)
+        if file.error or record.status != "ok":
+            self._read.put((file, None))
+            return
+        with open_safely(job.source) as source:
+            _check_target(job.target, source)
+            if not any(map(self.network.options.chosen, source.planes)):
+                t, c, z = (1 + n for n in source.planes[-1][1:])
+                raise ImageError(
+                    f"no plane of it was asked for: it has channels 0 to {c - 1}, focus planes "
+                    f"0 to {z - 1}, times 0 to {t - 1}"
+                )
+            _check_room(job, source, bool(self.spread_of))
+            self.ledger.begin(job, file.key)
+            file.source = source  # from here on, the one who enhances waits for planes
+            self._read.put((file, None))
+            for index in source.planes:
+                if self._stopped.is_set() or file.error:
+                    break
+                if source.is_large(index):
+                    plane = _Plane(index, None)
+                    self._read.put((file, plane))
+                    while not plane.used.wait(0.1) and not self._stopped.is_set():
+                        continue
+                    continue
+                try:
+                    # a copy, read here: some readers map the file, which is read when touched
+                    pixels = np.array(source.load(index))
+                except CellqaError as error:
+                    file.error = file.error or str(error)
+                    break
+                self._read.put((file, _Plane(index, pixels)))
+            self._read.put((file, None))
+
+    def _skip(self, file: _File) -> None:
+        """What is known of a file that was done before."""
+        known = self.ledger.record(file.job.target)
+        if known is None:  # killed before it could be noted
+            file.record.planes = file.record.copied = None
+        _take_over(file.record, known or {})
+        file.record.status, file.record.reason = "skipped", "done before"
+        self._read.put((file, None))
+
+    def _move(self, file: _File, earlier: Path) -> None:
+        """The source was renamed: so is its result."""
+        target = file.job.target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if self.spread_of and self.spread_of(earlier).exists():
+            spread = self.spread_of(target)
+            spread.parent.mkdir(parents=True, exist_ok=True)
+            self.spread_of(earlier).replace(spread)
+        known = self.ledger.record(earlier) or {}
+        earlier.replace(target)
+        with contextlib.suppress(OSError):  # others may be there still
+            earlier.parent.rmdir()
+        _take_over(file.record, known)
+        file.record.status, file.record.reason = "moved", "done before, under another name"
+        self.ledger.finish(file.job, file.key, asdict(file.record))
+
+    # the network
+
+    def _enhance(self, file: _File) -> Callable[[], Enhanced]:
+        """Enhance the planes of one file, and hand them over to be written.
+
+        Returns what waits until they are, and says what became of the file.
+        """
+        start = time.perf_counter()
+        record = file.record
+        if file.source is None:
+            if file.error:
+                record.status, record.reason = "failed", printable(file.error)
+            return lambda: record
+        spread = None
+        if self.spread_of:
+            target = self.spread_of(file.job.target)
+            note = f"standard deviation of what was {self.note}"
+            spread = _Output(file, target, note, np.dtype(np.float32))
+        result = _Output(file, file.job.target, self.note, file.source.dtype)
+        done = 0
+        while True:
+            item = self._read.get()
+            plane = item[1] if item else None
+            if plane is None:
+                break
+            try:
+                if not file.error:
+                    self._plane(file, plane, result, spread, done)
+            except (CellqaError, RuntimeError, MemoryError, ValueError) as error:
+                file.error = f"plane {plane.index.label()}: {first_line(error)}"
+            finally:
+                plane.used.set()
+            done += 1
+        self.fraction = 0.0
+        record.planes, record.copied = file.planes, file.copied
+        if file.values:
+            record.clipped = file.clipped / file.values
+        if file.spread_values:
+            record.spread = file.spread / file.spread_values
+        if spread:  # the result last: where it is there, everything is
+            spread.put(None)
+        else:
+            result.put(None)
+
+        def written() -> Enhanced:
+            if spread:
+                spread.thread.join()
+                result.put(None)
+            result.thread.join()
+            record.seconds = time.perf_counter() - start
+            if file.error:
+                record.status, record.reason = "failed", printable(file.error)
+            else:
+                self.ledger.finish(file.job, file.key, asdict(record))
+            return record
+
+        return written
+
+    def _plane(
+        self, file: _File, plane: _Plane, result: _Output, spread: _Output | None, done: int
+    ) -> None:
+        source, record = file.source, file.record
+        assert source is not None
+        index, whole = plane.index, plane.pixels
+        shape = source.shape_of(index)
+
+        def read(start: int, stop: int) -> Array:
+            if whole is not None:
+                return whole[start:stop]
+            return source.load_rows(index, start, stop)
+
+        if not self.network.options.chosen(index):
+            file.copied += 1
+            for row in range(0, shape[0], _ROWS):
+                block = read(row, min(row + _ROWS, shape[0]))
+                result.put(block)
+                if spread:
+                    spread.put(np.zeros(block.shape, np.float32))
+            return
+        found: list[Array] = []
+        row = 0
+        for part in self.network.parts(read, shape, source.dtype):
+            file.clipped += part.clipped
+            file.values += part.enhanced.size
+            row += len(part.enhanced)
+            self.fraction = (done + row / shape[0]) / len(source.planes)
+            result.put(part.enhanced)
+            if spread and part.spread is not None:
+                spread.put(part.spread)
+                file.spread += float(part.spread.sum(dtype=np.float64))
+                file.spread_values += part.spread.size
+            if self.network.options.check:
+                if whole is None:
+                    self._check_part(record, part)
+                else:
+                    found.append(part.enhanced)
+            if file.error:  # of writing
+                return
+        if found and whole is not None:
+            _agree(record, whole, np.concatenate(found))
+        file.planes += 1
+
+    def _check_part(self, record: Enhanced, part: Part) -> None:
+        """Blocks of a large plane; the spectrum of all of it would not fit into memory."""
+        for left in range(0, part.raw.shape[1], _CHECKED):
+            columns = slice(left, left + _CHECKED)
+            raw, enhanced = part.raw[:, columns], part.enhanced[:, columns]
+            if min(raw.shape[:2]) >= _TOO_FEW:
+                _agree(record, raw, enhanced)
+
+
+def _take_over(record: Enhanced, known: Mapping[str, Any]) -> None:
+    for name, value in known.items():
+        if name != "image":
+            setattr(record, name, value)
+
+
+def _agree(record: Enhanced, raw: Array, enhanced: Array) -> None:
+    """Keep the agreement of the parts that agree least."""
+    grey, image = (np.asarray(luminance(p)) for p in (raw, enhanced))
+    if np.ptp(grey) and np.ptp(image):
+        agreed = consistency(grey, image)
+        if not record.rsp <= agreed.rsp:  # nan at first
+            record.rsp, record.rse = agreed.rsp, agreed.rse
+
+
+def _check_target(target: Path, source: ImageFile) -> None:
+    suffix = split_suffix(target.name)[1].lower()
+    if len(source.planes) > 1 and "tif" not in suffix and "zarr" not in suffix:
+        raise ImageError(f"{len(source.planes)} planes only fit into a TIFF or Zarr file")
+
+
+def free_space(folder: Path) -> int:
+    """Bytes that are free where a folder is, or will be."""
+    place = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    return shutil.disk_usage(place).free
+
+
+def _check_room(job: Job, source: ImageFile, spread: bool) -> None:
+    """Refuse to begin a file for which the disk has no room."""
+    values = sum(math.prod(map(float, source.shape_of(i))) for i in source.planes)
+    needed = values * source.dtype.itemsize
+    if split_suffix(job.target.name)[1] == split_suffix(job.source.name)[1]:
+        needed = min(needed, job.source.stat().st_size)  # compressed as it is
+    needed += spread * values * 4
+    free = free_space(job.target.parent)
+    if free < needed:
+        raise ImageError(
+            f"not enough room: some {needed / 2**30:.1f} GiB are needed, "
+            f"{free / 2**30:.1f} GiB are free there"
+        )

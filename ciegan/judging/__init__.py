@@ -1,0 +1,1 @@
+"""Networks beside what they have to beat."""

@@ -1,0 +1,298 @@
+"""Trained networks beside what they have to beat, on images that they have never seen."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+from cellqa.engines import LocalEngine
+from cellqa.enhance import METHODS, Enhancer
+from cellqa.enhance.filters import as_type
+from cellqa.errors import CellqaError, first_line, printable
+from cellqa.io import split_suffix, write_tiff
+from cellqa.metrics.registry import for_run
+from cellqa.pairs.grouping import Grouping
+from cellqa.pairs.pairing import pair_folders
+from cellqa.reporting.page import write_report
+from cellqa.scoring.plane import ScoreOptions
+from cellqa.scoring.run import Finished, Interrupted, score_to_folder
+from ciegan.data.crops import Tile, channels_of, read_split
+from ciegan.data.tiles import PAIRS
+from ciegan.judging.classical import FITTED, NAMES, fitted, pairs_to_fit
+from ciegan.network.checkpoint import Checkpoint, choose_device, load
+from ciegan.network.cost import parameters
+from ciegan.network.windows import enhance_plane
+
+Array = npt.NDArray[Any]
+Progress = Callable[[int, int], None]
+
+FIELDS = "fields.csv"
+_MARK = ".made-by-ciegan-validate"  # what --overwrite may remove
+_OTHERS = {*NAMES, "egt", "input", "gt", "mask"}
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What a validation left.
+
+    Attributes
+    ----------
+    finished : cellqa.scoring.run.Finished
+    page : Path
+    results : Path
+    settings : dict
+        Method to what it is, in a line.
+    warnings : list of str
+    """
+
+    finished: Finished
+    page: Path
+    results: Path
+    settings: dict[str, str]
+    warnings: list[str]
+
+
+def validate(
+    runs: Mapping[str, Path],
+    data: Path,
+    out: Path,
+    *,
+    split: str = "test",
+    device: str = "auto",
+    jobs: int = 1,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Validated:
+    """Enhance a split with trained networks, score it beside classical methods, make the report.
+
+    The others are the untouched input, traditional enhancement (TE), enhanced ground truth (EGT,
+    where the targets are ground truth); and TE with other strengths (`te_tuned`), a Wiener filter
+    and Richardson-Lucy with the settings of the highest mean PSNR on the validation split.
+    Tiles of a field count as one group.
+
+    Parameters
+    ----------
+    runs : mapping of str to Path
+        Name of each network to its run folder or weights.
+    data : Path
+        As `ciegan prepare` makes it.
+    out : Path
+        Receives `enhanced/METHOD/` and `results/` with report.html.
+    split : str
+    device : str
+        `cpu`, `cuda` or `auto`.
+    jobs : int
+        Processes that score.
+    overwrite : bool
+    progress : callable, optional
+
+    Raises
+    ------
+    CellqaError
+        A run or the split cannot be used, or `out` is in use.
+    """
+    chosen = choose_device(device)
+    taken = sorted(set(runs) & _OTHERS)
+    if taken:
+        raise CellqaError(f"{taken[0]!r} is the name of another method: give NAME=RUN")
+    networks = {name: load(path) for name, path in runs.items()}
+    tiles = read_split(data, split)
+    _open_folder(out, overwrite)
+    methods = _classical(data, split)
+    warnings = [
+        f"{name}: {warning}" for name, network in networks.items() for warning in network.warnings
+    ]
+    if len(methods) == 1:
+        warnings.append("no validation split to tune Wiener and Richardson-Lucy on: left out")
+    if targets_of(data) == "egt":
+        warnings.append("the targets are enhanced ground truth (EGT): no EGT beside them")
+    total = len(tiles) * (len(networks) + len(methods))
+    written = _enhanced(networks, methods, tiles, data, out / "enhanced", chosen, warnings)
+    for done, _ in enumerate(written, 1):
+        if progress:
+            progress(done, total)
+    names = [*networks, *methods]
+    if targets_of(data) != "egt":
+        names.append("egt")
+    results = out / "results"
+    finished = score_tiles(
+        {name: out / "enhanced" / name for name in names},
+        tiles,
+        data / split / "target",
+        data / split / "input",
+        results,
+        jobs=jobs,
+        overwrite=overwrite,
+        command=["ciegan", "validate", *map(str, runs.values())],
+    )
+    page = write_report(results, jobs=jobs)
+    settings = {
+        **{name: describe(network) for name, network in networks.items()},
+        **{name: method.describe() for name, method in methods.items()},
+    }
+    return Validated(finished, page, results, settings, warnings)
+
+
+def _open_folder(out: Path, overwrite: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise CellqaError(f"--out: {str(out)!r} is a file; give a folder")
+    if out.exists() and any(out.iterdir()):
+        if not (out / _MARK).exists():
+            raise CellqaError(f"--out: {str(out)!r} is not empty; give another folder")
+        if not overwrite:
+            raise CellqaError(f"--out: {str(out)!r} holds an earlier validation; use --overwrite")
+        shutil.rmtree(out / "enhanced", ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / _MARK).touch()
+
+
+def _enhanced(
+    networks: Mapping[str, Checkpoint],
+    methods: Mapping[str, Enhancer],
+    tiles: Sequence[Tile],
+    data: Path,
+    out: Path,
+    device: torch.device,
+    failures: list[str],
+) -> Iterator[tuple[str, Path]]:
+    """Write what each method makes of each tile, and EGT of its target."""
+    for network in networks.values():
+        network.generator.to(device)
+    egt = targets_of(data) != "egt"
+    for tile in tiles:
+        try:
+            source, target, size = tile.load()
+        except CellqaError as error:
+            failures.append(f"{printable(tile.name)} is left out: {error}")
+            continue
+        for name, network in networks.items():
+            yield name, write_tile(out / name, tile, enhanced(network, source, tile.limits), size)
+        for name, method in methods.items():
+            yield name, write_tile(out / name, tile, method(source), size)
+        if egt:
+            write_tile(out / "egt", tile, METHODS["egt"](target), size)
+
+
+def enhanced(network: Checkpoint, pixels: Array, whole: tuple[float, float] | None = None) -> Array:
+    """An image enhanced, in its own type.
+
+    Parameters
+    ----------
+    network : Checkpoint
+    pixels : ndarray, shape (Y, X) or (Y, X, 3)
+    whole : (float, float), optional
+        Black and white of the image that the pixels were cut from.
+
+    Raises
+    ------
+    CellqaError
+        The network was trained on other channels.
+    """
+    channels = channels_of(pixels.shape)
+    if channels != network.generator.channels:
+        raise CellqaError(
+            f"the image has {channels} channels, the network was trained on "
+            f"{network.generator.channels}"
+        )
+    values = enhance_plane(network.generator, pixels, network.normalisation, whole=whole)
+    return as_type(values, pixels.dtype)
+
+
+def write_tile(folder: Path, tile: Tile, pixels: Array, size: float | None) -> Path:
+    """Write what a method made of a tile, under the tile's name."""
+    return write_tiff(folder / f"{tile.name}.tif", pixels, size)
+
+
+def _classical(data: Path, split: str) -> dict[str, Enhancer]:
+    """TE, and what was fitted on the validation split if there is one beside the one to score."""
+    methods: dict[str, Enhancer] = {"te": METHODS["te"]}
+    if split != "val" and (data / "val").is_dir():
+        pairs = pairs_to_fit(data)
+        methods |= {name: fitted(name, pairs) for name in FITTED}
+    return methods
+
+
+def targets_of(data: Path) -> str:
+    """What the targets are: `gt` unless pairs.csv says `egt`."""
+    if not (data / PAIRS).exists():
+        return "gt"
+    try:
+        with (data / PAIRS).open(newline="", encoding="utf-8") as file:
+            row = next(csv.DictReader(file), {})
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CellqaError(f"{data / PAIRS}: {first_line(error)}") from None
+    return row.get("target") or "gt"
+
+
+def score_tiles(
+    pred: Mapping[str, Path],
+    tiles: Sequence[Tile],
+    gt: Path,
+    raw: Path,
+    results: Path,
+    *,
+    jobs: int = 1,
+    resume: bool = False,
+    overwrite: bool = False,
+    command: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Finished:
+    """Score folders of enhanced tiles with every metric; tiles of a field count as one group.
+
+    Parameters
+    ----------
+    pred : mapping of str to Path
+        Name of each method to its folder.
+    tiles : sequence of Tile
+        Which name the fields.
+    gt, raw : Path
+        Folders of targets and inputs.
+    results : Path
+        Receives what `cellqa score` writes, and fields.csv.
+    jobs, resume, overwrite, command, progress
+        As in `cellqa.scoring.run.score_to_folder`.
+    """
+    pairing = pair_folders(dict(pred), gt=gt, raw=raw)
+    results.mkdir(parents=True, exist_ok=True)
+    try:
+        return score_to_folder(
+            pairing,
+            results,
+            options=ScoreOptions(for_run(None, fit=True)),
+            engine=LocalEngine(jobs),
+            grouping=_grouping(tiles, pairing.images, results),
+            resume=resume,
+            overwrite=overwrite,
+            command=command,
+            progress=progress,
+        )
+    except Interrupted:
+        raise KeyboardInterrupt from None
+
+
+def _grouping(tiles: Sequence[Tile], images: Sequence[Any], folder: Path) -> Grouping:
+    """Tiles of a field as one group, through a table that the run refers to."""
+    field_of = {printable(tile.name): tile.field for tile in tiles}
+    table = folder / FIELDS
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["image", "group"])
+        for image in images:
+            writer.writerow([image.name, printable(field_of[split_suffix(image.name)[0]])])
+    return Grouping.parse(str(table))
+
+
+def describe(network: Checkpoint) -> str:
+    """A network in a line."""
+    config = network.config
+    return (
+        f"preset {config.preset}, generator {config.generator.name} "
+        f"({parameters(network.generator):,} parameters), step {network.step}"
+    )

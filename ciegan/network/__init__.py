@@ -1,0 +1,1 @@
+"""Trained networks: weights, what goes in and comes out, and other programs' formats."""

@@ -1,0 +1,259 @@
+"""Weights with their configuration, as safetensors or ONNX; and those of Real-ESRGAN.
+
+Never a pickle that can run code: of Real-ESRGAN's, nothing but tensors is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from cellqa.errors import CellqaError, first_line
+from cellqa.io import appearing
+from ciegan.config import Config, ConfigError, Network, from_dict
+from ciegan.data.crops import Normalisation
+from ciegan.models import GENERATORS, Generator
+from ciegan.network import onnx, realesrgan
+
+BEST, LAST = "best.safetensors", "last.ckpt"
+_FORMAT = "ciegan 1"
+_PICKLES = (b"\x80", b"PK\x03\x04", b"\x1f\x8b")  # a pickle, torch's zip of one, gzip
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained generator.
+
+    Attributes
+    ----------
+    generator : Generator
+        In evaluation mode, on the CPU.
+    config : Config
+    normalisation : Normalisation
+    step : int
+        At which the weights were kept.
+    scores : dict
+        Means over the validation split.
+    warnings : list of str
+        What to distrust.
+    """
+
+    generator: Generator
+    config: Config
+    normalisation: Normalisation
+    step: int
+    scores: dict[str, float]
+    warnings: list[str]
+
+
+def save(
+    path: Path,
+    state: Mapping[str, Tensor],
+    *,
+    config: Config,
+    channels: int,
+    normalisation: Normalisation,
+    step: int,
+    scores: Mapping[str, float],
+    warnings: list[str],
+) -> Path:
+    """Write a generator's weights with all that is needed to use them.
+
+    The file appears when it is complete; an earlier one stays whole until then.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written, or the disk is full.
+    """
+    about = {
+        "channels": channels,
+        "normalisation": asdict(normalisation),
+        "step": step,
+        "scores": dict(scores),
+        "warnings": warnings,
+        "versions": {name: version(name) for name in ("cellqa", "torch")},
+    }
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    metadata = {"format": _FORMAT, "config": config.to_toml(), "about": json.dumps(about)}
+    with appearing(path, ".safetensors") as temporary:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:
+            raise OSError(None, first_line(error), str(path)) from None
+    return path
+
+
+def load(path: Path) -> Checkpoint:
+    """Read what `save` or `ciegan export --to onnx` wrote, or published weights of Real-ESRGAN.
+
+    Parameters
+    ----------
+    path : Path
+        The file, or the folder of a training run. A name in .pth is Real-ESRGAN's.
+
+    Raises
+    ------
+    CellqaError
+        The file is missing, truncated, a pickle (refused, never run), of another program or
+        preset, or does not fit its own configuration.
+    MissingExtraError
+        The file is ONNX, and onnxruntime is not installed.
+    """
+    if path.is_dir():
+        if not (path / BEST).exists():
+            raise CellqaError(f"{path}: no {BEST} here; is it the folder of `ciegan train`?")
+        path = path / BEST
+    if not path.is_file():
+        raise CellqaError(f"{path}: there is no such file")
+    if path.suffix.lower() == onnx.SUFFIX:
+        data, metadata = onnx.read(path)
+        found = _described(metadata, path.name)
+        generator = onnx.OnnxGenerator(data, found.generator, path.name)
+        return replace(found, generator=generator.eval())
+    if path.suffix.lower() == realesrgan.SUFFIX:
+        return _of_real_esrgan(path)
+    with path.open("rb") as file:
+        start = file.read(9)
+    # safetensors begin with a length, which may be any byte, and a brace
+    if start.startswith(_PICKLES) and start[8:] not in (b"", b"{"):
+        raise CellqaError(
+            f"{path.name}: a pickle, which can run code when it is loaded; ciegan loads only "
+            "safetensors"
+        )
+    try:
+        with safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CellqaError(f"{path.name}: damaged or truncated ({first_line(error)})") from None
+    if metadata.get("format") != _FORMAT:
+        raise CellqaError(
+            f"{path.name}: not weights of this version of ciegan "
+            f"(format {metadata.get('format', 'unknown')!r}, not {_FORMAT!r})"
+        )
+    found = _described(metadata, path.name)
+    fill(found.generator, state, path.name)
+    return replace(found, generator=found.generator.eval())
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file, or of the weights in the folder of a training run.
+
+    Raises
+    ------
+    CellqaError
+        It cannot be read.
+    """
+    try:
+        return hashlib.sha256((path / BEST if path.is_dir() else path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise CellqaError(f"{path}: {error.strerror}") from None
+
+
+def _of_real_esrgan(path: Path) -> Checkpoint:
+    """Weights that another program trained, on photographs of 8 bits."""
+    generator = realesrgan.read(path)
+    config = Config(
+        preset=realesrgan.NAME, generator=Network(realesrgan.NAME, dict(generator.options))
+    )
+    levels = Normalisation("image", 0.0, 255.0)
+    return Checkpoint(generator.eval(), config, levels, 0, {}, [realesrgan.WARNING])
+
+
+def _described(metadata: Mapping[str, str], name: str) -> Checkpoint:
+    """What the metadata of a file say; the generator has no weights yet.
+
+    Raises
+    ------
+    CellqaError
+        They are damaged, or of another version of ciegan.
+    """
+    try:
+        config = from_dict(tomllib.loads(metadata["config"]))
+        about: dict[str, Any] = json.loads(metadata["about"])
+        with torch.device("meta"):  # no memory before the sizes are compared
+            generator = make_generator(config, int(about["channels"]))
+        own = about["normalisation"]
+        normalisation = Normalisation(str(own["rule"]), float(own["low"]), float(own["high"]))
+        if not -math.inf < normalisation.low < normalisation.high < math.inf:
+            raise ValueError("black and white are no range")
+        step, scores = int(about["step"]), dict(about["scores"])
+        warnings = [str(warning) for warning in about["warnings"]]
+    except ConfigError as error:
+        raise CellqaError(f"{name}: {error}") from None
+    except Exception as error:  # a hostile file can bring any error up
+        raise CellqaError(f"{name}: its description is damaged ({first_line(error)})") from None
+    return Checkpoint(generator, config, normalisation, step, scores, warnings)
+
+
+def fill(generator: Generator, state: Mapping[str, Tensor], name: str) -> None:
+    """Put weights into a generator.
+
+    Raises
+    ------
+    CellqaError
+        They are of another network: the first that differs is named.
+    """
+    own = generator.state_dict()
+    for key in sorted(own.keys() | state.keys()):
+        if key not in state or key not in own or own[key].shape != state[key].shape:
+            raise CellqaError(
+                f"{name}: the weights are of another network than its configuration says "
+                f"({type(generator).__name__}; {key} differs)"
+            )
+    generator.load_state_dict(state, assign=True)
+
+
+def make_generator(config: Config, channels: int) -> Generator:
+    """The generator that a configuration names.
+
+    Raises
+    ------
+    ConfigError
+        There is none of that name, or it does not take these options.
+    """
+    return make(config.generator, GENERATORS, "generator", channels)
+
+
+def make(network: Any, table: Mapping[str, Any], role: str, channels: int, **extra: Any) -> Any:
+    """A network by its name in a table.
+
+    Raises
+    ------
+    ConfigError
+        There is none of that name, or it does not take these options.
+    """
+    if network.name not in table:
+        raise ConfigError(f"{role}.name must be one of {', '.join(table)}, got {network.name!r}")
+    try:
+        return table[network.name](channels, **extra, **network.options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"{role}.options: {first_line(error)}") from None
+
+
+def choose_device(name: str) -> torch.device:
+    """The device to compute on: `cpu`, `cuda`, or `auto` for CUDA where there is one.
+
+    Raises
+    ------
+    CellqaError
+        CUDA is asked for and not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise CellqaError("--device cuda: no CUDA device can be used here; take --device cpu")
+    return torch.device(name)

@@ -1,0 +1,454 @@
+"""A trained generator on images of any size, in windows whose borders do not show."""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cellqa.errors import CellqaError
+from ciegan.data.crops import Normalisation, scaled, unscaled
+from ciegan.models import Generator
+from ciegan.network.memory import keep
+
+Array = npt.NDArray[Any]
+
+# Bytes of activations of a window on the CPU. More would fit, but not into its caches: windows of
+# 1024 pixels of the default are 1.3 times as fast as those of 1936, whose margins are smaller.
+WORKING_MEMORY = 0.17e9
+_MOST_MEMORY = 1.2e9  # of windows that would be mostly margins
+_ALONE = 0.5e9  # bytes of a window on the CPU beside which no other is computed
+_SHARE = 0.5  # of a CUDA device's free memory
+_LARGEST_WINDOW = 4096
+_LARGEST_BATCH = 64
+_SMALLEST_TILE = 64
+_LINES = 4  # files in work at most
+_PATIENCE = 0.002  # seconds that a batch waits for more windows
+SAMPLES = 8  # flips and quarter turns of an image
+
+_bytes: WeakKeyDictionary[Generator, float] = WeakKeyDictionary()  # of a pixel
+
+
+class Runner:
+    """A generator on a device, with what makes it fast there.
+
+    On CUDA, windows of several threads go through together, in half precision.
+    Where memory does not suffice, fewer go through at once, and then smaller ones.
+
+    Parameters
+    ----------
+    generator : Generator
+        In evaluation mode.
+    device : torch.device
+    precision : str
+        `auto`: 16 bits on CUDA, where sums are faster for it; `32`. Results that are not finite in
+        16 bits are computed again in 32, from then on.
+    compiled : bool
+        Let torch.compile make kernels for this device, which takes a minute.
+    batch : int, optional
+        Windows that go through at once; by default one on the CPU, as many as fit on CUDA.
+
+    Attributes
+    ----------
+    window : int
+        Side of the windows that fit into memory, with their margins.
+    lines : int
+        Files to have in work, so that the device is never idle.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        device: torch.device | None = None,
+        *,
+        precision: str = "auto",
+        compiled: bool = False,
+        batch: int | None = None,
+    ) -> None:
+        self.device = device or torch.device("cpu")
+        self.generator = generator
+        cuda = self.device.type == "cuda"
+        if device is not None:
+            generator.to(device)
+        # convolutions are 1.6 times as fast with it on the CPU, too
+        generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.half = cuda and precision == "auto"
+        self.forward: Callable[[torch.Tensor], torch.Tensor] = generator
+        if compiled:
+            self.forward = torch.compile(generator, dynamic=True)
+        memory = WORKING_MEMORY
+        if not cuda:
+            keep()
+        else:
+            memory = _SHARE * torch.cuda.mem_get_info(self.device)[0]
+        self.window, self.pixels = _window(generator, memory)  # pixels: of all windows of a batch
+        self.batch = batch or (_LARGEST_BATCH if cuda else 1)
+        if not generator.local:
+            self.batch = 1  # the result of a window would depend on its neighbours
+        self.lines = _LINES if cuda else min(_LINES, torch.get_num_threads())
+        self._waiting: queue.Queue[tuple[Array, Future[Array]]] = queue.Queue()
+        self._lock, self._turn = threading.Lock(), threading.Lock()
+        self._cores, self._active = torch.get_num_threads(), 0
+        if self.batch > 1:
+            threading.Thread(target=self._serve, daemon=True).start()
+
+    def __call__(self, window: Array) -> Array:
+        """Enhance a window (C, Y, X), float32, -1 to 1, whose sides are multiples of the stride.
+
+        Any thread may call.
+
+        Raises
+        ------
+        MemoryError
+            It does not fit into memory.
+        """
+        if self.batch == 1:
+            bytes_ = math.prod(window.shape[1:]) * _bytes[self.generator]
+            turn = self._turn if self.device.type == "cpu" and bytes_ > _ALONE else nullcontext()
+            with turn, self._shared_cores():
+                return self._run(window[None])[0]
+        done: Future[Array] = Future()
+        self._waiting.put((window, done))
+        return done.result()
+
+    @contextmanager
+    def _shared_cores(self) -> Iterator[None]:
+        """Cores shared out to those that compute: threads that wait for each other are slower."""
+        with self._lock:
+            self._active += 1
+            if self.device.type == "cpu":
+                torch.set_num_threads(max(1, self._cores // self._active))  # of this thread
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._active -= 1
+
+    def _serve(self) -> None:
+        """Gather windows of one shape that wait, and send them through together."""
+        held: tuple[Array, Future[Array]] | None = None
+        while True:
+            group = [held or self._waiting.get()]
+            held = None
+            shape = group[0][0].shape
+            room = min(self.batch, max(1, int(self.pixels / math.prod(shape[1:]))))
+            while len(group) < room:
+                try:
+                    item = self._waiting.get(timeout=_PATIENCE)
+                except queue.Empty:
+                    break
+                if item[0].shape != shape:
+                    held = item
+                    break
+                group.append(item)
+            self._send(group)
+
+    def _send(self, group: list[tuple[Array, Future[Array]]]) -> None:
+        try:
+            found = self._run(np.stack([window for window, _ in group]))
+        except MemoryError as error:
+            if len(group) == 1:
+                group[0][1].set_exception(error)
+                return
+            self.batch = max(2, len(group) // 2)
+            half = len(group) // 2
+            self._send(group[:half])
+            self._send(group[half:])
+        except Exception as error:  # of the network: it belongs to whoever waits
+            for _, done in group:
+                done.set_exception(error)
+        else:
+            for image, (_, done) in zip(found, group, strict=True):
+                done.set_result(image)
+
+    def _run(self, windows: Array) -> Array:
+        try:
+            with torch.inference_mode():
+                batch = torch.from_numpy(windows).to(self.device, memory_format=torch.channels_last)
+                narrow = torch.autocast(self.device.type, torch.float16)
+                with narrow if self.half else nullcontext():
+                    found = self.forward(batch)
+                images: Array = found.float().cpu().numpy()
+        except (RuntimeError, MemoryError) as error:
+            if not is_memory_error(error):
+                raise
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            raise MemoryError(str(error)) from None
+        if self.half and not np.isfinite(images).all():
+            self.half = False
+            return self._run(windows)
+        return images
+
+
+def is_memory_error(error: BaseException) -> bool:
+    """Whether memory ran out, on the CPU or a CUDA device."""
+    text = str(error).lower()
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
+        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate" in text)
+    )
+
+
+def _window(generator: Generator, memory: float) -> tuple[int, float]:
+    """Side of the window that takes so much memory, and its pixels."""
+    if generator not in _bytes:
+        _bytes[generator] = generator.bytes_of_a_pixel()
+    pixels = memory / _bytes[generator]
+    # two thirds of each side are kept, or most of the work would be for the margins; but as memory
+    # allows
+    reach = 2 * generator.radius
+    most = math.isqrt(int(max(memory, _MOST_MEMORY) / _bytes[generator]))
+    side = min(math.isqrt(int(pixels)), _LARGEST_WINDOW)
+    return max(side, min(3 * reach, most), _SMALLEST_TILE + reach), pixels
+
+
+def tile_side(length: int, window: int, generator: Generator) -> int:
+    """Side of the fewest tiles along a length whose windows are not longer than `window`.
+
+    A window has margins where the image goes on, so that two tiles may be larger than three.
+
+    Examples
+    --------
+    >>> from ciegan.models import GENERATORS
+    >>> network = GENERATORS["resunet"](1)
+    >>> network.radius, network.stride
+    (56, 8)
+    >>> [tile_side(length, 1024, network) for length in (1024, 1800, 4096)]
+    [1024, 900, 820]
+    """
+    stride = generator.stride
+    window = window // stride * stride
+    margin = stride * math.ceil(generator.radius / stride)
+    if length <= window:
+        return length
+    if length <= 2 * (window - margin):
+        return math.ceil(length / 2)
+    most = max(window - 2 * margin, _SMALLEST_TILE)
+    return math.ceil(length / math.ceil(length / most))
+
+
+class Band(NamedTuple):
+    """Some rows of an enhanced image.
+
+    Attributes
+    ----------
+    raw : ndarray, shape (Y, X) or (Y, X, 3)
+    enhanced : ndarray of float, shape of `raw`
+        In the grey levels of the raw image.
+    spread : ndarray of float32, shape of `raw`, or None
+        Standard deviation over the samples, in the same grey levels.
+    """
+
+    raw: Array
+    enhanced: Array
+    spread: Array | None
+
+
+class Span(NamedTuple):
+    """Some rows or columns: those kept, and those computed, in the image filled to the stride."""
+
+    kept: slice
+    computed: slice
+
+
+def span(start: int, length: int, side: int, generator: Generator) -> Span:
+    """The rows or columns from `start` on, with as much around them as they depend on.
+
+    The generator's radius is exact, so that every pixel becomes what it becomes in the whole image
+    (but for the rounding of sums): there are no seams to blend away, whatever the tile.
+
+    Parameters
+    ----------
+    start : int
+        A multiple of the stride.
+    length : int
+        Rows or columns of the image.
+    side : int
+        Of the tile; rounded up to a multiple of the stride.
+    generator : Generator
+    """
+    stride = generator.stride
+    step = stride * math.ceil(side / stride)
+    margin = stride * math.ceil(generator.radius / stride)
+    filled = stride * math.ceil(length / stride)
+    kept = slice(start, min(start + step, length))
+    return Span(kept, slice(max(start - margin, 0), min(start + step + margin, filled)))
+
+
+def enhance_bands(
+    runner: Runner,
+    read: Callable[[int, int], Array],
+    shape: tuple[int, ...],
+    limits: tuple[float, float],
+    *,
+    tile: int | None = None,
+    samples: int = 1,
+) -> Iterator[Band]:
+    """Enhance an image band by band, so that memory is bounded by a band of tiles.
+
+    Parameters
+    ----------
+    runner : Runner
+    read : callable
+        Returns the rows from the first to below the second number, (Y, X) or (Y, X, 3). It is
+        called from another thread, for the next band while one is computed.
+    shape : tuple of int
+        Of the image.
+    limits : (float, float)
+        Grey levels of black and white.
+    tile : int, optional
+        By default the fewest that memory allows. Results do not depend on it.
+    samples : int
+        Flips and quarter turns of which the mean is taken, 1 to 8.
+
+    Raises
+    ------
+    CellqaError
+        Not even small tiles fit into memory.
+    """
+    generator, height = runner.generator, shape[0]
+    side, across = (tile or tile_side(n, runner.window, generator) for n in shape[:2])
+    if not generator.local:
+        side, across = shape[:2]
+    colour = len(shape) == 3
+
+    def fetch(rows: Span) -> Array:
+        stop = min(rows.computed.stop, height)
+        return _filled(read(rows.computed.start, stop), rows.computed, shape[1], generator.stride)
+
+    with ThreadPoolExecutor(1) as ahead:  # whose thread is made when it is needed
+        start = 0
+        rows = span(start, height, side, generator)
+        pixels = fetch(rows)
+        while start < height:
+            pending = None
+            if rows.kept.stop < height:
+                following = span(rows.kept.stop, height, side, generator)
+                pending = ahead.submit(fetch, following)
+            try:
+                enhanced, spread = _band(runner, pixels, rows, shape[1], limits, across, samples)
+            except MemoryError:
+                if max(side, across) <= _SMALLEST_TILE or not generator.local:
+                    raise CellqaError(
+                        "not enough memory for this network, even with the smallest tiles"
+                    ) from None
+                side, across = (max(n // 2, _SMALLEST_TILE) for n in (side, across))
+                rows = span(start, height, side, generator)
+                pixels = fetch(rows)
+                continue
+            own = slice(rows.kept.start - rows.computed.start, rows.kept.stop - rows.computed.start)
+            yield Band(
+                pixels[own, : shape[1]],
+                unscaled(enhanced, limits, colour),
+                None if spread is None else _grey(spread, limits, colour),
+            )
+            start = rows.kept.stop
+            if pending:
+                rows, pixels = following, pending.result()
+
+
+def _filled(pixels: Array, rows: slice, width: int, stride: int) -> Array:
+    """Rows reflected to multiples of the stride, at the end of the image."""
+    below = rows.stop - rows.start - len(pixels)
+    right = stride * math.ceil(width / stride) - width
+    if not below and not right:
+        return pixels
+    rest = [(0, 0)] * (pixels.ndim - 2)
+    return np.pad(pixels, [(0, below), (0, right), *rest], mode="symmetric")
+
+
+def _grey(spread: Array, limits: tuple[float, float], colour: bool) -> Array:
+    low, high = limits
+    grey = (spread * ((high - low) / 2)).astype(np.float32)
+    return np.ascontiguousarray(np.moveaxis(grey, 0, -1)) if colour else grey[0]
+
+
+def _band(
+    runner: Runner,
+    pixels: Array,
+    rows: Span,
+    width: int,
+    limits: tuple[float, float],
+    side: int,
+    samples: int,
+) -> tuple[Array, Array | None]:
+    """One band of tiles, (C, Y, X), and its spread."""
+    generator = runner.generator
+    y = slice(rows.kept.start - rows.computed.start, rows.kept.stop - rows.computed.start)
+    shape = (generator.channels, rows.kept.stop - rows.kept.start, width)
+    out = np.empty(shape, np.float32)
+    spread = np.empty(shape, np.float32) if samples > 1 else None
+    start = 0
+    while start < width:
+        columns = span(start, width, side, generator)
+        window = scaled(pixels[:, columns.computed], limits)
+        x = slice(
+            columns.kept.start - columns.computed.start, columns.kept.stop - columns.computed.start
+        )
+        found = [turned_back(runner(turned(window, k)), k)[:, y, x] for k in range(samples)]
+        out[:, :, columns.kept] = found[0] if samples == 1 else np.mean(found, axis=0)
+        if spread is not None:
+            spread[:, :, columns.kept] = np.std(found, axis=0, ddof=1)
+        start = columns.kept.stop
+    return out, spread
+
+
+def turned(window: Array, number: int) -> Array:
+    """One of the eight flips and quarter turns of (C, Y, X)."""
+    flipped = window[:, :, ::-1] if number % 2 else window
+    return np.ascontiguousarray(np.rot90(flipped, number // 2, (1, 2)))
+
+
+def turned_back(window: Array, number: int) -> Array:
+    """The inverse of `turned`."""
+    straight = np.rot90(window, -(number // 2), (1, 2))
+    return straight[:, :, ::-1] if number % 2 else straight
+
+
+def enhance_plane(
+    generator: Generator | Runner,
+    pixels: Array,
+    normalisation: Normalisation,
+    *,
+    whole: tuple[float, float] | None = None,
+    tile: int | None = None,
+) -> Array:
+    """Enhance an image that is in memory.
+
+    Parameters
+    ----------
+    generator : Generator or Runner
+        In evaluation mode, on the device to use.
+    pixels : ndarray, shape (Y, X) or (Y, X, 3)
+    normalisation : Normalisation
+    whole : (float, float), optional
+        Black and white of the image that the pixels were cut from.
+    tile : int, optional
+        As in `enhance_bands`; the result does not depend on it.
+
+    Returns
+    -------
+    ndarray of float, shape of `pixels`
+        In the grey levels of the input.
+    """
+    runner = generator if isinstance(generator, Runner) else _runner_of(generator)
+    limits = normalisation.limits(pixels, whole)
+    bands = enhance_bands(runner, lambda a, b: pixels[a:b], pixels.shape, limits, tile=tile)
+    return np.concatenate([band.enhanced for band in bands])
+
+
+def _runner_of(generator: Generator) -> Runner:
+    """A runner that leaves the generator where and as it is: in full precision, while training."""
+    parameter = next(generator.parameters(), torch.zeros(()))
+    found = Runner(generator, precision="32", batch=1)
+    found.device = parameter.device
+    return found

@@ -1,0 +1,104 @@
+"""What a validation says: metrics of cellqa, computed on what the network makes of whole tiles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cellqa.io import luminance
+from cellqa.metrics.registry import metric, select
+from cellqa.planes.plane import Plane, as_plane
+from cellqa.scoring.plane import ScoreOptions, Scorer
+from ciegan.config import Monitor
+
+Array = npt.NDArray[Any]
+
+_ALWAYS = ("psnr", "ssim")  # told whatever is watched
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Means over the validation images.
+
+    Attributes
+    ----------
+    values : dict
+        Metric to the mean of its finite values; nan where there is none.
+    score : float
+        What is monitored: higher is better; nan where a metric of it is undefined on all images.
+    undefined : dict
+        Metric to why it could not be computed, for those that have no value on any image.
+    """
+
+    values: dict[str, float]
+    score: float
+    undefined: dict[str, str] = field(default_factory=dict)
+
+
+def watched(monitor: Monitor) -> tuple[str, ...]:
+    """Metrics that a validation computes, in the order of the registry."""
+    names = {*_ALWAYS, *monitor.metrics}
+    if monitor.max_overclaim < 1:
+        names.add("overclaim")
+    return tuple(m.name for m in select(names))
+
+
+class Judge:
+    """Scores enhanced images against their targets, as `cellqa score` does.
+
+    Parameters
+    ----------
+    monitor : Monitor
+    """
+
+    def __init__(self, monitor: Monitor) -> None:
+        self.monitor = monitor
+        self.names = watched(monitor)
+        self.options = ScoreOptions(select(self.names))
+        self._scorers: dict[int, Scorer] = {}
+
+    def values(
+        self, key: int, image: Array, source: Array, target: Array, pixel_size: float | None
+    ) -> dict[str, float]:
+        """Value of each metric; those that are undefined say why (`cellqa.Undefined`).
+
+        Parameters
+        ----------
+        key : int
+            Of the target, which is prepared once.
+        image, source, target : ndarray, shape (Y, X) or (Y, X, 3)
+            The enhanced image, its input and its target; colour counts as luminance.
+        pixel_size : float or None
+            In micrometres.
+        """
+
+        def plane(pixels: Array, name: str) -> Plane:
+            return Plane(as_plane(luminance(pixels), name), pixels.dtype)
+
+        if key not in self._scorers:
+            truth, raw = plane(target, "target"), plane(source, "input")
+            self._scorers[key] = Scorer(truth, self.options, None, raw=raw)
+        row = self._scorers[key].row("", "ciegan", plane(image, "image"), pixel_size, [])
+        return dict(row.values)
+
+    def summarise(self, rows: Sequence[Mapping[str, float]]) -> Scores:
+        """Means over images, and the score."""
+        means: dict[str, float] = {}
+        undefined: dict[str, str] = {}
+        for name in self.names:
+            values = [row[name] for row in rows if name in row]
+            finite = [value for value in values if math.isfinite(value)]
+            means[name] = float(np.mean(finite)) if finite else math.nan
+            if not finite:
+                reasons = (getattr(value, "reason", "") for value in values)
+                undefined[name] = next(filter(None, reasons), "infinite on every image")
+        score = sum(
+            weight * means[name] * (1 if metric(name).higher_is_better else -1)
+            for name, weight in self.monitor.metrics.items()
+        )
+        return Scores(means, float(score), undefined)

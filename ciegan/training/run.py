@@ -1,0 +1,509 @@
+"""A training run: prepared data to a folder with the best weights."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch.callbacks import ModelCheckpoint, Timer
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from cellqa.errors import CellqaError, first_line, printable
+from cellqa.io import appearing
+from cellqa.scoring.image import compile_kernels
+from ciegan.config import PRESETS, Config, read_config
+from ciegan.data.crops import Crops, Tile, channels_of, crops_of_steps, read_split, spread
+from ciegan.losses import VGG19, load_vgg
+from ciegan.network.checkpoint import BEST, LAST, choose_device, make_generator
+from ciegan.network.memory import keep
+from ciegan.training.callbacks import METRICS, SAMPLES, Keeper, Stopping, WholeCheckpoints
+from ciegan.training.monitor import Scores
+from ciegan.training.schedule import ALONE, BOTH, JUDGE, boundaries, phase
+from ciegan.training.step import Networks, TrainingError
+
+CONFIG, SUMMARY, EVENTS = "config.toml", "summary.json", "tensorboard"
+_FILES = (CONFIG, METRICS, SUMMARY, BEST, LAST)
+_FOLDERS = (SAMPLES, EVENTS)
+_TRIAL = 8  # steps of each phase that are timed to fit a run into its time
+_WAITING = 0.1  # share of the time waiting for data from which a run warns
+_VALIDATIONS = 10  # at least, of a run that is made to fit into its time
+_SPARE = 0.92  # share of the time that steps and validations are planned for
+
+Tell = Callable[[str], None]
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error
+    """The user stopped the training; it can be resumed."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run.
+
+    Attributes
+    ----------
+    out : Path
+    steps : int
+    stopped : str
+        Why it ended: `steps`, `early` or `time`.
+    best : dict
+        `step`, `score` and `values` of the weights that are kept.
+    untouched : dict
+        The values of the validation inputs themselves.
+    seconds : float
+        Of training, with validations.
+    waiting : float
+        Share of them spent waiting for data.
+    warnings : list of str
+    """
+
+    out: Path
+    steps: int
+    stopped: str
+    best: dict[str, Any]
+    untouched: dict[str, float]
+    seconds: float
+    waiting: float
+    warnings: list[str]
+
+    def describe(self) -> str:
+        """A few lines for the terminal."""
+        values = self.best["values"]
+        why = {"steps": "all steps done", "early": "stopped early", "time": "time is up"}
+        lines = [f"{self.steps} steps in {self.seconds:.0f} s ({why[self.stopped]})"]
+        lines.append(f"best at step {self.best['step']}, on the validation split:")
+        for name, value in values.items():
+            before = self.untouched.get(name, math.nan)
+            lines.append(f"  {name} {value:.4g} (input {before:.4g})")
+        return "\n".join(lines)
+
+
+def train(
+    data: Path,
+    out: Path,
+    config: Config,
+    *,
+    device: str = "auto",
+    devices: int = 1,
+    max_time: float | None = None,
+    fit_time: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+    tell: Tell = lambda line: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Trained:
+    """Train on prepared data, and keep the weights that are best on its validation split.
+
+    Parameters
+    ----------
+    data : Path
+        Folder with `train` and `val`, as `ciegan prepare` makes it.
+    out : Path
+        Folder of the run: config.toml, metrics.csv, tensorboard/, samples/, best.safetensors,
+        last.ckpt, summary.json.
+    config : Config
+        Ignored with `resume`: then that of the run counts.
+    device : str
+        `cpu`, `cuda` or `auto`.
+    devices : int
+        Processes; each takes batches of its own.
+    max_time : float, optional
+        Seconds after which training stops; what was done before a resume counts.
+    fit_time : bool
+        Choose the number of steps so that they end within `max_time`, by timing a few.
+    resume, overwrite : bool
+        Go on with, or replace, the run in `out`.
+    tell : callable
+        Called with a line when something happened.
+    progress : callable
+        Called with the number of steps done and of all.
+
+    Raises
+    ------
+    CellqaError
+        Wrong data or settings; a loss that is not finite; too little memory; a full disk.
+    Interrupted
+        By the user.
+    """
+    chosen = choose_device(device)
+    _check_devices(chosen, devices)
+    if chosen.type == "cpu":
+        keep()
+    child = is_child()
+    if child:
+        config = read_config(out / CONFIG)
+        tell, progress = lambda line: None, lambda done, total: None
+    else:
+        config = _check_folder(out, config, resume=resume, overwrite=overwrite)
+    make_generator(config, 1)  # what is wrong with its name or options is told first
+    compile_kernels(tell)
+    tell("reading the tiles")
+    crops = Crops(read_split(data, "train"), config.data, config.seed)
+    validation = _check_validation(read_split(data, "val"), crops, config, devices)
+    vgg, notes = _features(config)
+    if fit_time and max_time and not resume and not child:
+        steps = steps_within(max_time, config, crops, validation, vgg, chosen)
+        config = replace(
+            config,
+            schedule=replace(config.schedule, steps=steps),
+            monitor=replace(config.monitor, every=every_of(config, steps)),
+        )
+        tell(f"{steps} steps fit into {max_time:.0f} s")
+    networks = Networks(config, crops, validation, vgg)
+    networks.check_sizes()
+    untouched = _untouched(networks)
+    networks.check_defined(untouched)
+    notes += [*config.monitor.warnings(), *_schedule_warnings(networks)]
+    keeper = Keeper(out, tell, progress, notes)
+    trainer = _trainer(out, config, chosen, devices, max_time, keeper)
+    if resume and not child:
+        _check_last(out, networks)
+    if not child and not resume:
+        _clear_folder(out)  # now that nothing is left that could be wrong
+        _write(out / CONFIG, config.to_toml())
+    _fit(trainer, networks, out / LAST if resume and (out / LAST).exists() else None)
+    trained = _trained(trainer, networks, keeper, untouched.values)
+    if trainer.is_global_zero:
+        _write(out / SUMMARY, json.dumps(_summary(trained, chosen, devices), indent=1) + "\n")
+    return trained
+
+
+def _fit(trainer: pl.Trainer, networks: Networks, last: Path | None) -> None:
+    """Train, from a checkpoint if there is one."""
+    try:
+        with _quiet():
+            trainer.fit(networks, ckpt_path=last, weights_only=True)
+    except SystemExit:  # what Lightning makes of SIGINT
+        if trainer.interrupted:
+            raise Interrupted from None
+        raise
+    except OSError as error:
+        raise CellqaError(
+            f"{error.filename or 'OUT'}: {error.strerror or first_line(error)}; the files before "
+            "stay whole: make room and go on with --resume"
+        ) from None
+
+
+def _trained(
+    trainer: pl.Trainer, networks: Networks, keeper: Keeper, untouched: dict[str, float]
+) -> Trained:
+    """What came of a run.
+
+    Raises
+    ------
+    TrainingError
+        No weights were kept.
+    """
+    config, notes = networks.config, list(keeper.warnings)
+    if not keeper.best:
+        raise TrainingError(
+            f"no weights were kept: overclaim was above {config.monitor.max_overclaim:g} at each "
+            f"of {keeper.vetoed} validations (--max-overclaim)"
+        )
+    stopped = "steps" if networks.steps_done >= config.schedule.steps else "early"
+    timer = next((c for c in trainer.callbacks if isinstance(c, Timer)), None)  # type: ignore[attr-defined]
+    left = timer.time_remaining() if timer is not None else None
+    if stopped == "early" and left is not None and left <= 0:
+        stopped = "time"
+    waiting = keeper.waited / max(keeper.elapsed, 1e-9)
+    if waiting > _WAITING:
+        notes.append(
+            f"{waiting:.0%} of the time was spent waiting for data: set --workers, or more memory "
+            "for images (--set data.memory=...)"
+        )
+    return Trained(
+        keeper.out,
+        networks.steps_done,
+        stopped,
+        keeper.best,
+        untouched,
+        keeper.elapsed,
+        waiting,
+        notes,
+    )
+
+
+def is_child() -> bool:
+    """Whether Lightning started this process for another device of a run."""
+    return int(os.environ.get("LOCAL_RANK") or 0) > 0
+
+
+def _check_devices(device: torch.device, devices: int) -> None:
+    if device.type == "cuda" and devices > torch.cuda.device_count():
+        raise CellqaError(
+            f"--devices {devices}: there are {torch.cuda.device_count()} CUDA devices here"
+        )
+    if os.environ.get("LOCAL_RANK") == "":
+        del os.environ["LOCAL_RANK"]  # Lightning takes it for a number
+
+
+def _check_folder(out: Path, config: Config, *, resume: bool, overwrite: bool) -> Config:
+    """See that a run can be written, or find the one to go on with; nothing is changed yet."""
+    try:
+        str(out).encode()
+    except UnicodeEncodeError:
+        raise CellqaError(f"OUT: the name {printable(str(out))!r} is not valid text") from None
+    if out.exists() and not out.is_dir():
+        raise CellqaError(f"OUT: {str(out)!r} is a file; give a folder")
+    if resume:
+        if not (out / CONFIG).exists():
+            raise CellqaError(f"--resume: {str(out)!r} holds no run (no {CONFIG})")
+        if (out / BEST).exists() and not (out / LAST).exists():
+            raise CellqaError(
+                f"--resume: {LAST} is gone, and {BEST} would be lost; move it away and use "
+                "--overwrite to begin again"
+            )
+        return read_config(out / CONFIG)
+    there = [name for name in (*_FILES, *_FOLDERS) if (out / name).exists()]
+    if there and not overwrite:
+        raise CellqaError(
+            f"OUT: {str(out)!r} holds an earlier run; give another folder, --resume to go on with "
+            "it, or --overwrite"
+        )
+    if there:
+        try:
+            read_config(out / CONFIG)
+        except CellqaError:
+            raise CellqaError(
+                f"OUT: {str(out)!r} is no run's folder (no {CONFIG} of one, but {there[0]})"
+            ) from None
+    return config
+
+
+def _check_last(out: Path, networks: Networks) -> None:
+    """Refuse a checkpoint that is damaged, holds more than weights, or is of other networks."""
+    path = out / LAST
+    if not path.exists():
+        return
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        state = {name: value.shape for name, value in found["state_dict"].items()}
+        found["pytorch-lightning_version"], found["steps_done"], found["drawn_from"]
+    except Exception as error:  # a hostile file can bring any error up
+        raise CellqaError(
+            f"{path}: damaged, or no checkpoint of weights alone ({first_line(error)}); without "
+            f"it, and without {BEST}, --resume begins again at step 0"
+        ) from None
+    own = {name: value.shape for name, value in networks.state_dict().items()}
+    if own != state:
+        raise CellqaError(f"{path}: of other networks than {CONFIG} says; was that edited?")
+
+
+def _clear_folder(out: Path) -> None:
+    """Remove what an earlier run left."""
+    for name in _FOLDERS:
+        shutil.rmtree(out / name, ignore_errors=True)
+    for name in sorted(_FILES, key=CONFIG.__eq__):  # last what tells that it is a run
+        (out / name).unlink(missing_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _check_validation(tiles: list[Tile], crops: Crops, config: Config, devices: int) -> list[Tile]:
+    """Read what will be validated on, so that what is wrong is told before hours pass."""
+    fields = {tile.field for tile in crops.tiles} & {tile.field for tile in tiles}
+    if fields:
+        raise CellqaError(
+            f"the field {printable(min(fields))!r} is in the training and in the validation "
+            "split; prepare the data again"
+        )
+    chosen = spread(tiles, config.monitor.images)
+    if len(chosen) < devices:
+        raise CellqaError(
+            f"--devices {devices}: each process validates, and there are {len(chosen)} images"
+        )
+    for tile in chosen:
+        source, _, _ = tile.load()
+        channels = channels_of(source.shape)
+        if channels != crops.channels:
+            raise CellqaError(
+                f"val, {printable(tile.name)}: {channels} channels, train has {crops.channels}"
+            )
+    return tiles
+
+
+def _schedule_warnings(networks: Networks) -> list[str]:
+    """A discriminator that is never heard."""
+    schedule = networks.config.schedule
+    if networks.discriminator is None or boundaries(schedule)[1] < schedule.steps:
+        return []
+    return [
+        f"{schedule.steps} steps end before both networks are trained together (from step "
+        f"{boundaries(schedule)[1]}): the adversarial terms do nothing"
+    ]
+
+
+def _features(config: Config) -> tuple[VGG19 | None, list[str]]:
+    losses = config.losses
+    if not (losses.perceptual or losses.style):
+        return None, []
+    vgg, warning = load_vgg(losses.vgg, losses.layers, imagenet=losses.imagenet, seed=config.seed)
+    return vgg, [warning] if warning else []
+
+
+def _untouched(networks: Networks) -> Scores:
+    """What the validation inputs themselves score."""
+    rows = []
+    for place, tile in enumerate(networks.validation):
+        source, target, size = tile.load()
+        rows.append(networks.judge.values(place, source, source, target, size))
+    return networks.judge.summarise(rows)
+
+
+def _trainer(
+    out: Path,
+    config: Config,
+    device: torch.device,
+    devices: int,
+    max_time: float | None,
+    keeper: Keeper,
+) -> pl.Trainer:
+    callbacks: list[pl.Callback] = [keeper]
+    if config.monitor.patience:
+        callbacks.append(Stopping(config.monitor))
+    if max_time:
+        callbacks.append(Timer(timedelta(seconds=max_time)))
+    callbacks.append(
+        ModelCheckpoint(
+            out,
+            filename=Path(LAST).stem,
+            save_top_k=1,
+            monitor=None,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+    )
+    precision: Any = {"32": "32-true", "bf16": "bf16-mixed"}.get(config.precision)
+    if precision is None:
+        ampere = device.type == "cuda" and torch.cuda.get_device_capability() >= (8, 0)
+        precision = "bf16-mixed" if ampere else "32-true"
+    with _quiet():
+        return pl.Trainer(
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            devices=devices,
+            # a plain "ddp" fails where only one of two networks learns at a step
+            strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",
+            precision=precision,
+            max_epochs=-1,
+            reload_dataloaders_every_n_epochs=1,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            logger=TensorBoardLogger(out, name="", version=EVENTS),
+            callbacks=callbacks,
+            plugins=[WholeCheckpoints(), LightningEnvironment()],  # a Slurm job is one run
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            deterministic="warn" if device.type == "cuda" else True,
+        )
+
+
+def every_of(config: Config, steps: int) -> int:
+    """Steps between validations: a short run has some, too, where nothing else was asked for."""
+    own = config.monitor.every
+    usual = own == PRESETS[config.preset].monitor.every
+    return max(1, min(own, steps // _VALIDATIONS)) if usual else own
+
+
+def steps_within(
+    seconds: float,
+    config: Config,
+    crops: Crops,
+    validation: list[Tile],
+    vgg: VGG19 | None,
+    device: torch.device,
+) -> int:
+    """Steps that fit into a time, by timing a few of each phase and a validation.
+
+    Raises
+    ------
+    CellqaError
+        Not even a few do.
+    """
+    networks = Networks(config, crops, validation, vgg).to(device)
+    costs: dict[str, float] = {}
+    first, second = boundaries(config.schedule)
+    begins = (0, first, second) if networks.discriminator is not None else (0,)
+    for now, begin in zip((ALONE, JUDGE, BOTH), begins, strict=False):
+        networks.steps_done = begin
+        if networks.phase == now:  # a phase may have no steps
+            batches = crops_of_steps(crops, 0, _TRIAL + 1)
+            costs[now.name] = networks.time_steps(batches, 0.05 * seconds)
+    start = time.perf_counter()
+    sample = validation[:2]
+    for place, tile in enumerate(sample):
+        image, source, target, size = networks.enhanced(tile)
+        networks.judge.values(place, image, source, target, size)
+    images = min(len(validation), config.monitor.images) + config.monitor.samples
+    validating = (time.perf_counter() - start) / len(sample) * images
+    steps = 1000
+    for _ in range(20):  # shares of the phases may depend on the number of steps
+        schedule = replace(config.schedule, steps=steps)
+        names = [
+            phase(k, schedule, networks.discriminator is not None).name
+            for k in range(0, steps, max(1, steps // 1000))
+        ]
+        each = sum(costs.get(name, 0.0) for name in names) / len(names)
+        found = int(_SPARE * seconds / (each + validating / every_of(config, steps)))
+        if found < 1:
+            raise TrainingError(f"not one step ends in {seconds:.0f} s; give --max-time more")
+        if found == steps:
+            break
+        steps = found
+    return steps
+
+
+def _summary(trained: Trained, device: torch.device, devices: int) -> dict[str, Any]:
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
+    return {
+        "steps": trained.steps,
+        "stopped": trained.stopped,
+        "best": {**trained.best, "values": _finite(trained.best["values"])},
+        "input": _finite(trained.untouched),
+        "seconds": round(trained.seconds, 1),
+        "waiting": round(trained.waiting, 4),
+        "device": name,
+        "devices": devices,
+        "warnings": trained.warnings,
+        "versions": {p: version(p) for p in ("cellqa", "torch", "lightning")},
+    }
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON has no nan."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def _write(path: Path, text: str) -> None:
+    with appearing(path, path.suffix) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's advice is for who writes the program, not for who runs it."""
+    loggers = [logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
