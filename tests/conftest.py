@@ -8,13 +8,9 @@ import numpy as np
 import pytest
 import tifffile
 from fields import prepared, tiny  # noqa: F401 - fixtures of the tests of ciegan
+from images import blurred
 
 from cellqa import simulate
-
-
-def blurred(image: np.ndarray, sigma: float) -> np.ndarray:
-    out = cv2.GaussianBlur(image.astype(np.float32), (0, 0), sigma)
-    return np.rint(out).astype(image.dtype)
 
 
 @pytest.fixture(scope="session")

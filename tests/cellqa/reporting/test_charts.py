@@ -1,0 +1,173 @@
+"""Figures and page of runs that are small, odd or broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from images import blurred
+
+from cellqa.cli import main
+from cellqa.reporting.charts import CHARTS, save_charts
+from cellqa.reporting.load import choose, load_run
+from cellqa.reporting.page import as_json, verdicts
+
+Folders = Callable[..., Path]
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.output
+
+
+@pytest.fixture
+def scored(folders: Folders, sharp8: np.ndarray, tmp_path: Path) -> Path:
+    images = {f"i{k}": np.roll(sharp8, 11 * k, axis=0) for k in range(8)}
+    gt = folders("gt", **images)
+    soft = folders("soft", **{n: blurred(i, 1 + k / 9) for k, (n, i) in enumerate(images.items())})
+    softer = folders("softer", **{n: blurred(i, 3) for n, i in images.items()})
+    run(
+        "score",
+        "--pred",
+        soft,
+        "--pred",
+        softer,
+        "--gt",
+        gt,
+        "--input",
+        softer,
+        "--out",
+        tmp_path / "run",
+        "--gallery",
+        5,
+    )
+    return tmp_path / "run"
+
+
+def test_every_figure_is_drawn(scored: Path) -> None:
+    paths = save_charts(load_run(scored), scored / "figures")
+    assert {p.name for p in paths} == {f"{n}{s}" for n in CHARTS for s in (".png", ".svg")}
+    assert all(p.stat().st_size > 2000 for p in paths)
+
+
+def test_pictures_are_of_what_was_chosen(scored: Path) -> None:
+    chosen = choose(load_run(scored), 5)
+    names = [name for images in chosen.values() for name in images]
+    assert len(names) == len(set(names)) == 5
+    assert "most disagreement" in chosen
+    table = load_run(scored).values("ssim")[["soft", "softer"]].mean(axis=1)
+    assert chosen["worst"][0] == table.idxmin()
+    assert chosen["best"][0] == table.idxmax()
+    # four roles, and error and SSIM of three of them
+    assert len(list((scored / "report_files").iterdir())) == 5 * (4 + 2 * 3)
+
+
+def test_the_verdict_names_the_leader(scored: Path) -> None:
+    found = {v["metric"]: v for v in verdicts(load_run(scored))}
+    assert found["ssim"]["method"] == "soft"
+    assert "ahead of softer, better on 100% of 8 images, p = " in found["ssim"]["against"]
+    assert found["ssim"]["caution"] == ""
+
+
+def test_a_leader_that_is_worse_than_the_input_is_said(
+    folders: Folders, sharp8: np.ndarray, tmp_path: Path
+) -> None:
+    roles = [
+        "--pred",
+        folders("net", a=blurred(sharp8, 3)),
+        "--gt",
+        folders("gt", a=sharp8),
+        "--input",
+        folders("raw", a=blurred(sharp8, 1)),
+    ]
+    run("score", *roles, "--out", tmp_path / "run")
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "But the untouched input is better" in page
+
+
+def test_the_page_is_made_again_with_another_gallery(scored: Path) -> None:
+    run("report", scored, "--gallery", 0)
+    assert not (scored / "report_files").exists()
+    assert "No pictures" in (scored / "report.html").read_text()
+    run("report", scored, "--gallery", 2)
+    assert len({p.name[:4] for p in (scored / "report_files").iterdir()}) == 2
+
+
+def test_one_method_and_one_image(folders: Folders, sharp8: np.ndarray, tmp_path: Path) -> None:
+    net, gt = folders("net", a=blurred(sharp8, 2)), folders("gt", a=sharp8)
+    run("score", "--pred", net, "--gt", gt, "--out", tmp_path / "run")
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "One method alone" in page or "nothing to compare" in page
+    run("figures", tmp_path / "run")
+    assert (tmp_path / "run" / "figures" / "boxplots.png").exists()
+
+
+def test_a_metric_that_failed_everywhere(
+    folders: Folders, sharp8: np.ndarray, tmp_path: Path
+) -> None:
+    flat = {name: np.full_like(sharp8, 7) for name in "ab"}
+    net, gt = folders("net", **flat), folders("gt", **flat)
+    output = run("score", "--pred", net, "--gt", gt, "--out", tmp_path / "run")
+    assert "Traceback" not in output
+    run("figures", tmp_path / "run")
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_folders_that_are_gone_cost_the_pictures_only(scored: Path, tmp_path: Path) -> None:
+    (tmp_path / "soft").rename(tmp_path / "elsewhere")
+    output = run("report", scored)
+    assert "wrote" in output
+    assert "No pictures" in (scored / "report.html").read_text()
+
+
+def test_data_cannot_leave_its_element() -> None:
+    text = str(as_json({"</script><script>": ["<!--", "&amp;", float("nan"), float("inf")]}))
+    assert "<" not in text
+    assert "&" not in text
+    assert "NaN" not in text
+
+
+def test_the_montage_is_drawn_at_a_crop(scored: Path) -> None:
+    output = run("figures", scored, "--crop", 10, 20, 90, 100)
+    assert "montage.png" in output
+    assert "decorrelation.svg" in output
+    assert (scored / "figures" / "montage.svg").stat().st_size > 10_000
+    small = CliRunner().invoke(main, ["figures", str(scored), "--crop", "0", "0", "2", "2"])
+    assert small.exit_code == 2
+    assert "montage.png" not in run("figures", scored, "--crop", 9000, 9000, 20, 20)
+
+
+def test_infinite_values_are_not_left_out_of_the_verdict(
+    folders: Folders, sharp8: np.ndarray, tmp_path: Path
+) -> None:
+    images = {f"i{k}": np.roll(sharp8, 9 * k, axis=0) for k in range(5)}
+    roles = [
+        "--pred",
+        f"same={folders('same', **images)}",
+        "--pred",
+        f"soft={folders('soft', **{n: blurred(i, 2) for n, i in images.items()})}",
+        "--gt",
+        folders("gt", **images),
+    ]
+    run("score", *roles, "--out", tmp_path / "run")
+    found = {v["metric"]: v for v in verdicts(load_run(tmp_path / "run"))}
+    assert found["psnr"]["method"] == "same"
+    assert "median psnr, inf" in found["psnr"]["text"]
+
+
+def test_pictures_of_changed_files_are_not_shown(scored: Path, tmp_path: Path) -> None:
+    import os
+    import time
+
+    later = time.time() + 60
+    for path in (tmp_path / "soft").iterdir():
+        os.utime(path, (later, later))
+    run("report", scored)
+    assert "No pictures" in (scored / "report.html").read_text()
+    said = run("figures", scored)
+    assert "no montage" in said
+    assert "decorrelation" not in said

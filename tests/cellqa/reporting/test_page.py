@@ -1,0 +1,203 @@
+"""The report in a real browser: Debian's chromium, driven by playwright."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from images import blurred
+
+from cellqa.cli import main
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+NAMES = ("a", "b<b>bold", "c&amp;$x", "<script>alert(1)<", "e")
+
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason="no chromium: apt-get install chromium runs the tests of the page"
+)
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A scored run of five images and two methods, with names that are markup."""
+    import cv2
+
+    from cellqa import simulate
+
+    top = tmp_path_factory.mktemp("page")
+    for k, name in enumerate(NAMES):
+        truth = simulate.filaments((220, 240), cutoff=0.6, photons=900, seed=k).image
+        truth = np.clip(truth / truth.max() * 255, 0, 255).astype(np.uint8)
+        roles = {"gt": truth, "one": blurred(truth, 1 + 0.2 * k), "two": blurred(truth, 2.5)}
+        for role, image in roles.items():
+            (top / role).mkdir(exist_ok=True)
+            (top / role / f"{name}.png").write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    (top / "two" / "e.png").write_bytes(b"broken")
+    line = [
+        "score",
+        "--pred",
+        f"one={top / 'one'}",
+        "--pred",
+        f"<i>two={top / 'two'}",
+        "--gt",
+        str(top / "gt"),
+        "--out",
+        str(top / "run"),
+        "--gallery",
+        "3",
+    ]
+    result = CliRunner().invoke(main, line)
+    assert result.exit_code == 3, result.output
+    assert "report.html" in result.stdout
+    return top / "run"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    quiet += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=BROWSER, args=quiet)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Any, run_folder: Path) -> Iterator[Any]:
+    """The page; afterwards, nothing was asked of any other place and no error was logged."""
+    opened = browser.new_page(viewport={"width": 1200, "height": 900})
+    requests: list[str] = []
+    errors: list[str] = []
+    opened.on("request", lambda request: requests.append(request.url))
+    opened.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("dialog", lambda dialog: errors.append("a name was run as a script"))
+    opened.goto((run_folder / "report.html").as_uri())
+    yield opened
+    opened.close()
+    assert errors == []
+    here = run_folder.as_uri()
+    assert [url for url in requests if not url.startswith((here, "data:"))] == []
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what the page does in its own time (its policy allows no code in strings)."""
+    for _ in range(100):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not happen within 5 s")
+
+
+def first_column(page: Any) -> list[str]:
+    cells = page.locator("#table tbody tr td:first-child").all_inner_texts()
+    return [text.replace("▣", "").strip() for text in cells]
+
+
+def test_names_are_text(page: Any) -> None:
+    assert set(first_column(page)) == {f"{name}.png" for name in NAMES}
+    assert page.locator("h1").inner_text() == "How good are one, <i>two?"
+    assert page.locator("b:text-is('bold')").count() == 0
+
+
+def test_the_summary_says_who_leads_and_what_failed(page: Any) -> None:
+    text = page.locator("#summary").inner_text()
+    assert "one has the best ssim" in text
+    assert "ahead of <i>two" in text
+    assert "e.png" in page.locator("#distrust").inner_text()
+
+
+def test_the_table_sorts_and_filters(page: Any) -> None:
+    ssim = page.locator("#table th button", has_text="ssim ↑").first
+    column = page.locator("#table th").all_inner_texts().index("ssim ↑") + 1
+
+    def values() -> list[float]:
+        cells = page.locator(f"#table tbody tr td:nth-child({column})").all_inner_texts()
+        return [float(text) for text in cells]
+
+    ssim.click()
+    assert values() == sorted(values())
+    ssim.click()
+    assert values() == sorted(values(), reverse=True)
+    assert page.locator("#table th[aria-sort=descending]").count() == 1
+    page.locator("#filter").fill("<SCRIPT>")
+    assert first_column(page) == ["<script>alert(1)<.png"]
+    page.locator("#filter").fill("")
+    page.locator("#table-method").select_option("<i>two")
+    page.locator("#only-failed").check()
+    assert "e.png" in first_column(page)
+
+
+def test_the_panel_compares_with_divider_blink_and_zoom(page: Any) -> None:
+    page.locator(".thumb").first.click()
+    panel = page.locator("#panel")
+    assert panel.is_visible()
+    assert page.locator("#left").input_value() == "one"
+    assert page.locator("#right").input_value() == "gt"
+    loaded = "e => e.complete && e.naturalWidth > 0"
+    assert page.locator("#image-left").evaluate(loaded)
+    handle = page.locator("#handle")
+    box = handle.bounding_box()
+    page.mouse.move(box["x"] + 11, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] - 150, box["y"] + 50)
+    page.mouse.up()
+    assert int(handle.get_attribute("aria-valuenow")) < 45
+    handle.press("ArrowRight")
+    before = page.locator("#image-left").evaluate("e => e.style.transform")
+    page.locator("#viewer").hover(position={"x": 60, "y": 200})
+    page.mouse.wheel(0, -400)
+    until(lambda: page.locator("#image-left").evaluate("e => e.style.transform") != before)
+    after = [
+        page.locator(f"#image-{s}").evaluate("e => e.style.transform") for s in ("left", "right")
+    ]
+    assert after[0] == after[1] != before  # zoom is linked
+    page.locator("#blink").click()
+    for side in ("100%", "0%"):
+        until(lambda s=side: page.locator("#clip").evaluate("e => e.style.width") == s)
+    page.locator("#blink").click()
+    page.locator("input[name=show][value='error:']").check()
+    assert "error" in page.locator(".tag.left").inner_text()
+    assert page.locator("#image-left").evaluate("e => e.decode().then(() => true)")
+    assert "ssim" in page.locator("#numbers").inner_text()
+    page.locator("#next").click()
+    page.keyboard.press("Escape")
+    assert not panel.is_visible()
+
+
+def test_images_without_pictures_have_their_numbers(page: Any) -> None:
+    row = page.locator("#table tbody tr", has_not_text="▣").first
+    row.focus()
+    row.press("Enter")
+    assert page.locator("#nothing").is_visible()
+    assert not page.locator("#viewer").is_visible()
+    assert page.locator("#numbers tbody tr").count() > 5
+    page.locator("#close").click()
+
+
+def test_a_point_of_the_plot_leads_to_its_image(page: Any) -> None:
+    x, y, name = page.evaluate("points[0]")
+    page.locator("#boxes").click(position={"x": x, "y": y})
+    assert page.locator("#panel-title").inner_text() == name
+
+
+@pytest.mark.parametrize("width", [1200, 420])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_two_widths_and_both_colours(
+    page: Any, tmp_path: Path, width: int, scheme: str
+) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    page.screenshot(path=tmp_path / "page.png", full_page=True)
+    assert (tmp_path / "page.png").stat().st_size > 20_000
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1")
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (paper == "rgb(255, 255, 255)") == (scheme == "light")

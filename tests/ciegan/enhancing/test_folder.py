@@ -1,0 +1,361 @@
+"""Acquisitions enhanced: what is kept, what is done once, what goes wrong alone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from click.testing import CliRunner
+from networks import RNG, expected, image, run, table, weights
+
+from cellqa.io import open_image, write_tiff
+from ciegan.cli import main
+from ciegan.data.crops import Normalisation
+from ciegan.enhancing.ledger import Lines
+from ciegan.network.checkpoint import load
+from ciegan.network.windows import enhance_plane
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return weights(tmp_path_factory.mktemp("model") / "best.safetensors")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_layout_type_and_pixel_size_are_kept(tmp_path: Path, model: Path, dtype: type) -> None:
+    pixels = image(dtype)
+    write_tiff(tmp_path / "in/well1/a.tif", pixels, 0.25)
+    found = run(model, tmp_path / "in", tmp_path / "out")
+    assert found.exit_code == 0, found.output
+    with open_image(tmp_path / "out/well1/a.tif") as file:
+        result = file.load(file.planes[0])
+        assert file.pixel_size == pytest.approx(0.25)
+    assert result.dtype == dtype
+    assert (result == expected(model, pixels)).all()
+    assert (result != pixels).any()
+    with tifffile.TiffFile(tmp_path / "out/well1/a.tif") as tif:
+        note = tif.pages.first.description
+    assert "enhanced by ciegan" in note
+    assert "not raw data" in note
+    assert "sha256" in note
+
+
+def test_other_formats(tmp_path: Path, model: Path) -> None:
+    (tmp_path / "in").mkdir()
+    pixels = image(np.uint8)
+    cv2.imwrite(str(tmp_path / "in/a.png"), pixels)
+    assert run(model, tmp_path / "in", tmp_path / "out").exit_code == 0
+    found = cv2.imread(str(tmp_path / "out/a.png"), cv2.IMREAD_UNCHANGED)
+    assert (found == expected(model, pixels)).all()
+
+
+def test_chosen_planes_are_enhanced_and_others_copied(tmp_path: Path, model: Path) -> None:
+    stack = image(np.uint16, (2, 3, 2, 48, 40))  # T Z C Y X
+    source = tmp_path / "s.tif"
+    tifffile.imwrite(source, stack, imagej=True, metadata={"axes": "TZCYX"})
+    found = run(model, source, tmp_path / "o.tif", "--channel", "1", "--z", "0-1")
+    assert found.exit_code == 0, found.output
+    with tifffile.TiffFile(tmp_path / "o.tif") as tif:
+        assert tif.series[0].axes == "TZCYX"
+        result = tif.asarray()
+    assert (result[:, :, 0] == stack[:, :, 0]).all()
+    assert (result[:, 2] == stack[:, 2]).all()
+    assert (result[1, 1, 1] == expected(model, stack[1, 1, 1])).all()
+    row = table(tmp_path)["s.tif"]
+    assert (row["planes"], row["copied"]) == ("4", "8")
+
+
+@pytest.mark.parametrize("rule", ["train", "image", "none"])
+def test_rules_of_normalisation(tmp_path: Path, model: Path, rule: str) -> None:
+    pixels = RNG.random((40, 50)).astype(np.float32)
+    write_tiff(tmp_path / "a.tif", pixels, None)
+    run(model, tmp_path / "a.tif", tmp_path / "b.tif", "--normalize", rule)
+    if rule == "none":
+        network = load(model)
+        wanted = enhance_plane(network.generator, pixels, Normalisation("train", 0.0, 1.0))
+    else:
+        wanted = expected(model, pixels, rule)
+    assert (tifffile.imread(tmp_path / "b.tif") == wanted).all()
+
+
+def test_clipped_values_are_counted(tmp_path: Path, model: Path) -> None:
+    pixels = np.where(image(np.uint8) > 128, 255, 0).astype(np.uint8)
+    pixels[0, 0] = 7  # no labels
+    write_tiff(tmp_path / "in/a.tif", pixels, None)
+    assert run(model, tmp_path / "in", tmp_path / "out").exit_code == 0
+    network = load(model)
+    found = enhance_plane(network.generator, pixels, network.normalisation)
+    beyond = ((found < -0.5) | (found > 255.5)).mean()
+    assert beyond > 0
+    assert float(table(tmp_path / "out")["a.tif"]["clipped"]) == pytest.approx(beyond, rel=1e-4)
+
+
+def test_what_is_done_is_done_once(tmp_path: Path, model: Path) -> None:
+    for name in "abc":
+        write_tiff(tmp_path / f"in/{name}.tif", image(), None)
+    source, out = tmp_path / "in", tmp_path / "out"
+    assert run(model, source, out).exit_code == 0
+    before = {p.name: p.stat().st_mtime_ns for p in out.glob("*.tif")}
+    again = run(model, source, out)
+    assert "3 were done before" in again.stdout
+    assert before == {p.name: p.stat().st_mtime_ns for p in out.glob("*.tif")}
+    write_tiff(source / "b.tif", image(), None)  # other content
+    (out / "c.tif").unlink()  # lost
+    third = run(model, source, out)
+    assert third.exit_code == 3
+    statuses = {name: row["status"] for name, row in table(out).items()}
+    assert statuses == {"a.tif": "skipped", "b.tif": "failed", "c.tif": "ok"}
+    assert run(model, source, out, "--overwrite").exit_code == 0
+    assert {row["status"] for row in table(out).values()} == {"skipped", "ok"}
+    other = weights(tmp_path / "other.safetensors", seed=1)
+    assert run(other, source, out).exit_code == 3
+    assert run(other, source, out, "--overwrite").exit_code == 0
+    assert {row["status"] for row in table(out).values()} == {"ok"}
+
+
+def test_what_was_measured_stays_in_the_table(tmp_path: Path, model: Path) -> None:
+    for name in "ab":
+        write_tiff(tmp_path / f"in/{name}.tif", image(), None)
+    source, out = tmp_path / "in", tmp_path / "out"
+    first = run(model, source, out, "--check")
+    before = table(out)
+    again = run(model, source, out, "--check")
+    for name, row in table(out).items():
+        assert row == before[name] | {"status": "skipped", "reason": "done before"}
+    assert ("does not explain" in first.stderr) == ("does not explain" in again.stderr)
+
+
+def test_content_counts_whatever_the_times_say(tmp_path: Path, model: Path) -> None:
+    path, out = tmp_path / "in/a.tif", tmp_path / "out"
+    write_tiff(path, image(), None)
+    assert run(model, path.parent, out).exit_code == 0
+    state = path.stat()
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 1  # of the pixels or of what describes them: other content of the same size
+    path.write_bytes(data)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    found = run(model, path.parent, out)
+    assert found.exit_code == 3
+    assert "made from other content" in found.stderr
+
+
+def test_what_is_no_file_fails_alone(tmp_path: Path, model: Path) -> None:
+    source = tmp_path / "in"
+    for name in "az":
+        write_tiff(source / f"{name}.tif", image(), None)
+    (source / "nowhere.tif").symlink_to("nothing")
+    (source / "loop.tif").symlink_to("loop.tif")
+    os.mkfifo(source / "pipe.tif")
+    found = run(model, source, tmp_path / "out")
+    assert found.exit_code == 3, found.output
+    rows = table(tmp_path / "out")
+    assert {n for n, row in rows.items() if row["status"] == "ok"} == {"a.tif", "z.tif"}
+    assert all("not a regular file" in rows[n]["reason"] for n in ("nowhere.tif", "pipe.tif"))
+
+
+def test_nothing_is_called_enhanced_that_is_not(tmp_path: Path, model: Path) -> None:
+    stack = image(np.uint16, (2, 40, 48))
+    metadata = {"axes": "CYX"}
+    tifffile.imwrite(tmp_path / "a.ome.tif", stack, ome=True, metadata=metadata)
+    found = run(model, tmp_path / "a.ome.tif", tmp_path / "b.ome.tif", "--channel", "5")
+    assert found.exit_code == 3
+    assert "it has channels 0 to 1" in found.stderr
+    assert not (tmp_path / "b.ome.tif").exists()
+    run(model, tmp_path / "a.ome.tif", tmp_path / "b.ome.tif", "--channel", "1")
+    with tifffile.TiffFile(tmp_path / "b.ome.tif") as tif:
+        assert "channels 1 only, the rest as it was" in tif.ome_metadata
+
+
+def test_what_a_kill_left_is_removed(tmp_path: Path, model: Path) -> None:
+    write_tiff(tmp_path / "in/well/a.tif", image(), None)
+    out = tmp_path / "out"
+    assert run(model, tmp_path / "in", out).exit_code == 0
+    journal = out / ".ciegan-enhanced.jsonl"
+    journal.write_text(journal.read_text().splitlines()[0] + "\n")  # begun, not finished
+    (out / "well/a.tif").unlink()
+    (out / "well/.cellqa-abc.tif").write_bytes(b"half")
+    mine = out / "other/.cellqa-mine.tif"
+    mine.parent.mkdir()
+    mine.touch()
+    assert run(model, tmp_path / "in", out).exit_code == 0
+    assert [p.name for p in (out / "well").iterdir()] == ["a.tif"]
+    assert mine.exists()
+
+
+def test_terminated_is_interrupted(tmp_path: Path, model: Path) -> None:
+    for k in range(40):
+        write_tiff(tmp_path / f"in/{k:02d}.tif", image(np.uint16, (600, 600)), None)
+    out = tmp_path / "out"
+    arguments = [str(model), str(tmp_path / "in"), str(out)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ciegan", "enhance", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("*.tif"))) < 2 and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.terminate()
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+
+
+def test_foreign_files_are_not_overwritten(tmp_path: Path, model: Path) -> None:
+    write_tiff(tmp_path / "in/a.tif", image(), None)
+    write_tiff(tmp_path / "out/a.tif", image(), None)
+    found = run(model, tmp_path / "in", tmp_path / "out")
+    assert found.exit_code == 1
+    assert "--overwrite" in found.stderr
+
+
+def test_one_bad_file_does_not_stop_the_rest(tmp_path: Path, model: Path) -> None:
+    folder = tmp_path / "in"
+    for name in ("a", "z"):
+        write_tiff(folder / f"{name}.tif", image(), None)
+    data = (folder / "a.tif").read_bytes()
+    (folder / "cut.tif").write_bytes(data[: len(data) // 2])
+    (folder / "empty.tif").touch()
+    write_tiff(folder / "nan.tif", np.full((40, 40), np.nan, np.float32), None)
+    write_tiff(folder / "rgb.tif", image(np.uint8, (40, 40, 3)), None)
+    stack = image(np.uint16, (3, 40, 40)).astype(np.float32)
+    stack[1, 3, 3] = np.nan
+    tifffile.imwrite(folder / "half.tif", stack, imagej=True, metadata={"axes": "ZYX"})
+    found = run(model, folder, tmp_path / "out")
+    assert found.exit_code == 3, found.output
+    rows = table(tmp_path / "out")
+    assert {n: r["status"] for n, r in rows.items() if r["status"] == "ok"} == {
+        "a.tif": "ok",
+        "z.tif": "ok",
+    }
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.tif")) == ["a.tif", "z.tif"]
+    assert "the network was trained on 1" in rows["rgb.tif"]["reason"]
+    assert "NaN" in rows["nan.tif"]["reason"]
+    assert "t0c0z1" in rows["half.tif"]["reason"]
+    assert "Traceback" not in found.stderr
+    assert not list((tmp_path / "out").glob(".cellqa-*"))
+
+
+def test_colour(tmp_path: Path) -> None:
+    model = weights(tmp_path / "rgb.safetensors", channels=3)
+    pixels = image(np.uint8, (40, 48, 3))
+    write_tiff(tmp_path / "a.tif", pixels, None)
+    assert run(model, tmp_path / "a.tif", tmp_path / "b.tif").exit_code == 0
+    assert (tifffile.imread(tmp_path / "b.tif") == expected(model, pixels)).all()
+
+
+def test_tiles_change_nothing(tmp_path: Path, model: Path) -> None:
+    write_tiff(tmp_path / "a.tif", image(np.uint8, (300, 280)), None)
+    results = []
+    for tile in ("64", "128", "4096"):
+        run(model, tmp_path / "a.tif", tmp_path / f"{tile}.tif", "--tile", tile)
+        results.append(tifffile.imread(tmp_path / f"{tile}.tif").astype(int))
+    assert max(np.abs(results[0] - other).max() for other in results[1:]) <= 1
+
+
+def test_what_does_not_explain_its_raw_image_is_listed(tmp_path: Path, model: Path) -> None:
+    write_tiff(tmp_path / "in/a.tif", image(np.uint16, (80, 80)), None)
+    found = run(model, tmp_path / "in", tmp_path / "out", "--check")
+    assert found.exit_code == 0, found.output
+    row = table(tmp_path / "out")["a.tif"]
+    assert -1 <= float(row["rsp"]) <= 1
+    listed = "does not explain" in found.stderr
+    assert listed == (float(row["rsp"]) < 0.9)
+
+
+def test_killed_and_run_again(tmp_path: Path, model: Path) -> None:
+    for k in range(12):
+        write_tiff(tmp_path / f"in/{k:02d}.tif", image(np.uint16, (600, 600)), None)
+    out = tmp_path / "out"
+    command = [
+        sys.executable,
+        "-m",
+        "ciegan",
+        "enhance",
+        str(model),
+        str(tmp_path / "in"),
+        str(out),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("*.tif"))) < 2 and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    for path in out.glob("[0-9]*.tif"):  # whole, whatever the moment
+        assert tifffile.imread(path).shape == (600, 600)
+    done = len(list(out.glob("[0-9]*.tif")))
+    found = run(model, tmp_path / "in", out)
+    assert found.exit_code == 0, found.output
+    assert f"{done} were done before" in found.stdout
+    assert len(list(out.glob("[0-9]*.tif"))) == 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "status"),
+    [
+        (["MODEL", "none", "out"], "does not exist", 1),
+        (["MODEL", "empty", "out"], "no images", 1),
+        (["MODEL", "in", "in/out"], "lies inside IN", 1),
+        (["none", "in", "out"], "there is no such file", 1),
+        (["in", "in", "out"], "no best.safetensors", 1),
+        (["MODEL", "in", "out", "--channel", "x"], "is not a number from 0", 2),
+        (["MODEL", "in", "out", "--z", "3-1"], "ends before it begins", 2),
+        (["MODEL", "in", "out", "--tile", "3"], "`tile` must be", 2),
+        (["MODEL", "in", "out", "--device", "cuda"], "no CUDA device", 1),
+    ],
+)
+def test_wrong_input_is_one_line(
+    tmp_path: Path,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+    status: int,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    (tmp_path / "empty").mkdir()
+    write_tiff(tmp_path / "in/a.tif", image(), None)
+    arguments = [str(model) if a == "MODEL" else a for a in arguments]
+    found = CliRunner().invoke(main, ["enhance", *arguments])
+    assert found.exit_code == status, found.output
+    assert message in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_a_full_disk_is_told_before(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    write_tiff(tmp_path / "in/a.tif", image(), None)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage._replace(free=10))
+    found = run(model, tmp_path / "in", tmp_path / "out")
+    assert found.exit_code == 1
+    assert "are free there" in found.stderr
+
+
+def test_lines_survive_one_that_was_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "deep/lines.jsonl"
+    lines = Lines(path)
+    assert list(lines.read()) == []
+    lines.append({"a": 1})
+    lines.close()
+    path.write_text(path.read_text() + '{"a": 2, "b": "cut')
+    again = Lines(path)
+    again.append({"a": 3})
+    again.append({"a": "\udcff"})  # of a name that is no text
+    again.close()
+    path.write_text(path.read_text() + "[4]\n")
+    assert list(again.read()) == [{"a": 1}, {"a": 3}, {"a": "\udcff"}]

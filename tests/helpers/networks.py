@@ -1,0 +1,58 @@
+"""A small network with weights, and what `ciegan enhance` makes of images with it."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from click.testing import CliRunner, Result
+
+from cellqa.enhance.filters import as_type
+from ciegan.cli import main
+from ciegan.config import DEFAULT, Network
+from ciegan.data.crops import Normalisation
+from ciegan.models import GENERATORS
+from ciegan.network.checkpoint import load, save
+from ciegan.network.windows import enhance_plane
+
+RNG = np.random.default_rng(0)
+SMALL = {"widths": [4, 8], "blocks": [1, 1]}
+
+
+def weights(path: Path, channels: int = 1, seed: int = 0) -> Path:
+    """A generator that does something, as after training."""
+    torch.manual_seed(seed)
+    generator = GENERATORS["resunet"](channels, **SMALL)
+    for parameter in generator.parameters():
+        if parameter.ndim > 1 and not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    return save(
+        path,
+        generator.state_dict(),
+        config=replace(DEFAULT, generator=Network("resunet", SMALL)),
+        channels=channels,
+        normalisation=Normalisation("image", 10.0, 200.0),
+        step=5,
+        scores={},
+        warnings=[],
+    )
+
+
+def image(dtype: type = np.uint16, shape: tuple[int, ...] = (70, 90)) -> np.ndarray:
+    return RNG.integers(20, 240, shape).astype(dtype)
+
+
+def run(model: Path, source: Path, target: Path, *more: str) -> Result:
+    return CliRunner().invoke(main, ["enhance", str(model), str(source), str(target), *more])
+
+
+def expected(model: Path, pixels: np.ndarray, rule: str = "image") -> np.ndarray:
+    network = load(model)
+    normalisation = replace(network.normalisation, rule=rule)
+    return as_type(enhance_plane(network.generator, pixels, normalisation), pixels.dtype)
+
+
+def table(out: Path) -> dict[str, dict[str, str]]:
+    with (out / "enhanced.csv").open(newline="") as file:
+        return {row["image"]: row for row in csv.DictReader(file)}
