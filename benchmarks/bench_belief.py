@@ -17,8 +17,9 @@ from timing import cpu_seconds, heading
 
 from cellqa import decorrelation, resolution_map, sector_resolution, simulate
 from cellqa.metrics.registry import select
+from cellqa.planes.labels import Mask
 from cellqa.planes.plane import Plane
-from cellqa.scoring.plane import Mask, ScoreOptions, Scorer
+from cellqa.scoring.options import ScoreOptions, Scorer
 
 SIDES = (256, 512, 1024, 2048)
 EIGHT = ("psnr", "nrmse", "ssim", "ms_ssim", "mi", "nmi", "entropy", "resolution")

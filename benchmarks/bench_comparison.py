@@ -22,7 +22,7 @@ from timing import heading
 
 from cellqa.io import open_image, write_tiff
 from cellqa.tables.comparisons import Comparison
-from ciegan.data import Cut, prepare_pairs
+from ciegan.data import TilingOptions, prepare_pairs
 from ciegan.data.tasks import TASKS, prepare_task
 from ciegan.judging.comparing import compare
 from ciegan.judging.methods import parse_methods
@@ -56,8 +56,8 @@ def focus_series(folder: Path, out: Path) -> str:
     table = "field,split\n" + "".join(f"strip{k},{split}\n" for k, split in enumerate(STRIPS))
     place = out.with_name("focus-planes")
     (place / "split.csv").write_text(table)
-    cut = Cut(field="^(strip.)", split=str(place / "split.csv"), min_contrast=0)
-    return prepare_pairs(place / "blurred", place / "sharp", out, cut=cut).describe()
+    tiling = TilingOptions(field="^(strip.)", split=str(place / "split.csv"), min_contrast=0)
+    return prepare_pairs(place / "blurred", place / "sharp", out, tiling=tiling).describe()
 
 
 def markdown(rows: list[list[str]]) -> str:
@@ -131,8 +131,8 @@ def main() -> None:
         if not (data / "pairs.csv").exists():
             print(focus_series(options.sharp, data), flush=True)
     elif not (data / "pairs.csv").exists():
-        cut = replace(TASKS[options.task].cut(), pixel_size=options.pixel_size)
-        prepared = prepare_task(options.task, data, sharp=options.sharp, cut=cut, jobs=2)
+        tiling = replace(TASKS[options.task].tiling(), pixel_size=options.pixel_size)
+        prepared = prepare_task(options.task, data, sharp=options.sharp, tiling=tiling, jobs=2)
         print(prepared.describe(), flush=True)
     out = options.out / options.task
     found = compare(

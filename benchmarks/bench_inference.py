@@ -26,11 +26,11 @@ from timing import heading
 from cellqa.simulate import filaments
 from cellqa.tables.files import align
 from ciegan.config import DEFAULT, PAPER, Config
-from ciegan.data.crops import Normalisation, scaled
 from ciegan.enhancing.folder import enhance_files, make_runners
 from ciegan.models import GENERATORS
 from ciegan.network.checkpoint import BEST, Checkpoint, choose_device, load, save
-from ciegan.network.windows import Runner
+from ciegan.network.normalisation import Normalisation, scaled
+from ciegan.network.runner import Runner
 
 Array = npt.NDArray[Any]
 

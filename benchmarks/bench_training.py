@@ -30,7 +30,7 @@ from cellqa.io import open_image, write_tiff
 from cellqa.simulate import filaments, filtered
 from cellqa.tables.files import align, terminal_table
 from ciegan.config import DEFAULT, PAPER, Config, Losses, Monitor, Network, Schedule
-from ciegan.data import Cut, ZStack, prepare_blur, prepare_zstack
+from ciegan.data import TilingOptions, ZStack, prepare_blur, prepare_zstack
 from ciegan.data.crops import Crops, crops_of_steps, read_split
 from ciegan.data.degrade import BrightfieldDefocus, Gaussian, Noise
 from ciegan.data.optics import (
@@ -81,7 +81,7 @@ def fields(folder: Path, out: Path, minutes: float, device: str) -> None:
         Gaussian((1.0, 3.0)),
         noise=Noise(photons=20_000),
         draws=3,
-        cut=Cut(split="5,2,8", seed=1),
+        tiling=TilingOptions(split="5,2,8", seed=1),
         jobs=2,
         overwrite=True,
     )
@@ -115,9 +115,11 @@ def generators(folder: Path, out: Path, seconds: float, device: str) -> None:
     """Each generator for the same time, towards the same loss, on the same data."""
     data = out / "data"
     if not (data / "pairs.csv").exists():
-        cut = Cut(split="5,2,8", seed=1)
+        tiling = TilingOptions(split="5,2,8", seed=1)
         noise = Noise(photons=20_000)
-        prepare_blur(folder, data, Gaussian((1.0, 3.0)), noise=noise, draws=3, cut=cut, jobs=2)
+        prepare_blur(
+            folder, data, Gaussian((1.0, 3.0)), noise=noise, draws=3, tiling=tiling, jobs=2
+        )
     rows = [["generator", "parameters", "steps", "psnr", "ssim", "input psnr", "input ssim"]]
     for name in ("resunet", "nafnet", "unet", "paper"):
         config = small_default()
@@ -160,7 +162,7 @@ def speed(out: Path, device: str) -> None:
     for k in range(8):
         write_tiff(sharp / f"f{k}.tif", filaments((256, 256), seed=k).image, 0.2)
     data = out / "data"
-    prepare_blur(sharp, data, Gaussian(), cut=Cut(split="6,2,0"), overwrite=True)
+    prepare_blur(sharp, data, Gaussian(), tiling=TilingOptions(split="6,2,0"), overwrite=True)
     rows = [["phase", "bare loop, steps/s", "ours, steps/s", "ratio"]]
     steps = 40
     for name, share in (("generator alone", steps + 1), ("both", 0)):
@@ -390,7 +392,9 @@ def _kinds(
     left: dict[int, Array], fit: BrightfieldFit, out: Path, size: float
 ) -> Iterator[tuple[str, Path]]:
     """Training data of three kinds; the lowest third of the half validates."""
-    cut = Cut(tile=320, min_contrast=0.0, split=str(out / "split.csv"), pixel_size=size)
+    tiling = TilingOptions(
+        tile=320, min_contrast=0.0, split=str(out / "split.csv"), pixel_size=size
+    )
     lines = "field,split\n" + "".join(
         f"{part},{split}\n" for part, split in (("upper", "train"), ("lower", "val"))
     )
@@ -405,7 +409,7 @@ def _kinds(
                 write_tiff(out / "focus" / f"{part}.tif", pixels, size)
     stacks = [out / "planes" / part for part in parts]
     options = ZStack(pattern=r"z(\d+)", modality="brightfield", register=False)
-    prepare_zstack(stacks, out / "real", options, cut=cut, overwrite=True)
+    prepare_zstack(stacks, out / "real", options, tiling=tiling, overwrite=True)
     yield "real", out / "real"
     furthest = 1.2 * max(map(abs, fit.distances))
     noise = Noise(photons=0, read=1.0)
@@ -415,7 +419,7 @@ def _kinds(
     ):
         data = out / kind.lower()
         prepare_blur(
-            out / "focus", data, how, noise=noise, draws=24, cut=cut, jobs=2, overwrite=True
+            out / "focus", data, how, noise=noise, draws=24, tiling=tiling, jobs=2, overwrite=True
         )
         yield kind, data
     yield "real and modelled", _joined(out / "real", out / "modelled", out / "both")

@@ -7,27 +7,24 @@ import sys
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import tifffile
 
 from cellqa import simulate
 from cellqa.engines import LocalEngine
-from cellqa.enhance import METHODS, enhance_files
+from cellqa.enhance import ENHANCERS, enhance_files
 from cellqa.errors import CellqaError
 from cellqa.io import luminance, open_image
 from cellqa.pairs.pairing import pair_folders
+from cellqa.planes import Array
 from cellqa.reporting.figures import save_montage
 from cellqa.reporting.page import write_report
 from cellqa.reporting.pictures import liveliest
 from cellqa.scoring.run import score_to_folder
-from cellqa.tables.files import terminal_table
 from cellqa.tables.folder import check_folder
-
-Array = npt.NDArray[Any]
+from cellqa.tables.means import terminal_table
 
 PIXEL_SIZE = 0.1625  # micrometres: a 6.5 µm camera behind a 40 x objective
 BLUR = 2.5  # sigma of the degradation, pixels
@@ -73,8 +70,8 @@ def run_demo(
         for role, image in (("gt", sharp), ("input", blurred)):
             (data / role).mkdir(parents=True, exist_ok=True)
             _write(data / role / f"{name}.tif", image)
-    enhance_files(data / "input", data / "te", METHODS["te"])
-    enhance_files(data / "gt", data / "egt", METHODS["egt"])
+    enhance_files(data / "input", data / "te", ENHANCERS["te"])
+    enhance_files(data / "gt", data / "egt", ENHANCERS["egt"])
     pred = {"te": data / "te", "egt": data / "egt"}
     pairing = pair_folders(pred, gt=data / "gt", raw=data / "input")
     finished = score_to_folder(

@@ -18,6 +18,14 @@ class MissingExtraError(CellqaError):
     """A format whose optional package is not installed."""
 
 
+class Interrupted(Exception):  # noqa: N818 - not an error
+    """The user stopped the work; `done` of `total` are kept."""
+
+    def __init__(self, done: int = 0, total: int = 0) -> None:
+        super().__init__(done, total)
+        self.done, self.total = done, total
+
+
 class Undefined(float):
     """A value that does not exist: nan, with the reason.
 

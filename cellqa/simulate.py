@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-Array = npt.NDArray[Any]
+from cellqa.planes import Array
 
 OFFSET = 100  # grey levels of the camera in the dark
 READ_NOISE = 1.5  # standard deviation, grey levels

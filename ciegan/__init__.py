@@ -12,7 +12,7 @@ _HOME = {
     "BrightfieldDefocus": "data.degrade",
     "Checkpoint": "network.checkpoint",
     "Config": "config",
-    "Cut": "data",
+    "TilingOptions": "data",
     "DEGRADATIONS": "data.degrade",
     "DISCRIMINATORS": "models",
     "FluorescenceDefocus": "data.degrade",

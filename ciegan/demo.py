@@ -11,7 +11,7 @@ from cellqa import simulate
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from ciegan.config import DEFAULT
-from ciegan.data import Cut, prepare_blur
+from ciegan.data import TilingOptions, prepare_blur
 from ciegan.data.degrade import Gaussian, Noise
 from ciegan.judging.validation import Validated, validate
 from ciegan.training.run import Trained, train
@@ -65,7 +65,7 @@ def run_demo(
         Gaussian((1.0, 3.0)),
         noise=Noise(photons=2000, offset=simulate.OFFSET),
         draws=3,
-        cut=Cut(split="20,4,12", seed=seed),
+        tiling=TilingOptions(split="20,4,12", seed=seed),
         jobs=jobs,
     )
     config = replace(

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from cellqa.cli.group import main, progress_bar, report_failures
+from cellqa.cli.group import main
 from cellqa.cli.options import AnyPath, jobs_option, overwrite_option, pixel_size_option
 from cellqa.errors import CellqaError
+from cellqa.terminal import align, progress_bar, report_failures
 
 
 @main.command()
@@ -16,15 +17,17 @@ from cellqa.errors import CellqaError
 def metrics(markdown: bool) -> None:
     """List the metrics: what they measure, direction, unit, range, definition, needs, DOI."""
     from cellqa.metrics.registry import METRICS, markdown_table
-    from cellqa.tables.files import align
 
     if markdown:
         click.echo(markdown_table())
         return
-    head = ["name", "better", "unit", "measures", "range", "definition", "needs", "doi"]
+    head = ["name", "better", "unit", "measures", "range", "definition", "needs", "doi", "package"]
     rows = [
-        [m.name, m.arrow, m.unit or "-", m.measures, m.range, m.definition, m.asks, m.doi or "-"]
-        for m in METRICS
+        [
+            *(m.name, m.arrow, m.unit or "-", m.measures, m.range or "-", m.definition, m.asks),
+            *(m.doi or "-", METRICS.package_of(m.name)),
+        ]
+        for m in METRICS.values()
     ]
     click.echo(align([head, *rows], left=True))
 
@@ -85,7 +88,6 @@ def resolution(
         sector_rows,
         write_maps,
     )
-    from cellqa.tables.files import align
     from cellqa.tables.folder import check_outputs, numbered
 
     _check_plot(plot)
@@ -164,8 +166,7 @@ def sharpest(
     STACK is a file of any format that can be read, or a folder. Each scene, time and channel is a
     stack of its own. The position is the median of the measures' votes, to a fraction of a plane.
     """
-    from cellqa.focus.vote import measure_files, save_planes
-    from cellqa.tables.files import align, focus_rows, write_focus
+    from cellqa.focus.files import focus_rows, measure_files, save_planes, write_focus
     from cellqa.tables.folder import check_outputs, numbered
 
     _check_plot(plot)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from cellqa.cli.group import main, progress_bar, tell
+from cellqa.cli.group import main
 from cellqa.cli.options import AnyPath, jobs_option, overwrite_option
+from cellqa.terminal import progress_bar, tell
 
 
 @main.command()

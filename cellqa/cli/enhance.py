@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cellqa.cli.group import main, progress_bar, report_failures
+from cellqa.cli.group import main
 from cellqa.cli.options import AnyPath, Positive, jobs_option, overwrite_option
 from cellqa.errors import CellqaError
+from cellqa.terminal import progress_bar, report_failures
 
 if TYPE_CHECKING:
     from cellqa.enhance import Enhancer
@@ -71,10 +72,10 @@ class _MethodsCommand(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table, from the registry."""
-        from cellqa.enhance import METHODS, settings_of
+        from cellqa.enhance import ENHANCERS, settings_of
 
         rows = []
-        for name, method in METHODS.items():
+        for name, method in ENHANCERS.items():
             settings = (f"{k}={'' if v is None else v}" for k, v in settings_of(method).items())
             rows.append((name, ", ".join(settings)))
         with formatter.section("Methods and their settings"):
@@ -102,10 +103,10 @@ def enhance(
     IN and OUT are files or folders. Names, formats, bit depth and pixel size are kept, and metadata
     say what was done.
     """
-    from cellqa.enhance import METHODS, with_settings
+    from cellqa.enhance import ENHANCERS, with_settings
 
-    if method not in METHODS:
-        raise click.UsageError(f"--method must be one of {', '.join(METHODS)}, got {method!r}")
+    if method not in ENHANCERS:
+        raise click.UsageError(f"--method must be one of {', '.join(ENHANCERS)}, got {method!r}")
     given = {}
     for text in settings:
         name, equals, value = text.partition("=")
@@ -113,7 +114,7 @@ def enhance(
             raise click.UsageError(f"--set takes NAME=VALUE, got {text!r}")
         given[name] = value
     try:
-        enhancer = with_settings(METHODS[method], given)
+        enhancer = with_settings(ENHANCERS[method], given)
     except (CellqaError, ValueError) as error:
         raise click.UsageError(str(error)) from None
     _run_enhancer(enhancer, source, target, jobs, overwrite)

@@ -1,105 +1,13 @@
-"""The command `cellqa`, and what its subcommands share on the terminal."""
+"""The command `cellqa`."""
 
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any
-
 import click
 
-from cellqa.errors import CellqaError, printable
-
-DONE_WITH_FAILURES = 3
-BELOW_LIMIT = 4
-INTERRUPTED = 130  # as shells report SIGINT
-
-
-class Commands(click.Group):
-    """Turns every error that a user can cause into one line and exit status 1."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("\ninterrupted", err=True)
-            raise SystemExit(INTERRUPTED) from None
-        except CellqaError as error:
-            raise click.ClickException(printable(" ".join(str(error).split()))) from None
-        except OSError as error:
-            if isinstance(error, BrokenPipeError):
-                raise
-            name = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(printable(f"{name}{error.strerror or error}")) from None
+from cellqa.terminal import Commands
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="cellqa")
 def main() -> None:
     """Judge enhanced microscope images: how good, by how much, how sure."""
-
-
-@contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with the time left, on a terminal only; a new one for each stage of the work."""
-    bars: list[Any] = []
-
-    def show(done: int, total: int) -> None:
-        if not sys.stderr.isatty():
-            return
-        if bars and (bars[0].length != total or done < bars[0].pos):
-            bars.pop().__exit__(None, None, None)
-        if not bars:
-            bars.append(click.progressbar(length=total, label=label, file=sys.stderr))
-            bars[0].__enter__()
-        bars[0].update(done - bars[0].pos)
-
-    try:
-        yield show
-    finally:
-        if bars:
-            bars[0].__exit__(None, None, None)
-
-
-def stop_in_order() -> None:
-    """Take SIGTERM and SIGHUP, which clusters and closed terminals send, as an interrupt."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            with suppress(ValueError):  # not the main thread
-                signal.signal(getattr(signal, name), interrupt)
-
-
-def tell(line: str) -> None:
-    """A line for who waits at a terminal."""
-    if sys.stderr.isatty():
-        click.echo(line, err=True)
-
-
-def warn(warnings: Iterable[str]) -> None:
-    """What to distrust, a line each."""
-    for warning in warnings:
-        click.echo(printable(f"warning: {warning}"), err=True)
-
-
-def report_failures(
-    total: int, failures: list[tuple[str, str, str]], table: Path | None = None
-) -> None:
-    """Name what failed and end with status 3; where a table has the rest, ten are enough."""
-    if not failures:
-        return
-    shown = failures[:10] if table else failures
-    for image, method, reason in shown:
-        click.echo(printable(f"failed: {image} ({method}): {reason}"), err=True)
-    if len(failures) > len(shown):
-        rest = len(failures) - len(shown)
-        click.echo(f"... and {rest} more, each with its reason in {table}", err=True)
-    click.echo(f"{len(failures)} of {total} failed", err=True)
-    raise SystemExit(DONE_WITH_FAILURES)

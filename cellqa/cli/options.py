@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from cellqa.pairs.roles import GIVEN
 from cellqa.tables.folder import GALLERY
 
 
@@ -54,7 +55,7 @@ def parse_methods(
             raise click.BadParameter(f"{value!r} lacks a name or a folder; give [NAME=]DIR")
         if name in methods:
             raise click.BadParameter(f"two methods are called {name!r}; name them: NAME={folder}")
-        if name in ("input", "gt"):
+        if name in GIVEN:
             raise click.BadParameter(
                 f"{name!r} is the name of another role; give a name: NAME={folder}"
             )
@@ -106,18 +107,20 @@ def parse_limits(
             raise click.BadParameter(f"{part!r} is not METRIC=VALUE")
         if found.name in limits:
             raise click.BadParameter(f"{found.name} has two limits")
-        if found.higher_is_better is None:
+        if not found.ranks:
             raise click.BadParameter(f"{found.name} has no better and worse")
         limits[found.name] = limit
     return limits
 
 
 def parse_engine(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
-    """Check the form of the name of an engine."""
-    if value not in ("local", "dask") and not value.removeprefix("dask="):
-        raise click.BadParameter("the address is empty")
-    if value not in ("local", "dask") and not value.startswith("dask="):
-        raise click.BadParameter(f"must be local, dask, dask=ADDRESS or dask=FILE, got {value!r}")
+    """Check the name of an engine."""
+    from cellqa.engines import parse_engine as parse
+
+    try:
+        parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
     return value
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from cellqa.cli.group import main, report_failures, warn
+from cellqa.cli.group import main
 from cellqa.cli.options import AnyPath, overwrite_option, pred_option
 from cellqa.errors import printable
+from cellqa.terminal import align, report_failures, warn
 
 
 @main.group()
@@ -76,7 +77,6 @@ def analyse(folder: Path, answers: tuple[Path, ...], scores: Path | None, out: P
     Q is the --out folder of `cellqa questionnaire build`.
     """
     from cellqa.experts.analyse import analysis, read_answers, write_analysis
-    from cellqa.tables.files import align
 
     found = read_answers(folder, answers)
     tables = analysis(found, scores)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from cellqa.cli.group import main, progress_bar, warn
+from cellqa.cli.group import main
 from cellqa.cli.options import AnyPath, gallery_option, jobs_option, overwrite_option
 from cellqa.errors import CellqaError
+from cellqa.terminal import progress_bar, warn
 
 
 @main.command()
@@ -33,7 +34,7 @@ def report(
     from cellqa.pairs.grouping import Grouping
     from cellqa.reporting.page import write_report
     from cellqa.tables.external import run_of_table
-    from cellqa.tables.files import terminal_table
+    from cellqa.tables.means import terminal_table
 
     if run.is_dir() and (out or group):
         raise click.UsageError("--out and --group are for tables; a run has its own")

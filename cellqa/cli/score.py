@@ -11,16 +11,7 @@ from typing import Any
 
 import click
 
-from cellqa.cli.group import (
-    BELOW_LIMIT,
-    INTERRUPTED,
-    main,
-    progress_bar,
-    report_failures,
-    stop_in_order,
-    tell,
-    warn,
-)
+from cellqa.cli.group import main
 from cellqa.cli.options import (
     AnyPath,
     gallery_option,
@@ -34,8 +25,18 @@ from cellqa.cli.options import (
     pixel_size_option,
     pred_option,
 )
-from cellqa.errors import printable
+from cellqa.errors import Interrupted, printable
+from cellqa.pairs.roles import Role
 from cellqa.tables.folder import GALLERY
+from cellqa.terminal import (
+    BELOW_LIMIT,
+    INTERRUPTED,
+    progress_bar,
+    report_failures,
+    stop_in_order,
+    tell,
+    warn,
+)
 
 
 @main.command()
@@ -130,8 +131,8 @@ from cellqa.tables.folder import GALLERY
     default="local",
     show_default=True,
     callback=parse_engine,
-    metavar="local|dask[=ADDRESS|FILE.json]",
-    help="Where to run: this machine, or a Dask cluster.",
+    metavar="NAME[=ADDRESS]",
+    help="Where to run: local, dask, dask=ADDRESS or dask=FILE.json; or of another package.",
 )
 @click.option(
     "--shard",
@@ -178,8 +179,8 @@ def score(
     from cellqa.pairs.grouping import Grouping
     from cellqa.pairs.pairing import pair_folders
     from cellqa.scoring.image import compile_kernels
-    from cellqa.scoring.plane import ScoreOptions
-    from cellqa.scoring.run import Interrupted, score_to_folder
+    from cellqa.scoring.options import ScoreOptions
+    from cellqa.scoring.run import score_to_folder
 
     if resume and overwrite:
         raise click.UsageError("--resume goes on with an earlier run, --overwrite replaces it")
@@ -194,7 +195,7 @@ def score(
         raise click.UsageError("--scale is the size of the images against --input: give that")
     masked = mask is not None or foreground is not None
     chosen = for_run(metrics, fit=fit == "affine", foreground=masked)
-    if not masked and any("mask" in m.needs for m in chosen):
+    if not masked and any(Role.MASK in m.needs for m in chosen):
         raise click.UsageError("--metrics: scores of the foreground need --mask or --foreground")
     absent = next((name for name in fail_under if name not in {m.name for m in chosen}), None)
     if absent:
@@ -274,13 +275,13 @@ def _engine(name: str, jobs: int) -> Iterator[Any]:
     try:
         yield runner
     finally:
-        getattr(runner, "close", lambda: None)()
+        runner.close()
 
 
 def _print_finished(
     finished: Any, limits: dict[str, float] | None = None, methods: tuple[str, ...] = ()
 ) -> None:
-    from cellqa.tables.files import terminal_table
+    from cellqa.tables.means import terminal_table
     from cellqa.tables.summary import below
 
     if not finished.tally.rows:
@@ -288,7 +289,7 @@ def _print_finished(
     click.echo(terminal_table(finished.tally, finished.summaries))
     click.echo("\nwrote " + ", ".join(str(path) for path in finished.paths))
     warn(finished.warnings)
-    missed = below(finished.summaries, limits or {}, methods)
+    missed = below(finished.summaries, finished.tally.metrics, limits or {}, methods)
     for line in missed:
         click.echo(printable(f"below the limit: {line}"), err=True)
     failures = [(r.image, r.method, r.reason) for r in finished.tally.failures]

@@ -1,20 +1,90 @@
-"""Where the work runs. A new engine is a module with a class of this shape, and a line here."""
+"""Where the work runs.
+
+A new engine is a module with a class of the shape of `Engine`, and a line in `ENGINES`; or it comes
+from another package through the entry point `cellqa.engines`.
+"""
 
 from __future__ import annotations
 
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
 from cellqa.engines.base import Engine
 from cellqa.engines.local import LocalEngine
+from cellqa.plugins import Registry
 
-__all__ = ["Engine", "LocalEngine", "open_engine"]
+__all__ = ["ENGINES", "Engine", "EngineKind", "LocalEngine", "open_engine", "parse_engine"]
 
 
-def open_engine(name: str, jobs: int) -> Engine:
+@dataclass(frozen=True)
+class EngineKind:
+    """A kind of engine, as `--engine` names it.
+
+    Attributes
+    ----------
+    name : str
+    opens : str
+        `module:callable` of an address (None where none is given) and a number of processes,
+        which returns an `Engine`; it is imported when the engine is used.
+    address : str
+        What an address may be, as `ADDRESS|FILE.json`; empty where it takes none.
+    """
+
+    name: str
+    opens: str
+    address: str = ""
+
+    @property
+    def usage(self) -> str:
+        """How it is named."""
+        return f"{self.name}[={self.address}]" if self.address else self.name
+
+
+def _wrong(entry: Any) -> str:
+    return "" if isinstance(entry, EngineKind) else f"{entry!r} is no cellqa.EngineKind"
+
+
+ENGINES: Registry[EngineKind] = Registry(
+    "cellqa.engines",
+    (
+        EngineKind("local", "cellqa.engines.local:open_local"),
+        EngineKind("dask", "cellqa.engines.dask:DaskEngine", "ADDRESS|FILE.json"),
+    ),
+    wrong=_wrong,
+)
+
+
+def parse_engine(text: str) -> tuple[EngineKind, str | None]:
+    """The kind of engine that a text names, and its address.
+
+    Raises
+    ------
+    ValueError
+        There is no such engine, or it takes no address, or the address is empty.
+
+    Examples
+    --------
+    >>> parse_engine("dask=tcp://10.0.0.5:8786")[1]
+    'tcp://10.0.0.5:8786'
+    """
+    name, equals, address = text.partition("=")
+    if name not in ENGINES or (equals and not ENGINES[name].address):
+        usages = ", ".join(kind.usage for kind in ENGINES.values())
+        raise ValueError(f"must be one of {usages}, got {text!r}")
+    if equals and not address:
+        raise ValueError("the address is empty")
+    return ENGINES[name], address or None
+
+
+def open_engine(text: str, jobs: int) -> Engine:
     """Return the engine that `--engine` names.
 
     Parameters
     ----------
-    name : str
-        `local`, `dask`, `dask=ADDRESS` or `dask=FILE.json` (a scheduler file).
+    text : str
+        `local`, `dask`, `dask=ADDRESS` or `dask=FILE.json` (a scheduler file); or of another
+        package.
     jobs : int
         Processes, where the engine starts them.
 
@@ -25,11 +95,7 @@ def open_engine(name: str, jobs: int) -> Engine:
     CellqaError
         Its packages are not installed, or the cluster does not answer.
     """
-    kind, _, address = name.partition("=")
-    if name == "local":
-        return LocalEngine(jobs)
-    if kind == "dask" and (address or "=" not in name):
-        from cellqa.engines.dask import DaskEngine
-
-        return DaskEngine(address or None, jobs)
-    raise ValueError(f"no engine is called {name!r}; choose local, dask, dask=ADDRESS or dask=FILE")
+    kind, address = parse_engine(text)
+    module, _, name = kind.opens.partition(":")
+    engine: Engine = getattr(importlib.import_module(module), name)(address, jobs)
+    return engine

@@ -31,3 +31,20 @@ class Engine(Protocol):
     def describe(self) -> str:
         """For run.json."""
         ...
+
+    def close(self) -> None:
+        """Leave what it runs on."""
+        ...
+
+
+def do_all(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Result]:
+    """Do the items of a chunk, in a process that others work beside."""
+    limit_threads()
+    return [function(item) for item in chunk]
+
+
+def limit_threads() -> None:
+    """One thread for each process: the processes are the parallelism."""
+    import cv2
+
+    cv2.setNumThreads(1)

@@ -9,14 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from cellqa.engines import interrupts
-from cellqa.engines.local import limit_threads
+from cellqa.engines.base import Item, Result, do_all
 from cellqa.errors import CellqaError, MissingExtraError, first_line
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 _SMALLEST_TASK = 100  # items: a task costs the scheduler about a millisecond
 _LARGEST_TASK = 1000
@@ -117,7 +114,7 @@ class DaskEngine:
         sent: dict[Any, Sequence[Item]] = {}
 
         def submit(chunk: Sequence[Item]) -> None:
-            sent[self._client.submit(_each, function, chunk, pure=False)] = chunk
+            sent[self._client.submit(do_all, function, chunk, pure=False)] = chunk
 
         for chunk in islice(chunks, _TASKS_EACH * threads):
             submit(chunk)
@@ -182,8 +179,3 @@ def task_size(items: int, bytes_each: float, threads: int) -> int:
     """
     size = min(max(_SMALLEST_TASK, items // (_TASKS_EACH * threads)), _LARGEST_TASK)
     return max(1, min(size, int(_LARGEST_BYTES / max(bytes_each, 1))))
-
-
-def _each(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Result]:
-    limit_threads()
-    return [function(item) for item in chunk]

@@ -13,13 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
 from multiprocessing import forkserver
-from typing import TypeVar
 
 from cellqa.engines import interrupts
+from cellqa.engines.base import Item, Result, do_all, limit_threads
 from cellqa.errors import CellqaError
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 _CHUNK = 16  # items sent to a worker at once
 _WORTH = 8  # items for which another process, which takes a second to start, is worth it
@@ -50,25 +47,19 @@ def ordered_map(
         Of one item; importable, as it is sent to other processes.
     items : sequence
     jobs : int
-        Processes. A few items are done in this one, as starting another takes a second.
+        Processes. One is this one; and a few items are done in this one, as starting another takes
+        a second.
     on_crash : callable
         Gives the result of an item that ended its process (a crash in a C library, memory, or
         ten minutes without an answer), from the item and the reason.
     isolate : bool
-        Use another process even for a few items, since they may crash.
+        Use other processes in any case, since items may crash.
     """
-    if len(items) < _WORTH and not isolate:
+    if not isolate and (jobs == 1 or len(items) < _WORTH):
         limit_threads()
         yield from map(function, items)
         return
     yield from _in_processes(function, items, min(jobs, max(1, len(items) // 2)), on_crash)
-
-
-def limit_threads() -> None:
-    """One thread for each process: the processes are the parallelism."""
-    import cv2
-
-    cv2.setNumThreads(1)
 
 
 def _in_processes(
@@ -85,7 +76,7 @@ def _in_processes(
 
     def submit(chunk: Sequence[Item]) -> Future[list[Result]]:
         future: Future[list[Result]] = pool.schedule(
-            _each, args=(function, chunk), timeout=_SECONDS
+            do_all, args=(function, chunk), timeout=_SECONDS
         )
         return future
 
@@ -176,10 +167,6 @@ def _follow(parent: multiprocessing.process.BaseProcess) -> None:
     os._exit(1)
 
 
-def _each(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Result]:
-    return [function(item) for item in chunk]
-
-
 @dataclass(frozen=True)
 class LocalEngine:
     """Processes of this machine.
@@ -207,3 +194,11 @@ class LocalEngine:
     def describe(self) -> str:
         """For run.json."""
         return f"local, {self.jobs} processes"
+
+    def close(self) -> None:
+        """Nothing is left: processes end with each `map`."""
+
+
+def open_local(address: str | None, jobs: int) -> LocalEngine:
+    """The engine `local`, which has no address."""
+    return LocalEngine(jobs)

@@ -1,7 +1,11 @@
-"""Enhancers. A new one is a module with a callable of a plane, and a line in `METHODS`."""
+"""Enhancers.
+
+A new one is a module with a callable of a plane, and a line in `ENHANCERS`; or it comes from
+another package through the entry point `cellqa.enhancers`.
+"""
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from cellqa.enhance.deconvolution import RichardsonLucy, Wiener
@@ -9,16 +13,30 @@ from cellqa.enhance.files import Enhancer, enhance_files
 from cellqa.enhance.filters import Traditional, clahe, unsharp_mask
 from cellqa.enhance.simple import Bicubic, Clahe, Unsharp
 from cellqa.errors import CellqaError
+from cellqa.plugins import Registry
 
-METHODS: Mapping[str, Enhancer] = {
-    "te": Traditional("te"),
-    "egt": Traditional("egt"),
-    "unsharp": Unsharp(),
-    "clahe": Clahe(),
-    "bicubic": Bicubic(),
-    "wiener": Wiener(),
-    "rl": RichardsonLucy(),
-}
+
+def _wrong(entry: Any) -> str:
+    if not callable(entry) or not callable(getattr(entry, "describe", None)):
+        return f"{entry!r} is no enhancer: it must be callable and have `describe`"
+    if not is_dataclass(entry):
+        return f"{entry!r} is no enhancer: its settings must be the fields of a dataclass"
+    return "" if isinstance(getattr(entry, "name", None), str) else f"{entry!r} has no name"
+
+
+ENHANCERS: Registry[Enhancer] = Registry(
+    "cellqa.enhancers",
+    (
+        Traditional("te"),
+        Traditional("egt"),
+        Unsharp(),
+        Clahe(),
+        Bicubic(),
+        Wiener(),
+        RichardsonLucy(),
+    ),
+    wrong=_wrong,
+)
 
 
 def settings_of(method: Enhancer) -> dict[str, Any]:
@@ -26,7 +44,7 @@ def settings_of(method: Enhancer) -> dict[str, Any]:
 
     Examples
     --------
-    >>> settings_of(METHODS["wiener"])
+    >>> settings_of(ENHANCERS["wiener"])
     {'sigma': 2.0, 'kernel': None, 'balance': 0.01}
     """
     return {f.name: getattr(method, f.name) for f in fields(method) if f.name != "name"}  # type: ignore[arg-type]
@@ -44,7 +62,7 @@ def with_settings(method: Enhancer, given: Mapping[str, str]) -> Enhancer:
 
     Examples
     --------
-    >>> with_settings(METHODS["rl"], {"iterations": "30"}).describe()
+    >>> with_settings(ENHANCERS["rl"], {"iterations": "30"}).describe()
     'Richardson-Lucy: Gaussian sigma 2, 30 iterations'
     """
     known = settings_of(method)
@@ -68,7 +86,7 @@ def with_settings(method: Enhancer, given: Mapping[str, str]) -> Enhancer:
 _KINDS = {int: "a whole number", float: "a number", str: "text"}
 
 __all__ = [
-    "METHODS",
+    "ENHANCERS",
     "Bicubic",
     "Clahe",
     "Enhancer",

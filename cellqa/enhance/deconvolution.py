@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cellqa.enhance.filters import ThroughLuminance, as_type
 from cellqa.errors import ImageError
 from cellqa.io import luminance, open_image
+from cellqa.planes import Array
 from cellqa.planes.plane import as_plane
-
-Array = npt.NDArray[Any]
 
 _REACH = 4  # sigmas that the kernel covers
 _LARGEST_KERNEL = 255

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -12,22 +12,21 @@ from typing import Any, NamedTuple, Protocol
 import cv2
 import numpy.typing as npt
 
+from cellqa.disk import StrPath
 from cellqa.engines.local import ordered_map
-from cellqa.errors import CellqaError, ImageError
+from cellqa.errors import CellqaError
 from cellqa.io import (
-    FORMATS,
+    format_of,
     is_image_folder,
     may_crash,
     open_image,
     split_suffix,
     write_image,
+    written_formats,
+    written_name,
 )
 from cellqa.pairs.pairing import scan
-
-# Written as they are read; every other format becomes OME-TIFF.
-_KEPT = tuple(
-    suffix for known in FORMATS if known.name not in ("CZI", "ND2") for suffix in known.suffixes
-)
+from cellqa.terminal import Progress
 
 
 class Enhancer(Protocol):
@@ -52,21 +51,21 @@ class Job(NamedTuple):
 
 
 def enhance_files(
-    source: Path,
-    target: Path,
-    settings: Enhancer,
+    source: StrPath,
+    target: StrPath,
+    enhancer: Enhancer,
     *,
     jobs: int = 1,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[list[Path], list[tuple[str, str]]]:
     """Enhance a file, or every image below a folder.
 
     Parameters
     ----------
-    source, target : Path
+    source, target : path
         Both files, or both folders; a file may go into an existing folder.
-    settings : Enhancer
+    enhancer : Enhancer
     jobs : int
         Processes.
     overwrite : bool
@@ -86,13 +85,13 @@ def enhance_files(
         The source does not exist or holds no image; the target is the source, lies inside it, or
         holds files of the same names.
     """
-    work = plan(source, target)
+    work = plan(Path(source), Path(target))
     if not overwrite:
         refuse_taken(work)
     done, failures = [], []
     isolate = any(may_crash(job.source.name) for job in work)
     results = ordered_map(
-        partial(_enhance, settings=settings), work, jobs, on_crash=_crashed, isolate=isolate
+        partial(_enhance, enhancer=enhancer), work, jobs, on_crash=_crashed, isolate=isolate
     )
     for count, (job, reason) in enumerate(zip(work, results, strict=True), 1):
         if reason is None:
@@ -139,13 +138,14 @@ def plan(source: Path, target: Path) -> list[Job]:
     if is_folder(source):
         return _plan_folder(source, target)
     inside = target.is_dir() and not is_image_folder(target.name)
-    place = target / target_name(source.name) if inside else target
+    place = target / written_name(source.name) if inside else target
     if place.exists() and source.samefile(place):
         raise CellqaError(f"OUT: {str(place)!r} is the input; give another name")
-    if split_suffix(place.name)[1].lower() not in _KEPT:
+    known = format_of(place.name)
+    if known is None or not known.writer:
         raise CellqaError(
-            f"OUT: {str(place)!r} is neither a folder that exists nor a TIFF, PNG, JPEG, BMP or "
-            "Zarr name"
+            f"OUT: {str(place)!r} is neither a folder that exists nor a name of an image that can "
+            f"be written ({written_formats()})"
         )
     return [Job(source, place)]
 
@@ -158,7 +158,7 @@ def _plan_folder(source: Path, target: Path) -> list[Job]:
         raise CellqaError(f"OUT: {str(target)!r} is or lies inside IN; give a folder outside it")
     folder = scan(source, "IN")
     names = [name for files in folder.images.values() for name in files]
-    work = [Job(source / n, target / Path(n).parent / target_name(Path(n).name)) for n in names]
+    work = [Job(source / n, target / Path(n).parent / written_name(Path(n).name)) for n in names]
     double = [path for path, n in Counter(job.target for job in work).items() if n > 1]
     if double:
         two = [name for name, job in zip(names, work, strict=True) if job.target == min(double)]
@@ -179,24 +179,16 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def target_name(name: str) -> str:
-    """What an image is called when it is written."""
-    stem, suffix = split_suffix(name)
-    return name if suffix.lower() in _KEPT else f"{stem}.ome.tif"
-
-
 def _crashed(job: Job, reason: str) -> str | None:
     return f"{job.source.name}: reading or enhancing this image {reason}"
 
 
-def _enhance(job: Job, *, settings: Enhancer) -> str | None:
+def _enhance(job: Job, *, enhancer: Enhancer) -> str | None:
     """Enhance one file; the reason where that fails."""
     try:
         with open_image(job.source) as file:
-            if len(file.planes) > 1 and "tif" not in split_suffix(job.target.name)[1].lower():
-                raise ImageError(f"{len(file.planes)} planes only fit into a TIFF file")
-            planes = (settings(file.load(index)) for index in file.planes)
-            note = f"{settings.describe()}. Enhanced by cellqa {version('cellqa')}, not raw data."
+            planes = (enhancer(file.load(index)) for index in file.planes)
+            note = f"{enhancer.describe()}. Enhanced by cellqa {version('cellqa')}, not raw data."
             write_image(job.target, planes, file, note, file.dtype)
     except (CellqaError, ValueError, TypeError) as error:
         return " ".join(str(error).split())

@@ -12,9 +12,8 @@ import numpy.typing as npt
 
 from cellqa.enhance._kernels import equalise
 from cellqa.io import luminance
+from cellqa.planes import Array
 from cellqa.planes.plane import as_plane
-
-Array = npt.NDArray[Any]
 
 BINS = 256
 LARGEST_KERNEL = 255

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from cellqa.enhance.filters import (
     LARGEST,
@@ -18,9 +16,8 @@ from cellqa.enhance.filters import (
     unsharp_mask,
     working_range,
 )
+from cellqa.planes import Array
 from cellqa.planes.plane import as_plane
-
-Array = npt.NDArray[Any]
 
 _LARGEST_SCALE = 8
 

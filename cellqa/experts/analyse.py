@@ -12,18 +12,17 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.experts.build import KEY
+from cellqa.planes import Array
 from cellqa.reporting.figures import COLOURS, STYLE, label
 from cellqa.reporting.load import load_run
-from cellqa.tables.files import number, write_csv
+from cellqa.tables.cells import cell
+from cellqa.tables.files import write_csv
 from cellqa.tables.summary import mean_interval
-
-Array = npt.NDArray[Any]
 
 _FEWEST_RATERS = 3  # from which intervals resample raters; below, images
 
@@ -360,7 +359,7 @@ def write_analysis(
     paths = []
     for name, rows in tables.items():
         if rows:
-            cells = ([_cell(v) for v in row.values()] for row in rows)
+            cells = ([cell(v) for v in row.values()] for row in rows)
             paths.append(write_csv(out / name, list(rows[0]), cells))
     with matplotlib.rc_context(STYLE):
         figure = _draw(answers, tables["mos.csv"], tables["ranking.csv"])
@@ -368,10 +367,6 @@ def write_analysis(
             figure.savefig(out / f"experts{suffix}")
             paths.append(out / f"experts{suffix}")
     return paths
-
-
-def _cell(value: Any) -> str:
-    return number(value) if isinstance(value, float) else str(value)
 
 
 def _draw(

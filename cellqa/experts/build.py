@@ -16,17 +16,17 @@ from typing import Any
 import cv2
 import jinja2
 import numpy as np
-import numpy.typing as npt
 from markupsafe import Markup
 
+from cellqa.disk import appearing_text
 from cellqa.errors import CellqaError, printable
 from cellqa.pairs.pairing import Image, Pairing, pair_folders
+from cellqa.pairs.roles import Role
+from cellqa.planes import Array
 from cellqa.reporting.page import as_json
 from cellqa.reporting.pictures import liveliest
 from cellqa.scoring.image import load_plane
-from cellqa.tables.files import appearing, write_json
-
-Array = npt.NDArray[Any]
+from cellqa.tables.files import write_json
 
 SCALES = ("sharpness", "contrast", "freedom from artefacts", "fit for analysis")
 KEY, PAGE_FOLDER, PAGE, INSTRUCTIONS = "key.json", "page", "questionnaire.html", "instructions.txt"
@@ -127,7 +127,7 @@ def build(
     if not instructions.exists():
         instructions.write_text(DEFAULT_INSTRUCTIONS, encoding="utf-8")
     text = instructions.read_text(encoding="utf-8", errors="replace")
-    with appearing(folder / PAGE) as file:
+    with appearing_text(folder / PAGE) as file:
         file.write(_page(identity, tasks, text))
     return folder / PAGE, len(tasks), len(of_image)
 
@@ -138,15 +138,15 @@ def _pictures(
     """The same square of every method's first plane, at one contrast."""
     folders = {name: path.absolute() for name, path in pairing.folders.items()}
     planes = load_plane(image, image.name, folders=folders, max_pixels=2**28)
-    if set(planes) != set(methods) or len({p.raw.shape for p in planes.values()}) > 1:
+    if set(planes) != set(methods) or len({p.shape for p in planes.values()}) > 1:
         return None
-    leader = planes.get("gt", planes[methods[0]]).raw
+    leader = planes.get(Role.REFERENCE, planes[methods[0]]).pixels
     top, left, height, width = liveliest(leader, side)
     window = slice(top, top + height), slice(left, left + width)
     # each image has its own: brightness would give the method away, and is not what is asked
     found = {}
     for method in methods:
-        pixels = planes[method].raw[window].astype(np.float64)
+        pixels = planes[method].pixels[window].astype(np.float64)
         low, high = np.percentile(pixels, [0.5, 99.5])
         scaled = np.clip((pixels - low) / max(high - low, 1e-12), 0, 1)
         found[method] = np.asarray(np.rint(255 * scaled).astype(np.uint8))

@@ -1,19 +1,22 @@
-"""Reading and writing images. A new format is one module with `open_file`, and one line here."""
+"""Reading and writing images.
+
+A new format is a module with `open_file`, and a line in `FORMATS`; or it comes from another package
+through the entry point `cellqa.formats`.
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib
-import os
 import stat
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from cellqa.disk import StrPath, appearing
 from cellqa.errors import CellqaError, ImageError, MissingExtraError, first_line
 from cellqa.io.base import (
     LARGE,
@@ -22,19 +25,19 @@ from cellqa.io.base import (
     ImageFile,
     PlaneIndex,
     luminance,
-    regrouped,
 )
-
-Array = npt.NDArray[Any]
+from cellqa.planes import Array
+from cellqa.plugins import Registry
 
 __all__ = [
     "FORMATS",
     "LARGE",
     "MAX_PIXELS",
     "Acquisition",
+    "Format",
     "ImageFile",
     "PlaneIndex",
-    "appearing",
+    "format_of",
     "is_image_folder",
     "luminance",
     "may_crash",
@@ -42,30 +45,89 @@ __all__ = [
     "split_suffix",
     "write_image",
     "write_tiff",
+    "written_name",
 ]
 
 
 class Format(NamedTuple):
-    """A file format: its suffixes, the module that reads it, the extra that it needs.
+    """A file format.
 
-    `folder` says that an image of this format is a folder.
+    Attributes
+    ----------
+    name : str
+    suffixes : tuple of str
+        In small letters.
+    reader : str
+        Module with `open_file(path, max_pixels)`, which returns an `ImageFile`.
+    writer : str
+        Module with `write_file(path, blocks, like, note, dtype)`; empty where it is not written:
+        images of such a format become OME-TIFF.
+    extra : str
+        Of cellqa, that installs what it needs; empty for none.
+    packages : tuple of str
+        What the extra installs, for the versions in run.json.
+    folder : bool
+        An image is a folder.
+    several : bool
+        A file may hold several planes.
+    may_crash : bool
+        The reader is a C library that a damaged file can bring down: it is read in a process of
+        its own.
     """
 
     name: str
     suffixes: tuple[str, ...]
-    module: str
+    reader: str
+    writer: str = ""
     extra: str = ""
+    packages: tuple[str, ...] = ()
     folder: bool = False
+    several: bool = True
+    may_crash: bool = False
 
 
-FORMATS = (
-    Format("TIFF", (".ome.tif", ".ome.tiff", ".tif", ".tiff"), "cellqa.io.tiff"),
-    Format("PNG, JPEG, BMP", (".png", ".jpg", ".jpeg", ".bmp"), "cellqa.io.raster"),
-    Format("CZI", (".czi",), "cellqa.io.czi", "czi"),
-    Format("ND2", (".nd2",), "cellqa.io.nd2", "nd2"),
-    Format("OME-Zarr", (".ome.zarr", ".zarr"), "cellqa.io.zarr", "zarr", True),
+def _wrong(entry: Any) -> str:
+    return "" if isinstance(entry, Format) else f"{entry!r} is no cellqa.Format"
+
+
+FORMATS: Registry[Format] = Registry(
+    "cellqa.formats",
+    (
+        Format(
+            "TIFF",
+            (".ome.tif", ".ome.tiff", ".tif", ".tiff"),
+            "cellqa.io.tiff",
+            "cellqa.io.tiff_write",
+        ),
+        Format(
+            "PNG, JPEG, BMP",
+            (".png", ".jpg", ".jpeg", ".bmp"),
+            "cellqa.io.raster",
+            "cellqa.io.raster",
+            several=False,
+        ),
+        Format("CZI", (".czi",), "cellqa.io.czi", "", "czi", ("pylibCZIrw",), may_crash=True),
+        Format("ND2", (".nd2",), "cellqa.io.nd2", "", "nd2", ("nd2",), may_crash=True),
+        Format(
+            "OME-Zarr",
+            (".ome.zarr", ".zarr"),
+            "cellqa.io.zarr",
+            "cellqa.io.zarr_write",
+            "zarr",
+            ("zarr",),
+            folder=True,
+            may_crash=True,
+        ),
+    ),
+    wrong=_wrong,
 )
-_BY_SUFFIX = {suffix: known for known in FORMATS for suffix in known.suffixes}
+
+
+@functools.cache
+def _by_suffix() -> Mapping[str, Format]:
+    """Format of each suffix, the longest first."""
+    pairs = ((suffix, known) for known in FORMATS.values() for suffix in known.suffixes)
+    return dict(sorted(pairs, key=lambda pair: -len(pair[0])))
 
 
 def split_suffix(name: str) -> tuple[str, str]:
@@ -79,25 +141,61 @@ def split_suffix(name: str) -> tuple[str, str]:
     ('notes.txt', '')
     """
     lower = name.lower()
-    for suffix in sorted(_BY_SUFFIX, key=len, reverse=True):
+    for suffix in _by_suffix():
         if lower.endswith(suffix) and len(lower) > len(suffix):
             return name[: -len(suffix)], name[-len(suffix) :]
     return name, ""
 
 
+def format_of(name: str) -> Format | None:
+    """Format of a file or folder of this name; None where it is no image."""
+    return _by_suffix().get(split_suffix(name)[1].lower())
+
+
 def may_crash(name: str) -> bool:
     """Whether the format's reader is a C library that a damaged file can bring down."""
-    found = _BY_SUFFIX.get(split_suffix(name)[1].lower())
-    return found is not None and bool(found.extra)
+    known = format_of(name)
+    return known is not None and known.may_crash
 
 
 def is_image_folder(name: str) -> bool:
     """Whether a folder of this name is an image (OME-Zarr)."""
-    found = _BY_SUFFIX.get(split_suffix(name)[1].lower())
-    return found is not None and found.folder
+    known = format_of(name)
+    return known is not None and known.folder
 
 
-def open_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> ImageFile:
+def written_name(name: str) -> str:
+    """What an image is called when it is written: its own name, or that of an OME-TIFF file.
+
+    Examples
+    --------
+    >>> written_name("a.png"), written_name("a.czi")
+    ('a.png', 'a.ome.tif')
+    """
+    known = format_of(name)
+    return name if known and known.writer else f"{split_suffix(name)[0]}.ome.tif"
+
+
+def _module(known: Format, module: str, task: str) -> ModuleType:
+    """The module that reads or writes a format.
+
+    Raises
+    ------
+    MissingExtraError
+        The package that it needs is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if not known.extra:
+            raise
+        raise MissingExtraError(
+            f"{task} {known.name} needs {error.name}; "
+            f"install it with: pip install 'cellqa[{known.extra}]'"
+        ) from None
+
+
+def open_image(path: StrPath, max_pixels: int = MAX_PIXELS) -> ImageFile:
     """Open an image file of any known format, for use in a `with` statement.
 
     Parameters
@@ -120,25 +218,18 @@ def open_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Im
     ...         print(index.label(), file.load(index).mean(), file.pixel_size)
     """
     path = Path(path)
-    found = _BY_SUFFIX.get(split_suffix(path.name)[1].lower())
-    if found is None:
-        known = ", ".join(f.name for f in FORMATS)
-        raise ImageError(f"{path.name}: not an image format that can be read ({known})")
+    known = format_of(path.name)
+    if known is None:
+        raise ImageError(
+            f"{path.name}: not an image format that can be read ({', '.join(FORMATS)})"
+        )
     try:
-        module = importlib.import_module(found.module)
-    except ModuleNotFoundError as error:
-        if not found.extra:
-            raise
-        raise MissingExtraError(
-            f"{path.name}: reading {found.name} needs {error.name}; "
-            f"install it with: pip install 'cellqa[{found.extra}]'"
-        ) from None
-    try:
+        module = _module(known, known.reader, "reading")
         status = path.stat()
-        if not (stat.S_ISDIR if found.folder else stat.S_ISREG)(status.st_mode):
-            kind = "a folder" if found.folder else "a regular file"
-            raise ImageError(f"{path.name}: {found.name} images are {kind}, this is not")
-        if not found.folder and status.st_size == 0:
+        if not (stat.S_ISDIR if known.folder else stat.S_ISREG)(status.st_mode):
+            kind = "a folder" if known.folder else "a regular file"
+            raise ImageError(f"{path.name}: {known.name} images are {kind}, this is not")
+        if not known.folder and status.st_size == 0:
             raise ImageError(f"{path.name}: the file is empty (0 bytes)")
         file: ImageFile = module.open_file(path, max_pixels)
     except CellqaError as error:
@@ -148,23 +239,23 @@ def open_image(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Im
         raise ImageError(f"{path.name}: {error.strerror or first_line(error)}") from None
     except Exception as error:  # a hostile file can bring any error up in a library
         raise ImageError(
-            f"{path.name}: not a readable {found.name} file ({first_line(error)})"
+            f"{path.name}: not a readable {known.name} file ({first_line(error)})"
         ) from None
     return file
 
 
 def write_image(
-    path: Path, planes: Iterable[Array], like: ImageFile, note: str, dtype: np.dtype[Any]
+    path: StrPath, planes: Iterable[Array], like: ImageFile, note: str, dtype: np.dtype[Any]
 ) -> Path:
     """Write planes under a name like the source's: same format, bit depth, pixel size and axes.
 
-    CZI and ND2 are not written: they become OME-TIFF. The file appears under its name only when it
-    is complete.
+    CZI and ND2 are not written: they become OME-TIFF (`written_name`). The file appears under its
+    name only when it is complete.
 
     Parameters
     ----------
-    path : Path
-        Where to; its suffix must be one of PNG, JPEG, BMP, TIFF or Zarr.
+    path : path
+        Where to; its suffix must be of a format that is written (PNG, JPEG, BMP, TIFF, Zarr).
     planes : iterable of ndarray
         In the order of `like.planes`, each whole or as blocks of its rows, of any height.
     like : ImageFile
@@ -182,39 +273,35 @@ def write_image(
     Raises
     ------
     ImageError
-        The format cannot hold the pixels.
+        The format is not written, or cannot hold the pixels.
+    MissingExtraError
+        The format's package is not installed.
     OSError
         The folder cannot be written.
     """
-    suffix = split_suffix(path.name)[1]
-    with appearing(path, suffix) as temporary:
-        if suffix.lower() in _BY_SUFFIX and _BY_SUFFIX[suffix.lower()].module == "cellqa.io.tiff":
-            from cellqa.io import tiff_write
-
-            tiff_write.write_file(temporary, planes, like, note, dtype)
-        elif is_image_folder(path.name):
-            try:
-                from cellqa.io import zarr_write
-            except ModuleNotFoundError as error:
-                raise MissingExtraError(
-                    f"{path.name}: writing OME-Zarr needs {error.name}; "
-                    "install it with: pip install 'cellqa[zarr]'"
-                ) from None
-            zarr_write.write_folder(temporary, planes, like, note, dtype)
-        else:
-            from cellqa.io import raster
-
-            (plane,) = regrouped(iter(planes), like.shape[0], like.shape[0])
-            raster.write_file(temporary, plane, like.path, note)
+    path = Path(path)
+    known = format_of(path.name)
+    if known is None or not known.writer:
+        raise ImageError(f"{path.name}: not a format that is written ({written_formats()})")
+    if len(like.planes) > 1 and not known.several:
+        raise ImageError(f"{len(like.planes)} planes only fit into a TIFF or Zarr file")
+    module = _module(known, known.writer, f"{path.name}: writing")
+    with appearing(path, folder=known.folder) as temporary:
+        module.write_file(temporary, planes, like, note, dtype)
     return path
 
 
-def write_tiff(path: Path, pixels: Array, pixel_size: float | None, note: str = "") -> Path:
+def written_formats() -> str:
+    """Names of the formats that are written, for messages."""
+    return ", ".join(known.name for known in FORMATS.values() if known.writer)
+
+
+def write_tiff(path: StrPath, pixels: Array, pixel_size: float | None, note: str = "") -> Path:
     """Write one plane as TIFF, compressed without loss; it appears when it is complete.
 
     Parameters
     ----------
-    path : Path
+    path : path
     pixels : ndarray, shape (Y, X) or (Y, X, S)
     pixel_size : float or None
         In micrometres.
@@ -228,36 +315,7 @@ def write_tiff(path: Path, pixels: Array, pixel_size: float | None, note: str = 
     """
     from cellqa.io import tiff_write
 
-    with appearing(path, ".tif") as temporary:
+    path = Path(path)
+    with appearing(path) as temporary:
         tiff_write.write_plane(temporary, pixels, pixel_size, note)
     return path
-
-
-@contextmanager
-def appearing(path: Path, suffix: str) -> Iterator[Path]:
-    """A file that appears under its name when it is complete; an earlier one stays whole till then.
-
-    Yields the name to write to, of that suffix and in the same folder. Images that are folders
-    appear alike.
-    """
-    if not path.parent.is_dir():
-        path.parent.mkdir(parents=True, exist_ok=True)
-    if is_image_folder(path.name):
-        with tempfile.TemporaryDirectory(prefix=".cellqa-", dir=path.parent) as place:
-            folder = Path(place) / path.name
-            yield folder
-            if path.exists():
-                path.replace(Path(place) / "earlier")
-            folder.replace(path)
-        return
-    handle, name = tempfile.mkstemp(prefix=".cellqa-", suffix=suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp's files are for their owner only
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -9,11 +9,9 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from cellqa.errors import ImageError, first_line
-
-Array = npt.NDArray[Any]
+from cellqa.planes import Array
 
 # A plane of more pixels is refused before memory is taken for it (32768 x 32768).
 MAX_PIXELS = 2**30

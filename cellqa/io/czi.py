@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pylibCZIrw import czi
 
 from cellqa.io.base import (
@@ -18,8 +17,7 @@ from cellqa.io.base import (
     plane_indices,
     regular_times,
 )
-
-Array = npt.NDArray[Any]
+from cellqa.planes import Array
 
 
 def open_file(path: Path, max_pixels: int) -> ImageFile:

@@ -16,12 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy.typing as npt
-
 from cellqa.errors import CellqaError, ImageError
 from cellqa.io import Acquisition, ImageFile, PlaneIndex, may_crash, open_image
-
-Array = npt.NDArray[Any]
+from cellqa.planes import Array
 
 _SECONDS = 600.0  # without an answer, after which the reader is ended
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import nd2
 import numpy as np
-import numpy.typing as npt
 
 from cellqa.io.base import (
     Acquisition,
@@ -17,8 +16,7 @@ from cellqa.io.base import (
     in_micrometres,
     plane_indices,
 )
-
-Array = npt.NDArray[Any]
+from cellqa.planes import Array
 
 
 def open_file(path: Path, max_pixels: int) -> ImageFile:

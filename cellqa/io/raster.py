@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from cellqa.errors import ImageError
-from cellqa.io.base import ImageFile, PlaneIndex, check_size, plane_indices
-
-Array = npt.NDArray[Any]
+from cellqa.io.base import ImageFile, PlaneIndex, check_size, plane_indices, regrouped
+from cellqa.planes import Array
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -44,8 +43,11 @@ def _check_type(path: Path, pixels: Array) -> None:
         )
 
 
-def write_file(path: Path, pixels: Array, source: Path, note: str) -> None:
+def write_file(
+    path: Path, blocks: Iterable[Array], like: ImageFile, note: str, dtype: np.dtype[Any]
+) -> None:
     """Write in the format of the path's suffix, with the note where the format has room for it."""
+    (pixels,) = regrouped(iter(blocks), like.shape[0], like.shape[0])
     _check_type(path, pixels)
     if pixels.ndim == 3 and pixels.shape[2] >= 3:
         pixels = np.ascontiguousarray(pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]])
@@ -55,7 +57,7 @@ def write_file(path: Path, pixels: Array, source: Path, note: str) -> None:
         raise ImageError(f"{path.name}: {pixels.dtype} pixels cannot be written in this format")
     data = encoded.tobytes()
     if data.startswith(_PNG):
-        data = _with_chunks(data, source.read_bytes(), note)
+        data = _with_chunks(data, like.path.read_bytes(), note)
     elif data.startswith(b"\xff\xd8"):
         text = note.encode("utf-8")
         data = data[:2] + struct.pack(">HH", 0xFFFE, len(text) + 2) + text + data[2:]

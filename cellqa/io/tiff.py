@@ -12,7 +12,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import tifffile
 
 from cellqa.errors import ImageError
@@ -29,8 +28,7 @@ from cellqa.io.base import (
     plane_indices,
     regular_times,
 )
-
-Array = npt.NDArray[Any]
+from cellqa.planes import Array
 
 _LZW = 5
 _MINISBLACK, _SEPARATED = 1, 5

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tifffile
 
 from cellqa.io.base import LARGE, ImageFile, PlaneIndex, regrouped
 from cellqa.io.tiff import ome_pixels
-
-Array = npt.NDArray[Any]
+from cellqa.planes import Array
 
 _KEPT_COMPRESSION = (5, 8, 32946, 50000)  # LZW, deflate (two codes), zstd: lossless
 _MINISWHITE = 0

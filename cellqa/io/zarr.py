@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import zarr
 
 from cellqa.errors import ImageError
@@ -18,8 +17,7 @@ from cellqa.io.base import (
     in_micrometres,
     plane_indices,
 )
-
-Array = npt.NDArray[Any]
+from cellqa.planes import Array
 
 
 def open_file(path: Path, max_pixels: int) -> ImageFile:

@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import zarr
 
 from cellqa.errors import ImageError
 from cellqa.io.base import ImageFile, PlaneIndex, regrouped
-
-Array = npt.NDArray[Any]
+from cellqa.planes import Array
 
 _CHUNK = 1024  # side of a chunk
 _AXES = "tczyx"
 
 
-def write_folder(
+def write_file(
     path: Path, blocks: Iterable[Array], like: ImageFile, note: str, dtype: np.dtype[Any]
 ) -> None:
     """Write planes as OME-Zarr: 0.5 where the source is, else 0.4, which more programs read.

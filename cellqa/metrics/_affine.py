@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from cellqa.errors import Undefined
 from cellqa.metrics._kernels import products
-from cellqa.planes.plane import Plane
+from cellqa.metrics.case import Case
 
 
 class Affine(NamedTuple):
@@ -17,8 +17,9 @@ class Affine(NamedTuple):
     offset: float
 
 
-def affine_of(image: Plane, reference: Plane) -> Affine:
-    """`affine` of checked planes; use it as `image.once(affine_of, reference)`."""
+def affine_of(case: Case) -> Affine:
+    """`affine` of a case; use it as `case.once(affine_of)`."""
+    reference, image = case.truth, case.image
     low, high = image.extremes
     if low == high:
         missing = Undefined("gain, offset and fitted scores: the image is constant")

@@ -7,14 +7,10 @@ not, and faulting small ones in costs as much as the loops.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from cellqa.planes import Array
 from cellqa.planes.compiled import kernel
-
-Array = npt.NDArray[Any]
 
 # n ln n of the small counts that most cells of a joint histogram hold.
 _N_LOG_N = np.concatenate([[0.0], np.arange(1, 1024) * np.log(np.arange(1, 1024))])

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from cellqa.planes import Array
 from cellqa.planes.compiled import kernel
-
-Array = npt.NDArray[Any]
 
 # Steps of the table from which exp(-u) is interpolated, and the u beyond which it is 0.
 _STEPS = 64

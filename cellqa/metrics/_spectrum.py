@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy.fft
 
 from cellqa.metrics._radial_kernels import taper
+from cellqa.planes import Array
 from cellqa.planes.plane import Plane
-
-Array = npt.NDArray[Any]
 
 EDGE = 20  # pixels over which the border is apodised
 SMALLEST_SIDE = 2 * EDGE + 1  # smaller images consist of apodised border only
@@ -27,7 +24,7 @@ def spectrum(plane: Plane) -> Array:
     """
     low, high = plane.extremes
     gain = 1.0 if plane.flat else 1 / (high - low)
-    wy, wx = (window(n) for n in plane.raw.shape)
+    wy, wx = (window(n) for n in plane.pixels.shape)
     # Without its mean the image keeps more of float32's digits; the mean only moves F(0, 0).
     tapered = np.empty((wy.size, wx.size), np.float32)
     total = taper(plane.real, plane.mean, gain, wy, wx, tapered)
@@ -51,7 +48,7 @@ def window(size: int) -> Array:
 
 def unusable(reference: Plane, image: Plane) -> str:
     """Why the spectra of these images cannot be compared; empty if they can."""
-    if min(image.raw.shape) < SMALLEST_SIDE:
+    if min(image.pixels.shape) < SMALLEST_SIDE:
         return TOO_SMALL
     constant = [n for p, n in ((reference, "ground truth"), (image, "image")) if p.flat]
     return f"the {constant[0]} is constant" if constant else ""

@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Set
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
 from cellqa.errors import Undefined
-from cellqa.metrics._family import Family, Settings, the_truth
 from cellqa.metrics._ring_kernels import phase_sums, whiten
 from cellqa.metrics._spectrum import spectrum, unusable
+from cellqa.metrics.case import Case
+from cellqa.planes import Array
 from cellqa.planes.plane import Plane, as_pair, as_plane
-
-Array = npt.NDArray[Any]
 
 _BAND = 0.5  # frequencies up to half of Nyquist are used
 _PASSES = 8
@@ -133,7 +131,7 @@ def displacement(reference: Plane, image: Plane) -> tuple[float, float]:
     """`shift` of checked planes."""
     problem = unusable(reference, image)
     if not problem:
-        found = _refined(reference.once(spectrum), image.once(spectrum), image.raw.shape)
+        found = _refined(reference.once(spectrum), image.once(spectrum), image.shape)
         if found is not None:
             return found
         problem = "the image and the ground truth have no structure in common"
@@ -190,11 +188,7 @@ def _frequencies(k: int, n: int) -> Array:
     return np.asarray(scipy.fft.ifftshift(np.arange(-k, k + 1)) / n)
 
 
-def _measure(
-    reference: Plane, image: Plane, settings: Settings, names: Set[str]
-) -> dict[str, float]:
-    y, x = displacement(reference, image)
+def measure(case: Case, names: Set[str]) -> dict[str, float]:
+    """The family: `shift_y` and `shift_x`."""
+    y, x = displacement(case.truth, case.image)
     return {"shift_y": y, "shift_x": x}
-
-
-ALIGNMENT = Family(the_truth, _measure)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Set
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +13,10 @@ import scipy.fft
 
 from cellqa.errors import Undefined
 from cellqa.metrics._blur_kernels import best_sigma, blurred_products, radial_products
-from cellqa.metrics._family import Family, Settings, nothing
 from cellqa.metrics._radial_kernels import taper
+from cellqa.metrics.case import Case
+from cellqa.planes import Array
 from cellqa.planes.plane import Plane
-
-Array = npt.NDArray[Any]
 
 _FINEST = 0.25  # first sigma above 0 of the search, pixels
 _RATIO = 1.3  # between sigmas of the search
@@ -187,10 +185,10 @@ def _checked(
 
 def _misfit(raw: Plane, image: Plane, scale: int) -> str:
     """Why the image cannot be compared with the raw one; empty if it can."""
-    if tuple(scale * n for n in raw.raw.shape) == image.raw.shape:
+    if tuple(scale * n for n in raw.shape) == image.shape:
         return ""
-    sizes = [" x ".join(map(str, p.raw.shape)) for p in (raw, image)]
-    ratios = {b / a for a, b in zip(raw.raw.shape, image.raw.shape, strict=True)}
+    sizes = [" x ".join(map(str, p.pixels.shape)) for p in (raw, image)]
+    ratios = {b / a for a, b in zip(raw.shape, image.shape, strict=True)}
     ratio = ratios.pop()
     hint = ""
     if not ratios and ratio == int(ratio):
@@ -202,8 +200,8 @@ def _reduced(image: Plane, scale: int) -> Plane:
     """The image with scale x scale pixels averaged."""
     if scale == 1:
         return image
-    ny, nx = (n // scale for n in image.raw.shape)
-    means = image.raw.reshape(ny, scale, nx, scale).mean(axis=(1, 3), dtype=np.float64)
+    ny, nx = (n // scale for n in image.shape)
+    means = image.pixels.reshape(ny, scale, nx, scale).mean(axis=(1, 3), dtype=np.float64)
     return Plane(means, image.dtype)
 
 
@@ -273,14 +271,11 @@ def _grid(largest: float) -> Array:
     return np.concatenate([[0.0], _FINEST * _RATIO ** np.arange(steps + 1)])
 
 
-def _measure(prepared: None, image: Plane, settings: Settings, names: Set[str]) -> dict[str, float]:
-    raw = settings.raw
-    assert raw is not None  # the metrics are called for only where there is one
-    problem = _misfit(raw, image, settings.scale)
-    found = problem or _fit(raw, _reduced(image, settings.scale))
-    if isinstance(found, str):
-        return dict.fromkeys(("rsp", "rse", "rsf_sigma"), Undefined(f"rsp, rse: {found}"))
-    return {"rsp": found.rsp, "rse": found.rse, "rsf_sigma": found.sigma}
-
-
-CONSISTENCY = Family(nothing, _measure)
+def measure(case: Case, names: Set[str]) -> dict[str, float]:
+    """The family: `rsp`, `rse` and `rsf_sigma`, of one fit."""
+    assert case.raw is not None  # the metrics are called for only where there is one
+    problem = _misfit(case.raw, case.image, case.scale)
+    fit = problem or _fit(case.raw, _reduced(case.image, case.scale))
+    if isinstance(fit, str):
+        return dict.fromkeys(("rsp", "rse", "rsf_sigma"), Undefined(f"rsp, rse: {fit}"))
+    return {"rsp": fit.rsp, "rse": fit.rse, "rsf_sigma": fit.sigma}

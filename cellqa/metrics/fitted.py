@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cellqa.errors import Undefined
 from cellqa.metrics._affine import Affine, affine_of
-from cellqa.metrics._family import Family, Settings, the_truth
-from cellqa.metrics.pixel import energy_of, pixel_scores
+from cellqa.metrics.case import Case
+from cellqa.metrics.pixel import pixel_scores
 from cellqa.metrics.structural import structural_score
-from cellqa.planes.plane import Plane, as_pair, check_data_range
-
-Array = npt.NDArray[Any]
+from cellqa.planes import Array
+from cellqa.planes.plane import check_data_range
 
 
 def affine(reference: npt.ArrayLike, image: npt.ArrayLike) -> Affine:
@@ -45,8 +43,7 @@ def affine(reference: npt.ArrayLike, image: npt.ArrayLike) -> Affine:
     >>> affine(truth, truth / 2 + 3)
     Affine(gain=2.0, offset=-6.0)
     """
-    first, second = as_pair(reference, image)
-    return affine_of(second, first)
+    return affine_of(Case.of(image, reference=reference))
 
 
 def gain(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
@@ -72,7 +69,7 @@ def psnr_fit(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: floa
     >>> psnr_fit(truth, 2 * truth + 3, data_range=15)
     inf
     """
-    return _one("psnr_fit", reference, image, check_data_range(data_range))
+    return _one("psnr_fit", reference, image, data_range)
 
 
 def ssim_fit(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float) -> float:
@@ -96,7 +93,7 @@ def nrmse_fit(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
 
     See `nrmse` for errors and source (doi 10.1364/AO.36.008352).
     """
-    return _one("nrmse_fit", reference, image, 1.0)
+    return _one("nrmse_fit", reference, image)
 
 
 def si_psnr(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
@@ -133,7 +130,7 @@ def si_psnr(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
     >>> si_psnr(truth, 100 - truth)
     inf
     """
-    return _one("si_psnr", reference, image, 1.0)
+    return _one("si_psnr", reference, image)
 
 
 def error_map(reference: npt.ArrayLike, image: npt.ArrayLike) -> Array:
@@ -153,38 +150,38 @@ def error_map(reference: npt.ArrayLike, image: npt.ArrayLike) -> Array:
     ValueError, TypeError
         As `affine`; or the image is constant.
     """
-    first, second = as_pair(reference, image)
-    found = affine_of(second, first)
-    if isinstance(found.gain, Undefined):
+    return error_of(Case.of(image, reference=reference))
+
+
+def error_of(case: Case) -> Array:
+    """`error_map` of a case."""
+    fit = case.once(affine_of)
+    if isinstance(fit.gain, Undefined):
         raise ValueError("`image` must not be constant: no gain fits it to the ground truth")
-    fitted = second.raw * np.float64(found.gain) + found.offset
-    return np.asarray(fitted - first.raw, dtype=np.float32)
+    fitted = case.image.pixels * np.float64(fit.gain) + fit.offset
+    return np.asarray(fitted - case.truth.pixels, dtype=np.float32)
 
 
-def _one(name: str, reference: npt.ArrayLike, image: npt.ArrayLike, range_: float) -> float:
-    first, second = as_pair(reference, image)
-    settings = Settings(range_)
-    return _measure(first, second, settings, {name})[name]
+def _one(
+    name: str, reference: npt.ArrayLike, image: npt.ArrayLike, data_range: float = 1.0
+) -> float:
+    check_data_range(data_range)
+    case = Case.of(image, reference=reference, data_range=data_range)
+    return measure(case, {name})[name]
 
 
-def _measure(
-    reference: Plane, image: Plane, settings: Settings, names: Set[str]
-) -> dict[str, float]:
-    found = image.once(affine_of, reference)
-    if isinstance(found.gain, Undefined):
-        return dict.fromkeys(names, found.gain)
-    values = {"gain": found.gain, "offset": found.offset}
+def measure(case: Case, names: Set[str]) -> dict[str, float]:
+    """The family: `gain` and `offset`, and pixel by pixel what they cannot mend."""
+    fit = case.once(affine_of)
+    if isinstance(fit.gain, Undefined):
+        return dict.fromkeys(names, fit.gain)
+    values = {"gain": fit.gain, "offset": fit.offset}
     if not names - values.keys():
         return values
-    energy = reference.once(energy_of)
-    scores = pixel_scores(reference, energy, image, settings, *found)
+    scores = pixel_scores(case, {name.removesuffix("_fit") for name in names}, *fit)
     values.update({f"{name}_fit": value for name, value in scores.items()})
     if "si_psnr" in names:
-        low, high = reference.extremes
-        constant = Undefined("si_psnr: the ground truth is constant")
-        own = Settings(high - low if high > low else constant)
-        values["si_psnr"] = pixel_scores(reference, energy, image, own, *found)["psnr"]
+        low, high = case.truth.extremes
+        span = high - low if high > low else Undefined("si_psnr: the ground truth is constant")
+        values["si_psnr"] = pixel_scores(case, {"psnr"}, *fit, data_range=span)["psnr"]
     return values
-
-
-FITTED = Family(the_truth, _measure)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Set
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from cellqa.errors import Undefined
-from cellqa.metrics._family import Family, Labels, Settings, the_truth
+from cellqa.metrics import structural
 from cellqa.metrics._kernels import label_sums
+from cellqa.metrics.case import Case, Family
 from cellqa.metrics.pixel import psnr_of
-from cellqa.metrics.structural import ssim_of_labels, structural_score
-from cellqa.planes.plane import Plane, as_pair, check_data_range
-
-Array = npt.NDArray[Any]
+from cellqa.metrics.structural import ssim_of_labels
+from cellqa.planes import Array
+from cellqa.planes.labels import Labels
+from cellqa.planes.plane import check_data_range
 
 EMPTY = "foreground scores: the mask is empty"
 
@@ -81,7 +82,7 @@ def psnr_fg(
     >>> psnr_fg(truth, image, mask=image, data_range=1)
     0.0
     """
-    return _one("psnr_fg", reference, image, mask, check_data_range(data_range))
+    return _one("psnr_fg", reference, image, mask, data_range)
 
 
 def nrmse_fg(reference: npt.ArrayLike, image: npt.ArrayLike, *, mask: npt.ArrayLike) -> float:
@@ -89,7 +90,7 @@ def nrmse_fg(reference: npt.ArrayLike, image: npt.ArrayLike, *, mask: npt.ArrayL
 
     See `psnr_fg` for parameters and errors, `nrmse` for the source (doi 10.1364/AO.36.008352).
     """
-    return _one("nrmse_fg", reference, image, mask, 1.0)
+    return _one("nrmse_fg", reference, image, mask)
 
 
 def ssim_fg(
@@ -101,65 +102,57 @@ def ssim_fg(
     gives values near 1 and hides what happens to the cells. See `psnr_fg` for parameters and
     errors, `ssim` for the source (doi 10.1109/TIP.2003.819861).
     """
-    labels = _labels(np.shape(reference), mask)
-    if isinstance(labels, Undefined):
-        return labels
-    return structural_score("ssim_fg", reference, image, data_range, mask=labels)
+    return _one("ssim_fg", reference, image, mask, data_range, structural.measure)
 
 
-def objects(reference: Plane, image: Plane, settings: Settings) -> list[Object]:
+def objects(case: Case) -> list[Object]:
     """Scores of each object of a label mask; empty where the mask has no labels."""
-    mask = settings.mask
+    mask = case.mask
     if mask is None or mask.names.size < 2:
         return []
-    sums = _sums(reference, image, mask)
-    similar = ssim_of_labels(reference, image, settings)
+    sums = _sums(case, mask)
+    similar = ssim_of_labels(case, mask)
     there = sums[:, 0] > 0  # registration may have cropped others away
     sums, similar, names = sums[there], similar[there], mask.names[there]
     columns: list[list[float]] = [names.tolist(), sums[:, 0].astype(int).tolist()]
     columns += (sums[:, 1:5] / sums[:, :1]).T.tolist()
     mse = (sums[:, 5] / sums[:, 0]).tolist()
-    columns.append([psnr_of(error, settings.data_range) for error in mse])
+    columns.append([psnr_of(error, case.data_range) for error in mse])
     relative = zip(sums[:, 5].tolist(), sums[:, 6].tolist(), strict=True)
     columns.append([math.sqrt(e / t) if t else math.nan for e, t in relative])
     columns.append([min(s / n, 1.0) if n else math.nan for s, n in similar.tolist()])
     return [Object(*line) for line in zip(*columns, strict=True)]
 
 
-def _sums(reference: Plane, image: Plane, mask: Labels) -> Array:
-    return np.asarray(label_sums(reference.real, image.real, mask.labels, mask.names.size + 1)[1:])
+def _sums(case: Case, mask: Labels) -> Array:
+    sums = label_sums(case.truth.real, case.image.real, mask.labels, mask.names.size + 1)
+    return np.asarray(sums[1:])
 
 
-def _labels(shape: tuple[int, ...], mask: npt.ArrayLike) -> Labels | Undefined:
-    """The mask of one of the functions above; undefined if it is empty."""
-    pixels = np.asarray(mask)
-    if pixels.shape != shape:
-        raise ValueError(f"`mask` must have the shape of `reference` {shape}, got {pixels.shape}")
-    return Labels.of(pixels != 0) if pixels.any() else Undefined(EMPTY)
-
-
-def _one(
-    name: str, reference: npt.ArrayLike, image: npt.ArrayLike, mask: npt.ArrayLike, range_: float
-) -> float:
-    first, second = as_pair(reference, image)
-    labels = _labels(first.raw.shape, mask)
-    if isinstance(labels, Undefined):
-        return labels
-    return _measure(first, second, Settings(range_, mask=labels), {name})[name]
-
-
-def _measure(
-    reference: Plane, image: Plane, settings: Settings, names: Set[str]
-) -> dict[str, float]:
-    assert settings.mask is not None  # the metrics are called for only where there is one
-    sums = _sums(reference, image, settings.mask).sum(axis=0)
+def measure(case: Case, names: Set[str]) -> dict[str, float]:
+    """The family: `psnr_fg` and `nrmse_fg`."""
+    assert case.mask is not None  # the metrics are called for only where there is one
+    sums = _sums(case, case.mask).sum(axis=0)
     number, error, energy = (float(sums[k]) for k in (0, 5, 6))
     nothing = Undefined("nrmse_fg: the foreground is 0")
     values: dict[str, float] = {"nrmse_fg": math.sqrt(error / energy) if energy else nothing}
-    values["psnr_fg"] = settings.data_range
-    if not isinstance(settings.data_range, Undefined):
-        values["psnr_fg"] = psnr_of(error / number, settings.data_range)
+    values["psnr_fg"] = case.data_range
+    if not isinstance(case.data_range, Undefined):
+        values["psnr_fg"] = psnr_of(error / number, case.data_range)
     return values
 
 
-FOREGROUND = Family(the_truth, _measure)
+def _one(
+    name: str,
+    reference: npt.ArrayLike,
+    image: npt.ArrayLike,
+    mask: npt.ArrayLike,
+    data_range: float = 1.0,
+    family: Family = measure,
+) -> float:
+    """One metric of the foreground, of arrays."""
+    check_data_range(data_range)
+    case = Case.of(image, reference=reference, mask=mask, data_range=data_range)
+    if not case.mask or not case.mask.names.size:
+        return Undefined(EMPTY)
+    return family(case, {name})[name]

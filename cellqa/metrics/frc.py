@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +12,9 @@ import numpy.typing as npt
 from cellqa.errors import Bound, Undefined
 from cellqa.metrics._ring_kernels import ring_sums
 from cellqa.metrics._spectrum import SMALLEST_SIDE, quadrant, spectrum, unusable, weights
+from cellqa.metrics.case import Case
+from cellqa.planes import Array
 from cellqa.planes.plane import Plane, as_pair, as_plane, check_pixel_size
-
-Array = npt.NDArray[Any]
 
 THRESHOLDS = ("1/7", "0.5", "half-bit")
 SMOOTHING = 0.025  # half width of the smoothing window, as a share of the Nyquist frequency
@@ -161,7 +160,7 @@ def frc_resolution(
     """
     check_pixel_size(pixel_size)
     _check_threshold(threshold)
-    return resolution_between(*as_pair(reference, image), pixel_size, threshold)
+    return resolution_between(Case.of(image, reference=reference), pixel_size, threshold)
 
 
 def frc_single(image: npt.ArrayLike, *, threshold: str = "1/7") -> RingCorrelation:
@@ -217,7 +216,7 @@ def frc_single(image: npt.ArrayLike, *, threshold: str = "1/7") -> RingCorrelati
         _check(part, "image", SMALLEST_SIDE)
     pairs = (((0, 0), (1, 1)), ((0, 1), (1, 0)))
     curves = [_correlation(parts[a], parts[b]) for a, b in pairs]
-    found = _ended(np.mean(curves, axis=0), *_rings(parts[0, 0].raw.shape)[1:], threshold)
+    found = _ended(np.mean(curves, axis=0), *_rings(parts[0, 0].pixels.shape)[1:], threshold)
     a, b, c, d = _CALIBRATION
     factor = a * math.exp(c * (found.cutoff - b)) + d
     return RingCorrelation(
@@ -234,21 +233,24 @@ def frc_single(image: npt.ArrayLike, *, threshold: str = "1/7") -> RingCorrelati
 def between(first: Plane, second: Plane, threshold: str = "1/7") -> RingCorrelation:
     """`frc` of checked planes."""
     _check_threshold(threshold)
-    radii, counts = _rings(first.raw.shape)[1:]
+    radii, counts = _rings(first.shape)[1:]
     return _ended(_correlation(first, second), radii, counts, threshold)
 
 
-def resolution_between(
-    reference: Plane, image: Plane, pixel_size: float, threshold: str = "1/7"
-) -> float:
-    """`frc_resolution` of checked planes."""
-    problem = unusable(reference, image)
+def correlation_of(case: Case) -> RingCorrelation:
+    """`frc` of image and reference, for `Case.once`."""
+    return between(case.image, case.truth)
+
+
+def resolution_between(case: Case, pixel_size: float, threshold: str = "1/7") -> float:
+    """`frc_resolution` of a case."""
+    problem = unusable(case.truth, case.image)
     if problem:
         return Undefined(f"frc_resolution: {problem}")
     standard = threshold == "1/7"
-    found = image.once(between, reference) if standard else between(image, reference, threshold)
-    value = found.resolution(pixel_size)
-    if found.at_least:
+    curve = case.once(correlation_of) if standard else between(case.image, case.truth, threshold)
+    value = curve.resolution(pixel_size)
+    if curve.at_least:
         return Bound(value, "frc_resolution: agreement up to the Nyquist frequency, or beyond")
     if math.isinf(value):
         return Bound(value, "frc_resolution: agreement at no frequency")
@@ -256,9 +258,9 @@ def resolution_between(
 
 
 def _check(plane: Plane, name: str, smallest: int) -> None:
-    if min(plane.raw.shape) < smallest:
+    if min(plane.shape) < smallest:
         raise ValueError(
-            f"`{name}` must have at least {smallest} x {smallest} pixels, got {plane.raw.shape}"
+            f"`{name}` must have at least {smallest} x {smallest} pixels, got {plane.shape}"
         )
     if plane.flat:
         raise ValueError(f"`{name}` must not be constant")
@@ -281,7 +283,7 @@ def _rings(shape: tuple[int, int]) -> tuple[Array, Array, Array]:
 
 
 def _correlation(first: Plane, second: Plane) -> Array:
-    rings, radii, _ = _rings(first.raw.shape)
+    rings, radii, _ = _rings(first.shape)
     spectra = first.once(spectrum), second.once(spectrum)
     cross, power1, power2 = ring_sums(*spectra, rings, radii.size + 1)[1:-1].T
     power = np.sqrt(power1 * power2)

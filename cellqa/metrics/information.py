@@ -5,22 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Set
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cellqa.errors import Undefined
-from cellqa.metrics._family import Family, Settings
 from cellqa.metrics._kernels import (
     histogram,
     joint_histogram,
     sum_n_log_n,
     to_levels,
 )
-from cellqa.planes.plane import Plane, as_pair
-
-Array = npt.NDArray[Any]
+from cellqa.metrics.case import Case
+from cellqa.planes import Array
+from cellqa.planes.plane import Plane
 
 LEVELS = 256
 
@@ -60,7 +58,7 @@ def mi(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
     >>> round(mi(halves, 255 - halves), 6)  # ln 2: each level of one names that of the other
     0.693147
     """
-    return _of_pair(reference, image)["mi"]
+    return measure(Case.of(image, reference=reference), {"mi"})["mi"]
 
 
 def nmi(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
@@ -96,7 +94,7 @@ def nmi(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
     >>> nmi(halves, 255 - halves)
     1.0
     """
-    return _of_pair(reference, image)["nmi"]
+    return measure(Case.of(image, reference=reference), {"nmi"})["nmi"]
 
 
 def entropy(
@@ -162,7 +160,9 @@ _GREY_LEVELS = _Bins(0.0, 1.0)  # of uint8
 
 
 @dataclass(frozen=True)
-class _Prepared:
+class _Levels:
+    """An image over its own bins."""
+
     bins: _Bins
     levels: Array
     entropy: float  # in nats
@@ -176,9 +176,9 @@ def _bins(plane: Plane) -> _Bins:
 
 
 def _levels(plane: Plane, bins: _Bins) -> Array:
-    if bins is _GREY_LEVELS and plane.raw.dtype == np.uint8:
-        return plane.raw
-    out = np.empty(plane.raw.shape, np.uint8)
+    if bins is _GREY_LEVELS and plane.pixels.dtype == np.uint8:
+        return plane.pixels
+    out = np.empty(plane.pixels.shape, np.uint8)
     # levels are the integers: half a level lower, so that values in between are rounded
     low = -0.5 if bins is _GREY_LEVELS else bins.low
     return np.asarray(to_levels(plane.real, low, bins.scale, out))
@@ -201,43 +201,32 @@ def _entropy_bits(counts: Array, compat: bool) -> float:
     return float(-(p @ np.log2(p))) + 0.0
 
 
-def _of_pair(reference: npt.ArrayLike, image: npt.ArrayLike) -> dict[str, float]:
-    first, second = as_pair(reference, image)
-    settings, names = Settings(1.0), {"mi", "nmi"}
-    return _measure(_prepare(first, settings, names), second, settings, names)
+def _own_levels(plane: Plane) -> _Levels:
+    """The image over its own bins, for `Plane.once`."""
+    bins = _bins(plane)
+    levels = _levels(plane, bins)
+    return _Levels(bins, levels, _entropy_nats(_histogram(levels)))
 
 
-def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> _Prepared | None:
-    if reference is None:
-        return None
-    bins = _bins(reference)
-    levels = _levels(reference, bins)
-    return _Prepared(bins, levels, _entropy_nats(_histogram(levels)))
-
-
-def _measure(
-    prepared: _Prepared | None, image: Plane, settings: Settings, names: Set[str]
-) -> dict[str, float]:
+def measure(case: Case, names: Set[str]) -> dict[str, float]:
+    """The family: one joint histogram gives `mi`, `nmi` and `entropy`."""
+    own = case.reference.once(_own_levels) if case.reference else None
     # a constant ground truth has no range: the image's own serves
-    bins = prepared.bins if prepared and prepared.bins.scale else _bins(image)
-    levels = _levels(image, bins)
+    bins = own.bins if own and own.bins.scale else _bins(case.image)
+    levels = _levels(case.image, bins)
     values: dict[str, float] = {}
-    if prepared is None or not names & {"mi", "nmi"}:
+    if own is None or not names & {"mi", "nmi"}:
         counts = _histogram(levels)
     else:
-        joint = joint_histogram(prepared.levels, levels, LEVELS)
+        joint = joint_histogram(own.levels, levels, LEVELS)
         counts = joint.sum(axis=0)
-        n = image.raw.size
-        own = _entropy_nats(counts)
-        both = math.log(n) - float(sum_n_log_n(joint)) / n
-        values["mi"] = max(prepared.entropy + own - both, 0.0)
+        each = own.entropy + _entropy_nats(counts)
+        both = math.log(levels.size) - float(sum_n_log_n(joint)) / levels.size
+        values["mi"] = max(each - both, 0.0)
         values["nmi"] = (
-            min(2 * values["mi"] / (prepared.entropy + own), 1.0)
-            if prepared.entropy + own > 0
+            min(2 * values["mi"] / each, 1.0)
+            if each > 0
             else Undefined("nmi: both images are constant")
         )
-    values["entropy"] = _entropy_bits(counts, settings.compat)
+    values["entropy"] = _entropy_bits(counts, case.compat)
     return values
-
-
-INFORMATION = Family(_prepare, _measure)

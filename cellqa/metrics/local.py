@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +13,8 @@ import numpy.typing as npt
 from cellqa.metrics._radial_kernels import radial_sums, sector_sums
 from cellqa.metrics._spectrum import SMALLEST_SIDE, spectrum
 from cellqa.metrics.resolution import Decorrelation, Plan, from_sums, plan_of
+from cellqa.planes import Array
 from cellqa.planes.plane import Plane, as_plane, check_pixel_size
-
-Array = npt.NDArray[Any]
 
 TILE = 128
 _COARSEST = 8.0  # a finest detail above a quarter of the tile is no detail: kc < 8 / tile
@@ -174,12 +172,12 @@ def sector_resolution(image: npt.ArrayLike, *, sectors: int = 8) -> list[Decorre
     if not 2 <= sectors <= 36:
         raise ValueError(f"`sectors` must be 2 to 36, got {sectors}")
     plane = Plane.of(image, "image")
-    if min(plane.raw.shape) < SMALLEST_SIDE:
+    if min(plane.shape) < SMALLEST_SIDE:
         raise ValueError(
             f"`image` must have at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels, "
-            f"got {plane.raw.shape}"
+            f"got {plane.shape}"
         )
-    plan = plan_of(plane.raw.shape)
+    plan = plan_of(plane.shape)
     found = sector_sums(plane.once(spectrum), plan.bins, plan.y2, plan.x2, plan.radius2, sectors)
     results = []
     for sums, counts in zip(*found, strict=True):

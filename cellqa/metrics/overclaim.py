@@ -8,10 +8,9 @@ from collections.abc import Set
 import numpy.typing as npt
 
 from cellqa.errors import Undefined
-from cellqa.metrics._family import Family, Settings, the_truth
+from cellqa.metrics.case import Case
 from cellqa.metrics.frc import resolution_between
 from cellqa.metrics.resolution import resolution_of
-from cellqa.planes.plane import Plane, as_pair
 
 
 def overclaim(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
@@ -54,27 +53,23 @@ def overclaim(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
     >>> overclaim(truth, other)  # sharp, but another scene
     1.0
     """
-    return _overclaim(*as_pair(reference, image))
+    return _overclaim(Case.of(image, reference=reference))
 
 
-def _overclaim(reference: Plane, image: Plane) -> float:
-    claimed = resolution_of(image)
-    supported = resolution_between(reference, image, 1.0)
+def _overclaim(case: Case) -> float:
+    claimed = resolution_of(case.image)
+    supported = resolution_between(case, 1.0)
     for value in (claimed, supported):
         if isinstance(value, Undefined):
             return Undefined(value.reason.replace(":", ", overclaim:", 1))
     return max(0.0, 1 - claimed / supported) if math.isfinite(supported) else 1.0
 
 
-def _measure(
-    reference: Plane, image: Plane, settings: Settings, names: Set[str]
-) -> dict[str, float]:
+def measure(case: Case, names: Set[str]) -> dict[str, float]:
+    """The family: `frc_resolution`, and `overclaim`, which goes on from it."""
     values = {}
     if "frc_resolution" in names:
-        values["frc_resolution"] = resolution_between(reference, image, settings.pixel_size)
+        values["frc_resolution"] = resolution_between(case, case.pixel_size)
     if "overclaim" in names:
-        values["overclaim"] = _overclaim(reference, image)
+        values["overclaim"] = _overclaim(case)
     return values
-
-
-DETAIL = Family(the_truth, _measure)

@@ -8,9 +8,9 @@ from collections.abc import Set
 import numpy.typing as npt
 
 from cellqa.errors import Undefined
-from cellqa.metrics._family import Family, Settings
 from cellqa.metrics._kernels import squared_error, squared_sum
-from cellqa.planes.plane import Plane, as_pair, check_data_range
+from cellqa.metrics.case import Case
+from cellqa.planes.plane import Plane, check_data_range
 
 
 def psnr(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float) -> float:
@@ -46,9 +46,8 @@ def psnr(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: float) -
     >>> psnr(dark, dark + 255, data_range=255)
     0.0
     """
-    first, second = as_pair(reference, image)
-    mse = squared_error(first.real, second.real, 1.0, 0.0) / first.raw.size
-    return psnr_of(mse, check_data_range(data_range))
+    check_data_range(data_range)
+    return measure(Case.of(image, reference=reference, data_range=data_range), {"psnr"})["psnr"]
 
 
 def nrmse(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
@@ -83,8 +82,7 @@ def nrmse(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
     >>> nrmse(np.full((4, 4), 10.0), np.full((4, 4), 12.0))
     0.2
     """
-    first, second = as_pair(reference, image)
-    return _nrmse(squared_error(first.real, second.real, 1.0, 0.0), squared_sum(first.real))
+    return measure(Case.of(image, reference=reference), {"nrmse"})["nrmse"]
 
 
 def psnr_of(mse: float, data_range: float) -> float:
@@ -107,33 +105,27 @@ def energy_of(plane: Plane) -> float:
     return float(squared_sum(plane.real))
 
 
-def _prepare(reference: Plane | None, settings: Settings, names: Set[str]) -> tuple[Plane, float]:
-    assert reference is not None  # both metrics are full-reference
-    return reference, reference.once(energy_of) if "nrmse" in names else 0.0
-
-
-def _measure(
-    prepared: tuple[Plane, float], image: Plane, settings: Settings, names: Set[str]
-) -> dict[str, float]:
-    return pixel_scores(*prepared, image, settings)
+def measure(case: Case, names: Set[str]) -> dict[str, float]:
+    """The family: `psnr` and `nrmse`."""
+    return pixel_scores(case, names)
 
 
 def pixel_scores(
-    reference: Plane,
-    energy: float,
-    image: Plane,
-    settings: Settings,
+    case: Case,
+    names: Set[str],
     gain: float = 1.0,
     offset: float = 0.0,
+    data_range: float | None = None,
 ) -> dict[str, float]:
-    """`psnr` and `nrmse` of gain x image + offset; `energy` is the reference's sum of squares."""
+    """`psnr` and `nrmse` of gain x image + offset; the data range is the case's by default."""
+    reference, image = case.truth, case.image
     error = squared_error(reference.real, image.real, gain, offset)
-    values = {"nrmse": _nrmse(error, energy)}
-    if isinstance(settings.data_range, Undefined):
-        values["psnr"] = settings.data_range
+    values = {}
+    if "nrmse" in names:
+        values["nrmse"] = _nrmse(error, reference.once(energy_of))
+    span = case.data_range if data_range is None else data_range
+    if isinstance(span, Undefined):
+        values["psnr"] = span
     else:
-        values["psnr"] = psnr_of(error / image.raw.size, settings.data_range)
+        values["psnr"] = psnr_of(error / image.pixels.size, span)
     return values
-
-
-PIXEL = Family(_prepare, _measure)

@@ -1,197 +1,218 @@
-"""The metrics, in one table: the command line, the reports and early stopping read it."""
+"""The metrics, in one table: the command line, the reports and early stopping read it.
+
+What is known of a metric stands here and nowhere else. A new one is a line in `METRICS`, or comes
+from another package through the entry point `cellqa.metrics`.
+"""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
 
-from cellqa.metrics._family import Family
-from cellqa.metrics.alignment import ALIGNMENT, shift_x, shift_y
-from cellqa.metrics.consistency import CONSISTENCY, rse, rsf_sigma, rsp
-from cellqa.metrics.fitted import (
-    FITTED,
-    gain,
-    ms_ssim_fit,
-    nrmse_fit,
-    offset,
-    psnr_fit,
-    si_psnr,
-    ssim_fit,
+from cellqa.metrics import (
+    alignment,
+    consistency,
+    fitted,
+    foreground,
+    information,
+    overclaim,
+    pixel,
+    resolution,
+    structural,
 )
-from cellqa.metrics.foreground import FOREGROUND, nrmse_fg, psnr_fg, ssim_fg
 from cellqa.metrics.frc import frc_resolution
-from cellqa.metrics.information import INFORMATION, entropy, mi, nmi
-from cellqa.metrics.overclaim import DETAIL, overclaim
-from cellqa.metrics.pixel import PIXEL, nrmse, psnr
-from cellqa.metrics.resolution import RESOLUTION, resolution
-from cellqa.metrics.structural import STRUCTURAL, ms_ssim, ssim
+from cellqa.metrics.metric import Metric
+from cellqa.pairs.roles import Role
+from cellqa.plugins import Registry
+
+GT, RAW, MASK = (Role.REFERENCE,), (Role.RAW,), (Role.REFERENCE, Role.MASK)
+FIT, FOREGROUND = "--fit affine", "--mask or --foreground"
+AS_GIVEN = "as the table has it"  # the definition of what another program computed
 
 
-@dataclass(frozen=True)
-class Metric:
-    """One metric.
-
-    Attributes
-    ----------
-    name : str
-        The column in every table.
-    function : callable
-        The public function.
-    family : Family
-        How a scoring run computes it, together with its relatives.
-    needs : tuple of str
-        What it compares with: `gt`, `input` (the unenhanced image), `mask`.
-    higher_is_better : bool or None
-        None for a number that tells something and ranks nothing.
-    unit : str
-        Empty for a ratio.
-    range : str
-    measures : str
-        What it tells, in a few words.
-    definition : str
-        The variant, in one line.
-    doi : str
-    option : str
-        The option of `cellqa score` that adds it; empty for what every run computes.
-    """
-
-    name: str
-    function: Callable[..., float]
-    family: Family
-    needs: tuple[str, ...]
-    higher_is_better: bool | None
-    unit: str
-    range: str
-    measures: str
-    definition: str
-    doi: str
-    option: str = ""
-
-    @property
-    def arrow(self) -> str:
-        """Which direction is better."""
-        return {True: "↑", False: "↓", None: "·"}[self.higher_is_better]
-
-    @property
-    def uses_range(self) -> bool:
-        """Whether the definition has the data range in it."""
-        return "data_range" in inspect.signature(self.function).parameters
-
-    def variant(self, data_range: float | None = None, several: bool = False) -> str:
-        """Name with what tells it from other programs' metric of that name.
-
-        Examples
-        --------
-        >>> metric("ssim").variant(255), metric("nrmse").variant()
-        ('ssim [Wang 2004, L=255]', 'nrmse [Euclidean]')
-        """
-        known = [self.definition.partition(":")[0]]
-        if self.uses_range:
-            known.append(
-                "L of each image" if several or data_range is None else f"L={data_range:g}"
-            )
-        return f"{self.name} [{', '.join(known)}]"
-
-    @property
-    def asks(self) -> str:
-        """Options of `cellqa score` that it takes; `-` for what every run computes."""
-        folders = [f"--{need}" for need in self.needs if need != "mask"]
-        return ", ".join([*folders, self.option] if self.option else folders) or "-"
-
-    def applies(self, method: str, given: Set[str]) -> bool:
-        """Whether a method has this metric in a run that was given these things."""
-        return given >= set(self.needs) and method not in self.needs
+def _wrong(entry: Any) -> str:
+    if not isinstance(entry, Metric):
+        return f"{entry!r} is no cellqa.Metric"
+    return "" if entry.name.isidentifier() else f"{entry.name!r} is no name of a column"
 
 
-GT, RAW, MASK = ("gt",), ("input",), ("gt", "mask")
-
-# fmt: off
-METRICS = (
-    Metric("psnr", psnr, PIXEL, GT, True, "dB", "unbounded, inf if identical",
-           "error of the grey values",
-           "10 log10(L² / MSE)", "10.1049/el:20080522"),
-    Metric("nrmse", nrmse, PIXEL, GT, False, "", "0 to inf",
-           "error relative to the signal",
-           "Euclidean: ‖gt - image‖ / ‖gt‖", "10.1364/AO.36.008352"),
-    Metric("ssim", ssim, STRUCTURAL, GT, True, "", "-1 to 1",
-           "local structure and contrast",
-           "Wang 2004: Gaussian 11 × 11, sigma 1.5, K 0.01 / 0.03, valid region",
-           "10.1109/TIP.2003.819861"),
-    Metric("ms_ssim", ms_ssim, STRUCTURAL, GT, True, "", "0 to 1",
-           "structure over five scales",
-           "Wang 2003: five scales, published weights, 2 × 2 means",
-           "10.1109/ACSSC.2003.1292216"),
-    Metric("mi", mi, INFORMATION, GT, True, "nat", "0 to 5.545",
-           "shared information of the grey levels",
-           "256 equal bins over the ground truth's range", "10.1002/j.1538-7305.1948.tb01338.x"),
-    Metric("nmi", nmi, INFORMATION, GT, True, "", "0 to 1",
-           "shared part of both entropies",
-           "mi over the arithmetic mean of the entropies", "10.1162/153244303321897735"),
-    Metric("entropy", entropy, INFORMATION, (), True, "bit", "0 to 8",
-           "variety of the grey levels, noise included",
-           "256 equal bins over the ground truth's range", "10.1002/j.1538-7305.1948.tb01338.x"),
-    Metric("resolution", resolution, RESOLUTION, (), False, "µm", "2 pixels to inf",
-           "finest detail above the noise",
-           "decorrelation analysis: 2 × pixel size / kc; in pixels where the size is unknown",
-           "10.1038/s41592-019-0515-7"),
-    Metric("frc_resolution", frc_resolution, DETAIL, GT, False, "µm", "2 pixels to inf",
-           "finest detail shared with the ground truth",
-           "Fourier ring correlation, threshold 1/7; in pixels where the size is unknown",
-           "10.1038/nmeth.2448"),
-    Metric("overclaim", overclaim, DETAIL, GT, False, "", "0 to 1",
-           "apparent detail that the ground truth does not support",
-           "max(0, 1 - resolution / frc_resolution)", ""),
-    Metric("rsp", rsp, CONSISTENCY, RAW, True, "", "-1 to 1",
-           "consistency with the raw image",
-           "SQUIRREL: Pearson correlation after a fitted blur", "10.1038/nmeth.4605"),
-    Metric("rse", rse, CONSISTENCY, RAW, False, "grey", "0 to inf",
-           "what of the raw image is not explained",
-           "SQUIRREL: root mean square error after fitted blur, gain, offset",
-           "10.1038/nmeth.4605"),
-    Metric("rsf_sigma", rsf_sigma, CONSISTENCY, RAW, None, "px", "0 to side / 8",
-           "how much blur takes the image to the raw one",
-           "SQUIRREL: sigma of the fitted Gaussian", "10.1038/nmeth.4605"),
-    Metric("shift_y", shift_y, ALIGNMENT, GT, None, "px", "- side / 2 to side / 2",
-           "displacement downwards",
-           "phase correlation, weighted by coherence", "10.1364/OL.33.000156"),
-    Metric("shift_x", shift_x, ALIGNMENT, GT, None, "px", "- side / 2 to side / 2",
-           "displacement to the right",
-           "phase correlation, weighted by coherence", "10.1364/OL.33.000156"),
-    Metric("gain", gain, FITTED, GT, None, "", "unbounded",
-           "brightness: factor",
-           "least squares of gain × image + offset to the ground truth", "", "--fit affine"),
-    Metric("offset", offset, FITTED, GT, None, "grey", "unbounded",
-           "brightness: summand",
-           "least squares of gain × image + offset to the ground truth", "", "--fit affine"),
-    Metric("psnr_fit", psnr_fit, FITTED, GT, True, "dB", "unbounded, inf if identical",
-           "error that gain and offset cannot mend",
-           "psnr of gain × image + offset", "10.1049/el:20080522", "--fit affine"),
-    Metric("nrmse_fit", nrmse_fit, FITTED, GT, False, "", "0 to 1",
-           "error that gain and offset cannot mend",
-           "nrmse of gain × image + offset", "10.1364/AO.36.008352", "--fit affine"),
-    Metric("ssim_fit", ssim_fit, STRUCTURAL, GT, True, "", "-1 to 1",
-           "local structure, whatever the brightness",
-           "ssim of gain × image + offset", "10.1109/TIP.2003.819861", "--fit affine"),
-    Metric("ms_ssim_fit", ms_ssim_fit, STRUCTURAL, GT, True, "", "0 to 1",
-           "structure over five scales, whatever the brightness",
-           "ms_ssim of gain × image + offset", "10.1109/ACSSC.2003.1292216", "--fit affine"),
-    Metric("si_psnr", si_psnr, FITTED, GT, True, "dB", "unbounded, inf if identical",
-           "error that gain and offset cannot mend",
-           "CARE: psnr_fit with L = max - min of the ground truth",
-           "10.1038/s41592-018-0216-7", "--fit affine"),
-    Metric("psnr_fg", psnr_fg, FOREGROUND, MASK, True, "dB", "unbounded, inf if identical",
-           "error of the grey values of the foreground",
-           "psnr over the mask", "10.1049/el:20080522", "--mask or --foreground"),
-    Metric("nrmse_fg", nrmse_fg, FOREGROUND, MASK, False, "", "0 to inf",
-           "error relative to the signal of the foreground",
-           "nrmse over the mask", "10.1364/AO.36.008352", "--mask or --foreground"),
-    Metric("ssim_fg", ssim_fg, STRUCTURAL, MASK, True, "", "-1 to 1",
-           "local structure and contrast of the foreground",
-           "mean of the SSIM map over the mask", "10.1109/TIP.2003.819861",
-           "--mask or --foreground"),
-)
-# fmt: on
+METRICS: Registry[Metric] = Registry(
+    "cellqa.metrics",
+    (
+        Metric(
+            name="psnr", function=pixel.psnr, measure=pixel.measure, needs=GT,
+            higher_is_better=True, uses_range=True, unit="dB", decimals=2, leads=3,
+            range="unbounded, inf if identical",
+            measures="error of the grey values",
+            definition="10 log10(L² / MSE)", doi="10.1049/el:20080522",
+        ),
+        Metric(
+            name="nrmse", function=pixel.nrmse, measure=pixel.measure, needs=GT,
+            higher_is_better=False, decimals=4, range="0 to inf",
+            measures="error relative to the signal",
+            definition="Euclidean: ‖gt - image‖ / ‖gt‖", doi="10.1364/AO.36.008352",
+        ),
+        Metric(
+            name="ssim", function=structural.ssim, measure=structural.measure, needs=GT,
+            higher_is_better=True, uses_range=True, decimals=4, leads=1, range="-1 to 1",
+            measures="local structure and contrast",
+            definition="Wang 2004: Gaussian 11 × 11, sigma 1.5, K 0.01 / 0.03, valid region",
+            doi="10.1109/TIP.2003.819861",
+        ),
+        Metric(
+            name="ms_ssim", function=structural.ms_ssim, measure=structural.measure, needs=GT,
+            higher_is_better=True, uses_range=True, decimals=4, leads=2, range="0 to 1",
+            measures="structure over five scales",
+            definition="Wang 2003: five scales, published weights, 2 × 2 means",
+            doi="10.1109/ACSSC.2003.1292216",
+        ),
+        Metric(
+            name="mi", function=information.mi, measure=information.measure, needs=GT,
+            higher_is_better=True, unit="nat", decimals=3, range="0 to 5.545",
+            measures="shared information of the grey levels",
+            definition="256 equal bins over the ground truth's range",
+            doi="10.1002/j.1538-7305.1948.tb01338.x",
+        ),
+        Metric(
+            name="nmi", function=information.nmi, measure=information.measure, needs=GT,
+            higher_is_better=True, decimals=4, range="0 to 1",
+            measures="shared part of both entropies",
+            definition="mi over the arithmetic mean of the entropies",
+            doi="10.1162/153244303321897735",
+        ),
+        Metric(
+            name="entropy", function=information.entropy, measure=information.measure,
+            higher_is_better=True, unit="bit", decimals=3, range="0 to 8",
+            measures="variety of the grey levels, noise included",
+            definition="256 equal bins over the ground truth's range",
+            doi="10.1002/j.1538-7305.1948.tb01338.x",
+        ),
+        Metric(
+            name="resolution", function=resolution.resolution, measure=resolution.measure,
+            higher_is_better=False, unit="µm", length=True, decimals=3, leads=7,
+            range="2 pixels to inf",
+            measures="finest detail above the noise",
+            definition="decorrelation analysis: 2 × pixel size / kc; in pixels where the size is "
+            "unknown",
+            doi="10.1038/s41592-019-0515-7",
+        ),
+        Metric(
+            name="frc_resolution", function=frc_resolution, measure=overclaim.measure, needs=GT,
+            higher_is_better=False, unit="µm", length=True, decimals=3, leads=4,
+            range="2 pixels to inf",
+            measures="finest detail shared with the ground truth",
+            definition="Fourier ring correlation, threshold 1/7; in pixels where the size is "
+            "unknown",
+            doi="10.1038/nmeth.2448",
+        ),
+        Metric(
+            name="overclaim", function=overclaim.overclaim, measure=overclaim.measure, needs=GT,
+            higher_is_better=False, decimals=3, leads=5, range="0 to 1",
+            measures="apparent detail that the ground truth does not support",
+            definition="max(0, 1 - resolution / frc_resolution)",
+        ),
+        Metric(
+            name="rsp", function=consistency.rsp, measure=consistency.measure, needs=RAW,
+            higher_is_better=True, decimals=4, leads=6, range="-1 to 1",
+            measures="consistency with the raw image",
+            definition="SQUIRREL: Pearson correlation after a fitted blur",
+            doi="10.1038/nmeth.4605",
+        ),
+        Metric(
+            name="rse", function=consistency.rse, measure=consistency.measure, needs=RAW,
+            higher_is_better=False, unit="grey", range="0 to inf",
+            measures="what of the raw image is not explained",
+            definition="SQUIRREL: root mean square error after fitted blur, gain, offset",
+            doi="10.1038/nmeth.4605",
+        ),
+        Metric(
+            name="rsf_sigma", function=consistency.rsf_sigma, measure=consistency.measure,
+            needs=RAW, unit="px", decimals=2, range="0 to side / 8",
+            measures="how much blur takes the image to the raw one",
+            definition="SQUIRREL: sigma of the fitted Gaussian", doi="10.1038/nmeth.4605",
+        ),
+        Metric(
+            name="shift_y", function=alignment.shift_y, measure=alignment.measure, needs=GT,
+            unit="px", decimals=3, range="- side / 2 to side / 2",
+            measures="displacement downwards",
+            definition="phase correlation, weighted by coherence", doi="10.1364/OL.33.000156",
+        ),
+        Metric(
+            name="shift_x", function=alignment.shift_x, measure=alignment.measure, needs=GT,
+            unit="px", decimals=3, range="- side / 2 to side / 2",
+            measures="displacement to the right",
+            definition="phase correlation, weighted by coherence", doi="10.1364/OL.33.000156",
+        ),
+        Metric(
+            name="gain", function=fitted.gain, measure=fitted.measure, needs=GT,
+            range="unbounded", option=FIT,
+            measures="brightness: factor",
+            definition="least squares of gain × image + offset to the ground truth",
+        ),
+        Metric(
+            name="offset", function=fitted.offset, measure=fitted.measure, needs=GT,
+            unit="grey", range="unbounded", option=FIT,
+            measures="brightness: summand",
+            definition="least squares of gain × image + offset to the ground truth",
+        ),
+        Metric(
+            name="psnr_fit", function=fitted.psnr_fit, measure=fitted.measure, needs=GT,
+            higher_is_better=True, uses_range=True, unit="dB", decimals=2,
+            range="unbounded, inf if identical",
+            measures="error that gain and offset cannot mend", option=FIT, of="psnr",
+            definition="psnr of gain × image + offset", doi="10.1049/el:20080522",
+        ),
+        Metric(
+            name="nrmse_fit", function=fitted.nrmse_fit, measure=fitted.measure, needs=GT,
+            higher_is_better=False, decimals=4, range="0 to 1",
+            measures="error that gain and offset cannot mend", option=FIT, of="nrmse",
+            definition="nrmse of gain × image + offset", doi="10.1364/AO.36.008352",
+        ),
+        Metric(
+            name="ssim_fit", function=fitted.ssim_fit, measure=structural.measure, needs=GT,
+            higher_is_better=True, uses_range=True, decimals=4, range="-1 to 1",
+            measures="local structure, whatever the brightness", option=FIT, of="ssim",
+            definition="ssim of gain × image + offset", doi="10.1109/TIP.2003.819861",
+        ),
+        Metric(
+            name="ms_ssim_fit", function=fitted.ms_ssim_fit, measure=structural.measure, needs=GT,
+            higher_is_better=True, uses_range=True, decimals=4, range="0 to 1",
+            measures="structure over five scales, whatever the brightness", option=FIT,
+            of="ms_ssim",
+            definition="ms_ssim of gain × image + offset", doi="10.1109/ACSSC.2003.1292216",
+        ),
+        Metric(
+            name="si_psnr", function=fitted.si_psnr, measure=fitted.measure, needs=GT,
+            higher_is_better=True, unit="dB", decimals=2, range="unbounded, inf if identical",
+            measures="error that gain and offset cannot mend", option=FIT, of="psnr",
+            definition="CARE: psnr_fit with L = max - min of the ground truth",
+            doi="10.1038/s41592-018-0216-7",
+        ),
+        Metric(
+            name="psnr_fg", function=foreground.psnr_fg, measure=foreground.measure, needs=MASK,
+            higher_is_better=True, uses_range=True, unit="dB", decimals=2,
+            range="unbounded, inf if identical",
+            measures="error of the grey values of the foreground", option=FOREGROUND, of="psnr",
+            definition="psnr over the mask", doi="10.1049/el:20080522",
+        ),
+        Metric(
+            name="nrmse_fg", function=foreground.nrmse_fg, measure=foreground.measure, needs=MASK,
+            higher_is_better=False, decimals=4, range="0 to inf",
+            measures="error relative to the signal of the foreground", option=FOREGROUND,
+            of="nrmse",
+            definition="nrmse over the mask", doi="10.1364/AO.36.008352",
+        ),
+        Metric(
+            name="ssim_fg", function=foreground.ssim_fg, measure=structural.measure, needs=MASK,
+            higher_is_better=True, uses_range=True, decimals=4, range="-1 to 1",
+            measures="local structure and contrast of the foreground", option=FOREGROUND,
+            of="ssim",
+            definition="mean of the SSIM map over the mask", doi="10.1109/TIP.2003.819861",
+        ),
+    ),
+    wrong=_wrong,
+)  # fmt: skip
 
 
 def metric(name: str) -> Metric:
@@ -207,11 +228,9 @@ def metric(name: str) -> Metric:
     >>> metric("ssim").higher_is_better
     True
     """
-    for entry in METRICS:
-        if entry.name == name:
-            return entry
-    choices = ", ".join(entry.name for entry in METRICS)
-    raise ValueError(f"no metric is called {name!r}; choose from {choices}")
+    if name not in METRICS:
+        raise ValueError(f"no metric is called {name!r}; choose from {', '.join(METRICS)}")
+    return METRICS[name]
 
 
 def select(names: Iterable[str]) -> tuple[Metric, ...]:
@@ -223,7 +242,7 @@ def select(names: Iterable[str]) -> tuple[Metric, ...]:
         A name is unknown.
     """
     wanted = {metric(name.strip()).name for name in names}
-    return tuple(entry for entry in METRICS if entry.name in wanted)
+    return tuple(entry for entry in METRICS.values() if entry.name in wanted)
 
 
 def for_run(
@@ -231,8 +250,8 @@ def for_run(
 ) -> tuple[Metric, ...]:
     """Metrics of a run: those of these names (all by default), and what options add to them.
 
-    `fit` adds gain, offset and `NAME_fit`, `foreground` adds `NAME_fg`, for each chosen NAME that
-    has one; by default all.
+    `fit` adds gain, offset and the fitted forms of the chosen metrics, `foreground` their forms
+    over the foreground.
 
     Raises
     ------
@@ -244,16 +263,31 @@ def for_run(
     >>> [m.name for m in for_run(["psnr", "mi"], fit=True)]
     ['psnr', 'mi', 'gain', 'offset', 'psnr_fit', 'si_psnr']
     """
-    chosen = {m.name for m in (METRICS if names is None else select(names))}
-    if names is None:
-        chosen = {m.name for m in METRICS if not m.option}
-    known = {m.name for m in METRICS}
-    added = {f"{name}_fit" for name in chosen} | {"gain", "offset"} if fit else set()
-    if fit and "psnr" in chosen:
-        added.add("si_psnr")
-    if foreground:
-        added |= {f"{name}_fg" for name in chosen}
-    return tuple(m for m in METRICS if m.name in chosen | (added & known))
+    every = METRICS.values()
+    chosen = {
+        m.name for m in ([m for m in every if not m.option] if names is None else select(names))
+    }
+    options = {FIT} if fit else set()
+    options |= {FOREGROUND} if foreground else set()
+    added = {m.name for m in every if m.option in options and (not m.of or m.of in chosen)}
+    return tuple(m for m in every if m.name in chosen | added)
+
+
+def of_facts(facts: Mapping[str, Any]) -> Metric:
+    """The metric of the table that these facts are of, else one that is not computed here.
+
+    Raises
+    ------
+    ValueError, TypeError
+        They are no facts of a metric.
+    """
+    known = {f.name for f in fields(Metric)}
+    described = Metric(
+        **{k: v for k, v in facts.items() if k in known and k != "needs"},
+        needs=tuple(Role(need) for need in facts.get("needs", ())),
+    )
+    own = METRICS.get(described.name)
+    return own if own is not None and own.definition == described.definition else described
 
 
 def markdown_table() -> str:
@@ -263,6 +297,6 @@ def markdown_table() -> str:
     rows += [
         f"| `{m.name}` | {m.measures} | {m.arrow} | {m.unit or '-'} | {m.range} "
         f"| {m.definition} | {m.asks} | {f'[{m.doi}](https://doi.org/{m.doi})' if m.doi else '-'} |"
-        for m in METRICS
+        for m in METRICS.values()
     ]
     return "\n".join(rows)

@@ -6,13 +6,11 @@ import math
 from collections.abc import Set
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cellqa.errors import Undefined
-from cellqa.metrics._family import Family, Settings, nothing
 from cellqa.metrics._radial_kernels import (
     decorrelation_curves,
     join_bins,
@@ -27,9 +25,9 @@ from cellqa.metrics._spectrum import (
     spectrum,
     weights,
 )
+from cellqa.metrics.case import Case
+from cellqa.planes import Array
 from cellqa.planes.plane import Plane, as_plane, check_pixel_size
-
-Array = npt.NDArray[Any]
 
 FINE = 4  # bins for each pixel of the longer side
 N_RADII = 50
@@ -153,7 +151,7 @@ def normal(image: Plane) -> Decorrelation:
 
 
 def _analyse(image: Plane, fast: bool) -> Decorrelation:
-    plan = plan_of(image.raw.shape)
+    plan = plan_of(image.shape)
     sums, zeros = radial_sums(image.once(spectrum), plan.bins, plan.y2, plan.x2, plan.radius2)
     return from_sums(sums, plan.counts - zeros, plan, fast=fast, constant=image.flat)
 
@@ -237,7 +235,7 @@ def resolution(image: npt.ArrayLike, *, pixel_size: float = 1.0, compat: bool = 
 
 def resolution_of(plane: Plane, pixel_size: float = 1.0, compat: bool = False) -> float:
     """`resolution` of a checked plane."""
-    if min(plane.raw.shape) < SMALLEST_SIDE:
+    if min(plane.shape) < SMALLEST_SIDE:
         return Undefined(f"resolution: {TOO_SMALL}")
     found = _analyse(plane, fast=True) if compat else plane.once(normal)
     if found.has_peak or (compat and found.kc > 0 and not found.constant):
@@ -316,8 +314,6 @@ def _second_filters(shape: tuple[int, int], filters: Array, best: int) -> Array:
     return _geomspace(low, high)
 
 
-def _measure(prepared: None, image: Plane, settings: Settings, names: Set[str]) -> dict[str, float]:
-    return {"resolution": resolution_of(image, settings.pixel_size, settings.compat)}
-
-
-RESOLUTION = Family(nothing, _measure)
+def measure(case: Case, names: Set[str]) -> dict[str, float]:
+    """The family: `resolution`."""
+    return {"resolution": resolution_of(case.image, case.pixel_size, case.compat)}

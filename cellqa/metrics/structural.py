@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Set
-from typing import Any
 
 import cv2
 import numpy as np
@@ -12,11 +11,11 @@ import numpy.typing as npt
 
 from cellqa.errors import Undefined
 from cellqa.metrics._affine import Affine, affine_of
-from cellqa.metrics._family import Family, Labels, Settings, the_truth
 from cellqa.metrics._kernels import halve, similarities, similarity
+from cellqa.metrics.case import Case
+from cellqa.planes import Array
+from cellqa.planes.labels import Labels
 from cellqa.planes.plane import Plane, as_pair, check_data_range
-
-Array = npt.NDArray[Any]
 
 WINDOW = 11
 SIGMA = 1.5
@@ -152,7 +151,7 @@ def ssim_map(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: floa
     """
     first, second = as_pair(reference, image)
     half = WINDOW // 2
-    found = np.full(first.raw.shape, np.nan, np.float32)
+    found = np.full(first.shape, np.nan, np.float32)
     if min(found.shape) >= WINDOW:
         inside = _inside(first, second, check_data_range(data_range))
         found[half:-half, half:-half] = inside
@@ -161,7 +160,7 @@ def ssim_map(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: floa
 
 def _inside(reference: Plane, image: Plane, data_range: float) -> Array:
     """SSIM of each pixel around which the window fits, in float64."""
-    x, y = (p.raw.astype(np.float64) for p in (reference, image))
+    x, y = (p.pixels.astype(np.float64) for p in (reference, image))
     window = np.concatenate([_GAUSSIAN, _GAUSSIAN[-2::-1]])
     half = WINDOW // 2
 
@@ -186,36 +185,36 @@ def _scales(plane: Plane) -> list[Array]:
 
 def _halve(plane: Array, source: Plane) -> Array:
     # Of 16-bit integers, four halvings need 24 bits: float32 has them.
-    exact = source.raw.dtype.kind == "u"
+    exact = source.pixels.dtype.kind == "u"
     out = np.empty([(n + 1) // 2 for n in plane.shape], np.float32 if exact else np.float64)
     return np.asarray(halve(plane, out))
 
 
-def _measure(
-    reference: Plane, image: Plane, settings: Settings, names: Set[str]
-) -> dict[str, float]:
-    if isinstance(settings.data_range, Undefined):
-        return dict.fromkeys(names, settings.data_range)
-    found = _AS_IT_IS
+def measure(case: Case, names: Set[str]) -> dict[str, float]:
+    """The family: `ssim` and `ms_ssim`, those of the fitted image, and `ssim_fg`."""
+    if isinstance(case.data_range, Undefined):
+        return dict.fromkeys(names, case.data_range)
+    reference, image = case.truth, case.image
+    fit = _AS_IT_IS
     values: dict[str, float] = {}
     if any(name.endswith("_fit") for name in names):
-        found = image.once(affine_of, reference)
-        if isinstance(found.gain, Undefined):
-            values = {name: found.gain for name in names if name.endswith("_fit")}
-            found = _AS_IT_IS
-    mask = settings.mask if "ssim_fg" in names else None
-    scales = [(reference.real, image.real)] if min(image.raw.shape) >= WINDOW else []
+        fit = case.once(affine_of)
+        if isinstance(fit.gain, Undefined):
+            values = {name: fit.gain for name in names if name.endswith("_fit")}
+            fit = _AS_IT_IS
+    mask = case.mask if "ssim_fg" in names else None
+    scales = [(reference.real, image.real)] if min(image.shape) >= WINDOW else []
     multiscale = {"ms_ssim", "ms_ssim_fit"} & names
-    if multiscale and min(image.raw.shape) >= SMALLEST_MULTISCALE:
+    if multiscale and min(image.shape) >= SMALLEST_MULTISCALE:
         scales = list(zip(reference.once(_scales), image.once(_scales), strict=True))
-    terms, sums = _terms(scales, settings, found, mask)
-    for k, suffix in ((0, ""), (2, "_fit"))[: 1 + (found is not _AS_IT_IS)]:
+    terms, sums = _terms(scales, case.data_range, fit, mask)
+    for k, suffix in ((0, ""), (2, "_fit"))[: 1 + (fit is not _AS_IT_IS)]:
         values |= {f"{n}{suffix}": v for n, v in _of_scales(terms[:, k : k + 2], suffix).items()}
-    if settings.compat and names & {"ssim", "ssim_fit"}:
-        values["ssim"] = _uniform_ssim(reference.raw, image.raw, settings.data_range)
-        if found is not _AS_IT_IS:
-            fitted = found.gain * image.raw + found.offset
-            values["ssim_fit"] = _uniform_ssim(reference.raw, fitted, settings.data_range)
+    if case.compat and names & {"ssim", "ssim_fit"}:
+        values["ssim"] = _uniform_ssim(reference.pixels, image.pixels, case.data_range)
+        if fit is not _AS_IT_IS:
+            fitted = fit.gain * image.pixels + fit.offset
+            values["ssim_fit"] = _uniform_ssim(reference.pixels, fitted, case.data_range)
     if mask is not None:
         whole, number = sums.sum(axis=0)
         outside = Undefined("ssim_fg: the window fits around no pixel of the mask")
@@ -225,13 +224,13 @@ def _measure(
 
 def _terms(
     scales: list[tuple[Array, Array]],
-    settings: Settings,
+    data_range: float,
     fit: Affine,
     mask: Labels | None,
 ) -> tuple[Array, Array]:
     """SSIM and contrast-structure term of each scale, of the image and of the fitted image."""
     # constants beyond floating point give nan, which `_finite` reports
-    c1, c2 = (min(k * settings.data_range, 1e154) ** 2 for k in (K1, K2))
+    c1, c2 = (min(k * data_range, 1e154) ** 2 for k in (K1, K2))
     terms = np.full((len(scales), 4), math.nan)
     sums = np.zeros((1, 2))
     for k, (ours, theirs) in enumerate(scales):
@@ -269,22 +268,20 @@ def structural_score(
     reference: npt.ArrayLike,
     image: npt.ArrayLike,
     data_range: float,
-    mask: Labels | None = None,
     compat: bool = False,
 ) -> float:
     """One metric of this family, of arrays."""
-    first, second = as_pair(reference, image)
-    settings = Settings(check_data_range(data_range), compat=compat, mask=mask)
-    return _measure(first, second, settings, {name})[name]
+    check_data_range(data_range)
+    case = Case.of(image, reference=reference, data_range=data_range, compat=compat)
+    return measure(case, {name})[name]
 
 
-def ssim_of_labels(reference: Plane, image: Plane, settings: Settings) -> Array:
+def ssim_of_labels(case: Case, mask: Labels) -> Array:
     """Sum of SSIM, and number of pixels around which the window fits, of each object."""
-    mask = settings.mask
-    assert mask is not None  # asked for only where there is one
-    if min(image.raw.shape) < WINDOW or math.isnan(settings.data_range):
+    if min(case.image.shape) < WINDOW or math.isnan(case.data_range):
         return np.zeros((mask.names.size, 2))
-    return _terms([(reference.real, image.real)], settings, _AS_IT_IS, mask)[1][1:]
+    scales = [(case.truth.real, case.image.real)]
+    return _terms(scales, case.data_range, _AS_IT_IS, mask)[1][1:]
 
 
 def _finite(name: str, value: float) -> float:
@@ -301,6 +298,3 @@ def _uniform_ssim(reference: Array, image: Array, data_range: float) -> float:
     if reference.dtype != image.dtype:
         reference, image = reference.astype(np.float64), image.astype(np.float64)
     return float(structural_similarity(reference, image, data_range=data_range))
-
-
-STRUCTURAL = Family(the_truth, _measure)

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cellqa.disk import StrPath
 from cellqa.errors import CellqaError, printable
 from cellqa.io import FORMATS, is_image_folder, split_suffix
+from cellqa.pairs.roles import GIVEN, Role
 
-RESERVED = ("input", "gt", "mask")
 _PLANE = re.compile(r"#(s\d+)?t\d+c\d+z\d+$")
 
 
@@ -65,7 +66,7 @@ class Image:
     @property
     def methods(self) -> tuple[str, ...]:
         """The roles that are scored: all but the mask."""
-        return tuple(role for role in self.files if role != "mask")
+        return tuple(role for role in self.files if role != Role.MASK)
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,10 @@ class Pairing:
     @property
     def methods(self) -> tuple[str, ...]:
         """The roles that are scored: all but the mask."""
-        return tuple(role for role in self.folders if role != "mask")
+        return tuple(role for role in self.folders if role != Role.MASK)
 
 
-def scan(path: str | os.PathLike[str], role: str) -> Folder:
+def scan(path: StrPath, role: str) -> Folder:
     """List the images below a folder; hidden files and folders are passed over.
 
     Parameters
@@ -129,17 +130,17 @@ def scan(path: str | os.PathLike[str], role: str) -> Folder:
             else:
                 others.append(inside)
     if not images:
-        known = ", ".join(f.name for f in FORMATS)
+        known = ", ".join(FORMATS)
         raise CellqaError(f"{role}: no images in {os.fspath(path)!r} (known formats: {known})")
     return Folder(top, {k: tuple(v) for k, v in images.items()}, tuple(others))
 
 
 def pair_folders(
-    pred: Mapping[str, str | os.PathLike[str]],
+    pred: Mapping[str, StrPath],
     *,
-    gt: str | os.PathLike[str] | None = None,
-    raw: str | os.PathLike[str] | None = None,
-    mask: str | os.PathLike[str] | None = None,
+    gt: StrPath | None = None,
+    raw: StrPath | None = None,
+    mask: StrPath | None = None,
 ) -> Pairing:
     """List the folders and pair their images by name.
 
@@ -157,15 +158,17 @@ def pair_folders(
     CellqaError
         A folder is missing or empty, or shares no name with the ground truth.
     """
-    folders = {"input": scan(raw, "--input")} if raw is not None else {}
+    folders: dict[str, Folder] = {}
+    if raw is not None:
+        folders[Role.RAW] = scan(raw, Role.RAW.option)
     for name, path in pred.items():
-        if name in RESERVED or not name:
+        if name in GIVEN or not name:
             raise CellqaError(f"a method cannot be called {name!r}; give another as NAME=DIR")
         folders[name] = scan(path, "--pred")
     if gt is not None:
-        folders["gt"] = scan(gt, "--gt")
+        folders[Role.REFERENCE] = scan(gt, Role.REFERENCE.option)
     if mask is not None:
-        folders["mask"] = scan(mask, "--mask")
+        folders[Role.MASK] = scan(mask, Role.MASK.option)
     return pair(folders)
 
 
@@ -192,26 +195,26 @@ def pair(methods: Mapping[str, Folder]) -> Pairing:
     >>> paired.images[0].files, paired.unpaired
     ({'net': ('a.png',), 'gt': ('a.tif',)}, {'gt': ('b.tif',)})
     """
-    gt = methods.get("gt")
-    others = {name: f for name, f in methods.items() if name not in ("gt", "mask")}
+    gt = methods.get(Role.REFERENCE)
+    others = {name: f for name, f in methods.items() if name not in (Role.REFERENCE, Role.MASK)}
     stems = sorted({stem for folder in others.values() for stem in folder.images})
     unpaired: dict[str, tuple[str, ...]] = {}
     if gt is not None:
         for name, folder in methods.items():
-            if name != "gt" and not any(stem in gt.images for stem in folder.images):
+            if name != Role.REFERENCE and not any(stem in gt.images for stem in folder.images):
                 example = next(iter(folder.images.values()))[0]
                 raise CellqaError(
                     f"{folder.path} ({name}) and {gt.path} (gt) have no image name in common: "
                     f"{example!r} has no partner, for example; names must match without suffix"
                 )
             alone = [f[0] for stem, f in folder.images.items() if stem not in gt.images]
-            if name != "gt" and alone:
+            if name != Role.REFERENCE and alone:
                 unpaired[name] = tuple(alone)
         lonely = [f[0] for stem, f in gt.images.items() if stem not in set(stems)]
         if lonely:
-            unpaired["gt"] = tuple(lonely)
+            unpaired[Role.REFERENCE] = tuple(lonely)
         stems = [stem for stem in stems if stem in gt.images]
-    order = (["gt"] if gt else []) + [name for name in methods if name != "gt"]
+    order = sorted(methods, key=lambda name: name != Role.REFERENCE)
     images = []
     for stem in stems:
         files = {n: f.images[stem] for n, f in methods.items() if stem in f.images}

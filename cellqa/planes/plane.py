@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
-Result = TypeVar("Result")
+from cellqa.planes import Array
+
+Value = TypeVar("Value")
 
 # Types the compiled loops take; every other is widened to one of them without loss.
 _WIDEN = {
@@ -72,24 +73,27 @@ class Plane:
 
     Attributes
     ----------
-    raw : ndarray, shape (Y, X)
+    pixels : ndarray, shape (Y, X)
         uint8, uint16, float32 or float64.
     dtype : numpy.dtype
         Of the image before it was widened.
     """
 
-    raw: Array
+    pixels: Array
     dtype: np.dtype[Any]
-    _known: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _known: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
-    def once(self, compute: Callable[..., Result], *others: Plane) -> Result:
-        """`compute(self, *others)`, kept: several families need an image's spectrum."""
-        key = compute, *map(id, others)
-        if key not in self._known:
-            # with the others, so that their ids stay theirs
-            self._known[key] = compute(self, *others), others
-        found: Result = self._known[key][0]
-        return found
+    def once(self, compute: Callable[[Plane], Value]) -> Value:
+        """`compute(self)`, kept: several metrics need an image's spectrum."""
+        if compute not in self._known:
+            self._known[compute] = compute(self)
+        value: Value = self._known[compute]
+        return value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(Y, X)."""
+        return self.pixels.shape
 
     @classmethod
     def of(cls, image: npt.ArrayLike, name: str) -> Plane:
@@ -99,13 +103,13 @@ class Plane:
     @cached_property
     def real(self) -> Array:
         """The values as float32 where that is exact, else float64: what compiled loops take."""
-        exact = self.raw.dtype.itemsize <= 2 or self.raw.dtype == np.float32
-        return self.raw.astype(np.float32 if exact else np.float64, copy=False)
+        exact = self.pixels.dtype.itemsize <= 2 or self.pixels.dtype == np.float32
+        return self.pixels.astype(np.float32 if exact else np.float64, copy=False)
 
     @cached_property
     def extremes(self) -> tuple[float, float]:
         """Smallest and largest value."""
-        return float(self.raw.min()), float(self.raw.max())
+        return float(self.pixels.min()), float(self.pixels.max())
 
     @cached_property
     def flat(self) -> bool:
@@ -129,9 +133,9 @@ def as_pair(reference: npt.ArrayLike, image: npt.ArrayLike) -> tuple[Plane, Plan
     """
     first = Plane.of(reference, "reference")
     second = Plane.of(image, "image")
-    if first.raw.shape != second.raw.shape:
+    if first.shape != second.shape:
         raise ValueError(
-            f"`image` must have the shape of `reference` {first.raw.shape}, got {second.raw.shape}"
+            f"`image` must have the shape of `reference` {first.shape}, got {second.shape}"
         )
     return first, second
 

@@ -9,17 +9,16 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cellqa.metrics.registry import Metric
+from cellqa.metrics.metric import Metric
+from cellqa.pairs.roles import Role
 from cellqa.reporting.figures import COLOURS, GREY, STYLE, label
 from cellqa.reporting.load import LoadedRun
 
-Array = npt.NDArray[Any]
-
 _PAIRS = 21  # of methods, beyond which those with the best method are drawn
+_WON = 4  # metrics that are shown
 _POINTS = 400  # of a box, beyond which a sample is drawn
 _SUFFIXES = (".png", ".svg")
 
@@ -43,7 +42,7 @@ def save_charts(run: LoadedRun, folder: Path) -> list[Path]:
 def colour_of(run: LoadedRun) -> dict[str, str]:
     """A colour for each method; input and ground truth are grey."""
     own = dict(zip(run.judged, COLOURS * (1 + len(run.judged) // len(COLOURS)), strict=False))
-    return {"input": "#bbbbbb", "gt": "#777777", **own}
+    return {Role.RAW: "#bbbbbb", Role.REFERENCE: "#777777", **own}
 
 
 def draw_boxes(run: LoadedRun) -> Figure | None:
@@ -98,14 +97,8 @@ def _box_panel(axes: Any, run: LoadedRun, metric: Metric, colours: dict[str, str
         axes.text(k, high + 0.02 * (high - low), marks.get(method, ""), ha="center", fontsize=8)
     labels = [f"{label(m, 16)}\nn={v.size}" for m, v in zip(methods, data, strict=True)]
     axes.set_xticks(range(1, len(methods) + 1), labels, fontsize=7)
-    unit = _unit(run, metric)
+    unit = metric.unit_where(run.sized)
     axes.set_title(f"{metric.name} {metric.arrow}{f' ({unit})' if unit else ''}")
-
-
-def _unit(run: LoadedRun, metric: Metric) -> str:
-    if metric.unit == "µm" and not run.scores["pixel_size"].notna().any():
-        return "px"
-    return metric.unit
 
 
 def _marks(run: LoadedRun, metric: str, methods: list[str]) -> dict[str, str]:
@@ -138,7 +131,7 @@ def draw_differences(run: LoadedRun) -> Figure | None:
     Of many methods, the pairs with the one that is best in the main metric.
     """
     table = run.comparisons
-    table = table[~table["second"].eq("gt")] if not table.empty else table
+    table = table[~table["second"].eq(Role.REFERENCE)] if not table.empty else table
     if table.empty:
         return None
     if table[["first", "second"]].drop_duplicates().shape[0] > _PAIRS:
@@ -188,12 +181,11 @@ def _leader(run: LoadedRun) -> str:
 def draw_wins(run: LoadedRun) -> Figure | None:
     """Share of the images on which the method of the row beats that of the column."""
     table = run.comparisons
-    wanted = ("ssim", "ms_ssim", "psnr", "frc_resolution", "overclaim", "rsp")
     metrics = [
         m
         for m in run.metrics
-        if m.name in wanted and not table.empty and (table["metric"] == m.name).any()
-    ][:4]
+        if m.leads and m.needs and not table.empty and (table["metric"] == m.name).any()
+    ][:_WON]
     if not metrics:
         return None
     side = max(2.9, 1.1 + 0.31 * len(run.methods))  # room for the numbers
@@ -231,7 +223,7 @@ def draw_tradeoff(run: LoadedRun) -> Figure | None:
     """Resolution against fidelity: sharper is to the left, truer is up; rings are overclaims."""
     fidelity = run.main
     has_resolution = any(m.name == "resolution" for m in run.metrics)
-    if fidelity is None or "gt" not in fidelity.needs or not has_resolution:
+    if fidelity is None or Role.REFERENCE not in fidelity.needs or not has_resolution:
         return None
     x, y = run.values("resolution"), run.values(fidelity.name)
     over = (
@@ -261,10 +253,10 @@ def draw_tradeoff(run: LoadedRun) -> Figure | None:
             ringed |= not claims.empty
     if ringed:
         axes.plot([], [], "o", ms=7.5, mfc="none", mec="black", label="overclaim > 0.1")
-    if "gt" in x:
-        median = float(x["gt"].median())
+    if Role.REFERENCE in x:
+        median = float(x[Role.REFERENCE].median())
         axes.axvline(median, color=GREY, lw=1, ls="--", label="ground truth's resolution")
-    unit = _unit(run, next(m for m in run.metrics if m.name == "resolution"))
+    unit = next(m for m in run.metrics if m.name == "resolution").unit_where(run.sized)
     axes.set(
         xlabel=f"resolution ({unit}), left is sharper", ylabel=f"{fidelity.name} {fidelity.arrow}"
     )

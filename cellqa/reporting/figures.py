@@ -8,13 +8,12 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from cellqa.focus.vote import Focus
+from cellqa.pairs.roles import Role
+from cellqa.planes import Array
 from cellqa.scoring.resolution import Analysed
-
-Array = npt.NDArray[Any]
 
 STYLE: Any = {
     "font.size": 9,
@@ -177,7 +176,7 @@ def save_montage(path: Path, rows: Mapping[str, Mapping[str, Array]]) -> Path:
         figure = Figure(figsize=(1.9 * len(columns), 1.95 * len(rows)), layout="constrained")
         grid = figure.subplots(len(rows), len(columns), squeeze=False)
         for k, (line, (scene, images)) in enumerate(zip(grid, rows.items(), strict=True)):
-            low, high = np.percentile(images["gt"], [0.5, 99.5])
+            low, high = np.percentile(images[Role.REFERENCE], [0.5, 99.5])
             for axes, (method, image) in zip(line, images.items(), strict=True):
                 axes.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
                 axes.set(xticks=[], yticks=[])

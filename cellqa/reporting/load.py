@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cellqa.errors import CellqaError
-from cellqa.metrics.registry import METRICS, Metric
-from cellqa.tables.external import unknown_metric, without_length
+from cellqa.metrics.metric import Metric
+from cellqa.pairs.roles import Role, in_order
 from cellqa.tables.folder import COMPARISONS, RUN, SCORES, SUMMARY
+from cellqa.tables.record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class LoadedRun:
     Attributes
     ----------
     folder : Path
-    settings : dict
+    record : RunRecord
         run.json.
     methods : list of str
         In the order of the run: input, the methods as given, gt.
@@ -35,7 +34,7 @@ class LoadedRun:
     """
 
     folder: Path
-    settings: dict[str, Any]
+    record: RunRecord
     methods: list[str]
     columns: list[Metric]
     scores: pd.DataFrame
@@ -45,26 +44,33 @@ class LoadedRun:
     @property
     def metrics(self) -> list[Metric]:
         """Those of the columns that rank."""
-        return [m for m in self.columns if m.higher_is_better is not None]
+        return [m for m in self.columns if m.ranks]
 
     @property
     def main(self) -> Metric | None:
         """The metric by which images are chosen and ordered: the first fidelity that there is."""
-        for name in ("ssim", "ms_ssim", "psnr", "nrmse", "frc_resolution"):
-            found = next((m for m in self.metrics if m.name == name), None)
-            if found:
-                return found
-        return self.metrics[0] if self.metrics else None
+        faithful = [m for m in self.leading if Role.REFERENCE in m.needs]
+        return next(iter([*faithful, *self.metrics]), None)
+
+    @property
+    def leading(self) -> list[Metric]:
+        """Those by which the page says which method leads, in their order."""
+        return sorted((m for m in self.metrics if m.leads), key=lambda m: m.leads)
+
+    @property
+    def sized(self) -> bool:
+        """Whether the pixel size is known."""
+        return bool(self.scores["pixel_size"].notna().any())
 
     @property
     def judged(self) -> list[str]:
         """The methods that are compared: all but the ground truth and the input."""
-        return [m for m in self.methods if m not in ("input", "gt")]
+        return [m for m in self.methods if m not in (Role.RAW, Role.REFERENCE)]
 
     @property
     def ranked(self) -> list[str]:
         """Those of them that can lead: enhanced ground truth is made of what it is judged by."""
-        return [m for m in self.judged if m != "egt"] or self.judged
+        return [m for m in self.judged if m != Role.EGT] or self.judged
 
     def values(self, metric: str) -> pd.DataFrame:
         """A column for each method that has values, a row for each image; infinities kept."""
@@ -87,8 +93,8 @@ def load_run(folder: Path) -> LoadedRun:
     for name in (SCORES, SUMMARY, RUN):
         if not (folder / name).is_file():
             raise CellqaError(f"{folder}: no finished run ({name} is missing); score first")
+    record = RunRecord.read(folder)
     try:
-        settings = json.loads((folder / RUN).read_text(encoding="utf-8"))
         scores = pd.read_csv(
             folder / SCORES,
             dtype={"image": str, "method": str, "reason": str},
@@ -102,31 +108,14 @@ def load_run(folder: Path) -> LoadedRun:
         raise CellqaError(f"{folder}: the run cannot be read ({error})") from None
     if not {"image", "method", "status", "reason"} <= set(scores.columns):
         raise CellqaError(f"{folder / SCORES}: not the scores of a run")
-    needed = {
-        "versions",
-        "warnings",
-        "folders",
-        "settings",
-        "command",
-        "failed",
-        "rows",
-        "failures",
-    }
-    if not isinstance(settings, dict) or needed - settings.keys():
-        raise CellqaError(f"{folder / RUN}: not the run.json of a scoring run")
     scores["reason"] = scores["reason"].fillna("")
-    methods = list(dict.fromkeys([*settings.get("folders", {}), *scores["method"]]))
-    methods = [m for m in methods if m != "mask" and (scores["method"] == m).any()]
-    foreign = settings.get("metrics", {})
-    registered: tuple[Metric, ...] = METRICS
-    if "table" in settings.get("settings", {}):
-        registered = tuple(without_length(m) for m in METRICS)
-    known = [*registered, *(unknown_metric(name, better) for name, better in foreign.items())]
+    methods = list(dict.fromkeys([*record.folders, *scores["method"]]))
+    methods = [m for m in methods if m != Role.MASK and (scores["method"] == m).any()]
+    known = record.known_metrics()
     columns = [m for m in known if m.name in scores and scores[m.name].notna().any()]
     for m in columns:
         scores[m.name] = pd.to_numeric(scores[m.name], errors="coerce")
-    methods = sorted(methods, key=lambda m: {"input": -1, "gt": 1}.get(m, 0))
-    return LoadedRun(folder, settings, methods, columns, scores, summary, comparisons)
+    return LoadedRun(folder, record, in_order(methods), columns, scores, summary, comparisons)
 
 
 def choose(run: LoadedRun, n: int) -> dict[str, list[str]]:

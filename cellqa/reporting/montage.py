@@ -9,19 +9,18 @@ from typing import Any
 
 import cv2
 import matplotlib
-import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from cellqa.io import MAX_PIXELS
 from cellqa.metrics.resolution import normal
+from cellqa.pairs.roles import Role
+from cellqa.planes import Array
 from cellqa.reporting.charts import colour_of
 from cellqa.reporting.figures import COLOURS, STYLE, label
 from cellqa.reporting.load import LoadedRun, choose
 from cellqa.reporting.pictures import as_scored, draw_pictures, liveliest
 from cellqa.scoring.image import load_plane
-
-Array = npt.NDArray[Any]
 
 _ROWS = 5
 _ZOOM = 5  # the inset shows a fifth of the crop's side
@@ -112,7 +111,7 @@ def _panel(axes: Any, pixels: Array, part: tuple[int, int, int]) -> None:
 
 def _part(images: dict[str, Array]) -> tuple[int, int, int]:
     """Top, left and side of the enlarged square: the liveliest that the inset leaves free."""
-    pixels = images.get("gt", next(iter(images.values())))
+    pixels = images.get(Role.REFERENCE, next(iter(images.values())))
     side = max(8, min(pixels.shape) // _ZOOM)
     free = pixels[: max(side, int(pixels.shape[0] * (1 - _INSET)))]
     top, left, *_ = liveliest(free, side)

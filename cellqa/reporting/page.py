@@ -6,7 +6,7 @@ import json
 import math
 import shlex
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,14 +15,20 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from cellqa.disk import StrPath, appearing_text
 from cellqa.errors import CellqaError, first_line
-from cellqa.metrics.registry import Metric
+from cellqa.metrics.metric import Metric
+from cellqa.pairs.roles import Role
 from cellqa.reporting.load import LoadedRun, choose, load_run
 from cellqa.reporting.pictures import Pictures, draw_pictures
-from cellqa.tables.files import appearing
+from cellqa.tables.cells import cell
+from cellqa.tables.files import plain
 from cellqa.tables.folder import GALLERY, PAGE, PICTURES, TABLES
+from cellqa.terminal import Progress
 
 _LARGEST_TABLE = 5000  # rows that a browser sorts at once
+_DIGITS = 6  # significant, of the numbers that the page's script has
+_NOTHING = "–"  # what stands for an undefined value
 
 
 class Table(NamedTuple):
@@ -43,18 +49,18 @@ class Table(NamedTuple):
 
 
 def write_report(
-    folder: Path,
+    folder: StrPath,
     *,
     gallery: int = GALLERY,
     tables: Sequence[Table] = (),
     jobs: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write report.html of a run, and its pictures.
 
     Parameters
     ----------
-    folder : Path
+    folder : path
         Of the run.
     gallery : int
         Images that get pictures: the worst, median, best, those that methods disagree on most,
@@ -70,9 +76,10 @@ def write_report(
     CellqaError
         The folder holds no finished run.
     """
+    folder = Path(folder)
     run = load_run(folder)
     if tables:
-        with appearing(folder / TABLES) as file:
+        with appearing_text(folder / TABLES) as file:
             json.dump([table._asdict() for table in tables], file, indent=1)
     shutil.rmtree(folder / PICTURES, ignore_errors=True)
     chosen = choose(run, gallery)
@@ -87,10 +94,10 @@ def write_report(
         script=Markup((templates / "page.js").read_text(encoding="utf-8")),
         data=as_json(_data(run, chosen, pictures)),
         run=run,
-        settings=run.settings,
-        command=shlex.join(str(part) for part in run.settings["command"]),
+        settings=run.record,
+        command=shlex.join(str(part) for part in run.record.command),
         verdicts=verdicts(run),
-        warnings=run.settings.get("warnings", []),
+        warnings=run.record.warnings,
         summary=_summary(run),
         comparisons=_comparisons(run),
         chosen=chosen,
@@ -99,7 +106,7 @@ def write_report(
         total=run.scores["image"].nunique(),
         tables=_tables(folder / TABLES),
     )
-    with appearing(folder / PAGE) as file:
+    with appearing_text(folder / PAGE) as file:
         file.write(html)
     return folder / PAGE
 
@@ -122,21 +129,8 @@ def as_json(data: Any) -> Markup:
     >>> print(as_json(["</script>"]))
     ["\u003c/script\u003e"]
     """
-    text = json.dumps(_known(data), ensure_ascii=True, separators=(",", ":"))
+    text = json.dumps(plain(data, _DIGITS), ensure_ascii=True, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
-
-
-def _known(value: Any) -> Any:
-    """Nan as null and infinity as text, which JSON has no words for."""
-    if isinstance(value, dict):
-        return {k: _known(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_known(v) for v in value]
-    if isinstance(value, float):
-        if math.isnan(value):
-            return None
-        return ("inf" if value > 0 else "-inf") if math.isinf(value) else float(f"{value:.6g}")
-    return value
 
 
 def shown(value: Any) -> str:
@@ -147,20 +141,14 @@ def shown(value: Any) -> str:
     >>> shown(0.123456), shown(float("nan")), shown(float("inf")), shown(12)
     ('0.1235', '–', 'inf', '12')
     """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    if isinstance(value, float) and math.isinf(value):
-        return "inf"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return cell(value, 4, undefined=_NOTHING)
 
 
 def verdicts(run: LoadedRun) -> list[dict[str, str]]:
     """For each metric that matters: which method leads, by how much, how sure."""
     found = []
-    for name in ("ssim", "ms_ssim", "psnr", "frc_resolution", "overclaim", "rsp", "resolution"):
-        of = next((m for m in run.metrics if m.name == name), None)
-        if of is None:
-            continue
+    for of in run.leading:
+        name = of.name
         table = run.summary[
             (run.summary["metric"] == name) & run.summary["method"].isin(run.ranked)
         ]
@@ -173,18 +161,18 @@ def verdicts(run: LoadedRun) -> list[dict[str, str]]:
         if table.empty:
             continue
         best = table.iloc[0]
-        text = f"{of.name} {shown(float(best['mean']))}{unit_of(run, of)}"
+        text = f"{of.name} {of.shown(float(best['mean']))}{unit_of(run, of)}"
         low, high = float(best["ci_low"]), float(best["ci_high"])
         if not math.isnan(low):
-            text += f" (95 % interval {shown(low)} to {shown(high)})"
+            text += f" (95 % interval {of.shown(low)} to {of.shown(high)})"
         found_input = run.summary[
-            (run.summary["metric"] == name) & (run.summary["method"] == "input")
+            (run.summary["metric"] == name) & (run.summary["method"] == Role.RAW)
         ]
         caution = ""
         if not found_input.empty and float(found_input["n"].iloc[0]):
             untouched, mean = float(found_input["mean"].iloc[0]), float(best["mean"])
             if untouched > mean if of.higher_is_better else untouched < mean:
-                caution = f"the untouched input is better: {shown(untouched)}{unit_of(run, of)}"
+                caution = f"the untouched input is better: {of.shown(untouched)}{unit_of(run, of)}"
         found.append(
             {
                 "metric": name,
@@ -201,22 +189,21 @@ def _by_ranks(run: LoadedRun, of: Metric, methods: list[Any]) -> dict[str, str]:
     """A verdict by medians, where some values are infinite (identical images, no agreement)."""
     medians = run.values(of.name)[methods].median()
     best = str(medians.idxmax() if of.higher_is_better else medians.idxmin())
-    text = f"median {of.name}, {shown(float(medians[best]))}{unit_of(run, of)}"
+    text = f"median {of.name}, {of.shown(float(medians[best]))}{unit_of(run, of)}"
     against = "some values are infinite, so that means leave them out: see the tests below"
     return {"metric": of.name, "method": best, "text": text, "against": against, "caution": ""}
 
 
 def unit_of(run: LoadedRun, of: Metric) -> str:
     """The unit, with a space before it."""
-    sized = run.scores["pixel_size"].notna().any()
-    unit = "px" if of.unit == "µm" and not sized else of.unit
+    unit = of.unit_where(run.sized)
     return f" {unit}" if unit else ""
 
 
 def _against(run: LoadedRun, of: Metric, best: str, table: pd.DataFrame) -> str:
     """The leader against the next method, or against the input where there is no other."""
     others = [str(m) for m in table["method"] if m != best]
-    rival = others[0] if others else "input"
+    rival = others[0] if others else str(Role.RAW)
     if run.comparisons.empty:
         return "alone: nothing to compare with"
     pairs = run.comparisons[run.comparisons["metric"] == of.name]
@@ -236,7 +223,7 @@ def _against(run: LoadedRun, of: Metric, best: str, table: pd.DataFrame) -> str:
         if mean == 0:
             return f"on average the same as {rival}"
         return (
-            f"{shown(abs(mean))}{unit_of(run, of)} {verb} {rival}, better on {better:.0%} of "
+            f"{of.shown(abs(mean))}{unit_of(run, of)} {verb} {rival}, better on {better:.0%} of "
             f"{int(line['n'])} images, {sure}"
         )
     return "nothing to compare with"
@@ -260,7 +247,7 @@ def _comparisons(run: LoadedRun) -> list[dict[str, Any]]:
     return [
         {**row, "arrow": arrows[row["metric"]]}
         for row in run.comparisons.to_dict("records")
-        if row["second"] != "gt"
+        if row["second"] != Role.REFERENCE
     ]
 
 
@@ -287,7 +274,7 @@ def _data(
                 "name": m.name,
                 "arrow": m.arrow,
                 "unit": unit_of(run, m).strip(),
-                "ranks": m.higher_is_better is not None,
+                "ranks": m.ranks,
             }
             for m in run.columns
         ],

@@ -7,24 +7,22 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import cv2
 import matplotlib
 import numpy as np
-import numpy.typing as npt
 
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError
-from cellqa.io import may_crash
+from cellqa.io import MAX_PIXELS, may_crash
 from cellqa.metrics.fitted import error_map
 from cellqa.metrics.structural import ssim_map
 from cellqa.pairs.pairing import Image, Pairing, pair_folders, without_plane
+from cellqa.pairs.roles import GIVEN, Role
+from cellqa.planes import Array
 from cellqa.reporting.load import LoadedRun
 from cellqa.scoring.image import file_states, load_plane
 from cellqa.tables.folder import SCORES
-
-Array = npt.NDArray[Any]
 
 SIDE = 320  # of the crop, pixels
 _LEVELS = 40  # of a map's colours: what the eye tells apart, and small files
@@ -53,10 +51,10 @@ def as_scored(run: LoadedRun, images: Sequence[str]) -> tuple[dict[str, Path], d
     """Folders, and those of these images (names as in scores.csv) that are there unchanged."""
     if not images:
         return {}, {}  # folders may hold millions
-    folders = {name: Path(path) for name, path in run.settings.get("folders", {}).items()}
-    pred = {m: p for m, p in folders.items() if m not in ("gt", "input", "mask")}
+    folders = {name: Path(path) for name, path in run.record.folders.items()}
+    pred = {m: p for m, p in folders.items() if m not in GIVEN}
     try:
-        pairing = pair_folders(pred, gt=folders.get("gt"), raw=folders.get("input"))
+        pairing = pair_folders(pred, gt=folders.get(Role.REFERENCE), raw=folders.get(Role.RAW))
     except CellqaError:
         return {}, {}
     by_name = {image.name: image for image in pairing.images}
@@ -103,7 +101,7 @@ def draw_pictures(
         target=folder,
         methods=run.methods,
         crop=crop,
-        max_pixels=int(run.settings.get("settings", {}).get("max_pixels", 2**30)),
+        max_pixels=int(run.record.settings.get("max_pixels", MAX_PIXELS)),
     )
     drawn: dict[str, Pictures] = {}
     isolate = any(may_crash(n) for _, _, i in work for names in i.files.values() for n in names)
@@ -142,14 +140,14 @@ def _draw(
     planes = {m: planes[m] for m in methods if m in planes}
     if not planes:
         return Pictures()
-    leader = planes.get("gt", next(iter(planes.values())))
-    shape = leader.raw.shape
-    top, left, height, width = crop or liveliest(leader.raw)
+    leader = planes.get(Role.REFERENCE, next(iter(planes.values())))
+    shape = leader.shape
+    top, left, height, width = crop or liveliest(leader.pixels)
     height, width = min(height, shape[0] - top), min(width, shape[1] - left)
     if min(height, width) < 1:
         return Pictures()  # the crop lies outside
     window = slice(top, top + height), slice(left, left + width)
-    low, high = np.percentile(leader.raw[window], [0.5, 99.5])
+    low, high = np.percentile(leader.pixels[window], [0.5, 99.5])
     files: dict[str, str] = {}
 
     def save(key: str, pixels: Array) -> None:
@@ -160,18 +158,18 @@ def _draw(
             files[key] = found
 
     for method, plane in planes.items():
-        if plane.raw.shape == shape:
-            save(f"image:{method}", _grey(plane.raw[window], low, high))
+        if plane.shape == shape:
+            save(f"image:{method}", _grey(plane.pixels[window], low, high))
     for method, plane in planes.items():
-        truth = planes.get("gt")
-        if truth is None or method == "gt" or plane.raw.shape != shape:
+        truth = planes.get(Role.REFERENCE)
+        if truth is None or method == Role.REFERENCE or plane.shape != shape:
             continue
         if not plane.flat:
-            error = error_map(truth.raw, plane.raw)[window]
+            error = error_map(truth.pixels, plane.pixels)[window]
             save(f"error:{method}", _coloured(error / max(high - low, 1e-12) + 0.5, "PuOr_r"))
         data_range = ranges.get(name, np.nan)
         if data_range and np.isfinite(data_range):
-            similar = ssim_map(truth.raw, plane.raw, data_range=float(data_range))[window]
+            similar = ssim_map(truth.pixels, plane.pixels, data_range=float(data_range))[window]
             save(f"ssim:{method}", _coloured(similar, "viridis"))
     return Pictures(files, (top, left, height, width), (shape[0], shape[1]))
 

@@ -1,25 +1,77 @@
-"""Scoring one image: its files in, its rows out. The ground truth is decoded once for all."""
+"""Scoring one image: its files in, its rows out. The reference is decoded once for all methods."""
 
 from __future__ import annotations
 
 import math
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from cellqa.errors import CellqaError, ImageError, printable
+from cellqa.disk import state
+from cellqa.errors import CellqaError, ImageError
 from cellqa.io import ImageFile, PlaneIndex, luminance, open_image
 from cellqa.metrics._kernels import similarity
 from cellqa.metrics.registry import METRICS
 from cellqa.pairs.pairing import Image
+from cellqa.pairs.roles import Role
 from cellqa.planes.compiled import is_kept, kept_in
+from cellqa.planes.labels import Mask
 from cellqa.planes.plane import Plane, as_plane
 from cellqa.scoring.maps import save_maps
-from cellqa.scoring.plane import Mask, ScoreOptions, Scorer
-from cellqa.tables.rows import Row
+from cellqa.scoring.options import ScoreOptions
+from cellqa.scoring.plane import Scorer
+from cellqa.tables.rows import Row, failed
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a role or method has of an image, or of one plane of it; or why it has nothing.
+
+    Attributes
+    ----------
+    role : str
+        A method's name, or a role.
+    file : ImageFile or None
+    index : PlaneIndex or None
+        Of the plane; None where the file has no such plane.
+    plane : Plane or None
+        Once it is loaded.
+    colour : bool
+        Whether it was in colour, so that its luminance counts.
+    problem : str
+        Why there is no file, or no plane; empty where there is.
+    """
+
+    role: str
+    file: ImageFile | None = None
+    index: PlaneIndex | None = None
+    plane: Plane | None = None
+    colour: bool = False
+    problem: str = ""
+
+    def loaded(self) -> Opened:
+        """With its plane, or with why that cannot be had."""
+        if self.problem or self.plane is not None or self.file is None:
+            return self
+        name = self.file.path.name
+        if self.index is None:
+            return replace(self, problem=f"{name}: this plane is not in the file")
+        try:
+            pixels = self.file.load(self.index)
+            plane = as_plane(luminance(pixels), "image")
+        except CellqaError as error:
+            return replace(self, problem=str(error))
+        except (ValueError, TypeError) as error:
+            return replace(self, problem=f"{name}: {error}")
+        return replace(self, plane=Plane(plane, pixels.dtype), colour=pixels.ndim == 3)
+
+    @property
+    def pixel_size(self) -> float | None:
+        """In micrometres, as the file says."""
+        return self.file.pixel_size if self.file else None
 
 
 def score_image(
@@ -41,7 +93,7 @@ def score_image(
     if not changed:
         return before, rows
     reason = "changed while it was read"
-    if "gt" in changed:
+    if Role.REFERENCE in changed:
         return before, [failed(image.name, m, f"ground truth: {reason}") for m in image.methods]
     return before, [
         failed(r.image, r.method, reason) if r.method in changed and r.status == "ok" else r
@@ -66,37 +118,21 @@ def compile_kernels(tell: Callable[[str], None]) -> None:
         else "no folder can keep them, so each process does it again; set NUMBA_CACHE_DIR"
     )
     tell(f"compiling for this machine, once, some 10 s ({kept})")
+    own = tuple(m for m in METRICS.values() if METRICS.package_of(m.name) == "cellqa")
     for dtype in (np.uint8, np.uint16):
-        image = np.arange(200 * 200).reshape(200, 200).astype(dtype)
-        plane = Plane(image, image.dtype)
-        for options in (ScoreOptions(), ScoreOptions(METRICS)):
-            mask = Mask.of(np.greater(image, 9))
-            Scorer(plane, options, None, raw=plane, mask=mask).row("", "", plane, None, [])
+        pixels = np.arange(200 * 200).reshape(200, 200).astype(dtype)
+        plane = Plane(pixels, pixels.dtype)
+        mask = Mask.of(np.greater(pixels, 9))
+        for metrics in (tuple(m for m in own if not m.option), own):
+            Scorer(plane, ScoreOptions(metrics), raw=plane, mask=mask).score("", "", plane)
 
 
 def file_states(image: Image, folders: Mapping[str, Path]) -> dict[str, list[list[int]]]:
-    """Size and modification time (ns) of each file of an image, empty where there is none."""
+    """State of each file of an image, by role or method; see `cellqa.disk.state`."""
     return {
-        method: [_state(folders[method] / name) for name in names]
+        method: [state(folders[method] / name) for name in names]
         for method, names in image.files.items()
     }
-
-
-def _state(path: Path) -> list[int]:
-    try:
-        status = path.stat()
-        if not stat.S_ISDIR(status.st_mode):
-            return [status.st_size, status.st_mtime_ns]
-        inside = [p.stat() for p in path.rglob("*")]
-    except OSError:
-        return []
-    newest = max([status.st_mtime_ns, *(p.st_mtime_ns for p in inside)])
-    return [sum(p.st_size for p in inside), newest]
-
-
-def failed(image: str, method: str, reason: str) -> Row:
-    """A row without values."""
-    return Row(image, method, status="failed", reason=printable(" ".join(reason.split())))
 
 
 def _score_files(
@@ -105,104 +141,140 @@ def _score_files(
     options: ScoreOptions,
     value_range: tuple[float, float] | None,
 ) -> list[Row]:
-    with _opened(image, folders, image.files, options.max_pixels) as opened:
-        methods = {role: opened[role] for role in image.methods}
-        truth = methods.get("gt")
-        files = [f for f in (truth, *methods.values()) if isinstance(f, ImageFile)]
-        if not files or isinstance(truth, str):
-            return [failed(image.name, m, _why(methods, m)) for m in methods]
+    with _opened(image, folders, image.files, options.max_pixels) as every:
+        opened = {role: every[role] for role in image.methods}
+        leader = _leader(opened.values())
+        truth = opened.get(Role.REFERENCE)
+        if leader is None or (truth is not None and truth.problem):
+            return [failed(image.name, m, _why(opened, m)) for m in image.methods]
         rows: list[Row] = []
-        for name, places in _planes(image.name, methods, files[0]):
-            mask = _mask(opened.get("mask"), places, files[0]) if "mask" in folders else None
-            known, wrong = _references(methods, places)
-            if "input" in folders and "input" not in methods:
-                wrong["input"] = "there is none of this name"
-            scorer = Scorer(
-                known["gt"][0] if "gt" in known else None,
-                options,
-                value_range,
-                raw=known["input"][0] if "input" in known else None,
-                mask=mask,
-                no_raw=wrong.get("input", ""),
-            )
-            rows += _score_plane(name, places, methods, files[0], scorer, known, wrong)
+        for name, planes in _planes(image.name, opened, leader):
+            mask = None
+            if Role.MASK in folders:
+                mask = _mask(every.get(Role.MASK), planes, leader)
+            if Role.RAW in folders and Role.RAW not in planes:
+                planes[Role.RAW] = Opened(Role.RAW, problem="there is none of this name")
+            rows += _score_plane(name, planes, image.methods, leader, mask, options, value_range)
         return rows
 
 
+def _score_plane(
+    name: str,
+    planes: dict[str, Opened],
+    methods: Sequence[str],
+    leader: ImageFile,
+    mask: Mask | None,
+    options: ScoreOptions,
+    value_range: tuple[float, float] | None,
+) -> list[Row]:
+    """The rows of one plane: reference and raw image are loaded first, then method by method."""
+    for role in {Role.REFERENCE, Role.RAW} & planes.keys():
+        planes[role] = planes[role].loaded()
+    truth, raw = planes.get(Role.REFERENCE), planes.get(Role.RAW)
+    if truth is not None and truth.problem:
+        reason = f"ground truth: {truth.problem}"
+        return [
+            failed(name, method, truth.problem if method == Role.REFERENCE else reason)
+            for method in methods
+        ]
+    scorer = Scorer(
+        truth.plane if truth else None,
+        options,
+        value_range,
+        raw=raw.plane if raw else None,
+        mask=mask,
+        no_raw=raw.problem if raw else "",
+    )
+    return [_score_method(name, planes[m].loaded(), leader, scorer) for m in methods]
+
+
+def _score_method(name: str, opened: Opened, leader: ImageFile, scorer: Scorer) -> Row:
+    method, options = opened.role, scorer.options
+    own = opened.pixel_size
+    size = options.pixel_size or leader.pixel_size or own
+    notes = []
+    if own and size and not options.pixel_size and not math.isclose(own, size, rel_tol=0.01):
+        notes.append(f"{method} states another pixel size than its ground truth, which counts")
+    if opened.colour:
+        notes.append("colour: the luminance (ITU-R 601) was scored")
+    try:
+        if opened.plane is None:
+            raise ImageError(opened.problem)
+        scored = scorer.score(name, method, opened.plane, size, notes)
+        if options.maps is not None:
+            save_maps(Path(options.maps), method, name, scored.maps(), size)
+    except CellqaError as error:
+        return failed(name, method, str(error))
+    return scored.row
+
+
+def _leader(opened: Iterable[Opened]) -> ImageFile | None:
+    """The file whose planes name those of the others: the reference's, else the first there is."""
+    files = {each.role: each.file for each in opened if each.file}
+    return files.get(Role.REFERENCE, next(iter(files.values()), None))
+
+
 def _planes(
-    image: str, opened: Mapping[str, ImageFile | str], leader: ImageFile
-) -> Iterator[tuple[str, dict[str, PlaneIndex | None]]]:
-    """Each plane's name, and where it stands in each method's file.
+    image: str, opened: Mapping[str, Opened], leader: ImageFile
+) -> Iterator[tuple[str, dict[str, Opened]]]:
+    """Each plane's name, and what each role and method has of it.
 
     Planes belong together by their index; files with as many planes but other axes (a plain
     stack beside a time series) by order. A plane that one file has is a plane for all.
     """
-    listed: dict[str, dict[PlaneIndex, PlaneIndex]] = {}
-    for method, file in opened.items():
-        planes = () if isinstance(file, str) else file.planes
+    places: dict[str, dict[PlaneIndex, PlaneIndex]] = {}
+    for role, each in opened.items():
+        planes = each.file.planes if each.file else ()
         alike = len(planes) == len(leader.planes)
-        listed[method] = dict(zip(leader.planes if alike else planes, planes, strict=True))
-    every = sorted({index for places in listed.values() for index in places})
+        places[role] = dict(zip(leader.planes if alike else planes, planes, strict=True))
+    every = sorted({index for of_role in places.values() for index in of_role})
     scenes = every[-1].s > 0
     for index in every:
         name = f"{image}#{index.label(scenes)}" if len(every) > 1 else image
-        yield name, {method: places.get(index) for method, places in listed.items()}
+        yield (
+            name,
+            {role: replace(o, index=places[role].get(index)) for role, o in opened.items()},
+        )
 
 
 @contextmanager
 def _opened(
     image: Image, folders: Mapping[str, Path], roles: Iterable[str], max_pixels: int
-) -> Iterator[dict[str, ImageFile | str]]:
-    """The open file of each role, or why there is none."""
+) -> Iterator[dict[str, Opened]]:
+    """What each role and method has of an image."""
     with ExitStack() as stack:
-        opened: dict[str, ImageFile | str] = {}
+        opened = {}
         for role in roles:
-            opened[role] = file = _open(folders[role], image.files[role], max_pixels)
-            if isinstance(file, ImageFile):
-                stack.enter_context(file)
+            opened[role] = each = _open(role, folders[role], image.files[role], max_pixels)
+            if each.file:
+                stack.enter_context(each.file)
         yield opened
 
 
-def _open(folder: Path, names: Sequence[str], max_pixels: int) -> ImageFile | str:
+def _open(role: str, folder: Path, names: Sequence[str], max_pixels: int) -> Opened:
     """The open file, or why there is none."""
     if len(names) > 1:
-        return f"ambiguous name: {' and '.join(names)} differ only in their suffix"
+        both = " and ".join(names)
+        return Opened(role, problem=f"ambiguous name: {both} differ only in their suffix")
     try:
-        return open_image(folder / names[0], max_pixels)
+        return Opened(role, open_image(folder / names[0], max_pixels))
     except CellqaError as error:
-        return str(error)
+        return Opened(role, problem=str(error))
 
 
-def _why(opened: Mapping[str, ImageFile | str], method: str) -> str:
-    own, truth = opened[method], opened.get("gt")
-    if isinstance(own, str):
-        return own
-    return f"ground truth: {truth}"
+def _why(opened: Mapping[str, Opened], method: str) -> str:
+    """Why nothing of a method can be scored."""
+    return opened[method].problem or f"ground truth: {opened[Role.REFERENCE].problem}"
 
 
-def _load(file: ImageFile | str, index: PlaneIndex | None) -> tuple[Plane, bool]:
-    """The plane, and whether it was in colour."""
-    if isinstance(file, str):
-        raise ImageError(file)
-    if index is None:
-        raise ImageError(f"{file.path.name}: this plane is not in the file")
-    pixels = file.load(index)
-    try:
-        plane = as_plane(luminance(pixels), "image")
-    except (ValueError, TypeError) as error:
-        raise ImageError(f"{file.path.name}: {error}") from None
-    return Plane(plane, pixels.dtype), pixels.ndim == 3
-
-
-def _mask(
-    file: ImageFile | str | None, places: Mapping[str, PlaneIndex | None], leader: ImageFile
-) -> Mask:
+def _mask(mask: Opened | None, planes: Mapping[str, Opened], leader: ImageFile) -> Mask:
     """The mask of a plane: the plane of the same place, or a single one for all; or why not."""
-    if file is None:
+    if mask is None:
         return Mask(None, "there is no mask of this name")
-    if isinstance(file, str):
-        return Mask(None, file)
-    place = next(index for index in places.values() if index is not None)
+    if mask.file is None:
+        return Mask(None, mask.problem)
+    file = mask.file
+    place = next(each.index for each in planes.values() if each.index is not None)
     if len(file.planes) == 1:
         place = file.planes[0]
     elif place not in file.planes:
@@ -216,80 +288,29 @@ def _mask(
         return Mask(None, str(error))
 
 
-def _references(
-    opened: Mapping[str, ImageFile | str], places: Mapping[str, PlaneIndex | None]
-) -> tuple[dict[str, tuple[Plane, bool]], dict[str, str]]:
-    """Ground truth and input with whether they were in colour, or why they cannot be read."""
-    known: dict[str, tuple[Plane, bool]] = {}
-    wrong: dict[str, str] = {}
-    for role in ("gt", "input"):
-        if role in opened:
-            try:
-                known[role] = _load(opened[role], places[role])
-            except CellqaError as error:
-                wrong[role] = str(error)
-    return known, wrong
-
-
-def _score_plane(
-    name: str,
-    places: Mapping[str, PlaneIndex | None],
-    opened: Mapping[str, ImageFile | str],
-    leader: ImageFile,
-    scorer: Scorer,
-    known: Mapping[str, tuple[Plane, bool]],
-    wrong: Mapping[str, str],
-) -> list[Row]:
-    options = scorer.options
-    if "gt" in wrong:
-        reasons = dict.fromkeys(opened, f"ground truth: {wrong['gt']}") | {"gt": wrong["gt"]}
-        return [failed(name, method, reasons[method]) for method in opened]
-    rows = []
-    for method, file in opened.items():
-        own = getattr(file, "pixel_size", None)
-        size = options.pixel_size or leader.pixel_size or own
-        notes = []
-        if own and size and not options.pixel_size and not math.isclose(own, size, rel_tol=0.01):
-            notes.append(f"{method} states another pixel size than its ground truth, which counts")
-        try:
-            if method in wrong:
-                raise ImageError(wrong[method])
-            plane, colour = known[method] if method in known else _load(file, places[method])
-            if colour:
-                notes.append("colour: the luminance (ITU-R 601) was scored")
-            row = scorer.row(name, method, plane, size, notes)
-            if options.maps is not None:
-                save_maps(Path(options.maps), method, name, scorer.maps(method, plane), size)
-        except CellqaError as error:
-            row = failed(name, method, str(error))
-        rows.append(row)
-    return rows
-
-
 def load_plane(
     image: Image, name: str, *, folders: Mapping[str, Path], max_pixels: int
 ) -> dict[str, Plane]:
     """The planes of one row's name, by role; those that cannot be read are absent."""
-    found: dict[str, Plane] = {}
     with _opened(image, folders, image.methods, max_pixels) as opened:
-        files = [f for f in (opened.get("gt"), *opened.values()) if isinstance(f, ImageFile)]
-        for plane, places in _planes(image.name, opened, files[0]) if files else ():
-            if plane != name:
-                continue
-            for role, file in opened.items():
-                with suppress(CellqaError):
-                    found[role] = _load(file, places[role])[0]
-    return found
+        leader = _leader(opened.values())
+        if leader is None:
+            return {}
+        for plane, planes in _planes(image.name, opened, leader):
+            if plane == name:
+                loaded = (each.loaded() for each in planes.values())
+                return {each.role: each.plane for each in loaded if each.plane is not None}
+    return {}
 
 
 def extremes(image: Image, *, folder: Path, max_pixels: int) -> tuple[float, float] | None:
-    """Smallest and largest value of an image's ground truth; None where it cannot be read."""
-    file = _open(folder, image.files["gt"], max_pixels)
-    if isinstance(file, str):
+    """Smallest and largest value of an image's reference; None where it cannot be read."""
+    opened = _open(Role.REFERENCE, folder, image.files[Role.REFERENCE], max_pixels)
+    if opened.file is None:
         return None  # its failure is reported when it is scored
-    with file:
-        try:
-            limits = [_load(file, index)[0].extremes for index in file.planes]
-        except CellqaError:
-            return None
+    with opened.file as file:
+        planes = [replace(opened, index=index).loaded().plane for index in file.planes]
+    if not all(planes):
+        return None
+    limits = [plane.extremes for plane in planes if plane is not None]
     return min(low for low, _ in limits), max(high for _, high in limits)

@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
-
-Array = npt.NDArray[Any]
+from cellqa.planes import Array
 
 
 def save_maps(

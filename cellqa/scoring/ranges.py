@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from cellqa.metrics.registry import for_run
+from cellqa.metrics.registry import select
 from cellqa.pairs.pairing import Image
+from cellqa.pairs.roles import Role
 from cellqa.scoring.image import score_image
-from cellqa.scoring.plane import ScoreOptions
-from cellqa.tables.rows import Row, Tally
+from cellqa.scoring.options import ScoreOptions
+from cellqa.tables.rows import Row
+from cellqa.tables.tally import Tally
 
 
 def median_place(tally: Tally) -> tuple[str, int, float] | None:
@@ -21,7 +23,7 @@ def median_place(tally: Tally) -> tuple[str, int, float] | None:
     for method in tally.methods:
         values = np.array(tally.values.get((method, "psnr"), ()), dtype=float)
         finite = np.flatnonzero(np.isfinite(values))
-        if tally.limits is None or method in ("input", "gt") or not finite.size:
+        if tally.limits is None or method in (Role.RAW, Role.REFERENCE) or not finite.size:
             continue
         middle = finite[np.argsort(values[finite], kind="stable")[(finite.size - 1) // 2]]
         return method, tally.places[method][middle], float(values[middle])
@@ -44,11 +46,13 @@ def under_ranges(
         `image`, `method` and `ranges`: for each of `dtype`, `set`, `image` the range and both
         values; what is undefined is left out. None where the image cannot be scored any more.
     """
-    files = {role: names for role, names in image.files.items() if role in ("gt", row.method)}
+    files = {
+        role: names for role, names in image.files.items() if role in (Role.REFERENCE, row.method)
+    }
     ranges = {}
     for name, how in (("dtype", "dtype"), ("set", "set"), ("image", "auto")):
         own = replace(
-            options, metrics=for_run(["psnr", "ssim"]), data_range=how, foreground=None, maps=None
+            options, metrics=select(["psnr", "ssim"]), data_range=how, foreground=None, maps=None
         )
         _, rows = score_image(
             Image(image.name, files),

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, printable
@@ -19,8 +18,8 @@ from cellqa.metrics.frc import RingCorrelation, frc_single
 from cellqa.metrics.local import LocalResolution, resolution_map, sector_resolution
 from cellqa.metrics.resolution import Decorrelation, decorrelation
 from cellqa.pairs.pairing import scan
+from cellqa.planes import Array
 
-Array = npt.NDArray[Any]
 Result = TypeVar("Result")
 
 

@@ -6,16 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from cellqa.metrics.registry import Metric
-from cellqa.tables.rows import Tally
+from cellqa.metrics.metric import Metric
+from cellqa.planes import Array
 from cellqa.tables.summary import mean_interval
-
-Array = npt.NDArray[Any]
+from cellqa.tables.tally import Tally
 
 _FEWEST = 2  # differences without which there is nothing to test
 
@@ -96,7 +93,7 @@ def compare_all(tally: Tally) -> tuple[list[Comparison], list[Friedman]]:
     tests: list[Friedman] = []
     groups = np.array(tally.groups, dtype=int) if tally.grouping is not None else None
     for metric in tally.metrics:
-        if metric.higher_is_better is None or (tally.mixed_units and metric.unit == "µm"):
+        if not metric.ranks or (tally.mixed_units and metric.length):
             continue
         values = tally.aligned(metric.name)
         if len(values) > 1:
@@ -186,7 +183,7 @@ def _compare(
         float(np.median(difference)) if n else math.nan,
         low,
         high,
-        _share_better(sign * difference) if metric.higher_is_better is not None else math.nan,
+        _share_better(sign * difference) if metric.ranks else math.nan,
         _rank_biserial(sign * tested),
         _wilcoxon(tested),
         math.nan,

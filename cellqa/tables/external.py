@@ -12,23 +12,27 @@ from typing import Any
 
 import pandas as pd
 
+from cellqa.disk import StrPath
 from cellqa.errors import CellqaError, printable
-from cellqa.metrics.registry import METRICS, Metric
+from cellqa.metrics.metric import Metric
+from cellqa.metrics.registry import AS_GIVEN, METRICS
 from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import Pairing
+from cellqa.pairs.roles import GIVEN, Role, in_order
 from cellqa.tables.comparisons import Comparison, compare_all
 from cellqa.tables.files import (
     scores_header,
     scores_line,
-    versions,
     write_comparisons,
     write_csv,
-    write_json,
     write_summary,
 )
-from cellqa.tables.folder import COMPARISONS, RUN, SCORES, SUMMARY, check_folder, remove_results
-from cellqa.tables.rows import Row, Tally
+from cellqa.tables.folder import COMPARISONS, SCORES, SUMMARY, check_folder, remove_results
+from cellqa.tables.record import RunRecord
+from cellqa.tables.rows import Row
 from cellqa.tables.summary import Summary, summarise
+from cellqa.tables.tally import Tally
+from cellqa.tables.versions import versions
 
 # Direction of measures that other programs report, by name.
 _DIRECTIONS = {
@@ -37,11 +41,14 @@ _DIRECTIONS = {
     "std": True, "ag": True, "sf": True, "si_psnr": True,
 }  # fmt: skip
 _EMPTY = {"nan", "na", "n/a", "none", "null", "-", "--"}
-_ROLES = {"gt": "gt", "ground_truth": "gt", "groundtruth": "gt", "input": "input", "raw": "input"}
+_ROLES = {
+    "gt": Role.REFERENCE, "ground_truth": Role.REFERENCE, "groundtruth": Role.REFERENCE,
+    "input": Role.RAW, "raw": Role.RAW,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class ForeignTable:
+class ExternalTable:
     """A table that was read.
 
     Attributes
@@ -64,30 +71,28 @@ class ForeignTable:
     notes: list[str]
 
 
-def unknown_metric(name: str, higher_is_better: bool | None) -> Metric:
+def external_metric(name: str, higher_is_better: bool | None) -> Metric:
     """A metric that only a table knows.
 
     Examples
     --------
-    >>> unknown_metric("niqe", False).arrow
+    >>> external_metric("niqe", False).arrow
     '↓'
     """
-    family: Any = None  # it is never computed here
-    note = "as the table has it"
-    return Metric(name, _never, family, (), higher_is_better, "", "", note, note, "")
+    return Metric(
+        name=name, higher_is_better=higher_is_better, measures=AS_GIVEN, definition=AS_GIVEN
+    )
 
 
-def without_length(metric: Metric) -> Metric:
+def as_given(metric: Metric) -> Metric:
     """The metric as a table has it: nothing says how it was defined, or in which unit."""
-    unit = "" if metric.unit == "µm" else metric.unit
-    return replace(metric, unit=unit, function=_never, definition="as the table has it")
+    unit = "" if metric.length else metric.unit
+    return replace(
+        metric, unit=unit, length=False, function=None, uses_range=False, definition=AS_GIVEN
+    )
 
 
-def _never() -> float:
-    raise NotImplementedError("a metric of another program is not computed here")
-
-
-def read_table(path: Path) -> ForeignTable:
+def read_table(path: StrPath) -> ExternalTable:
     """Read a table of scores.
 
     Understood are: a row for each image and method with a column for each metric (as scores.csv); a
@@ -102,6 +107,7 @@ def read_table(path: Path) -> ForeignTable:
     CellqaError
         The file cannot be read, or holds no score.
     """
+    path = Path(path)
     table = _read(path)
     lower = {str(column).strip().lower(): column for column in table.columns}
     if {"image", "method", "metric", "value"} <= set(lower):
@@ -118,7 +124,7 @@ def read_table(path: Path) -> ForeignTable:
     methods: dict[str, None] = {}
     for image, method, metric, reference, value in cells:
         name = _metric_name(str(metric))
-        name += f"~{reference}" if reference and _role(reference) != "gt" else ""
+        name += f"~{reference}" if reference and _role(reference) != Role.REFERENCE else ""
         number = _number(value)
         role = _role(str(method))
         names[name], methods[role] = None, None
@@ -135,10 +141,10 @@ def read_table(path: Path) -> ForeignTable:
             f"{path}: no scores found; give the columns image, method and one for each metric, or "
             "METRIC_METHOD for each"
         )
-    order = sorted(methods, key=lambda m: {"input": -1, "gt": 1}.get(m, 0))
-    known = {m.name: without_length(m) for m in METRICS}
+    order = in_order(list(methods))
+    known = {m.name: as_given(m) for m in METRICS.values()}
     metrics = tuple(
-        known.get(name) or unknown_metric(name, _direction(name, known)) for name in names
+        known.get(name) or external_metric(name, _direction(name, known)) for name in names
     )
     rows = [
         failed_rows.get((image, method)) or Row(image, method, values=scores[image][method])
@@ -152,12 +158,12 @@ def read_table(path: Path) -> ForeignTable:
             f"{len(unreadable)} cells are no numbers and count as empty, such as "
             f"{printable(unreadable[0])[:40]!r}"
         )
-    return ForeignTable(rows, order, metrics, ignored, notes)
+    return ExternalTable(rows, order, metrics, ignored, notes)
 
 
 def run_of_table(
-    path: Path,
-    out: Path,
+    path: StrPath,
+    out: StrPath,
     *,
     grouping: Grouping | None = None,
     overwrite: bool = False,
@@ -171,10 +177,11 @@ def run_of_table(
         As `read_table`; or `out` holds an earlier run and `overwrite` is false.
     """
     start = time.perf_counter()
+    path, out = Path(path), Path(out)
     table = read_table(path)
     check_folder(out, overwrite=overwrite, resume=False)
     remove_results(out)
-    tally = Tally(table.methods, table.metrics, {"gt", "input", "mask"}, grouping)
+    tally = Tally(table.methods, table.metrics, set(GIVEN), grouping)
     lines = (_line(row, tally) for row in table.rows)
     write_csv(out / SCORES, scores_header(table.metrics), lines)
     summaries = [s for s in summarise(tally) if s.n or s.infinite]
@@ -186,28 +193,18 @@ def run_of_table(
     if table.ignored:
         shown = ", ".join(table.ignored[:5]) + (", ..." if len(table.ignored) > 5 else "")
         warnings.append(f"{len(table.ignored)} columns are no metric of a method: {shown}")
-    registered = {m.name for m in METRICS}
-    write_json(
-        out / RUN,
-        {
-            "command": list(command),
-            "settings": {"table": str(path.absolute())},
-            "metrics": {
-                m.name: m.higher_is_better for m in table.metrics if m.name not in registered
-            },
-            "folders": {},
-            "group": grouping.source if grouping else None,
-            "rows": tally.rows,
-            "failed": tally.failed.total(),
-            "failures": [
-                {"image": r.image, "method": r.method, "reason": r.reason} for r in tally.failures
-            ],
-            "warnings": warnings,
-            "versions": versions(),
-            "machine": "",
-            "seconds": round(time.perf_counter() - start, 3),
-        },
-    )
+    RunRecord(
+        command=list(command),
+        settings={"table": str(path.absolute())},
+        metrics=[m.facts() for m in table.metrics],
+        group=grouping.source if grouping else None,
+        rows=tally.rows,
+        failed=tally.failed.total(),
+        failures=tally.named_failures(),
+        warnings=warnings,
+        versions=versions(),
+        seconds=round(time.perf_counter() - start, 3),
+    ).write(out)
     return tally, summaries, pairs, warnings
 
 
@@ -332,7 +329,7 @@ def _split(column: str) -> tuple[str, str, str] | None:
     (('MS-SSIM', 'TE', 'EGT'), ('Resolution', 'Input', ''), None)
     """
     pair, _, reference = column.partition("~")
-    known = {m.name for m in METRICS} | set(_DIRECTIONS)
+    known = {*METRICS, *_DIRECTIONS}
     cuts = [k for k, letter in enumerate(pair) if letter == "_" and 0 < k < len(pair) - 1]
     for k in reversed(cuts):
         if _metric_name(pair[:k]) in known:

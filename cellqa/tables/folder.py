@@ -1,11 +1,10 @@
-"""The folder of a run: its files' names, whether it can be written, who is writing to it."""
+"""The folder of a run: its files' names, and whether it can be written."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cellqa.errors import CellqaError
@@ -108,25 +107,3 @@ def check_outputs(
             if path.exists() and not overwrite:
                 raise CellqaError(f"{option}: {str(path)!r} exists; another name, or --overwrite")
             seen.add(place)
-
-
-@contextmanager
-def alone(out: Path) -> Iterator[None]:
-    """Keep other runs away from the folder, where the system has file locks."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    path = out / ".cellqa.lock"
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CellqaError(f"--out: another run is writing to {str(out)!r}") from None
-        except OSError:
-            pass  # a file system without locks
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.metrics.registry import Metric, metric
-from cellqa.tables.rows import Tally
+from cellqa.metrics.metric import Metric
+from cellqa.tables.tally import Tally
 
 SEED = 20220713  # of the bootstrap, so that a run repeated gives the same intervals
 RESAMPLES = 2000
@@ -68,9 +68,9 @@ def summarise(tally: Tally) -> list[Summary]:
 
     Examples
     --------
-    >>> from cellqa.metrics.registry import METRICS
-    >>> from cellqa.tables.rows import Row, Tally
-    >>> tally = Tally(["net", "gt"], METRICS)
+    >>> from cellqa.metrics.registry import select
+    >>> from cellqa.tables.rows import Row
+    >>> tally = Tally(["net", "gt"], select(["psnr"]))
     >>> tally.add(Row("a.png", "net", values={"psnr": 30.0}))
     >>> summarise(tally)[0].mean
     30.0
@@ -84,7 +84,10 @@ def summarise(tally: Tally) -> list[Summary]:
 
 
 def below(
-    summaries: Sequence[Summary], limits: Mapping[str, float], methods: Collection[str]
+    summaries: Sequence[Summary],
+    metrics: Sequence[Metric],
+    limits: Mapping[str, float],
+    methods: Collection[str],
 ) -> list[str]:
     """A line for each limit that the mean of a method misses, or that it has no mean for.
 
@@ -92,19 +95,21 @@ def below(
 
     Examples
     --------
-    >>> from cellqa.tables.rows import Row, Tally
-    >>> from cellqa.metrics.registry import METRICS
-    >>> tally = Tally(["net", "gt"], METRICS)
+    >>> from cellqa.metrics.registry import select
+    >>> from cellqa.tables.rows import Row
+    >>> metrics = select(["psnr"])
+    >>> tally = Tally(["net", "gt"], metrics)
     >>> tally.add(Row("a.png", "net", values={"psnr": 30.0}))
-    >>> below(summarise(tally), {"psnr": 31}, ["net"])
+    >>> below(summarise(tally), metrics, {"psnr": 31}, ["net"])
     ['psnr of net is 30, limit 31']
     """
     lines = []
+    higher = {m.name: m.higher_is_better for m in metrics}
     for summary in summaries:
         if summary.metric not in limits or summary.method not in methods:
             continue
         limit, mean = limits[summary.metric], summary.mean
-        sign = 1 if metric(summary.metric).higher_is_better else -1
+        sign = 1 if higher[summary.metric] else -1
         only_infinite = not summary.n and summary.infinite
         if not only_infinite and not sign * mean >= sign * limit:
             value = f"{mean:g}" if summary.n else "undefined"
@@ -114,7 +119,7 @@ def below(
 
 def _summary(tally: Tally, method: str, of: Metric) -> Summary:
     values = np.array(tally.values[method, of.name], dtype=float)
-    unusable = tally.mixed_units and of.unit == "µm"
+    unusable = tally.mixed_units and of.length
     infinite = 0 if unusable else int(np.isinf(values).sum())
     finite = values[:0] if unusable else values[np.isfinite(values)]
     n = finite.size

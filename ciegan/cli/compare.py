@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from cellqa.cli.group import INTERRUPTED, progress_bar, report_failures, tell, warn
 from cellqa.cli.options import AnyPath, jobs_option, overwrite_option
+from cellqa.terminal import INTERRUPTED, progress_bar, report_failures, tell_over_bar, warn
 from ciegan.cli.group import device_option, main, need_torch
 from ciegan.cli.train import Seconds, parse_settings
 
@@ -89,7 +89,8 @@ def compare(
     need_torch()
     if budget is not None and steps is not None:
         raise click.UsageError("--budget and --steps are two budgets; give one")
-    from cellqa.tables.files import align, terminal_table
+    from cellqa.tables.means import terminal_table
+    from cellqa.terminal import align
     from ciegan.judging.comparing import compare as compare_methods
     from ciegan.judging.methods import parse_methods
     from ciegan.training.run import Interrupted
@@ -109,7 +110,7 @@ def compare(
                 jobs=jobs,
                 overwrite=overwrite,
                 command=["ciegan", *sys.argv[1:]],
-                tell=lambda line: tell(f"\r\x1b[K{line}"),  # over the bar, which comes again
+                tell=tell_over_bar,
                 progress=progress,
             )
     except (Interrupted, KeyboardInterrupt):

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cellqa.cli.group import progress_bar, report_failures, stop_in_order, warn
 from cellqa.cli.options import AnyPath, overwrite_option
 from cellqa.errors import CellqaError
+from cellqa.terminal import progress_bar, report_failures, stop_in_order, warn
 from ciegan.cli.group import device_option, main, need_torch
 from ciegan.cli.mosaic import assemble_folder, failures_of, scan_options
 
 if TYPE_CHECKING:
     from ciegan.enhancing.enhancer import EnhanceOptions
     from ciegan.network.checkpoint import Checkpoint
-    from ciegan.network.windows import Runner
+    from ciegan.network.runner import Runner
 
 
 def _parse_places(ctx: Any, parameter: Any, value: str | None) -> frozenset[int] | None:
@@ -169,7 +169,8 @@ def enhance(
     need_torch()
     stop_in_order()
     from cellqa.enhance.files import is_folder, plan
-    from ciegan.enhancing.folder import beside, disagreeing, enhance_files, mosaics_beside
+    from ciegan.enhancing.folder import disagreeing, enhance_files, mosaics_beside
+    from ciegan.enhancing.pool import beside
 
     checkpoint, options, runners = open_network(run, **network)
     scan: dict[str, Any] = {

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from cellqa.cli.group import warn
 from cellqa.cli.options import AnyPath, overwrite_option
+from cellqa.terminal import warn
 from ciegan.cli.group import main, need_torch
 
 

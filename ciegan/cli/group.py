@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from cellqa.cli.group import Commands
 from cellqa.errors import MissingExtraError
+from cellqa.terminal import Commands
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cellqa.cli.group import progress_bar, report_failures, warn
 from cellqa.cli.options import AnyPath, Positive, overwrite_option
+from cellqa.terminal import progress_bar, report_failures, warn
 from ciegan.cli.group import main
 
 if TYPE_CHECKING:

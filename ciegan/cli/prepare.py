@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from cellqa.cli.group import progress_bar, report_failures, warn
 from cellqa.cli.options import AnyPath, Positive, jobs_option, overwrite_option, pixel_size_option
+from cellqa.terminal import progress_bar, report_failures, warn
 from ciegan.cli.group import main
 
 
@@ -36,7 +36,7 @@ class Range(click.ParamType[tuple[float, float]]):
         return low, high
 
 
-def _cut_options(
+def _tiling_options(
     min_contrast: float | None = 0.1, split: str = "0.7,0.15,0.15"
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Options of every kind of preparation; a contrast of None is for the command to fill in."""
@@ -87,13 +87,13 @@ def _cut_options(
 
 def _run(prepare_it: Callable[..., Any], options: dict[str, Any]) -> None:
     """Call a preparation with what is common to all, and tell what came of it."""
-    from ciegan.data import Cut
+    from ciegan.data import TilingOptions
 
     names = ("tile", "min_contrast", "split", "field", "seed", "target", "pixel_size")
     try:
-        cut = Cut(**{name: options.pop(name) for name in names})
+        tiling = TilingOptions(**{name: options.pop(name) for name in names})
         with progress_bar("Preparing") as progress:
-            prepared = prepare_it(cut=cut, progress=progress, **options)
+            prepared = prepare_it(tiling=tiling, progress=progress, **options)
     except (ValueError, re.error) as error:
         raise click.UsageError(str(error)) from None
     click.echo(prepared.describe())
@@ -132,7 +132,7 @@ def _run(prepare_it: Callable[..., Any], options: dict[str, Any]) -> None:
     show_default=True,
     help="Leave out planes that are displaced by more pixels.",
 )
-@_cut_options()
+@_tiling_options()
 def zstack(
     stacks: tuple[Path, ...],
     out: Path,
@@ -224,7 +224,7 @@ def zstack(
     metavar="SHARE",
     help="Of the signal above --offset, left in the last of --draws copies; 1 for none.",
 )
-@_cut_options()
+@_tiling_options()
 def blur(
     gt: Path,
     out: Path,
@@ -292,7 +292,7 @@ def _refuse_idle(degradation: str, preset: str | None) -> None:
 @click.argument("blurred", type=AnyPath())
 @click.argument("sharp", type=AnyPath())
 @click.argument("out", type=AnyPath())
-@_cut_options()
+@_tiling_options()
 def pairs(blurred: Path, sharp: Path, out: Path, **options: Any) -> None:
     """Cut the images of two folders, which pair by name, into OUT."""
     from ciegan.data import prepare_pairs
@@ -303,7 +303,7 @@ def pairs(blurred: Path, sharp: Path, out: Path, **options: Any) -> None:
 @prepare.command("side-by-side")
 @click.argument("ab", type=AnyPath())
 @click.argument("out", type=AnyPath())
-@_cut_options()
+@_tiling_options()
 def side_by_side(ab: Path, out: Path, **options: Any) -> None:
     """Cut images that hold the sharp one on the left and the blurred one on the right, into OUT.
 
@@ -341,7 +341,7 @@ class _TaskCommand(click.Command):
     show_default=True,
     help="Of the camera that took --sharp.",
 )
-@_cut_options(min_contrast=None, split="0.6,0.15,0.25")
+@_tiling_options(min_contrast=None, split="0.6,0.15,0.25")
 def task(name: str, out: Path, sharp: Path | None, offset: float, **options: Any) -> None:
     """Prepare a task to compare methods by, into OUT.
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from cellqa.cli.group import INTERRUPTED, progress_bar, tell, warn
 from cellqa.cli.options import AnyPath, overwrite_option
+from cellqa.terminal import INTERRUPTED, progress_bar, tell_over_bar, warn
 from ciegan.cli.group import device_option, main, need_torch
 
 _LONGEST = 10 * 366 * 86400  # seconds
@@ -180,7 +180,7 @@ def train(
                 fit_time=max_time is not None and not fixed,
                 resume=resume,
                 overwrite=overwrite,
-                tell=lambda line: tell(f"\r\x1b[K{line}"),  # over the bar, which comes again
+                tell=tell_over_bar,
                 progress=progress,
             )
     except Interrupted:

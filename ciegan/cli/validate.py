@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from cellqa.cli.group import progress_bar, report_failures, tell, warn
 from cellqa.cli.options import AnyPath, jobs_option, overwrite_option
+from cellqa.terminal import progress_bar, report_failures, tell_over_bar, warn
 from ciegan.cli.group import device_option, main, need_torch
 
 
@@ -51,7 +51,7 @@ def validate(
     Richardson-Lucy, tuned on the validation split.
     """
     need_torch()
-    from cellqa.tables.files import terminal_table
+    from cellqa.tables.means import terminal_table
     from ciegan.judging.validation import validate as validate_runs
 
     first = next(iter(runs.values()))
@@ -90,7 +90,7 @@ def demo(out: Path, seed: int, device: str, jobs: int, overwrite: bool) -> None:
     OUT is the folder to write to [default: ciegan-demo]. Some minutes; no download.
     """
     need_torch()
-    from cellqa.tables.files import terminal_table
+    from cellqa.tables.means import terminal_table
     from ciegan.demo import run_demo
 
     with progress_bar("Training") as progress:
@@ -100,7 +100,7 @@ def demo(out: Path, seed: int, device: str, jobs: int, overwrite: bool) -> None:
             device=device,
             jobs=jobs,
             overwrite=overwrite,
-            tell=lambda line: tell(f"\r\x1b[K{line}"),
+            tell=tell_over_bar,
             progress=progress,
         )
     click.echo(trained.describe())

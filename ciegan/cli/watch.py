@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from cellqa.cli.group import report_failures, tell, warn
 from cellqa.cli.options import AnyPath
+from cellqa.terminal import report_failures, tell, warn
 from ciegan.cli.enhance import network_options
 from ciegan.cli.group import main, need_torch
 
@@ -68,13 +68,14 @@ def watch(
     """
     need_torch()
     from ciegan.cli.enhance import open_network
-    from ciegan.enhancing.folder import Workshop
-    from ciegan.enhancing.watching import WatchOptions, watch
+    from ciegan.enhancing.pool import Pool
+    from ciegan.enhancing.watcher import WatchOptions
+    from ciegan.enhancing.watching import watch
 
     checkpoint, options, runners = open_network(
         run, **{**network, "check": score or network["check"]}
     )
-    shop = Workshop(checkpoint, run, options, runners, source, target, overwrite=True)
+    shop = Pool(checkpoint, run, options, runners, source, target, overwrite=True)
     stop = threading.Event()
 
     def interrupt(number: int, frame: object) -> None:

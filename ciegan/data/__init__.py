@@ -2,15 +2,16 @@
 
 from ciegan.data.blur import prepare_blur
 from ciegan.data.pairs import prepare_pairs, prepare_side_by_side
+from ciegan.data.prepare import Prepared
 from ciegan.data.tasks import TASKS, Task, prepare_task
-from ciegan.data.tiles import Cut, Prepared
+from ciegan.data.tiles import TilingOptions
 from ciegan.data.zstack import ZStack, prepare_zstack
 
 __all__ = [
     "TASKS",
-    "Cut",
     "Prepared",
     "Task",
+    "TilingOptions",
     "ZStack",
     "prepare_blur",
     "prepare_pairs",

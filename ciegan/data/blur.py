@@ -7,18 +7,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cellqa.enhance.filters import as_type
 from cellqa.io import may_crash
 from cellqa.pairs.pairing import scan
-from ciegan.data import tiles
+from cellqa.planes import Array
 from ciegan.data.degrade import Degradation, Noise, degrade
-
-Array = npt.NDArray[Any]
+from ciegan.data.pixels import check_pixels, load_image
+from ciegan.data.prepare import Prepared, prepare_sources
+from ciegan.data.tiles import Pair, TilingOptions
 
 
 def prepare_blur(
@@ -29,11 +28,11 @@ def prepare_blur(
     noise: Noise | None = None,
     draws: int = 1,
     bleaching: float = 1.0,
-    cut: tiles.Cut | None = None,
+    tiling: TilingOptions | None = None,
     jobs: int = 1,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> tiles.Prepared:
+) -> Prepared:
     """Degrade sharp images and cut both into tiles.
 
     Parameters
@@ -51,7 +50,7 @@ def prepare_blur(
         Share of the signal that is left in the last copy, above 0; 1 for no bleaching. Copy k of n
         keeps `bleaching` ** (k / (n - 1)) of what is above the camera's offset (`noise.offset`),
         in input and target alike, and as much of the photons.
-    cut : Cut, optional
+    tiling : TilingOptions, optional
     jobs : int
         Processes; the result is the same for any number.
     overwrite : bool
@@ -66,7 +65,7 @@ def prepare_blur(
     ValueError
         `draws` or `bleaching` is out of range, or one draw is to bleach.
     """
-    cut = cut or tiles.Cut()
+    tiling = tiling or TilingOptions()
     if draws < 1:
         raise ValueError(f"`draws` must be 1 or more, got {draws}")
     if not 0 < bleaching <= 1:
@@ -76,13 +75,13 @@ def prepare_blur(
     folder = scan(source, "GT")
     sources = {name: [source / n for n in names] for name, names in folder.images.items()}
     left = [bleaching ** (k / max(draws - 1, 1)) for k in range(draws)]
-    make = partial(_pairs, how=how, noise=noise or Noise(), left=left, cut=cut)
+    make = partial(_pairs, how=how, noise=noise or Noise(), left=left, tiling=tiling)
     isolate = any(may_crash(path.name) for paths in sources.values() for path in paths)
-    return tiles.run(
+    return prepare_sources(
         sources,
         make,
         out,
-        cut,
+        tiling,
         jobs=jobs,
         isolate=isolate,
         overwrite=overwrite,
@@ -98,19 +97,19 @@ def _pairs(
     how: Degradation,
     noise: Noise,
     left: list[float],
-    cut: tiles.Cut,
-) -> Iterator[tiles.Pair | tuple[str, str] | str]:
+    tiling: TilingOptions,
+) -> Iterator[Pair | tuple[str, str] | str]:
     if len(paths) > 1:
         names = " and ".join(path.name for path in paths)
         yield "", f"ambiguous name: {names} differ only in their suffix"
         return
-    image, size = tiles.load_image(paths[0])
-    tiles.check_pixels(image, "image")
-    size = cut.pixel_size or size
+    image, size = load_image(paths[0])
+    check_pixels(image, "image")
+    size = tiling.pixel_size or size
     for k, share in enumerate(left):
         # by name, so that other images in the folder do not change this one's draw
         key = zlib.crc32(name.encode("utf-8", "surrogateescape"))
-        rng = np.random.default_rng([cut.seed, key, k])
+        rng = np.random.default_rng([tiling.seed, key, k])
         strength = how.draw(rng)
         # a pair is of one moment: what has faded is gone from the target too
         sharp = bleached(image, share, noise.offset)
@@ -118,7 +117,7 @@ def _pairs(
         blurred = degrade(sharp, how, strength, fewer, rng, size)
         unit = "µm" if how.name.startswith("defocus") else "px"
         faded = "" if share == 1 else f", {share:.3f} of the signal left"
-        yield tiles.Pair(
+        yield Pair(
             f"d{k}" if len(left) > 1 else "",
             blurred,
             sharp,

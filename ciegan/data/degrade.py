@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from cellqa.enhance.filters import as_type
+from cellqa.planes import Array
 from ciegan.data.optics import Microscope, brightfield_defocus, defocused, fluorescence_defocus
-
-Array = npt.NDArray[Any]
 
 
 class Degradation(Protocol):

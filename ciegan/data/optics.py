@@ -18,10 +18,9 @@ import scipy.fft
 import scipy.signal
 from scipy.optimize import minimize
 
+from cellqa.planes import Array
 from cellqa.planes.plane import as_pair, check_pixel_size
 from cellqa.simulate import filtered
-
-Array = npt.NDArray[Any]
 
 _POINTS = 128  # of the fluorescence transfer function, denser at low frequencies
 _BAND_POINTS = 256  # of the brightfield one, which oscillates at high frequencies
@@ -315,9 +314,9 @@ class RingSums:
 def ring_sums(first: npt.ArrayLike, second: npt.ArrayLike, pixel_size: float) -> RingSums:
     """Cross spectrum and powers of two images, in rings one coefficient wide; without the mean."""
     pair = as_pair(first, second)
-    shape = pair[0].raw.shape
+    shape = pair[0].pixels.shape
     window = np.outer(*(scipy.signal.windows.tukey(n, 0.1) for n in shape))
-    spectra = [scipy.fft.rfft2((p.raw - p.mean) * window) for p in pair]
+    spectra = [scipy.fft.rfft2((p.pixels - p.mean) * window) for p in pair]
     fy, fx = scipy.fft.fftfreq(shape[0])[:, None], scipy.fft.rfftfreq(shape[1])[None, :]
     radius = np.hypot(fy, fx)
     number = np.rint(radius * max(shape)).astype(int).ravel()

@@ -9,7 +9,9 @@ from pathlib import Path
 from cellqa.errors import CellqaError, ImageError
 from cellqa.io import may_crash
 from cellqa.pairs.pairing import pair_folders, scan
-from ciegan.data import tiles
+from ciegan.data.pixels import load_image
+from ciegan.data.prepare import Prepared, prepare_sources
+from ciegan.data.tiles import Pair, TilingOptions
 
 Progress = Callable[[int, int], None]
 
@@ -19,11 +21,11 @@ def prepare_pairs(
     sharp: Path,
     out: Path,
     *,
-    cut: tiles.Cut | None = None,
+    tiling: TilingOptions | None = None,
     jobs: int = 1,
     overwrite: bool = False,
     progress: Progress | None = None,
-) -> tiles.Prepared:
+) -> Prepared:
     """Cut pairs of images, which belong together by name, into tiles.
 
     Parameters
@@ -35,7 +37,7 @@ def prepare_pairs(
 
     The others are as in `prepare_blur`.
     """
-    cut = cut or tiles.Cut()
+    tiling = tiling or TilingOptions()
     pairing = pair_folders({"blurred": blurred}, gt=sharp)
     sources = {
         image.name: {
@@ -50,11 +52,11 @@ def prepare_pairs(
         if not name.endswith("(missing)")
     ]
     every = [path for roles in sources.values() for paths in roles.values() for path in paths]
-    return tiles.run(
+    return prepare_sources(
         sources,
-        partial(_pair, cut=cut),
+        partial(_pair, tiling=tiling),
         out,
-        cut,
+        tiling,
         jobs=jobs,
         isolate=any(may_crash(path.name) for path in every),
         overwrite=overwrite,
@@ -68,23 +70,23 @@ def prepare_side_by_side(
     source: Path,
     out: Path,
     *,
-    cut: tiles.Cut | None = None,
+    tiling: TilingOptions | None = None,
     jobs: int = 1,
     overwrite: bool = False,
     progress: Progress | None = None,
-) -> tiles.Prepared:
+) -> Prepared:
     """Cut images that hold the sharp one on the left and the blurred one on the right.
 
     That is how the CIEGAN authors store their pairs. Parameters are as in `prepare_blur`.
     """
-    cut = cut or tiles.Cut()
+    tiling = tiling or TilingOptions()
     folder = scan(source, "AB")
     sources = {name: [source / n for n in names] for name, names in folder.images.items()}
-    return tiles.run(
+    return prepare_sources(
         sources,
-        partial(_halves, cut=cut),
+        partial(_halves, tiling=tiling),
         out,
-        cut,
+        tiling,
         jobs=jobs,
         isolate=any(may_crash(path.name) for paths in sources.values() for path in paths),
         overwrite=overwrite,
@@ -100,18 +102,18 @@ def _only(paths: list[Path]) -> Path:
     return paths[0]
 
 
-def _pair(name: str, roles: dict[str, list[Path]], *, cut: tiles.Cut) -> Iterator[tiles.Pair]:
+def _pair(name: str, roles: dict[str, list[Path]], *, tiling: TilingOptions) -> Iterator[Pair]:
     if len(roles) < 2:
         raise CellqaError("it has no partner in the other folder")
-    blurred, own = tiles.load_image(_only(roles["blurred"]))
-    sharp, size = tiles.load_image(_only(roles["gt"]))
-    yield tiles.Pair("", blurred, sharp, cut.pixel_size or size or own, degradation="as given")
+    blurred, own = load_image(_only(roles["blurred"]))
+    sharp, size = load_image(_only(roles["gt"]))
+    yield Pair("", blurred, sharp, tiling.pixel_size or size or own, degradation="as given")
 
 
-def _halves(name: str, paths: list[Path], *, cut: tiles.Cut) -> Iterator[tiles.Pair]:
-    both, size = tiles.load_image(_only(paths))
+def _halves(name: str, paths: list[Path], *, tiling: TilingOptions) -> Iterator[Pair]:
+    both, size = load_image(_only(paths))
     width = both.shape[1]
     if width % 2:
         raise ImageError(f"{paths[0].name}: {width} pixels wide: not two images side by side")
     sharp, blurred = both[:, : width // 2], both[:, width // 2 :]
-    yield tiles.Pair("", blurred, sharp, cut.pixel_size or size, degradation="as given")
+    yield Pair("", blurred, sharp, tiling.pixel_size or size, degradation="as given")

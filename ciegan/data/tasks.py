@@ -12,10 +12,12 @@ from cellqa import simulate
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
-from ciegan.data import tiles
 from ciegan.data.blur import prepare_blur
 from ciegan.data.degrade import BrightfieldDefocus, Degradation, FluorescenceDefocus, Noise
 from ciegan.data.optics import Microscope
+from ciegan.data.prepare import MARK, Prepared, check_out
+from ciegan.data.splits import assign, fields_by_name
+from ciegan.data.tiles import TilingOptions
 
 SPLIT = "0.6,0.15,0.25"  # a fair comparison needs many fields to test on
 SHARP = "sharp"  # beside the splits, where simulated scenes go
@@ -45,7 +47,7 @@ class Task:
     bleaching : float
         Share of the signal that is left in the last copy; 1 for all.
     min_contrast : float
-        As in `Cut`: 0 keeps tiles that are nearly black.
+        As in `TilingOptions`: 0 keeps tiles that are nearly black.
     fields : int
         Simulated scenes.
     """
@@ -61,9 +63,9 @@ class Task:
     min_contrast: float = 0.1
     fields: int = 24
 
-    def cut(self) -> tiles.Cut:
+    def tiling(self) -> TilingOptions:
         """How its fields are split and cut, where nothing else is said."""
-        return tiles.Cut(min_contrast=self.min_contrast, split=SPLIT)
+        return TilingOptions(min_contrast=self.min_contrast, split=SPLIT)
 
 
 TASKS: Mapping[str, Task] = {
@@ -108,13 +110,13 @@ def prepare_task(
     *,
     sharp: Path | None = None,
     offset: float = 0.0,
-    cut: tiles.Cut | None = None,
+    tiling: TilingOptions | None = None,
     fields: int | None = None,
     side: int = _SIDE,
     jobs: int = 1,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> tiles.Prepared:
+) -> Prepared:
     """Prepare a task, on simulated scenes or on sharp images of one's own.
 
     Parameters
@@ -127,8 +129,8 @@ def prepare_task(
         Folder of sharp images to degrade instead. They need a pixel size.
     offset : float
         Grey level in the dark of the camera that took them.
-    cut : Cut, optional
-        By default `Task.cut`. Its pixel size is for `sharp` alone.
+    tiling : TilingOptions, optional
+        By default `Task.tiling`. Its pixel size is for `sharp` alone.
     fields : int, optional
         Simulated scenes; by default as many as the task says.
     side : int
@@ -146,17 +148,17 @@ def prepare_task(
     if name not in TASKS:
         raise ValueError(f"there is no task {name!r}; there are {', '.join(TASKS)}")
     task = TASKS[name]
-    cut = cut or task.cut()
+    tiling = tiling or task.tiling()
     if sharp is None:
-        if cut.pixel_size or offset:
-            given = "--pixel-size" if cut.pixel_size else "--offset"
+        if tiling.pixel_size or offset:
+            given = "--pixel-size" if tiling.pixel_size else "--offset"
             raise ValueError(f"{given} does nothing without --sharp")
         source, noise = out / SHARP, task.noise
-        tiles.check_out(out, [source], overwrite)
+        check_out(out, [source], overwrite)
         names = [_scene_name(name, k) for k in range(fields or task.fields)]
         # a wrong split is told before anything is replaced
-        tiles.assign(tiles.fields_by_name(names, cut, {}).values(), cut)
-        _simulate(task, source, fields or task.fields, side, cut.seed, jobs)
+        assign(fields_by_name(names, tiling, {}).values(), tiling)
+        _simulate(task, source, fields or task.fields, side, tiling.seed, jobs)
     else:
         source, noise = sharp, replace(task.noise, offset=offset)
     return prepare_blur(
@@ -166,7 +168,7 @@ def prepare_task(
         noise=noise,
         draws=task.draws,
         bleaching=task.bleaching,
-        cut=cut,
+        tiling=tiling,
         jobs=jobs,
         overwrite=overwrite,
         progress=progress,
@@ -175,11 +177,11 @@ def prepare_task(
 
 def _simulate(task: Task, folder: Path, fields: int, side: int, seed: int, jobs: int) -> None:
     """Write the sharp scenes, in place of earlier ones."""
-    if folder.exists() and not (folder / tiles.MARK).exists():
+    if folder.exists() and not (folder / MARK).exists():
         raise CellqaError(f"OUT: {str(folder)!r} was not made by ciegan; give another folder")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    (folder / tiles.MARK).touch()
+    (folder / MARK).touch()
     work = partial(_write_scene, name=task.name, folder=folder, side=side, seed=seed)
     for lost in ordered_map(work, range(fields), jobs, on_crash=_crashed):
         if lost:

@@ -14,11 +14,14 @@ import numpy as np
 
 from cellqa.enhance.filters import as_type
 from cellqa.errors import CellqaError
-from cellqa.focus.vote import MODALITIES, Focus, measure_files
+from cellqa.focus.files import measure_files
+from cellqa.focus.vote import MODALITIES, Focus
 from cellqa.io import PlaneIndex, luminance, may_crash, split_suffix
 from cellqa.metrics.alignment import displacement, moved_back
 from cellqa.planes.plane import Plane
-from ciegan.data import tiles
+from ciegan.data.pixels import check_pixels, load_image
+from ciegan.data.prepare import Prepared, prepare_sources
+from ciegan.data.tiles import Pair, TilingOptions
 
 _Places = list[tuple[Path, PlaneIndex]]
 
@@ -79,11 +82,11 @@ def prepare_zstack(
     out: Path,
     options: ZStack | None = None,
     *,
-    cut: tiles.Cut | None = None,
+    tiling: TilingOptions | None = None,
     jobs: int = 1,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> tiles.Prepared:
+) -> Prepared:
     """Pair the sharpest plane of each stack with planes out of focus.
 
     Parameters
@@ -101,7 +104,7 @@ def prepare_zstack(
     CellqaError
         No stack has a sharpest plane, or as in `prepare_blur`.
     """
-    options, cut = options or ZStack(), cut or tiles.Cut()
+    options, tiling = options or ZStack(), tiling or TilingOptions()
     stacks = [path.absolute() for path in stacks]  # names are relative to their top
     found, failures = measure_files(stacks, modality=options.modality, jobs=jobs)
     sources: dict[str, tuple[Focus, _Places]] = {}
@@ -120,11 +123,11 @@ def prepare_zstack(
             notes.append(f"{focus.name}: {focus.note}")
     if not sources:
         raise CellqaError(f"no stack could be used: {failures[0][2] if failures else 'none found'}")
-    prepared = tiles.run(
+    prepared = prepare_sources(
         sources,
-        partial(_pairs, options=options, cut=cut),
+        partial(_pairs, options=options, tiling=tiling),
         out,
-        cut,
+        tiling,
         jobs=jobs,
         isolate=any(may_crash(path.name) for _, places in sources.values() for path, _ in places),
         overwrite=overwrite,
@@ -160,14 +163,14 @@ def positions(focus: Focus, places: _Places, options: ZStack) -> np.ndarray:
 
 
 def _pairs(
-    name: str, source: tuple[Focus, _Places], *, options: ZStack, cut: tiles.Cut
-) -> Iterator[tiles.Pair | tuple[str, str] | str]:
+    name: str, source: tuple[Focus, _Places], *, options: ZStack, tiling: TilingOptions
+) -> Iterator[Pair | tuple[str, str] | str]:
     focus, places = source
     assert focus.best is not None
     away = positions(focus, places, options)
     away = away - away[focus.best]
-    target, size = tiles.load_image(*places[focus.best])
-    size = cut.pixel_size or size
+    target, size = load_image(*places[focus.best])
+    size = tiling.pixel_size or size
     unregistered = 0
     chosen = _chosen(away, focus.best, options)
     if options.distances and len(chosen) < len(set(options.distances)):
@@ -175,8 +178,8 @@ def _pairs(
     for k in chosen:
         label = focus.planes[k]
         try:
-            blurred, _ = tiles.load_image(*places[k])
-            tiles.check_pixels(blurred, "plane")
+            blurred, _ = load_image(*places[k])
+            check_pixels(blurred, "plane")
         except CellqaError as error:
             yield label, str(error)
             continue
@@ -196,7 +199,7 @@ def _pairs(
                 blurred, sharp = blurred[inside], target[inside]
         tag = re.sub(r"[^\w.+-]+", "_", split_suffix(label)[0])
         distance = round(float(away[k]), 6)
-        yield tiles.Pair(tag, blurred, sharp, size, label, distance, "real", y, x)
+        yield Pair(tag, blurred, sharp, size, label, distance, "real", y, x)
     if unregistered:
         yield (
             f"{name}: {unregistered} planes share too little with the sharpest to be registered; "

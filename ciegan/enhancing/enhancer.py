@@ -8,18 +8,16 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cellqa.enhance.filters import as_type
 from cellqa.errors import ImageError
 from cellqa.io import PlaneIndex
-from ciegan.data.crops import Normalisation, channels_of
-from ciegan.data.tiles import PERCENTILES
+from cellqa.planes import Array
 from ciegan.network.checkpoint import Checkpoint
+from ciegan.network.normalisation import PERCENTILES, Normalisation, channels_of
 from ciegan.network.percentiles import percentiles_of_rows
-from ciegan.network.windows import SAMPLES, Runner, enhance_bands
-
-Array = npt.NDArray[Any]
+from ciegan.network.runner import Runner
+from ciegan.network.windows import SAMPLES, enhance_bands
 
 NORMALISATIONS = ("auto", "train", "image", "none")
 

@@ -3,53 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from cellqa.disk import Lines, content_hash, state
 from cellqa.enhance.files import Job
 
 JOURNAL = ".ciegan-enhanced.jsonl"
-
-
-class Lines:
-    """A file of lines of JSON, each an object, which a kill may cut off anywhere."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: TextIO | None = None
-
-    def read(self) -> Iterator[dict[str, Any]]:
-        """Every whole line, in order; those that were cut off are passed over."""
-        if not self.path.is_file():
-            return
-        text = self.path.read_text(encoding="utf-8", errors="surrogateescape")
-        for line in text.splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(entry, dict):
-                yield entry
-
-    def append(self, entry: Mapping[str, Any]) -> None:
-        """Add a line; it is handed to the system at once."""
-        if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            torn = _ends_within_a_line(self.path)
-            self._file = self.path.open("a", encoding="utf-8", errors="surrogateescape")
-            # a line that was cut off by a kill must not swallow the next
-            self._file.write("\n" * torn)
-        self._file.write(json.dumps(entry) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file; the next line opens it again."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
 
 
 class Ledger:
@@ -66,7 +28,9 @@ class Ledger:
         self.path, self.settings = path, settings
         self._lines = Lines(path)
         self._entries: dict[str, Mapping[str, Any]] = {
-            e["target"]: e for e in self._lines.read() if isinstance(e.get("target"), str)
+            e["target"]: e
+            for _, e in self._lines.read()
+            if isinstance(e, dict) and isinstance(e.get("target"), str)
         }
         self._of_key: dict[str, set[str]] = {}
         for target, entry in self._entries.items():
@@ -79,7 +43,7 @@ class Ledger:
 
     def key(self, source: Path) -> str:
         """What identifies a result: its source's content, the weights and the options."""
-        return hashlib.sha256(f"{_content(source)} {self.settings}".encode()).hexdigest()
+        return hashlib.sha256(f"{content_hash(source)} {self.settings}".encode()).hexdigest()
 
     def is_done(self, target: Path, key: str) -> bool:
         """Whether a target is what the journal says it was made to be.
@@ -88,10 +52,10 @@ class Ledger:
         there before, is done, even if the program was killed before it could say so.
         """
         entry = self._entries.get(str(target.absolute()), {})
-        state = state_of(target)
-        if entry.get("key") != key or not state:
+        now = state(target)
+        if entry.get("key") != key or not now:
             return False
-        return bool(entry["state"] == state if "state" in entry else entry.get("before") != state)
+        return bool(entry["state"] == now if "state" in entry else entry.get("before") != now)
 
     def seen(self, job: Job) -> bool:
         """Whether a target is done from a source that has not been touched since.
@@ -102,7 +66,7 @@ class Ledger:
         return (
             entry.get("settings") == self.settings
             and bool(entry.get("source"))
-            and entry["source"] == [str(job.source.absolute()), *source_state(job.source)]
+            and entry["source"] == [str(job.source.absolute()), *state(job.source, touched=True)]
             and self.is_done(job.target, entry["key"])
         )
 
@@ -125,18 +89,18 @@ class Ledger:
 
     def begin(self, job: Job, key: str) -> None:
         """Note what is begun, with the state of the target before."""
-        self._note(job, key, before=state_of(job.target))
+        self._note(job, key, before=state(job.target))
 
     def finish(self, job: Job, key: str, record: Mapping[str, Any]) -> None:
         """Note what is done, with its line of the table."""
-        self._note(job, key, state=state_of(job.target), record=dict(record))
+        self._note(job, key, state=state(job.target), record=dict(record))
 
     def records(self) -> dict[Path, Mapping[str, Any]]:
         """Lines of the table of the targets that are there."""
         return {
             Path(target): entry["record"]
             for target, entry in list(self._entries.items())
-            if "record" in entry and entry.get("state") == state_of(Path(target))
+            if "record" in entry and entry.get("state") == state(Path(target))
         }
 
     def jobs(self) -> list[Job]:
@@ -151,7 +115,7 @@ class Ledger:
             "target": target,
             "key": key,
             "settings": self.settings,
-            "source": [str(job.source.absolute()), *source_state(job.source)],
+            "source": [str(job.source.absolute()), *state(job.source, touched=True)],
             **more,
         }
         with self._lock:
@@ -163,41 +127,3 @@ class Ledger:
         """Close the journal; the next note opens it again."""
         with self._lock:
             self._lines.close()
-
-
-def state_of(path: Path) -> list[int]:
-    """Size and time of a file; empty where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return []
-    return [status.st_size, status.st_mtime_ns]
-
-
-def source_state(path: Path) -> list[int]:
-    """Size and times of a source; nothing that changes its content leaves all of them as they are.
-
-    Programs can set the time of the last change of content, but not that of the last change at all.
-    """
-    state = state_of(path)
-    return [*state, path.stat().st_ctime_ns] if state else []
-
-
-def _content(path: Path) -> str:
-    """Hash of a file's content; of a folder (OME-Zarr), of all its files."""
-    found = hashlib.sha256()
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    for each in files:
-        found.update(str(each.relative_to(path)).encode("utf-8", "surrogateescape"))
-        with each.open("rb") as file:
-            found.update(hashlib.file_digest(file, "sha256").digest())
-    return found.hexdigest()
-
-
-def _ends_within_a_line(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            file.seek(-1, 2)
-            return file.read(1) != b"\n"
-    except OSError:
-        return False

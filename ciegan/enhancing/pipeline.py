@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import math
 import queue
-import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from cellqa.disk import free_space
 from cellqa.enhance.files import Job
 from cellqa.errors import CellqaError, ImageError, first_line, printable
 from cellqa.io import (
@@ -24,54 +22,19 @@ from cellqa.io import (
     PlaneIndex,
     luminance,
     split_suffix,
-    write_image,
 )
 from cellqa.io.isolated import open_safely
 from cellqa.metrics.consistency import consistency
+from cellqa.planes import Array
+from ciegan.enhancing.enhanced import Enhanced, _take_over
 from ciegan.enhancing.enhancer import Network, Part
 from ciegan.enhancing.ledger import Ledger
+from ciegan.enhancing.output import _AHEAD, _File, _Output
 
-Array = npt.NDArray[Any]
-
-_AHEAD = 2  # planes that are read before, and blocks written after, those that are computed
 _REST = 0.02  # seconds without a next file after which the last one is waited for
 _ROWS = 1024  # of a large plane that is copied
 _CHECKED = 2048  # columns of a large plane that --check looks at together
 _TOO_FEW = 64  # rows or columns that say nothing of agreement
-
-
-@dataclass
-class Enhanced:
-    """What became of a file: a line of enhanced.csv.
-
-    Attributes
-    ----------
-    image : str
-        Path relative to the source folder.
-    status : str
-        `ok`, `skipped` (done before), `moved` (done before, under another name) or `failed`.
-    planes, copied : int or None
-        Planes that were enhanced, and that were copied; None where a kill kept that from the notes.
-    clipped : float
-        Share of values beyond the range of the image's type, which were clipped.
-    rsp, rse : float
-        With `check`, of the plane, or part of a large one, that agrees least with its raw image.
-    spread : float
-        With `samples`, the mean of the spread map, in grey levels.
-    seconds : float
-    reason : str
-    """
-
-    image: str
-    status: str = "ok"
-    planes: int | None = 0
-    copied: int | None = 0
-    clipped: float = math.nan
-    rsp: float = math.nan
-    rse: float = math.nan
-    spread: float = math.nan
-    seconds: float = 0.0
-    reason: str = ""
 
 
 @dataclass
@@ -83,66 +46,7 @@ class _Plane:
     used: threading.Event = field(default_factory=threading.Event)
 
 
-@dataclass
-class _File:
-    """A file on its way: read, enhanced, written."""
-
-    job: Job
-    record: Enhanced
-    key: str = ""
-    source: ImageFile | None = None
-    error: str = ""
-    planes: int = 0
-    copied: int = 0
-    clipped: int = 0
-    values: int = 0
-    spread: float = 0.0  # sum of the map
-    spread_values: int = 0
-
-
-class _Output:
-    """A file that is written by a thread of its own, as its blocks come."""
-
-    def __init__(self, file: _File, target: Path, note: str, dtype: np.dtype[Any]) -> None:
-        self.file, self.target, self.note, self.dtype = file, target, note, dtype
-        self.blocks: queue.Queue[Array | None] = queue.Queue(_AHEAD)
-        self.thread = threading.Thread(target=self._write, daemon=True)
-        self.thread.start()
-
-    def put(self, block: Array | None) -> None:
-        """Hand a block over, or None for the end, while somebody takes them."""
-        while self.thread.is_alive():
-            try:
-                self.blocks.put(block, timeout=0.1)
-            except queue.Full:
-                continue
-            return
-
-    def _write(self) -> None:
-        """Write blocks as they come; nothing appears where one fails."""
-        file = self.file
-
-        def blocks() -> Iterator[Array]:
-            while (block := self.blocks.get()) is not None:
-                yield block
-            if file.error:
-                raise ImageError(file.error)
-
-        assert file.source is not None
-        try:
-            planes = blocks()
-            write_image(self.target, planes, file.source, self.note, self.dtype)
-        except (CellqaError, ValueError, TypeError) as error:
-            file.error = file.error or first_line(error)
-        except OSError as error:
-            file.error = file.error or f"{error.filename or self.target}: cannot be written " + (
-                f"({error.strerror or first_line(error)})"
-            )
-        except Exception as error:  # a library's own
-            file.error = file.error or f"cannot be written ({first_line(error)})"
-
-
-class Line:
+class Pipeline:
     """Reads, enhances and writes files, one after the other; the three overlap.
 
     Parameters
@@ -418,12 +322,6 @@ class Line:
                 _agree(record, raw, enhanced)
 
 
-def _take_over(record: Enhanced, known: Mapping[str, Any]) -> None:
-    for name, value in known.items():
-        if name != "image":
-            setattr(record, name, value)
-
-
 def _agree(record: Enhanced, raw: Array, enhanced: Array) -> None:
     """Keep the agreement of the parts that agree least."""
     grey, image = (np.asarray(luminance(p)) for p in (raw, enhanced))
@@ -437,12 +335,6 @@ def _check_target(target: Path, source: ImageFile) -> None:
     suffix = split_suffix(target.name)[1].lower()
     if len(source.planes) > 1 and "tif" not in suffix and "zarr" not in suffix:
         raise ImageError(f"{len(source.planes)} planes only fit into a TIFF or Zarr file")
-
-
-def free_space(folder: Path) -> int:
-    """Bytes that are free where a folder is, or will be."""
-    place = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    return shutil.disk_usage(place).free
 
 
 def _check_room(job: Job, source: ImageFile, spread: bool) -> None:

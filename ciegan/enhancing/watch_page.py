@@ -14,12 +14,10 @@ from typing import Any
 import cv2
 import jinja2
 import numpy as np
-import numpy.typing as npt
 
+from cellqa.disk import appearing_text
 from cellqa.io import luminance
-from cellqa.tables.files import appearing
-
-Array = npt.NDArray[Any]
+from cellqa.planes import Array
 
 PAGE = "watch.html"
 _SIDE = 160  # of the pictures: pixels of the images, not scaled
@@ -105,7 +103,7 @@ def write_page(
         shown=kept,
         now=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S"),
     )
-    with appearing(path) as file:
+    with appearing_text(path) as file:
         file.write(html)
 
 

@@ -7,17 +7,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from cellqa.enhance import METHODS, Enhancer, RichardsonLucy, Traditional, Wiener
+from cellqa.enhance import ENHANCERS, Enhancer, RichardsonLucy, Traditional, Wiener
 from cellqa.io import luminance
 from cellqa.metrics.pixel import psnr
+from cellqa.planes import Array
 from ciegan.data.crops import read_split, spread
-
-Array = npt.NDArray[Any]
 
 _PAIRS = 12  # validation tiles that settings are chosen by
 _SIGMAS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0)
@@ -45,13 +42,13 @@ def _rl(kernel: str | None) -> list[Enhancer]:
     return [RichardsonLucy(sigma, n, kernel=kernel) for sigma, n in settings]
 
 
-# What settings are chosen for; the others of `cellqa.enhance.METHODS` are taken as they are.
+# What settings are chosen for; the others of `cellqa.enhance.ENHANCERS` are taken as they are.
 FITTED: Mapping[str, Callable[[str | None], list[Enhancer]]] = {
     "te_tuned": _te,
     "wiener": _wiener,
     "rl": _rl,
 }
-NAMES = tuple(dict.fromkeys([*(name for name in METHODS if name != "egt"), *FITTED]))
+NAMES = tuple(dict.fromkeys([*(name for name in ENHANCERS if name != "egt"), *FITTED]))
 
 
 def pairs_to_fit(data: Path) -> list[tuple[Array, Array]]:
@@ -77,7 +74,7 @@ def fitted(name: str, pairs: Sequence[tuple[Array, Array]], kernel: Path | None 
         An image of the measured kernel, for deconvolution; by default a Gaussian is fitted.
     """
     if name not in FITTED:
-        return METHODS[name]
+        return ENHANCERS[name]
     return best(FITTED[name](str(kernel.absolute()) if kernel else None), pairs)
 
 

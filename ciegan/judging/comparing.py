@@ -13,28 +13,28 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
 import torch
 
-from cellqa.enhance import METHODS, Enhancer
+from cellqa.disk import LOCK, alone
+from cellqa.enhance import ENHANCERS, Enhancer
 from cellqa.enhance.deconvolution import measured_kernel
 from cellqa.errors import CellqaError, printable
-from cellqa.io import appearing
+from cellqa.planes import Array
 from cellqa.reporting.charts import save_charts
 from cellqa.reporting.load import load_run
 from cellqa.reporting.montage import save_montage
 from cellqa.reporting.page import Table, write_report
-from cellqa.scoring.run import Finished
-from cellqa.tables.files import write_csv
+from cellqa.scoring.finish import Finished
+from cellqa.tables.files import write_csv, write_json
 from cellqa.tables.folder import FIGURES
 from ciegan.config import Config
 from ciegan.data.crops import Tile, read_split
-from ciegan.data.tiles import PAIRS, SPLITS
+from ciegan.data.prepare import PAIRS
+from ciegan.data.splits import SPLITS
 from ciegan.judging.classical import FITTED, fitted, pairs_to_fit
 from ciegan.judging.methods import Method, config_of
 from ciegan.judging.tables import METRICS, by_seed, cost_note, costs, means, summary_of
 from ciegan.judging.validation import describe, enhanced, score_tiles, targets_of, write_tile
-from ciegan.locking import alone
 from ciegan.network.checkpoint import (
     LAST,
     Checkpoint,
@@ -45,13 +45,11 @@ from ciegan.network.checkpoint import (
 )
 from ciegan.training.run import SUMMARY, train
 
-Array = npt.NDArray[Any]
 Tell = Callable[[str], None]
 Progress = Callable[[int, int], None]
 
 STORE = "compare.json"
 _PARTS = ("networks", "enhanced", "data-egt", ".data-egt", "results")
-_LOCK = ".ciegan-compare.lock"
 COSTS, SEEDS = "cost.csv", "seeds.csv"
 
 
@@ -159,7 +157,7 @@ def compare(
     tiles = {split: read_split(data, split) for split in SPLITS}
     _check_early(tiles, configs.values(), methods, kernel)
     _is_started(out)  # what is refused stays as it is
-    with alone(out / _LOCK, "--out"):
+    with alone(out, "--out"):
         store = _Store(out, data, tiles, overwrite=overwrite)
         work = _Work(data, out, store, tiles, chosen, tell, progress)
         budget = {"seconds": seconds, "steps": steps, "device": chosen.type}
@@ -215,7 +213,7 @@ def _is_started(out: Path) -> bool:
     """
     if out.exists() and not out.is_dir():
         raise CellqaError(f"--out: {str(out)!r} is a file; give a folder")
-    there = {p.name for p in out.iterdir()} - {_LOCK} if out.exists() else set()
+    there = {p.name for p in out.iterdir()} - {LOCK} if out.exists() else set()
     if there and STORE not in there:
         raise CellqaError(f"--out: {str(out)!r} is not empty; give another folder")
     return bool(there)
@@ -257,8 +255,7 @@ class _Store:
 
     def save(self) -> None:
         """Write it; an earlier one stays whole until then."""
-        with appearing(self.path, ".json") as temporary:
-            temporary.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8")
+        write_json(self.path, self.content)
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """What is known of a network, or of enhanced images."""
@@ -338,7 +335,7 @@ class _Work:
         for done, (split, tile) in enumerate(wanted, 1):
             source, target, size = tile.load()
             write_tile(half / split / "input", tile, source, size)
-            write_tile(half / split / "target", tile, METHODS["egt"](target), size)
+            write_tile(half / split / "target", tile, ENHANCERS["egt"](target), size)
             self.progress(done, len(wanted))
         table = self.data / PAIRS
         if table.exists():
@@ -450,7 +447,7 @@ def _filter(
             key = content_hash(kernel) if kernel else ""
             make = partial(_filtered, chosen)
             folders[method.name] = work.enhance(method.name, chosen.describe(), make, key)
-    work.enhance("egt", METHODS["egt"].describe(), _of_target)
+    work.enhance("egt", ENHANCERS["egt"].describe(), _of_target)
 
 
 def _filtered(method: Enhancer, source: Array, target: Array, tile: Tile) -> Array:
@@ -462,7 +459,7 @@ def _by_network(network: Checkpoint, source: Array, target: Array, tile: Tile) -
 
 
 def _of_target(source: Array, target: Array, tile: Tile) -> Array:
-    return METHODS["egt"](target)
+    return ENHANCERS["egt"](target)
 
 
 def _report(

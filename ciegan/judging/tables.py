@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from cellqa.scoring.run import Finished
+from cellqa.scoring.finish import Finished
 from ciegan.config import PRESETS, from_dict
 from ciegan.judging.methods import FIXED
 from ciegan.network.checkpoint import load

@@ -9,28 +9,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
 import torch
 
 from cellqa.engines import LocalEngine
-from cellqa.enhance import METHODS, Enhancer
+from cellqa.enhance import ENHANCERS, Enhancer
 from cellqa.enhance.filters import as_type
-from cellqa.errors import CellqaError, first_line, printable
+from cellqa.errors import CellqaError, Interrupted, first_line, printable
 from cellqa.io import split_suffix, write_tiff
 from cellqa.metrics.registry import for_run
 from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import pair_folders
+from cellqa.planes import Array
 from cellqa.reporting.page import write_report
-from cellqa.scoring.plane import ScoreOptions
-from cellqa.scoring.run import Finished, Interrupted, score_to_folder
-from ciegan.data.crops import Tile, channels_of, read_split
-from ciegan.data.tiles import PAIRS
+from cellqa.scoring.finish import Finished
+from cellqa.scoring.options import ScoreOptions
+from cellqa.scoring.run import score_to_folder
+from ciegan.data.crops import Tile, read_split
+from ciegan.data.prepare import PAIRS
 from ciegan.judging.classical import FITTED, NAMES, fitted, pairs_to_fit
 from ciegan.network.checkpoint import Checkpoint, choose_device, load
 from ciegan.network.cost import parameters
+from ciegan.network.normalisation import channels_of
 from ciegan.network.windows import enhance_plane
 
-Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
 
 FIELDS = "fields.csv"
@@ -177,7 +178,7 @@ def _enhanced(
         for name, method in methods.items():
             yield name, write_tile(out / name, tile, method(source), size)
         if egt:
-            write_tile(out / "egt", tile, METHODS["egt"](target), size)
+            write_tile(out / "egt", tile, ENHANCERS["egt"](target), size)
 
 
 def enhanced(network: Checkpoint, pixels: Array, whole: tuple[float, float] | None = None) -> Array:
@@ -212,7 +213,7 @@ def write_tile(folder: Path, tile: Tile, pixels: Array, size: float | None) -> P
 
 def _classical(data: Path, split: str) -> dict[str, Enhancer]:
     """TE, and what was fitted on the validation split if there is one beside the one to score."""
-    methods: dict[str, Enhancer] = {"te": METHODS["te"]}
+    methods: dict[str, Enhancer] = {"te": ENHANCERS["te"]}
     if split != "val" and (data / "val").is_dir():
         pairs = pairs_to_fit(data)
         methods |= {name: fitted(name, pairs) for name in FITTED}

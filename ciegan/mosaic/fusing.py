@@ -7,20 +7,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy.ndimage
 
 from cellqa.enhance.filters import as_type
 from cellqa.errors import CellqaError
 from cellqa.io import ImageFile, PlaneIndex, write_image
+from cellqa.planes import Array
 from ciegan.mosaic.placing import Placement, whole_and_fraction
 from ciegan.mosaic.reading import TileFiles, check_tiles
 from ciegan.mosaic.scans import Scan, Tile
-
-Array = npt.NDArray[Any]
 
 SUFFIX = ".ome.tif"
 _SPARE = 0.25  # of a tile's height that a band has more, so that bands are not too thin

@@ -6,21 +6,18 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import scipy.spatial
 
 from cellqa.errors import CellqaError
 from cellqa.io import PlaneIndex, luminance
+from cellqa.planes import Array
 from cellqa.planes.plane import as_plane
 from ciegan.mosaic.reading import TileFiles
 from ciegan.mosaic.registering import THINNEST, Found, prepared, register
 from ciegan.mosaic.scans import Scan
-
-Array = npt.NDArray[Any]
 
 # Correlation of two overlaps below which they are not taken for the same place. At the best of many
 # displacements, noise reaches 0.1 to 0.2, other places 0.2 to 0.5 (few bright nuclei in a thin

@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse
 import scipy.sparse.linalg
 
 from cellqa.errors import CellqaError
 from cellqa.io import PlaneIndex
+from cellqa.planes import Array
 from ciegan.mosaic.pairs import Measuring, Pair, Placing, evidence, neighbours, scan_positions
 from ciegan.mosaic.reading import TileFiles, check_tiles
 from ciegan.mosaic.scans import Scan
-
-Array = npt.NDArray[Any]
 
 _DOUBT = 1e-3  # weight of a pair that is not trusted: it counts only where no other holds a tile
 _ROUNDS = 20  # of re-weighting

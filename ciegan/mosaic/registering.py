@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import scipy.fft
 import scipy.ndimage
 
-Array = npt.NDArray[Any]
+from cellqa.planes import Array
 
 THINNEST = 10  # pixels of overlap below which any two tiles may agree
 _EDGE = 1  # pixels at the border of tiles that smoothing has mirrored

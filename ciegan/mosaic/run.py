@@ -10,7 +10,8 @@ from pathlib import Path
 from cellqa.enhance.files import Job, is_folder, refuse_taken
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.io import split_suffix
-from cellqa.tables.files import number, write_csv
+from cellqa.tables.cells import cell
+from cellqa.tables.files import write_csv
 from ciegan.mosaic.fusing import SUFFIX, assemble
 from ciegan.mosaic.pairs import Placing
 from ciegan.mosaic.placing import Placement, place
@@ -164,7 +165,7 @@ def _lines(each: Assembled) -> Iterator[list[str]]:
     for k, tile in enumerate(each.scan.tiles):
         pairs = each.placement.pairs_of(k)
         known = [pair.correlation for pair in pairs if not math.isnan(pair.correlation)]
-        y, x = (number(round(float(value), 4)) for value in each.placement.positions[k])
+        y, x = (cell(round(float(value), 4)) for value in each.placement.positions[k])
         yield [
             printable(each.scan.name),
             tile.name,

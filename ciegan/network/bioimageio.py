@@ -15,9 +15,8 @@ import torch
 
 from cellqa.errors import CellqaError
 from cellqa.simulate import filaments, nuclei
-from ciegan.data.crops import Normalisation
-from ciegan.data.tiles import PERCENTILES
 from ciegan.network.checkpoint import Checkpoint
+from ciegan.network.normalisation import PERCENTILES, Normalisation
 
 ONNX, TORCHSCRIPT = "network.onnx", "network.pt"
 _INPUT, _OUTPUT = "test_input.npy", "test_output.npy"

@@ -20,12 +20,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from cellqa.disk import appearing
 from cellqa.errors import CellqaError, first_line
-from cellqa.io import appearing
 from ciegan.config import Config, ConfigError, Network, from_dict
-from ciegan.data.crops import Normalisation
 from ciegan.models import GENERATORS, Generator
 from ciegan.network import onnx, realesrgan
+from ciegan.network.normalisation import Normalisation
 
 BEST, LAST = "best.safetensors", "last.ckpt"
 _FORMAT = "ciegan 1"
@@ -88,7 +88,7 @@ def save(
     }
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     metadata = {"format": _FORMAT, "config": config.to_toml(), "about": json.dumps(about)}
-    with appearing(path, ".safetensors") as temporary:
+    with appearing(path) as temporary:
         try:
             save_file(tensors, temporary, metadata)
         except SafetensorError as error:

@@ -24,8 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cellqa.disk import appearing
 from cellqa.errors import CellqaError, first_line
-from cellqa.io import appearing
 from ciegan.models import Generator
 from ciegan.network import bioimageio, onnx, realesrgan
 from ciegan.network.checkpoint import BEST, Checkpoint, content_hash, load
@@ -188,7 +188,7 @@ def export_network(
             f"the exported network differs from the trained one by {difference:.2g} (of -1 to 1); "
             f"nothing was written"
         )
-    with appearing(target, chosen.suffix) as temporary:
+    with appearing(target) as temporary:
         temporary.write_bytes(data)
     return Exported(
         target,

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cellqa.errors import ImageError
-
-Array = npt.NDArray[Any]
+from cellqa.planes import Array
 
 _BINS = 2**16
 _PASSES = 3  # after which a bin is a 2**48th of the range: less than a float's precision

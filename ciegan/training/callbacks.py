@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,8 +15,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from cellqa.disk import appearing, appearing_text
 from cellqa.errors import printable
-from cellqa.io import appearing, luminance
+from cellqa.io import luminance
 from cellqa.reporting.figures import label, save_montage
 from ciegan.config import Monitor
 from ciegan.data.crops import spread
@@ -36,11 +36,9 @@ class WholeCheckpoints(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
     ) -> None:
         """Write beside, then rename."""
-        with appearing(Path(path), ".ckpt") as temporary, temporary.open("wb") as file:
+        with appearing(Path(path)) as temporary, temporary.open("wb") as file:
             try:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
             except RuntimeError as error:  # what torch makes of a full disk
                 raise OSError(None, f"cannot be written ({error})", str(path)) from None
 
@@ -75,7 +73,7 @@ class Stopping(EarlyStopping):
             super().on_validation_end(trainer, pl_module)
 
 
-class Keeper(Callback):
+class RunWriter(Callback):
     """Writes what a run leaves: best.safetensors, metrics.csv, sample montages.
 
     Parameters
@@ -219,10 +217,7 @@ def _keep_rows(table: Path, step: int) -> None:
     kept = rows[:1] + [
         row for row in rows[1:] if row and row[0].isdecimal() and int(row[0]) <= step
     ]
-    with (
-        appearing(table, ".csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
+    with appearing_text(table) as file:
         csv.writer(file, lineterminator="\n").writerows(kept)
 
 

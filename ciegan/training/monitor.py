@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cellqa.io import luminance
 from cellqa.metrics.registry import metric, select
+from cellqa.planes import Array
 from cellqa.planes.plane import Plane, as_plane
-from cellqa.scoring.plane import ScoreOptions, Scorer
+from cellqa.scoring.options import ScoreOptions
+from cellqa.scoring.plane import Scorer
 from ciegan.config import Monitor
-
-Array = npt.NDArray[Any]
 
 _ALWAYS = ("psnr", "ssim")  # told whatever is watched
 
@@ -82,9 +80,9 @@ class Judge:
 
         if key not in self._scorers:
             truth, raw = plane(target, "target"), plane(source, "input")
-            self._scorers[key] = Scorer(truth, self.options, None, raw=raw)
-        row = self._scorers[key].row("", "ciegan", plane(image, "image"), pixel_size, [])
-        return dict(row.values)
+            self._scorers[key] = Scorer(truth, self.options, raw=raw)
+        scored = self._scorers[key].score("", "ciegan", plane(image, "image"), pixel_size)
+        return dict(scored.row.values)
 
     def summarise(self, rows: Sequence[Mapping[str, float]]) -> Scores:
         """Means over images, and the score."""

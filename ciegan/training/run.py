@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -23,15 +22,17 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from cellqa.disk import appearing_text
 from cellqa.errors import CellqaError, first_line, printable
-from cellqa.io import appearing
 from cellqa.scoring.image import compile_kernels
+from cellqa.tables.files import write_json
 from ciegan.config import PRESETS, Config, read_config
-from ciegan.data.crops import Crops, Tile, channels_of, crops_of_steps, read_split, spread
+from ciegan.data.crops import Crops, Tile, crops_of_steps, read_split, spread
 from ciegan.losses import VGG19, load_vgg
 from ciegan.network.checkpoint import BEST, LAST, choose_device, make_generator
 from ciegan.network.memory import keep
-from ciegan.training.callbacks import METRICS, SAMPLES, Keeper, Stopping, WholeCheckpoints
+from ciegan.network.normalisation import channels_of
+from ciegan.training.callbacks import METRICS, SAMPLES, RunWriter, Stopping, WholeCheckpoints
 from ciegan.training.monitor import Scores
 from ciegan.training.schedule import ALONE, BOTH, JUDGE, boundaries, phase
 from ciegan.training.step import Networks, TrainingError
@@ -169,17 +170,18 @@ def train(
     untouched = _untouched(networks)
     networks.check_defined(untouched)
     notes += [*config.monitor.warnings(), *_schedule_warnings(networks)]
-    keeper = Keeper(out, tell, progress, notes)
+    keeper = RunWriter(out, tell, progress, notes)
     trainer = _trainer(out, config, chosen, devices, max_time, keeper)
     if resume and not child:
         _check_last(out, networks)
     if not child and not resume:
         _clear_folder(out)  # now that nothing is left that could be wrong
-        _write(out / CONFIG, config.to_toml())
+        with appearing_text(out / CONFIG) as file:
+            file.write(config.to_toml())
     _fit(trainer, networks, out / LAST if resume and (out / LAST).exists() else None)
     trained = _trained(trainer, networks, keeper, untouched.values)
     if trainer.is_global_zero:
-        _write(out / SUMMARY, json.dumps(_summary(trained, chosen, devices), indent=1) + "\n")
+        write_json(out / SUMMARY, _summary(trained, chosen, devices))
     return trained
 
 
@@ -200,7 +202,7 @@ def _fit(trainer: pl.Trainer, networks: Networks, last: Path | None) -> None:
 
 
 def _trained(
-    trainer: pl.Trainer, networks: Networks, keeper: Keeper, untouched: dict[str, float]
+    trainer: pl.Trainer, networks: Networks, keeper: RunWriter, untouched: dict[str, float]
 ) -> Trained:
     """What came of a run.
 
@@ -370,7 +372,7 @@ def _trainer(
     device: torch.device,
     devices: int,
     max_time: float | None,
-    keeper: Keeper,
+    keeper: RunWriter,
 ) -> pl.Trainer:
     callbacks: list[pl.Callback] = [keeper]
     if config.monitor.patience:
@@ -471,8 +473,8 @@ def _summary(trained: Trained, device: torch.device, devices: int) -> dict[str, 
     return {
         "steps": trained.steps,
         "stopped": trained.stopped,
-        "best": {**trained.best, "values": _finite(trained.best["values"])},
-        "input": _finite(trained.untouched),
+        "best": trained.best,
+        "input": trained.untouched,
         "seconds": round(trained.seconds, 1),
         "waiting": round(trained.waiting, 4),
         "device": name,
@@ -480,16 +482,6 @@ def _summary(trained: Trained, device: torch.device, devices: int) -> dict[str, 
         "warnings": trained.warnings,
         "versions": {p: version(p) for p in ("cellqa", "torch", "lightning")},
     }
-
-
-def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
-    """JSON has no nan."""
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
-
-
-def _write(path: Path, text: str) -> None:
-    with appearing(path, path.suffix) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager

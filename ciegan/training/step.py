@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from cellqa.enhance.filters import as_type
 from cellqa.errors import CellqaError, first_line
 from ciegan.config import Config
-from ciegan.data.crops import Crops, Normalisation, Tile, TimedLoader, crops_of_steps, spread
+from ciegan.data.crops import Crops, Tile, TimedLoader, crops_of_steps, spread
 from ciegan.losses import (
     TERMS,
     VGG19,
@@ -30,7 +30,9 @@ from ciegan.losses import (
 )
 from ciegan.models import DISCRIMINATORS, Discriminator, Generator
 from ciegan.network.checkpoint import make, make_generator
+from ciegan.network.normalisation import Normalisation
 from ciegan.network.windows import enhance_plane
+from ciegan.training.limits import _move_average, _out_of_memory
 from ciegan.training.monitor import Judge, Scores
 from ciegan.training.schedule import Phase, phase, rate
 
@@ -492,16 +494,3 @@ class Networks(pl.LightningModule):
                 raise
             return False
         return True
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    text = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in text
-
-
-def _move_average(
-    decay: float, averages: Sequence[Tensor], values: Sequence[Tensor], number: Tensor | int
-) -> None:
-    """Averages += (1 - d) (values - averages), d growing from 0.1 to `decay` with the steps."""
-    begun = (1 + int(number)) / (10 + int(number))
-    torch._foreach_lerp_(list(averages), list(values), 1 - min(decay, begun))

@@ -9,7 +9,7 @@ import pytest
 from cellqa.io import write_tiff
 from cellqa.simulate import filaments, nuclei
 from ciegan.config import Config, from_dict
-from ciegan.data import Cut, prepare_blur
+from ciegan.data import TilingOptions, prepare_blur
 from ciegan.data.degrade import Gaussian, Noise
 
 
@@ -33,7 +33,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "data",
         Gaussian((1.5, 1.5)),
         noise=Noise(photons=500),
-        cut=Cut(tile=64, split="3,2,1"),
+        tiling=TilingOptions(tile=64, split="3,2,1"),
     )
     return folder / "data"
 

@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 from cellqa.enhance.filters import as_type
 from ciegan.cli import main
 from ciegan.config import DEFAULT, Network
-from ciegan.data.crops import Normalisation
 from ciegan.models import GENERATORS
 from ciegan.network.checkpoint import load, save
+from ciegan.network.normalisation import Normalisation
 from ciegan.network.windows import enhance_plane
 
 RNG = np.random.default_rng(0)

@@ -70,7 +70,7 @@ def test_score_writes_its_tables(pair_of_folders: tuple[Path, Path], tmp_path: P
     rows = table(out / "scores.csv")
     assert list(rows[0]) == (
         ["image", "method", "pixel_size", "data_range"]
-        + [m.name for m in METRICS if not m.option]
+        + [m.name for m in METRICS.values() if not m.option]
         + ["status", "reason"]
     )
     assert [r["method"] for r in rows[:3]] == ["input", "mine", "gt"]
@@ -183,7 +183,7 @@ def test_a_real_process_keeps_stdout_for_results(
 
 def test_metrics_lists_the_registry() -> None:
     text = run("metrics").stdout
-    assert all(m.name in text and m.doi in text and m.definition in text for m in METRICS)
+    assert all(m.name in text and m.doi in text and m.definition in text for m in METRICS.values())
 
 
 def test_the_readme_shows_the_registry() -> None:

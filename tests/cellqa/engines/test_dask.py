@@ -130,7 +130,7 @@ def test_a_cluster_of_its_own(pairs: list[str], tmp_path: Path) -> None:
     [
         ("dask=none.json", 1, "there is no scheduler file"),
         ("dask=bad.json", 1, "no Dask scheduler answers"),
-        ("spark", 2, "must be local, dask"),
+        ("spark", 2, "must be one of local, dask"),
         ("dask=", 2, "the address is empty"),
     ],
 )

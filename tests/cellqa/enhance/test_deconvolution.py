@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 from cellqa import simulate
-from cellqa.enhance import METHODS, RichardsonLucy, Wiener, with_settings
+from cellqa.enhance import ENHANCERS, RichardsonLucy, Wiener, with_settings
 from cellqa.errors import CellqaError, ImageError
 from cellqa.io import write_tiff
 from cellqa.metrics.pixel import psnr
@@ -30,12 +30,12 @@ def test_a_known_blur_is_undone(method: Wiener) -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_type_shape_and_colour(name: str, dtype: type) -> None:
     grey = (SOFT // 20).astype(dtype)
-    assert METHODS[name](grey).dtype == dtype
+    assert ENHANCERS[name](grey).dtype == dtype
     rgb = np.stack([grey, grey, grey], axis=-1)
-    found = METHODS[name](rgb)
+    found = ENHANCERS[name](rgb)
     assert found.shape == rgb.shape
     # luminance of equal colours is the grey image, but for rounding
-    assert found[..., 0].astype(float) == pytest.approx(METHODS[name](grey).astype(float), abs=1)
+    assert found[..., 0].astype(float) == pytest.approx(ENHANCERS[name](grey).astype(float), abs=1)
 
 
 def bead(path: Path, sigma: float = 2.0, side: int = 17, floor: float = 100) -> Path:
@@ -48,13 +48,13 @@ def bead(path: Path, sigma: float = 2.0, side: int = 17, floor: float = 100) -> 
 @pytest.mark.parametrize("name", ["wiener", "rl"])
 def test_a_measured_kernel_is_as_good_as_the_known_one(name: str, tmp_path: Path) -> None:
     kernel = str(bead(tmp_path / "bead.tif"))
-    known = with_settings(METHODS[name], {"sigma": "2"})
-    measured = with_settings(METHODS[name], {"kernel": kernel})
+    known = with_settings(ENHANCERS[name], {"sigma": "2"})
+    measured = with_settings(ENHANCERS[name], {"kernel": kernel})
     span = float(np.ptp(SHARP))
     first, second = (psnr(SHARP, m(SOFT), data_range=span) for m in (known, measured))
     assert second == pytest.approx(first, abs=0.1)
     assert "kernel bead.tif" in measured.describe()
-    wide = with_settings(METHODS[name], {"kernel": str(bead(tmp_path / "wide.tif", 4.0, 33))})
+    wide = with_settings(ENHANCERS[name], {"kernel": str(bead(tmp_path / "wide.tif", 4.0, 33))})
     assert psnr(SHARP, wide(SOFT), data_range=span) < first - 0.5
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from cellqa import psnr
 from cellqa.cli import main
 from cellqa.enhance import (
-    METHODS,
+    ENHANCERS,
     Bicubic,
     Clahe,
     Enhancer,
@@ -129,7 +129,7 @@ def test_files_keep_names_formats_depth_size_and_say_what_they_are(
         data = cv2.imencode(Path(name).suffix, sharp8)[1].tobytes()
         (source / name).write_bytes(data)
     before = {p: p.read_bytes() for p in source.rglob("*.*")}
-    done, failures = enhance_files(source, target, METHODS["egt"])
+    done, failures = enhance_files(source, target, ENHANCERS["egt"])
     assert failures == []
     names = {p.relative_to(source) for p in source.rglob("*.*")}
     assert {p.relative_to(target) for p in done} == names
@@ -139,7 +139,7 @@ def test_files_keep_names_formats_depth_size_and_say_what_they_are(
             assert (new.shape, new.dtype, new.planes) == (old.shape, old.dtype, old.planes)
             sizes = new.pixel_size, old.pixel_size
             assert sizes[0] == (None if sizes[1] is None else pytest.approx(sizes[1], rel=1e-6))
-            expected = METHODS["egt"](old.load(old.planes[-1]))
+            expected = ENHANCERS["egt"](old.load(old.planes[-1]))
             if name.suffix != ".jpg":
                 assert np.array_equal(new.load(new.planes[-1]), expected)
     for name in ("plain.tif", "ij.tif", "sub/o.ome.tif", "a.png"):
@@ -268,7 +268,7 @@ def test_long_names(tmp_path: Path, sharp8: np.ndarray) -> None:
 
 def test_jpeg_says_what_it_is(tmp_path: Path, sharp8: np.ndarray) -> None:
     (tmp_path / "a.jpg").write_bytes(cv2.imencode(".jpg", sharp8)[1].tobytes())
-    enhance_files(tmp_path / "a.jpg", tmp_path / "b.jpg", METHODS["egt"])
+    enhance_files(tmp_path / "a.jpg", tmp_path / "b.jpg", ENHANCERS["egt"])
     assert b"(EGT)" in (tmp_path / "b.jpg").read_bytes()
     with open_image(tmp_path / "b.jpg") as file:
         assert file.shape == sharp8.shape
@@ -277,7 +277,7 @@ def test_jpeg_says_what_it_is(tmp_path: Path, sharp8: np.ndarray) -> None:
 def test_every_method_is_a_command(tmp_path: Path, sharp8: np.ndarray) -> None:
     source = tmp_path / "a.png"
     cv2.imwrite(str(source), sharp8)
-    for name, method in METHODS.items():
+    for name, method in ENHANCERS.items():
         target = tmp_path / f"{name}.png"
         found = CliRunner().invoke(main, ["enhance", str(source), str(target), "--method", name])
         assert found.exit_code == 0, found.output
@@ -297,7 +297,7 @@ def test_settings_of_methods(tmp_path: Path, sharp8: np.ndarray) -> None:
     result = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
     assert (result == np.clip(np.rint(wanted), 0, 255).astype(np.uint8)).all()
     help_ = CliRunner().invoke(main, ["enhance", "--help"]).stdout
-    for name, method in METHODS.items():
+    for name, method in ENHANCERS.items():
         assert name in help_
         assert all(setting in help_ for setting in settings_of(method))
 

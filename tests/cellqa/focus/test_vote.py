@@ -12,8 +12,10 @@ from click.testing import CliRunner
 
 from cellqa import sharpest, simulate
 from cellqa.cli import main
-from cellqa.focus.vote import MEASURES, measure_files, vote
+from cellqa.focus.files import measure_files
+from cellqa.focus.vote import vote
 from cellqa.io import open_image
+from cellqa.metrics.focus import MEASURES
 from cellqa.planes.plane import Plane
 
 

@@ -8,8 +8,9 @@ from images import blurred
 
 import cellqa
 from cellqa import Undefined
-from cellqa.metrics._family import Labels, Settings
+from cellqa.metrics.case import Case
 from cellqa.metrics.foreground import objects
+from cellqa.planes.labels import Labels
 from cellqa.planes.plane import Plane
 
 
@@ -59,8 +60,9 @@ def test_each_object_has_its_own_scores(sharp8: np.ndarray) -> None:
     labels[20:60, 30:80] = 7
     labels[100:150, 100:110] = 3
     labels[0:2, 0:2] = 900
-    planes = (Plane.of(i, "image") for i in (sharp8, soft))
-    found = {o.label: o for o in objects(*planes, Settings(255.0, mask=Labels.of(labels)))}
+    truth, image = (Plane.of(i, "image") for i in (sharp8, soft))
+    case = Case(image, truth, mask=Labels.of(labels), data_range=255.0)
+    found = {o.label: o for o in objects(case)}
     assert list(found) == [3, 7, 900]
     for label, entry in found.items():
         mask = labels == label
@@ -78,5 +80,5 @@ def test_each_object_has_its_own_scores(sharp8: np.ndarray) -> None:
 
 def test_a_binary_mask_has_no_objects(sharp8: np.ndarray) -> None:
     plane = Plane.of(sharp8, "image")
-    assert objects(plane, plane, Settings(255.0, mask=Labels.of(sharp8 > 9))) == []
-    assert objects(plane, plane, Settings(255.0)) == []
+    assert objects(Case(plane, plane, mask=Labels.of(sharp8 > 9), data_range=255.0)) == []
+    assert objects(Case(plane, plane, data_range=255.0)) == []

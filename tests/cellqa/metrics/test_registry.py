@@ -1,27 +1,30 @@
 from __future__ import annotations
 
 import inspect
+import json
 
 import numpy as np
 import pytest
 from images import blurred
 
 import cellqa
-from cellqa.metrics.registry import METRICS, Metric, metric, select
+from cellqa.metrics.metric import Metric
+from cellqa.metrics.registry import METRICS, metric, of_facts, select
 
 
-@pytest.mark.parametrize("entry", METRICS, ids=lambda m: m.name)
+@pytest.mark.parametrize("entry", METRICS.values(), ids=lambda m: m.name)
 def test_entries_are_complete(entry: Metric) -> None:
     assert entry.function is getattr(cellqa, entry.name)
     assert entry.function.__name__ == entry.name
     assert entry.doi in (entry.function.__doc__ or "")
     first = next(iter(inspect.signature(entry.function).parameters))
     assert first == {"gt": "reference", "input": "raw"}.get((*entry.needs, "")[0], "image")
+    assert entry.uses_range == ("data_range" in inspect.signature(entry.function).parameters)
     assert entry.measures
     assert entry.definition
 
 
-@pytest.mark.parametrize("entry", METRICS, ids=lambda m: m.name)
+@pytest.mark.parametrize("entry", METRICS.values(), ids=lambda m: m.name)
 def test_the_direction_is_true(entry: Metric, sharp8: np.ndarray) -> None:
     """A little blur is better than much; fewer grey levels carry less entropy."""
     soft, softer = blurred(sharp8, 1.5), blurred(sharp8, 4)
@@ -44,8 +47,11 @@ def test_the_direction_is_true(entry: Metric, sharp8: np.ndarray) -> None:
     assert (better > worse) is entry.higher_is_better
 
 
-def test_names_are_unique() -> None:
-    assert len({m.name for m in METRICS}) == len(METRICS)
+def test_facts_come_back() -> None:
+    for entry in METRICS.values():
+        assert of_facts(json.loads(json.dumps(entry.facts()))) is entry
+    other = of_facts({**metric("ssim").facts(), "definition": "uniform 7 x 7"})
+    assert (other.function, other.higher_is_better) == (None, True)
 
 
 def test_selection_keeps_the_order_of_the_table() -> None:

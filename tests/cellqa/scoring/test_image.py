@@ -14,9 +14,10 @@ import cellqa
 from cellqa.errors import CellqaError
 from cellqa.metrics.registry import METRICS, select
 from cellqa.pairs.pairing import Pairing, pair_folders
-from cellqa.scoring.plane import ScoreOptions
+from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.run import score_pairing
-from cellqa.tables.rows import Row, Tally
+from cellqa.tables.rows import Row
+from cellqa.tables.tally import Tally
 
 Folders = Callable[..., Path]
 
@@ -81,7 +82,7 @@ def test_rows_are_sorted_and_roles_take_part(pair_of_folders: tuple[Path, Path])
 
 def test_without_ground_truth_the_others_are_computed(folders: Folders, sharp8: np.ndarray) -> None:
     row = only(score({"net": folders("net", a=sharp8)}), "net")
-    assert set(row.values) == {m.name for m in METRICS if not m.needs}
+    assert set(row.values) == {m.name for m in METRICS.values() if not m.needs}
     assert row.data_range is None
 
 

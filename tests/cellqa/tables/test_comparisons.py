@@ -16,7 +16,8 @@ from cellqa.cli import main
 from cellqa.metrics.registry import metric, select
 from cellqa.pairs.grouping import Grouping
 from cellqa.tables.comparisons import compare, compare_all, friedman
-from cellqa.tables.rows import Row, Tally
+from cellqa.tables.rows import Row
+from cellqa.tables.tally import Tally
 
 SSIM, RESOLUTION = metric("ssim"), metric("resolution")
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from cellqa.metrics.registry import select
-from cellqa.tables.rows import Row, Tally
+from cellqa.tables.rows import Row
 from cellqa.tables.summary import mean_interval, summarise
+from cellqa.tables.tally import Tally
 
 
 def tally(*values: float, failed: int = 0) -> Tally:

@@ -14,7 +14,7 @@ from cellqa.io import write_tiff
 from cellqa.simulate import filaments, optical_blur
 from ciegan.cli import main
 from ciegan.data import (
-    Cut,
+    TilingOptions,
     ZStack,
     prepare_blur,
     prepare_pairs,
@@ -23,10 +23,10 @@ from ciegan.data import (
 )
 from ciegan.data.crops import read_split
 from ciegan.data.degrade import Gaussian, Noise
-from ciegan.data.tiles import SPLITS, assign
+from ciegan.data.splits import SPLITS, assign
 
 GAUSS = Gaussian((1.5, 1.5))
-ALL = Cut(tile=64, split="1,0,0")
+ALL = TilingOptions(tile=64, split="1,0,0")
 
 
 def table(out: Path) -> list[dict[str, str]]:
@@ -39,8 +39,8 @@ def test_no_field_stands_in_two_splits(tmp_path: Path) -> None:
     for k in range(24):
         image = filaments((64, 64), seed=k).image
         write_tiff(source / f"well{k // 4}_site{k % 4}.tif", image, 0.2)
-    cut = Cut(tile=32, field=r"well\d+")
-    found = prepare_blur(source, tmp_path / "out", GAUSS, cut=cut)
+    tiling = TilingOptions(tile=32, field=r"well\d+")
+    found = prepare_blur(source, tmp_path / "out", GAUSS, tiling=tiling)
     rows = table(tmp_path / "out")
     splits = {row["field"]: row["split"] for row in rows}
     assert len(splits) == 6
@@ -52,7 +52,7 @@ def test_no_field_stands_in_two_splits(tmp_path: Path) -> None:
 
 def test_tiles_are_where_the_table_says(tmp_path: Path) -> None:
     source = write_fields(tmp_path / "sharp", 1, side=100)
-    prepare_blur(source, tmp_path / "out", GAUSS, cut=Cut(tile=64, split="1,0,0"))
+    prepare_blur(source, tmp_path / "out", GAUSS, tiling=TilingOptions(tile=64, split="1,0,0"))
     rows = table(tmp_path / "out")
     whole = tifffile.imread(source / "field0.tif")
     assert {(row["y"], row["x"]) for row in rows} <= {
@@ -72,18 +72,22 @@ def test_empty_tiles_are_dropped_and_counted(tmp_path: Path) -> None:
     image[64:, 64:] = rng.integers(10, 14, (64, 64))  # noise of the background
     write_tiff(tmp_path / "sharp/a.tif", image, 0.2)
     out = tmp_path / "out"
-    found = prepare_blur(tmp_path / "sharp", out, GAUSS, noise=Noise(0), cut=ALL)
+    found = prepare_blur(tmp_path / "sharp", out, GAUSS, noise=Noise(0), tiling=ALL)
     assert (found.tiles["train"], found.empty) == (1, 3)
     assert "dropped as empty: 3 of 4" in found.describe()
-    keep = Cut(tile=64, split="1,0,0", min_contrast=0)
-    found = prepare_blur(tmp_path / "sharp", out, GAUSS, noise=Noise(0), cut=keep, overwrite=True)
+    keep = TilingOptions(tile=64, split="1,0,0", min_contrast=0)
+    found = prepare_blur(
+        tmp_path / "sharp", out, GAUSS, noise=Noise(0), tiling=keep, overwrite=True
+    )
     assert found.tiles["train"] == 2  # constant ones never
 
 
 def test_jobs_and_order_change_nothing(tmp_path: Path) -> None:
     source = write_fields(tmp_path / "sharp", 9)
     for jobs in (1, 2):
-        prepare_blur(source, tmp_path / f"out{jobs}", Gaussian(), cut=Cut(tile=32), jobs=jobs)
+        prepare_blur(
+            source, tmp_path / f"out{jobs}", Gaussian(), tiling=TilingOptions(tile=32), jobs=jobs
+        )
     files = [
         sorted(p.relative_to(tmp_path / f"out{jobs}") for p in (tmp_path / f"out{jobs}").rglob("*"))
         for jobs in (1, 2)
@@ -96,9 +100,9 @@ def test_jobs_and_order_change_nothing(tmp_path: Path) -> None:
 
 def test_another_image_in_the_folder_changes_no_draw(tmp_path: Path) -> None:
     source = write_fields(tmp_path / "sharp", 2)
-    prepare_blur(source, tmp_path / "a", Gaussian(), cut=ALL)
+    prepare_blur(source, tmp_path / "a", Gaussian(), tiling=ALL)
     write_fields(tmp_path / "sharp", 5)
-    prepare_blur(source, tmp_path / "b", Gaussian(), cut=ALL)
+    prepare_blur(source, tmp_path / "b", Gaussian(), tiling=ALL)
     before = {row["name"]: row["degradation"] for row in table(tmp_path / "a")}
     after = {row["name"]: row["degradation"] for row in table(tmp_path / "b")}
     assert before.items() <= after.items()
@@ -107,16 +111,16 @@ def test_another_image_in_the_folder_changes_no_draw(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("shares", "counts"), [("0.7,0.15,0.15", (7, 2, 1)), ("5,2,3", (5, 2, 3))])
 def test_shares(shares: str, counts: tuple[int, ...]) -> None:
-    found = list(assign(map(str, range(10)), Cut(split=shares)).values())
+    found = list(assign(map(str, range(10)), TilingOptions(split=shares)).values())
     assert sorted(found.count(split) for split in SPLITS) == sorted(counts)
 
 
 def test_a_table_of_splits(tmp_path: Path) -> None:
     file = tmp_path / "s.csv"
     file.write_text("field,split\na,train\nb,test\n")
-    assert assign("ab", Cut(split=str(file))) == {"a": "train", "b": "test"}
+    assert assign("ab", TilingOptions(split=str(file))) == {"a": "train", "b": "test"}
     with pytest.raises(CellqaError, match="field 'c' needs a line"):
-        assign("abc", Cut(split=str(file)))
+        assign("abc", TilingOptions(split=str(file)))
 
 
 def stack_of(seed: int, shifts: bool = False) -> np.ndarray:
@@ -138,9 +142,9 @@ def test_a_stack_is_paired_with_its_sharpest_plane(tmp_path: Path) -> None:
     for k in range(3):
         tifffile.imwrite(tmp_path / f"s{k}.tif", stack_of(k), imagej=True, metadata={"axes": "ZYX"})
     options = ZStack(distances=(-1.0, 0.5, 1.0), step=0.5)
-    cut = Cut(tile=48, split="1,1,1", min_contrast=0)
+    tiling = TilingOptions(tile=48, split="1,1,1", min_contrast=0)
     paths = [tmp_path / f"s{k}.tif" for k in range(3)]
-    found = prepare_zstack(paths, tmp_path / "out", options, cut=cut)
+    found = prepare_zstack(paths, tmp_path / "out", options, tiling=tiling)
     assert not found.failures
     rows = table(tmp_path / "out")
     assert {float(row["distance"]) for row in rows} == {-1.0, 0.5, 1.0}
@@ -164,8 +168,8 @@ def test_channels_of_a_file_are_one_field(tmp_path: Path) -> None:
         path = tmp_path / f"plates/plate{k}/cells.tif"
         path.parent.mkdir(parents=True)
         tifffile.imwrite(path, planes, imagej=True, metadata={"axes": "ZCYX"})
-    cut = Cut(tile=48, split="1,1,0", min_contrast=0)
-    prepare_zstack([tmp_path / "plates"], tmp_path / "out", ZStack(), cut=cut)
+    tiling = TilingOptions(tile=48, split="1,1,0", min_contrast=0)
+    prepare_zstack([tmp_path / "plates"], tmp_path / "out", ZStack(), tiling=tiling)
     rows = table(tmp_path / "out")
     assert {row["field"] for row in rows} == {"plate0/cells.tif", "plate1/cells.tif"}
     for field in ("plate0/cells.tif", "plate1/cells.tif"):
@@ -175,8 +179,8 @@ def test_channels_of_a_file_are_one_field(tmp_path: Path) -> None:
 
 def test_displacements_are_undone_or_refused(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "s.tif", stack_of(1, True), imagej=True, metadata={"axes": "ZYX"})
-    cut = Cut(tile=48, split="1,0,0", min_contrast=0)
-    found = prepare_zstack([tmp_path / "s.tif"], tmp_path / "out", ZStack(), cut=cut)
+    tiling = TilingOptions(tile=48, split="1,0,0", min_contrast=0)
+    found = prepare_zstack([tmp_path / "s.tif"], tmp_path / "out", ZStack(), tiling=tiling)
     shifts = {r["plane"]: (r["shift_y"], r["shift_x"]) for r in table(tmp_path / "out")}
     y, x = map(float, shifts["t0c0z4"])
     assert (y, x) == pytest.approx((2, -1), abs=0.15)  # of a noisy, blurred plane
@@ -187,9 +191,9 @@ def test_displacements_are_undone_or_refused(tmp_path: Path) -> None:
 def test_positions_from_names(tmp_path: Path) -> None:
     for z, plane in zip((10.0, 11, 13, 14, 15, 18, 20), stack_of(2), strict=True):
         write_tiff(tmp_path / f"cells/a_z{z:.2f}um.tif", plane, 0.2)
-    cut = Cut(tile=48, split="1,0,0", min_contrast=0)
+    tiling = TilingOptions(tile=48, split="1,0,0", min_contrast=0)
     options = ZStack(pattern=r"z([\d.]+)")
-    prepare_zstack([tmp_path / "cells"], tmp_path / "out", options, cut=cut)
+    prepare_zstack([tmp_path / "cells"], tmp_path / "out", options, tiling=tiling)
     assert {float(r["distance"]) for r in table(tmp_path / "out")} == {-4, -3, -1, 1, 4, 6}
 
 
@@ -199,9 +203,9 @@ def test_pairs_of_two_folders_and_side_by_side(tmp_path: Path) -> None:
         image = tifffile.imread(path)
         write_tiff(tmp_path / "blurred" / path.name, image // 2, 0.2)
         write_tiff(tmp_path / "ab" / path.name, np.hstack([image, image // 2]), 0.2)
-    cut = Cut(tile=64, split="1,1,1")
-    prepare_pairs(tmp_path / "blurred", sharp, tmp_path / "a", cut=cut)
-    prepare_side_by_side(tmp_path / "ab", tmp_path / "b", cut=cut)
+    tiling = TilingOptions(tile=64, split="1,1,1")
+    prepare_pairs(tmp_path / "blurred", sharp, tmp_path / "a", tiling=tiling)
+    prepare_side_by_side(tmp_path / "ab", tmp_path / "b", tiling=tiling)
     for row in table(tmp_path / "a"):
         for role in ("input", "target"):
             name = f"{row['split']}/{role}/{row['name']}.tif"
@@ -211,12 +215,14 @@ def test_pairs_of_two_folders_and_side_by_side(tmp_path: Path) -> None:
 
 def test_egt_targets(tmp_path: Path) -> None:
     source = write_fields(tmp_path / "sharp", 1)
-    prepare_blur(source, tmp_path / "out", GAUSS, cut=Cut(tile=64, split="1,0,0", target="egt"))
+    prepare_blur(
+        source, tmp_path / "out", GAUSS, tiling=TilingOptions(tile=64, split="1,0,0", target="egt")
+    )
     (row,) = table(tmp_path / "out")
     assert row["target"] == "egt"
-    from cellqa.enhance import METHODS
+    from cellqa.enhance import ENHANCERS
 
-    expected = METHODS["egt"](tifffile.imread(source / "field0.tif"))
+    expected = ENHANCERS["egt"](tifffile.imread(source / "field0.tif"))
     found = tifffile.imread(tmp_path / f"out/train/target/{row['name']}.tif")
     assert (found == expected).all()
 
@@ -226,7 +232,7 @@ def test_colour_and_float(tmp_path: Path) -> None:
     write_tiff(tmp_path / "rgb/a.tif", rng.integers(0, 255, (64, 64, 3), np.uint8), None)
     write_tiff(tmp_path / "real/a.tif", rng.random((64, 64)).astype(np.float32), None)
     for kind, shape in (("rgb", (64, 64, 3)), ("real", (64, 64))):
-        prepare_blur(tmp_path / kind, tmp_path / f"out-{kind}", GAUSS, cut=ALL)
+        prepare_blur(tmp_path / kind, tmp_path / f"out-{kind}", GAUSS, tiling=ALL)
         (tile,) = read_split(tmp_path / f"out-{kind}", "train")
         assert tile.load()[0].shape == shape
 
@@ -294,21 +300,23 @@ def test_wrong_input_is_one_line(
 
 def test_an_earlier_preparation_is_not_overwritten_unasked(tmp_path: Path) -> None:
     source = write_fields(tmp_path / "sharp", 1)
-    prepare_blur(source, tmp_path / "out", GAUSS, cut=ALL)
+    prepare_blur(source, tmp_path / "out", GAUSS, tiling=ALL)
     with pytest.raises(CellqaError, match="use --overwrite"):
-        prepare_blur(source, tmp_path / "out", GAUSS, cut=ALL)
+        prepare_blur(source, tmp_path / "out", GAUSS, tiling=ALL)
     (tmp_path / "other/train").mkdir(parents=True)
     with pytest.raises(CellqaError, match="was not prepared by ciegan"):
-        prepare_blur(source, tmp_path / "other", GAUSS, cut=ALL, overwrite=True)
+        prepare_blur(source, tmp_path / "other", GAUSS, tiling=ALL, overwrite=True)
 
 
 def test_earlier_data_stay_until_new_ones_are_done(tmp_path: Path) -> None:
     source = write_fields(tmp_path / "sharp", 1)
     out = tmp_path / "out"
-    prepare_blur(source, out, GAUSS, cut=ALL)
+    prepare_blur(source, out, GAUSS, tiling=ALL)
     before = (out / "pairs.csv").read_bytes()
     with pytest.raises(CellqaError, match="no tile was made"):
-        prepare_blur(source, out, GAUSS, cut=Cut(tile=512, split="1,0,0"), overwrite=True)
+        prepare_blur(
+            source, out, GAUSS, tiling=TilingOptions(tile=512, split="1,0,0"), overwrite=True
+        )
     assert (out / "pairs.csv").read_bytes() == before
     assert {p.name for p in out.iterdir()} == {"train", "pairs.csv", ".made-by-ciegan-prepare"}
 
@@ -316,11 +324,11 @@ def test_earlier_data_stay_until_new_ones_are_done(tmp_path: Path) -> None:
 def test_sources_are_never_removed(tmp_path: Path) -> None:
     source = write_fields(tmp_path / "sharp", 1)
     out = tmp_path / "out"
-    prepare_blur(source, out, GAUSS, cut=ALL)
+    prepare_blur(source, out, GAUSS, tiling=ALL)
     with pytest.raises(CellqaError, match="lies where tiles go"):
-        prepare_blur(out / "train/target", out, GAUSS, cut=ALL, overwrite=True)
+        prepare_blur(out / "train/target", out, GAUSS, tiling=ALL, overwrite=True)
     with pytest.raises(CellqaError, match="is or lies inside"):
-        prepare_pairs(source, source, source / "out", cut=ALL)
+        prepare_pairs(source, source, source / "out", tiling=ALL)
     assert list((out / "train/target").iterdir())
 
 
@@ -329,8 +337,8 @@ def test_names_that_differ_in_their_suffix_stay_apart(tmp_path: Path) -> None:
         path = tmp_path / f"in/s.{suffix}"
         path.parent.mkdir(exist_ok=True)
         tifffile.imwrite(path, stack_of(k), imagej=True, metadata={"axes": "ZYX"})
-    cut = Cut(tile=48, split="1,0,0", min_contrast=0)
-    found = prepare_zstack([tmp_path / "in"], tmp_path / "out", ZStack(), cut=cut)
+    tiling = TilingOptions(tile=48, split="1,0,0", min_contrast=0)
+    found = prepare_zstack([tmp_path / "in"], tmp_path / "out", ZStack(), tiling=tiling)
     names = [row["name"] for row in table(tmp_path / "out")]
     assert len(set(names)) == len(names) == found.tiles["train"]
     assert len(list((tmp_path / "out/train/input").iterdir())) == len(names)
@@ -338,9 +346,9 @@ def test_names_that_differ_in_their_suffix_stay_apart(tmp_path: Path) -> None:
 
 def test_distances_without_a_plane_are_told(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "s.tif", stack_of(0), imagej=True, metadata={"axes": "ZYX"})
-    cut = Cut(tile=48, split="1,0,0", min_contrast=0)
+    tiling = TilingOptions(tile=48, split="1,0,0", min_contrast=0)
     options = ZStack(distances=(3.0, 100.0))
-    found = prepare_zstack([tmp_path / "s.tif"], tmp_path / "out", options, cut=cut)
+    found = prepare_zstack([tmp_path / "s.tif"], tmp_path / "out", options, tiling=tiling)
     assert {row["distance"] for row in table(tmp_path / "out")} == {"3.0"}
     assert any("1 planes for 2 distances" in warning for warning in found.warnings)
 

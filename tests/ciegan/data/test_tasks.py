@@ -14,11 +14,11 @@ from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from cellqa.simulate import OFFSET
 from ciegan.cli import main
-from ciegan.data import TASKS, Cut, prepare_blur, prepare_task
+from ciegan.data import TASKS, TilingOptions, prepare_blur, prepare_task
 from ciegan.data.degrade import Gaussian, Noise
 
-ALL = Cut(tile=64, split="1,0,0", min_contrast=0)
-THREE = Cut(tile=64, split="1,1,1", min_contrast=0)
+ALL = TilingOptions(tile=64, split="1,0,0", min_contrast=0)
+THREE = TilingOptions(tile=64, split="1,1,1", min_contrast=0)
 NO_BLUR = Gaussian((0, 0))
 
 
@@ -49,7 +49,13 @@ def test_bleaching_takes_the_signal_from_both(tmp_path: Path) -> None:
     image = ramp(tmp_path / "sharp").astype(float)
     noise = Noise(photons=0, offset=100)
     prepare_blur(
-        tmp_path / "sharp", tmp_path / "out", NO_BLUR, noise=noise, draws=3, bleaching=0.25, cut=ALL
+        tmp_path / "sharp",
+        tmp_path / "out",
+        NO_BLUR,
+        noise=noise,
+        draws=3,
+        bleaching=0.25,
+        tiling=ALL,
     )
     found = tiles(tmp_path / "out")
     for (row, blurred, target), share in zip(found, (1, 0.5, 0.25), strict=True):
@@ -64,7 +70,13 @@ def test_photons_fall_with_the_signal(tmp_path: Path) -> None:
     ramp(tmp_path / "sharp")
     noise = Noise(photons=400, offset=100)
     prepare_blur(
-        tmp_path / "sharp", tmp_path / "out", NO_BLUR, noise=noise, draws=2, bleaching=0.1, cut=ALL
+        tmp_path / "sharp",
+        tmp_path / "out",
+        NO_BLUR,
+        noise=noise,
+        draws=2,
+        bleaching=0.1,
+        tiling=ALL,
     )
     for (_, blurred, target), photons in zip(tiles(tmp_path / "out"), (400, 40), strict=True):
         white = np.percentile(target, 99.9) - 100
@@ -76,9 +88,9 @@ def test_photons_fall_with_the_signal(tmp_path: Path) -> None:
 
 def test_without_bleaching_nothing_changes(tmp_path: Path) -> None:
     source = write_fields(tmp_path / "sharp", 1)
-    prepare_blur(source, tmp_path / "a", Gaussian(), draws=2, cut=ALL)
-    prepare_blur(source, tmp_path / "b", Gaussian(), draws=2, bleaching=1, cut=ALL)
-    prepare_blur(source, tmp_path / "c", Gaussian(), draws=2, bleaching=0.5, cut=ALL)
+    prepare_blur(source, tmp_path / "a", Gaussian(), draws=2, tiling=ALL)
+    prepare_blur(source, tmp_path / "b", Gaussian(), draws=2, bleaching=1, tiling=ALL)
+    prepare_blur(source, tmp_path / "c", Gaussian(), draws=2, bleaching=0.5, tiling=ALL)
     files = [p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file()]
     assert all(
         (tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files
@@ -116,8 +128,8 @@ def detail_left(blurred: np.ndarray, target: np.ndarray) -> float:
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_prepares_scenes(tmp_path: Path, name: str) -> None:
     task = TASKS[name]
-    cut = Cut(tile=64, split=task.cut().split, min_contrast=task.min_contrast)
-    prepared = prepare_task(name, tmp_path, cut=cut, fields=6, side=128)
+    tiling = TilingOptions(tile=64, split=task.tiling().split, min_contrast=task.min_contrast)
+    prepared = prepare_task(name, tmp_path, tiling=tiling, fields=6, side=128)
     assert not prepared.failures
     assert not prepared.warnings
     assert [len(names) for names in prepared.fields.values()] == [4, 1, 1]
@@ -140,40 +152,40 @@ def test_every_task_prepares_scenes(tmp_path: Path, name: str) -> None:
 
 
 def test_brightfield_loses_detail_far_from_focus(tmp_path: Path) -> None:
-    cut = Cut(tile=128, split="1,0,0", min_contrast=0)
-    prepare_task("brightfield", tmp_path, cut=cut, fields=3, side=128)
+    tiling = TilingOptions(tile=128, split="1,0,0", min_contrast=0)
+    prepare_task("brightfield", tmp_path, tiling=tiling, fields=3, side=128)
     far = [(b, t) for row, b, t in tiles(tmp_path) if abs(float(row["distance"])) > 4]
     assert far
     assert all(abs(detail_left(b, t)) < 0.5 for b, t in far)
 
 
 def test_near_black_tiles_of_nuclei_stay(tmp_path: Path) -> None:
-    cut = Cut(tile=64, split="1,0,0", min_contrast=TASKS["nuclei"].min_contrast)
-    prepared = prepare_task("nuclei", tmp_path, cut=cut, fields=3, side=256)
+    tiling = TilingOptions(tile=64, split="1,0,0", min_contrast=TASKS["nuclei"].min_contrast)
+    prepared = prepare_task("nuclei", tmp_path, tiling=tiling, fields=3, side=256)
     assert prepared.empty == 0
     white = [np.percentile(t, 99.9) for _, _, t in tiles(tmp_path)]
     assert np.mean(np.array(white) < 0.1 * max(white)) > 0.25
 
 
 def test_fibres_bleach(tmp_path: Path) -> None:
-    prepare_task("fibres", tmp_path, cut=ALL, fields=1, side=64)
+    prepare_task("fibres", tmp_path, tiling=ALL, fields=1, side=64)
     signal = [t.mean() - OFFSET for _, _, t in tiles(tmp_path)]
     expected = [0.3 ** (k / 3) for k in range(4)]
     assert np.array(signal) / signal[0] == pytest.approx(expected, rel=1e-3)  # rounded grey levels
 
 
 def test_one_seed_is_one_task(tmp_path: Path) -> None:
-    cut = Cut(tile=64, split="1,0,0", min_contrast=0, seed=4)
-    other = Cut(tile=64, split="1,0,0", min_contrast=0, seed=5)
-    for name, each in (("a", cut), ("b", cut), ("c", other)):
-        prepare_task("nuclei", tmp_path / name, cut=each, fields=2, side=64)
+    tiling = TilingOptions(tile=64, split="1,0,0", min_contrast=0, seed=4)
+    other = TilingOptions(tile=64, split="1,0,0", min_contrast=0, seed=5)
+    for name, each in (("a", tiling), ("b", tiling), ("c", other)):
+        prepare_task("nuclei", tmp_path / name, tiling=each, fields=2, side=64)
     a, b, c = ((tmp_path / n / "sharp/nuclei_00.tif").read_bytes() for n in "abc")
     assert a == b != c
 
 
 def test_images_of_ones_own(tmp_path: Path) -> None:
     source = write_fields(tmp_path / "mine", 3)
-    prepared = prepare_task("fibres", tmp_path / "out", sharp=source, cut=THREE)
+    prepared = prepare_task("fibres", tmp_path / "out", sharp=source, tiling=THREE)
     assert prepared.tiles.total() == 12
     assert not (tmp_path / "out/sharp").exists()
     # no offset was said: all of an 8-bit image is signal
@@ -224,13 +236,13 @@ def test_nothing_of_anybody_elses_is_replaced(tmp_path: Path) -> None:
     out = tmp_path / "out"
     mine = write_fields(out / "sharp", 3)
     with pytest.raises(CellqaError, match="was not made by ciegan"):
-        prepare_task("nuclei", out, cut=THREE, fields=3, side=64, overwrite=True)
+        prepare_task("nuclei", out, tiling=THREE, fields=3, side=64, overwrite=True)
     assert len(list(mine.iterdir())) == 3
     again = tmp_path / "again"
-    prepare_task("nuclei", again, cut=THREE, fields=3, side=64)
+    prepare_task("nuclei", again, tiling=THREE, fields=3, side=64)
     with pytest.raises(CellqaError, match="use --overwrite"):
-        prepare_task("nuclei", again, cut=THREE, fields=3, side=64)
-    prepare_task("fibres", again, cut=THREE, fields=4, side=64, overwrite=True)
+        prepare_task("nuclei", again, tiling=THREE, fields=3, side=64)
+    prepare_task("fibres", again, tiling=THREE, fields=4, side=64, overwrite=True)
     assert sorted(p.name for p in (again / "sharp").glob("*.tif")) == [
         f"fibres_{k:02d}.tif" for k in range(4)
     ]

@@ -16,9 +16,8 @@ from networks import RNG, expected, image, run, table, weights
 
 from cellqa.io import open_image, write_tiff
 from ciegan.cli import main
-from ciegan.data.crops import Normalisation
-from ciegan.enhancing.ledger import Lines
 from ciegan.network.checkpoint import load
+from ciegan.network.normalisation import Normalisation
 from ciegan.network.windows import enhance_plane
 
 
@@ -344,18 +343,3 @@ def test_a_full_disk_is_told_before(
     found = run(model, tmp_path / "in", tmp_path / "out")
     assert found.exit_code == 1
     assert "are free there" in found.stderr
-
-
-def test_lines_survive_one_that_was_cut_off(tmp_path: Path) -> None:
-    path = tmp_path / "deep/lines.jsonl"
-    lines = Lines(path)
-    assert list(lines.read()) == []
-    lines.append({"a": 1})
-    lines.close()
-    path.write_text(path.read_text() + '{"a": 2, "b": "cut')
-    again = Lines(path)
-    again.append({"a": 3})
-    again.append({"a": "\udcff"})  # of a name that is no text
-    again.close()
-    path.write_text(path.read_text() + "[4]\n")
-    assert list(again.read()) == [{"a": 1}, {"a": 3}, {"a": "\udcff"}]

@@ -1,7 +1,6 @@
 """A watched folder: each file once, none lost, whatever ends the program or moves the files."""
 
 import csv
-import json
 import os
 import signal
 import subprocess
@@ -19,12 +18,15 @@ import tifffile
 from click.testing import CliRunner
 from networks import image, weights
 
+from cellqa.disk import Lines
 from cellqa.io import write_tiff
 from cellqa.simulate import filaments
 from ciegan.cli import main
+from ciegan.enhancing.dashboard import Watched
 from ciegan.enhancing.enhancer import EnhanceOptions
-from ciegan.enhancing.folder import Workshop
-from ciegan.enhancing.watching import Watched, WatchOptions, watch
+from ciegan.enhancing.pool import Pool
+from ciegan.enhancing.watcher import WatchOptions
+from ciegan.enhancing.watching import watch
 from ciegan.network.checkpoint import load
 
 QUICK = WatchOptions(settle=0.5, rescan=1.0)
@@ -48,7 +50,7 @@ def watching(
     stop = threading.Event()
     found: list[Watched] = []
     network = EnhanceOptions(check=options.score)
-    shop = Workshop(load(model), model, network, (), source, out, overwrite=True)
+    shop = Pool(load(model), model, network, (), source, out, overwrite=True)
     thread = threading.Thread(
         target=lambda: found.append(watch(shop, source, out, options, stop=stop))
     )
@@ -213,10 +215,8 @@ def test_a_writer_at_five_files_a_second_and_kills(tmp_path: Path, model: Path) 
     assert set(table(out)) <= {name.as_posix() for name in names}
     begun: Counter[str] = Counter()
     finished: Counter[str] = Counter()
-    for line in (out / ".ciegan-enhanced.jsonl").read_text().splitlines():
-        if line:
-            entry = json.loads(line)
-            (finished if "record" in entry else begun)[entry["target"]] += 1
+    for _, entry in Lines(out / ".ciegan-enhanced.jsonl").read():
+        (finished if "record" in entry else begun)[entry["target"]] += 1
     assert max(finished.values()) == 1
     # what is in work when the program is killed is begun again: a few files of each line
     assert sum(begun.values()) <= number + 2 * 2 * 5
@@ -232,7 +232,7 @@ def test_one_at_a_time(tmp_path: Path, model: Path) -> None:
             arguments = [sys.executable, "-m", "ciegan", command, str(model), str(source), str(out)]
             found = subprocess.run(arguments, capture_output=True, text=True, check=False)
             assert found.returncode == 1, found.stderr
-            assert "another ciegan is at work" in found.stderr
+            assert "another process is writing" in found.stderr
 
 
 def test_an_interrupt_ends_after_the_files_in_work(tmp_path: Path, model: Path) -> None:

@@ -13,14 +13,14 @@ from fields import write_fields
 from torch import nn
 
 import ciegan.judging.comparing as comparing
-from cellqa.enhance import METHODS, RichardsonLucy, Wiener
+from cellqa.enhance import ENHANCERS, RichardsonLucy, Wiener
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from cellqa.metrics.pixel import psnr
 from cellqa.simulate import nuclei
 from ciegan.cli import main
 from ciegan.config import PRESETS
-from ciegan.data import Cut, prepare_blur
+from ciegan.data import TilingOptions, prepare_blur
 from ciegan.data.degrade import Gaussian, Noise
 from ciegan.judging.classical import best
 from ciegan.judging.comparing import Compared, compare
@@ -92,7 +92,7 @@ def test_enhanced_truth_is_what_the_other_scores_are_against(
 ) -> None:
     out = compared[0]
     (target,) = (prepared / "test/target").glob("*.tif")
-    egt = METHODS["egt"](tifffile.imread(target))
+    egt = ENHANCERS["egt"](tifffile.imread(target))
     assert (tifffile.imread(out / "enhanced/egt" / target.name) == egt).all()
     image = tifffile.imread(out / "enhanced/te" / target.name)
     rows = {row["method"]: row for row in rows_of(out / "results-egt/scores.csv")}
@@ -170,9 +170,9 @@ def test_a_training_that_was_killed_goes_on(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run(prepared, tmp_path / "whole", "default")
-    from ciegan.training.callbacks import Keeper
+    from ciegan.training.callbacks import RunWriter
 
-    ends, calls = Keeper.on_validation_end, []
+    ends, calls = RunWriter.on_validation_end, []
 
     def die(self: Any, *rest: Any) -> None:
         ends(self, *rest)
@@ -180,7 +180,7 @@ def test_a_training_that_was_killed_goes_on(
         if len(calls) == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Keeper, "on_validation_end", die)
+    monkeypatch.setattr(RunWriter, "on_validation_end", die)
     with pytest.raises(Interrupted):
         run(prepared, tmp_path / "out", "default")
     assert not (tmp_path / "out/networks/default/seed0/summary.json").exists()
@@ -219,7 +219,7 @@ def test_what_would_mix_is_refused(prepared: Path, tmp_path: Path) -> None:
         compare(prepared, out, parse_methods("te,default"), steps=11, settings=SMALL)
     sharp = write_fields(tmp_path / "sharp", 3)
     other = tmp_path / "other"
-    prepare_blur(sharp, other, Gaussian((1, 1)), cut=Cut(tile=64, split="1,1,1"))
+    prepare_blur(sharp, other, Gaussian((1, 1)), tiling=TilingOptions(tile=64, split="1,1,1"))
     with pytest.raises(CellqaError, match="a comparison on other data"):
         run(other, out, "te")
     run(other, out, "te", overwrite=True)
@@ -231,7 +231,9 @@ def test_what_would_mix_is_refused(prepared: Path, tmp_path: Path) -> None:
     with pytest.raises(CellqaError, match="inside each other"):
         run(other, other / "out", "te")
     egt = tmp_path / "egt"
-    prepare_blur(sharp, egt, Gaussian((1, 1)), cut=Cut(tile=64, split="1,1,1", target="egt"))
+    prepare_blur(
+        sharp, egt, Gaussian((1, 1)), tiling=TilingOptions(tile=64, split="1,1,1", target="egt")
+    )
     with pytest.raises(CellqaError, match="enhanced ground truth as targets"):
         run(egt, tmp_path / "new", "te")
 
@@ -340,7 +342,7 @@ def test_the_command_with_a_small_budget(tmp_path: Path) -> None:
         write_tiff(tmp_path / f"sharp/f{k}.tif", scene.image, 0.2)
     data, out = tmp_path / "data", tmp_path / "out"
     how, noise = Gaussian((1.5, 2.5)), Noise(photons=2000, offset=100)
-    prepare_blur(tmp_path / "sharp", data, how, noise=noise, cut=Cut(split="4,2,2"))
+    prepare_blur(tmp_path / "sharp", data, how, noise=noise, tiling=TilingOptions(split="4,2,2"))
     command = ["compare", "--data", str(data), "--out", str(out), "--budget", "45s"]
     found = CliRunner().invoke(main, command, catch_exceptions=False)
     assert found.exit_code == 0, found.output

@@ -9,12 +9,12 @@ import tifffile
 from click.testing import CliRunner
 from fields import write_fields
 
-from cellqa.enhance import METHODS
+from cellqa.enhance import ENHANCERS
 from cellqa.errors import CellqaError
 from cellqa.metrics.pixel import psnr
 from ciegan.cli import main
 from ciegan.config import Config
-from ciegan.data import Cut, prepare_blur
+from ciegan.data import TilingOptions, prepare_blur
 from ciegan.data.crops import read_split
 from ciegan.data.degrade import Gaussian
 from ciegan.judging.validation import enhanced, validate
@@ -49,7 +49,7 @@ def test_a_network_stands_beside_what_it_has_to_beat(
     assert (image == enhanced(load(run), source, tile.limits)).all()
     assert float(rows[1]["psnr"]) == pytest.approx(psnr(target, image, data_range=255))
     egt = tifffile.imread(tmp_path / f"out/enhanced/egt/{tile.name}.tif")
-    assert (egt == METHODS["egt"](target)).all()
+    assert (egt == ENHANCERS["egt"](target)).all()
     assert "step" in found.settings["net"]
 
 
@@ -66,8 +66,8 @@ def test_the_command(prepared: Path, run: Path, tmp_path: Path) -> None:
 
 def test_egt_targets_have_no_egt_beside_them(run: Path, tmp_path: Path) -> None:
     source = write_fields(tmp_path / "sharp", 3)
-    cut = Cut(tile=64, split="1,1,1", target="egt")
-    prepare_blur(source, tmp_path / "data", Gaussian((1.5, 1.5)), cut=cut)
+    tiling = TilingOptions(tile=64, split="1,1,1", target="egt")
+    prepare_blur(source, tmp_path / "data", Gaussian((1.5, 1.5)), tiling=tiling)
     found = validate({"net": run}, tmp_path / "data", tmp_path / "out")
     assert "egt" not in found.finished.tally.methods
     assert any("enhanced ground truth" in warning for warning in found.warnings)
@@ -85,8 +85,8 @@ def test_colour_from_end_to_end(tmp_path: Path, tiny: Config) -> None:
         image += rng.integers(0, 9, image.shape).astype(np.uint8)  # no labels
         (tmp_path / "sharp").mkdir(exist_ok=True)
         tifffile.imwrite(tmp_path / f"sharp/{k}.tif", image, photometric="rgb")
-    cut = Cut(tile=64, split="1,1,1", min_contrast=0)
-    prepare_blur(tmp_path / "sharp", tmp_path / "data", Gaussian((1, 1)), cut=cut)
+    tiling = TilingOptions(tile=64, split="1,1,1", min_contrast=0)
+    prepare_blur(tmp_path / "sharp", tmp_path / "data", Gaussian((1, 1)), tiling=tiling)
     train(tmp_path / "data", tmp_path / "run", tiny)
     found = validate({"net": tmp_path / "run"}, tmp_path / "data", tmp_path / "out")
     assert not found.finished.tally.failures

@@ -436,7 +436,7 @@ def test_wrong_input_is_one_line(
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from test_enhancing import weights
+    from networks import weights
 
     return weights(tmp_path_factory.mktemp("model") / "best.safetensors")
 

@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 
 from cellqa.errors import CellqaError
 from ciegan.config import Config
-from ciegan.data.crops import Normalisation
 from ciegan.models import GENERATORS
 from ciegan.network.checkpoint import load, save
+from ciegan.network.normalisation import Normalisation
 
 
 @pytest.fixture

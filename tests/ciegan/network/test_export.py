@@ -24,10 +24,10 @@ from cellqa.io import write_tiff
 from ciegan.cli import main
 from ciegan.cli.export import export as command
 from ciegan.config import DEFAULT, Network, from_dict
-from ciegan.data.crops import Normalisation, scaled
 from ciegan.models import GENERATORS
 from ciegan.network.checkpoint import load, save
 from ciegan.network.export import DESCRIPTION, FORMATS, TOLERANCE, Model, export_network
+from ciegan.network.normalisation import Normalisation, scaled
 from ciegan.network.onnx import OnnxGenerator
 from ciegan.network.windows import enhance_plane
 

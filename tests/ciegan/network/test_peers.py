@@ -17,12 +17,13 @@ from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from ciegan.cli import main
 from ciegan.config import PRESETS, from_dict
-from ciegan.data.crops import Normalisation
 from ciegan.models import PatchGAN, Pix2PixGenerator
 from ciegan.models.rrdbnet import DenseBlock, ResidualDenseBlock, RRDBNet
 from ciegan.network.checkpoint import load
+from ciegan.network.normalisation import Normalisation
 from ciegan.network.realesrgan import RealESRGAN
-from ciegan.network.windows import Runner, enhance_plane
+from ciegan.network.runner import Runner
+from ciegan.network.windows import enhance_plane
 from ciegan.training.run import train
 from ciegan.training.schedule import phase
 

@@ -8,11 +8,11 @@ import torch
 from fields import SMALLER
 
 from cellqa.errors import CellqaError
-from ciegan.data.crops import Normalisation
 from ciegan.models import GENERATORS, Generator
+from ciegan.network.normalisation import Normalisation
 from ciegan.network.percentiles import percentiles_of_rows
+from ciegan.network.runner import Runner
 from ciegan.network.windows import (
-    Runner,
     enhance_bands,
     enhance_plane,
     span,

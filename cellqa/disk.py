@@ -1,0 +1,349 @@
+"""What is done on the disk: files that appear whole, locks, lines that survive a kill, states."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+import filelock
+
+from cellqa.errors import CellqaError
+
+StrPath = str | os.PathLike[str]
+
+TEMPORARY = ".cellqa-"  # how names of files begin that are not complete
+LOCK = ".cellqa.lock"
+
+
+@contextmanager
+def appearing(path: Path, *, folder: bool = False) -> Iterator[Path]:
+    """Yield a name to write to; what is written there appears as `path` when the block ends.
+
+    An earlier file stays whole until then, and stays for good where the block raises. The new one
+    is forced to the disk before it takes the name, so that a power failure leaves one of the two.
+
+    Parameters
+    ----------
+    path : Path
+        Folders above it are made.
+    folder : bool
+        A folder is written, as an image in OME-Zarr is.
+
+    Yields
+    ------
+    Path
+        In the same folder, with the same suffix; a file exists there already and is empty.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if folder:
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=path.parent) as place:
+            made = Path(place) / path.name
+            yield made
+            if path.exists():
+                path.replace(Path(place) / "earlier")
+            made.replace(path)
+        return
+    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(8)}{path.suffix}")
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    try:
+        yield temporary
+        _force(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def appearing_text(path: Path) -> Iterator[IO[str]]:
+    """A text file (UTF-8) that appears under its name when it is complete; see `appearing`.
+
+    What is no valid text, as a file's name may be, is written as escapes.
+    """
+    with (
+        appearing(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="", errors="backslashreplace") as file,
+    ):
+        yield file
+
+
+def _force(path: Path) -> None:
+    """Force a file's content to the disk."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def alone(folder: Path, role: str, *, name: str = LOCK) -> Iterator[None]:
+    """Keep other processes that do the same out of a folder, which is made.
+
+    The system's lock ends with the process, however it ends. File systems without locks have none.
+
+    Parameters
+    ----------
+    folder : Path
+    role : str
+        What the folder is to the user, as `--out`.
+    name : str
+        Of the lock file.
+
+    Raises
+    ------
+    CellqaError
+        Another process is at work there, or the lock file is no file of ours.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / name)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise CellqaError(
+            f"{role}: another process is writing to {str(folder)!r}; wait for it, or stop it"
+        ) from None
+    except NotImplementedError:  # a file system without locks
+        yield
+        return
+    except OSError as error:
+        raise CellqaError(
+            f"{role}: {str(folder / name)!r} cannot be locked ({error.strerror}); remove it"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class Lines:
+    """A file of JSON, one value a line, that a kill may cut off anywhere.
+
+    Each line begins with a checksum of the rest. A line that was cut off, or is damaged, counts as
+    absent. Lines without a checksum, as versions before 0.2 wrote them, are read where they are
+    JSON objects.
+
+    Parameters
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: BinaryIO | None = None
+
+    def read(self) -> Iterator[tuple[int, Any]]:
+        """Place and value of each whole line, in order; nothing where there is no file."""
+        if not self.path.is_file():
+            return
+        with self.path.open("rb") as file:
+            place = 0
+            for line in file:
+                value = _value(line)
+                if value is not None:
+                    yield place, value
+                place += len(line)
+
+    def at(self, place: int) -> Any:
+        """The value of the line that begins at a place; None where there is none."""
+        with self.path.open("rb") as file:
+            file.seek(place)
+            return _value(file.readline())
+
+    def append(self, value: Any) -> int:
+        """Add a line, which is handed to the system at once, and return its place.
+
+        Raises
+        ------
+        OSError
+            The disk is full, or the file cannot be written.
+        """
+        file = self._file or self._open()
+        place = file.tell()
+        file.write(_line(value))
+        file.flush()
+        return place
+
+    def start(self) -> None:
+        """Begin anew, with no lines."""
+        self.close()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("wb")
+
+    def sync(self) -> None:
+        """Force what was written to the disk."""
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file; the next line opens it again."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+    def _open(self) -> BinaryIO:
+        """Open to append; a line that was cut off is dropped, so that it spoils no other."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("r+b" if self.path.exists() else "w+b")
+        self._file.truncate(_end_of_lines(self._file))
+        self._file.seek(0, os.SEEK_END)
+        return self._file
+
+
+def _end_of_lines(file: BinaryIO) -> int:
+    """Where the last whole line ends."""
+    end = file.seek(0, os.SEEK_END)
+    step = 4096
+    while end:
+        start = max(0, end - step)
+        file.seek(start)
+        place = file.read(end - start).rfind(b"\n")
+        if place >= 0:
+            return start + place + 1
+        end = start
+    return 0
+
+
+def _line(value: Any) -> bytes:
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _value(line: bytes) -> Any:
+    """What a whole line says; None where it is torn or damaged."""
+    if not line.endswith(b"\n"):
+        return None
+    checksum, _, text = line.rstrip(b"\r\n").partition(b" ")
+    if line.startswith(b"{"):
+        text = line
+    elif checksum != b"%08x" % zlib.crc32(text):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def state(path: Path, *, touched: bool = False) -> list[int]:
+    """What tells a file from what it was before: size and time; empty where there is none.
+
+    Of a folder, as an image in OME-Zarr is, that of everything inside.
+
+    Parameters
+    ----------
+    path : Path
+    touched : bool
+        With the time of the last change at all, which programs cannot set: it tells more, but also
+        changes with the file's permissions and links.
+
+    Returns
+    -------
+    list of int
+        Bytes, and the latest time of change in nanoseconds; then, of a folder, the number of files
+        and a digest of all names, sizes and times; with `touched`, the latest time of that.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISDIR(status.st_mode):
+            of_file = [status.st_size, status.st_mtime_ns]
+            return [*of_file, status.st_ctime_ns] if touched else of_file
+        inside = sorted((str(p.relative_to(path)), p.stat()) for p in _within(path))
+    except OSError:
+        return []
+    digest = hashlib.blake2b(digest_size=6)
+    for name, s in inside:
+        digest.update(f"{name}\0{s.st_size} {s.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
+    statuses = [status, *(s for _, s in inside)]
+    found = [
+        sum(s.st_size for _, s in inside),
+        max(s.st_mtime_ns for s in statuses),
+        len(inside),
+        int.from_bytes(digest.digest()),
+    ]
+    return [*found, max(s.st_ctime_ns for s in statuses)] if touched else found
+
+
+def _within(folder: Path) -> Iterator[Path]:
+    """Every file below a folder."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            yield Path(parent) / name
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file's content; of a folder, of all names and contents inside.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    """
+    total = hashlib.sha256()
+    files = sorted(_within(path)) if path.is_dir() else [path]
+    for each in files:
+        total.update(str(each.relative_to(path)).encode("utf-8", "surrogateescape"))
+        with each.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
+
+
+def free_space(folder: Path) -> int:
+    """Bytes that are free where a folder is, or will be."""
+    place = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    return shutil.disk_usage(place).free
+
+
+def take_folder(
+    out: Path, mark: str, *, role: str, what: str, overwrite: bool, replaced: Iterable[str] = ()
+) -> None:
+    """Take a folder to write to: one that is new or empty, or, to replace it, one that was taken.
+
+    Parameters
+    ----------
+    out : Path
+    mark : str
+        Name of the file within by which the folder is known again.
+    role : str
+        What the folder is to the user, as `--out`.
+    what : str
+        What it holds, as `demo`.
+    overwrite : bool
+        Replace what was written before.
+    replaced : iterable of str
+        Names within that are removed then; nothing else is.
+
+    Raises
+    ------
+    CellqaError
+        It is a file, holds something else, or holds the like and `overwrite` is false.
+    """
+    if out.exists() and not out.is_dir():
+        raise CellqaError(f"{role}: {str(out)!r} is a file; give a folder")
+    if out.exists() and any(out.iterdir()):
+        if not (out / mark).exists():
+            raise CellqaError(
+                f"{role}: {str(out)!r} is not an earlier {what}'s; give another folder"
+            )
+        if not overwrite:
+            raise CellqaError(f"{role}: {str(out)!r} holds an earlier {what}; use --overwrite")
+        for name in replaced:
+            shutil.rmtree(out / name, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / mark).touch()
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove what a kill left half written in a folder."""
+    for half in folder.glob(f"{TEMPORARY}*"):
+        remove: Callable[..., Any] = shutil.rmtree if half.is_dir() else os.unlink
+        remove(half)

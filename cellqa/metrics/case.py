@@ -1,0 +1,117 @@
+"""One image under judgement, and what a family of metrics is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from cellqa.errors import Undefined
+from cellqa.planes.labels import Labels
+from cellqa.planes.plane import Plane, as_pair
+
+Value = TypeVar("Value")
+
+UNKNOWN_RANGE = Undefined("psnr, ssim, ms_ssim: the data range is unknown")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image under judgement, with what it is judged by.
+
+    Attributes
+    ----------
+    image : Plane
+    reference : Plane or None
+        The ground truth, of the image's shape.
+    raw : Plane or None
+        The untouched image.
+    mask : Labels or None
+        The foreground.
+    data_range : float
+        L of PSNR and SSIM; `Undefined` where the reference is constant.
+    pixel_size : float
+        In micrometres; 1 where unknown.
+    scale : int
+        How many times the raw image's pixels the image has along each side.
+    compat : bool
+        The definitions of the CIEGAN authors' program.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> case = Case.of(np.ones((4, 4)), reference=np.zeros((4, 4)))
+    >>> case.once(lambda case: float(case.image.mean - case.truth.mean))
+    1.0
+    """
+
+    image: Plane
+    reference: Plane | None = None
+    raw: Plane | None = None
+    mask: Labels | None = None
+    data_range: float = UNKNOWN_RANGE
+    pixel_size: float = 1.0
+    scale: int = 1
+    compat: bool = False
+    _known: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        image: npt.ArrayLike,
+        *,
+        reference: npt.ArrayLike | None = None,
+        raw: npt.ArrayLike | None = None,
+        mask: npt.ArrayLike | None = None,
+        **options: Any,
+    ) -> Case:
+        """A case of arrays, which are checked.
+
+        Parameters
+        ----------
+        image, reference, raw : array_like, shape (Y, X)
+        mask : array_like, shape (Y, X)
+            0 is background, everything else foreground.
+        **options
+            As the attributes.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Image and reference, or reference and mask, differ in shape; a value is NaN or infinite.
+        """
+        truth = None
+        plane = Plane.of(image, "image") if reference is None else None
+        if plane is None:
+            truth, plane = as_pair(reference, image)  # type: ignore[arg-type]
+        labels = None
+        if mask is not None:
+            pixels = np.asarray(mask)
+            if pixels.shape != plane.shape:
+                raise ValueError(
+                    f"`mask` must have the shape of `reference` {plane.shape}, got {pixels.shape}"
+                )
+            labels = Labels.of(pixels != 0)
+        untouched = Plane.of(raw, "raw") if raw is not None else None
+        return cls(plane, truth, untouched, labels, **options)
+
+    @property
+    def truth(self) -> Plane:
+        """The reference, for families that are called for only where there is one."""
+        assert self.reference is not None
+        return self.reference
+
+    def once(self, compute: Callable[[Case], Value]) -> Value:
+        """`compute(self)`, kept: several metrics need how image and reference correlate."""
+        if compute not in self._known:
+            self._known[compute] = compute(self)
+        value: Value = self._known[compute]
+        return value
+
+
+# The metrics of a family, computed together: `measure(case, names)` gives their values by name.
+# Those in `names` are wanted; what else it gives is passed over.
+Family = Callable[[Case, Set[str]], Mapping[str, float]]

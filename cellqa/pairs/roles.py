@@ -1,0 +1,37 @@
+"""What a folder of images is for. A method's folder has the method's own name."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """Folders that are no method's, by their names in options and tables."""
+
+    REFERENCE = "gt"  # the ground truth, which others are compared with
+    RAW = "input"  # the untouched images
+    EGT = "egt"  # enhanced ground truth: made of the reference, so it leads nothing
+    MASK = "mask"  # the foreground; not scored
+
+    def __repr__(self) -> str:
+        return repr(self.value)  # as the plain text that stands in tables
+
+    @property
+    def option(self) -> str:
+        """The option of `cellqa score` that names the folder."""
+        return f"--{self.value}"
+
+
+GIVEN = (Role.REFERENCE, Role.RAW, Role.MASK)  # what metrics may need
+
+
+def in_order(methods: list[str]) -> list[str]:
+    """The raw images first, then methods as given, then the reference.
+
+    Examples
+    --------
+    >>> in_order(["gt", "net", "input"])
+    ['input', 'net', 'gt']
+    """
+    place = {Role.RAW: -1, Role.REFERENCE: 1}
+    return sorted(methods, key=lambda method: place.get(method, 0))  # type: ignore[call-overload]

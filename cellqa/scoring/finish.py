@@ -1,0 +1,143 @@
+"""From the journals of a run to its tables, in the order of the images."""
+
+from __future__ import annotations
+
+import errno
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cellqa.errors import CellqaError
+from cellqa.pairs.pairing import Pairing
+from cellqa.scoring.journal import Journal
+from cellqa.scoring.ranges import sentence
+from cellqa.tables.comparisons import Comparison, compare_all
+from cellqa.tables.files import (
+    scores_header,
+    scores_line,
+    write_comparisons,
+    write_csv,
+    write_objects,
+    write_summary,
+)
+from cellqa.tables.folder import COMPARISONS, MAPS, OBJECTS, SCORES, SUMMARY
+from cellqa.tables.record import RunRecord
+from cellqa.tables.rows import Row
+from cellqa.tables.summary import Summary, summarise
+from cellqa.tables.tally import Tally
+from cellqa.tables.versions import versions
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run.
+
+    Attributes
+    ----------
+    tally : Tally
+    summaries : list of Summary
+    comparisons : list of Comparison
+    warnings : list of str
+    paths : list of Path
+        The files written.
+    """
+
+    tally: Tally
+    summaries: list[Summary]
+    comparisons: list[Comparison]
+    warnings: list[str]
+    paths: list[Path]
+
+
+def finish(
+    out: Path,
+    pairing: Pairing,
+    parts: Sequence[tuple[str, Journal]],
+    tally: Tally,
+    record: RunRecord,
+    start: float,
+    *,
+    warnings: Sequence[str] = (),
+    ranges: Callable[[Tally], dict[str, Any] | None] = lambda tally: None,
+) -> Finished:
+    """Write the tables and run.json.
+
+    Parameters
+    ----------
+    out : Path
+    pairing : Pairing
+    parts : sequence of (image, Journal)
+        Where the rows of each image are, in the order of the tables.
+    tally : Tally
+        Empty; it takes the rows.
+    record : RunRecord
+        What was known before the rows.
+    start : float
+        When the run began, on `time.perf_counter`.
+    warnings : sequence of str
+        What is to be distrusted, beside what the tally finds.
+    ranges : callable
+        Of the tally: scores of the median image under each data range.
+
+    Raises
+    ------
+    CellqaError
+        A row is missing, or a file cannot be written.
+    """
+
+    def lines() -> Iterator[list[str]]:
+        for place, (name, journal) in enumerate(parts):
+            for row in _rows(name, journal):
+                tally.add(row, place)
+                yield scores_line(row, tally.metrics)
+
+    try:
+        paths = [write_csv(out / SCORES, scores_header(tally.metrics), lines())]
+        summaries = summarise(tally)
+        paths.append(write_summary(out / SUMMARY, summaries))
+        comparisons, tests = compare_all(tally)
+        (out / COMPARISONS).unlink(missing_ok=True)  # of an earlier run
+        if comparisons:
+            paths.append(write_comparisons(out / COMPARISONS, comparisons, tests))
+        (out / OBJECTS).unlink(missing_ok=True)  # of an earlier run
+        if tally.objects:
+            rows = (row for name, journal in parts for row in _rows(name, journal))
+            paths.append(write_objects(out / OBJECTS, rows))
+        told = [*warnings, *tally.warnings(pairing)]
+        sensitivity = ranges(tally)
+        if sensitivity is not None:
+            told.append(sentence(sensitivity))
+        complete = replace(
+            record,
+            rows=tally.rows,
+            failed=tally.failed.total(),
+            failures=tally.named_failures(),
+            warnings=told,
+            range_sensitivity=sensitivity,
+            friedman=[asdict(test) for test in tests],
+            versions=versions(),
+            machine=platform.platform(),
+            seconds=round(time.perf_counter() - start, 3),
+        )
+        paths.append(complete.write(out))
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        free = f" ({shutil.disk_usage(out).free} bytes free); make room" if full else "; mend that"
+        raise CellqaError(
+            f"{error.filename or out}: {error.strerror}{free} and go on with --resume: every row "
+            "is kept"
+        ) from None
+    if (out / MAPS).is_dir():
+        paths.append(out / MAPS)
+    return Finished(tally, summaries, comparisons, told, paths)
+
+
+def _rows(name: str, journal: Journal) -> list[Row]:
+    entry = journal.get(name)
+    if entry is None:
+        raise CellqaError(f"{journal.path}: {name} is missing; score with --resume")
+    return entry[1]

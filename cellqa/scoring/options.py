@@ -1,0 +1,78 @@
+"""What a scoring run may be told."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from cellqa.io import MAX_PIXELS
+from cellqa.metrics.metric import Metric
+from cellqa.metrics.registry import for_run
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """What a scoring run may be told.
+
+    Attributes
+    ----------
+    metrics : tuple of Metric
+        Those of the table, or others.
+    data_range : str or float
+        `auto`: 255 for uint8, else max - min of the image's ground truth; `dtype`: the type's
+        maximum; `set`: max - min over all ground truths; a number: 0 to that number.
+    pixel_size : float or None
+        In micrometres; None takes it from the files.
+    compat : str or None
+        `ciegan` for the definitions of the CIEGAN authors' program.
+    max_pixels : int
+        Larger planes are refused before memory is taken.
+    foreground : str or None
+        `otsu`: pixels of the ground truth above Otsu's threshold are the mask.
+    register : bool
+        Undo each image's displacement before it is compared with its ground truth.
+    scale : int
+        How many times the pixels of the input the other images have along each side.
+    maps : str or None
+        Folder for maps of SSIM, error and consistency.
+
+    Raises
+    ------
+    ValueError
+        A value is out of range.
+    """
+
+    metrics: tuple[Metric, ...] = field(default_factory=for_run)
+    data_range: str | float = "auto"
+    pixel_size: float | None = None
+    compat: str | None = None
+    max_pixels: int = MAX_PIXELS
+    foreground: str | None = None
+    register: bool = False
+    scale: int = 1
+    maps: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.data_range, str) and self.data_range not in ("auto", "dtype", "set"):
+            raise ValueError(
+                f"`data_range` must be auto, dtype, set or a number, got {self.data_range!r}"
+            )
+        if not isinstance(self.data_range, str) and not 0 < self.data_range < math.inf:
+            raise ValueError(f"`data_range` must be above 0, got {self.data_range}")
+        if self.pixel_size is not None and not 0 < self.pixel_size < math.inf:
+            raise ValueError(f"`pixel_size` must be above 0 micrometres, got {self.pixel_size}")
+        if self.foreground not in (None, "otsu"):
+            raise ValueError(f"`foreground` must be otsu, got {self.foreground!r}")
+        if self.scale < 1:
+            raise ValueError(f"`scale` must be 1 or more, got {self.scale}")
+        if self.compat not in (None, "ciegan"):
+            raise ValueError(f"`compat` must be ciegan, got {self.compat!r}")
+
+    def chosen(self) -> dict[str, Any]:
+        """What rows depend on, as JSON."""
+        return {
+            **{each.name: getattr(self, each.name) for each in fields(self)},
+            "metrics": {m.name: m.definition for m in self.metrics},
+            "maps": self.maps is not None,
+        }

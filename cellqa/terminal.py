@@ -1,0 +1,131 @@
+"""What the commands of `cellqa` and `ciegan` share on the terminal."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cellqa import plugins
+from cellqa.errors import CellqaError, printable
+
+Progress = Callable[[int, int], None]  # of what is done, and of all
+Tell = Callable[[str], None]  # of a line about what happens
+
+DONE_WITH_FAILURES = 3
+BELOW_LIMIT = 4
+INTERRUPTED = 130  # as shells report SIGINT
+
+
+class Commands(click.Group):
+    """Commands of which every error that a user can cause is one line and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\ninterrupted", err=True)
+            raise SystemExit(INTERRUPTED) from None
+        except CellqaError as error:
+            raise click.ClickException(printable(" ".join(str(error).split()))) from None
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            name = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(printable(f"{name}{error.strerror or error}")) from None
+        finally:
+            warn(plugins.take_problems())
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Progress]:
+    """A bar with the time left, on a terminal only; a new one for each stage of the work."""
+    bars: list[Any] = []
+
+    def show(done: int, total: int) -> None:
+        if not sys.stderr.isatty():
+            return
+        if bars and (bars[0].length != total or done < bars[0].pos):
+            bars.pop().__exit__(None, None, None)
+        if not bars:
+            bars.append(click.progressbar(length=total, label=label, file=sys.stderr))
+            bars[0].__enter__()
+        bars[0].update(done - bars[0].pos)
+
+    try:
+        yield show
+    finally:
+        if bars:
+            bars[0].__exit__(None, None, None)
+
+
+def stop_in_order() -> None:
+    """Take SIGTERM and SIGHUP, which clusters and closed terminals send, as an interrupt."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            with suppress(ValueError):  # not the main thread
+                signal.signal(getattr(signal, name), interrupt)
+
+
+def tell(line: str) -> None:
+    """A line for who waits at a terminal."""
+    if sys.stderr.isatty():
+        click.echo(line, err=True)
+
+
+def tell_over_bar(line: str) -> None:
+    """A line in place of the progress bar, which comes again below it."""
+    tell(f"\r\x1b[K{line}")
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """What to distrust, a line each."""
+    for warning in warnings:
+        click.echo(printable(f"warning: {warning}"), err=True)
+
+
+def report_failures(
+    total: int, failures: list[tuple[str, str, str]], table: Path | None = None
+) -> None:
+    """Name what failed and end with status 3; where a table has the rest, ten are enough."""
+    if not failures:
+        return
+    shown = failures[:10] if table else failures
+    for image, method, reason in shown:
+        click.echo(printable(f"failed: {image} ({method}): {reason}"), err=True)
+    if len(failures) > len(shown):
+        rest = len(failures) - len(shown)
+        click.echo(f"... and {rest} more, each with its reason in {table}", err=True)
+    click.echo(f"{len(failures)} of {total} failed", err=True)
+    raise SystemExit(DONE_WITH_FAILURES)
+
+
+def align(rows: Sequence[Sequence[str]], left: bool = False) -> str:
+    """Rows as columns: the first to the left, the others to the right unless `left`.
+
+    Examples
+    --------
+    >>> print(align([["name", "psnr"], ["net", "30"]]))
+    name  psnr
+    net     30
+    """
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        lines.append(
+            "  ".join(
+                f"{c:{'<' if left or not k else '>'}{w}}" for k, (c, w) in enumerate(cells)
+            ).rstrip()
+        )
+    return "\n".join(lines)

@@ -1,0 +1,94 @@
+"""Images as training data: read, and refused where they cannot be learned from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from cellqa.errors import ImageError
+from cellqa.io import PlaneIndex, open_image
+from cellqa.planes import Array
+
+_LARGEST = 1e30  # values beyond do not fit into the networks' arithmetic
+
+
+_LABELS = 0.8  # share of equal neighbours, beside the background, from which values are labels
+
+
+def check_pixels(pixels: Array, role: str, *, prepared: bool = False) -> None:
+    """Refuse what cannot be trained on.
+
+    A tile of prepared data may be flat or look like labels, where its field does not.
+
+    Raises
+    ------
+    ImageError
+        The image is boolean or complex, holds NaN or infinity, is constant, or holds labels.
+    """
+    if pixels.dtype.kind not in "uif":
+        raise ImageError(f"the {role} is of type {pixels.dtype}: not an image")
+    low, high = float(pixels.min()), float(pixels.max())
+    if not np.isfinite(high - low):
+        raise ImageError(f"the {role} holds NaN or infinity")
+    if max(abs(low), abs(high)) > _LARGEST:
+        raise ImageError(f"the {role} holds values beyond {_LARGEST:g}")
+    if prepared:
+        return
+    if low == high:
+        raise ImageError(f"the {role} is constant: all pixels are {low:g}")
+    if looks_like_labels(pixels):
+        raise ImageError(f"the {role} looks like labels of objects, not like an image")
+
+
+def looks_like_labels(pixels: Array) -> bool:
+    """Whether whole numbers fill areas: beside the background, most neighbours are equal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mask = np.zeros((64, 64), np.uint8)
+    >>> mask[10:30, 10:30] = 1
+    >>> looks_like_labels(mask)
+    True
+    >>> looks_like_labels(np.random.default_rng(0).poisson(3, (64, 64)).astype(np.uint8))
+    False
+    """
+    plane = pixels if pixels.ndim == 2 else pixels[..., 0]
+    if plane.dtype.kind == "f" and (plane % 1 != 0).any():
+        return False
+    values, counts = np.unique(plane, return_counts=True)
+    objects = plane[:, :-1] != values[counts.argmax()]
+    if not objects.any():
+        return False
+    return bool((plane[:, :-1] == plane[:, 1:])[objects].mean() > _LABELS)
+
+
+def load_image(
+    path: Path, index: PlaneIndex | None = None, *, as_is: bool = False
+) -> tuple[Array, float | None]:
+    """Pixels of a plane, grey or in three colours, and the pixel size.
+
+    Three equal colours are grey, unless `as_is`.
+
+    Raises
+    ------
+    CellqaError
+        It cannot be read; or has several planes and `index` is not given.
+    """
+    with open_image(path) as file:
+        if index is None and len(file.planes) > 1:
+            raise ImageError(
+                f"{path.name}: {len(file.planes)} planes; save the one to use as its own file "
+                "(cellqa sharpest --write), or use `ciegan prepare zstack`"
+            )
+        return colours(file.load(index or file.planes[0]), as_is), file.pixel_size
+
+
+def colours(pixels: Array, as_is: bool = False) -> Array:
+    """Without alpha: (Y, X), or (Y, X, 3); three equal colours are grey, unless `as_is`."""
+    if pixels.ndim == 2 or pixels.shape[2] < 3:
+        return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., 0])
+    rgb = pixels[..., :3]
+    grey = not as_is and (rgb == rgb[..., :1]).all()
+    return np.ascontiguousarray(rgb[..., 0] if grey else rgb)

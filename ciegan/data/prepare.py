@@ -1,0 +1,216 @@
+"""What every kind of preparation shares: pairs in, tiles and pairs.csv out."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cellqa.engines.local import ordered_map
+from cellqa.errors import CellqaError, ImageError, first_line, printable
+from cellqa.io import split_suffix
+from cellqa.tables.files import write_csv
+from ciegan.data.splits import SPLITS, assign, fields_by_name
+from ciegan.data.tiles import COLUMNS, Pair, Record, Source, TilingOptions, _tiles
+
+PAIRS = "pairs.csv"
+
+
+MARK = ".made-by-ciegan-prepare"  # what --overwrite may remove
+
+
+_UNFINISHED = ".unfinished"
+
+
+@dataclass
+class Prepared:
+    """What was prepared.
+
+    Attributes
+    ----------
+    out : Path
+    tiles : Counter
+        Split to its tiles.
+    fields : dict
+        Split to its fields.
+    empty : int
+        Tiles that were dropped.
+    failures : list of (source, plane, reason)
+    warnings : list of str
+    """
+
+    out: Path
+    tiles: Counter[str] = field(default_factory=Counter)
+    fields: dict[str, list[str]] = field(default_factory=dict)
+    empty: int = 0
+    failures: list[tuple[str, str, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def describe(self) -> str:
+        """A line for each split, and one for what was dropped."""
+        lines = [
+            f"{split}: {self.tiles[split]} tiles of {len(names)} field{'s' * (len(names) != 1)}"
+            for split, names in self.fields.items()
+            if names
+        ]
+        kept = self.tiles.total()
+        return "\n".join([*lines, f"dropped as empty: {self.empty} of {kept + self.empty} tiles"])
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of one source."""
+
+    records: list[Record]
+    empty: int
+    failures: list[tuple[str, str, str]]
+    warnings: list[str]
+
+
+def prepare_sources(
+    sources: Mapping[str, Source],
+    pairs_of: Callable[[str, Source], Iterator[Pair | tuple[str, str] | str]],
+    out: Path,
+    tiling: TilingOptions,
+    *,
+    jobs: int = 1,
+    isolate: bool = False,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    inputs: Iterable[Path] = (),
+    failures: Iterable[tuple[str, str, str]] = (),
+    own_fields: Mapping[str, str] | None = None,
+) -> Prepared:
+    """Make the pairs of each source, cut and write them, and write pairs.csv.
+
+    Parameters
+    ----------
+    sources : mapping of str to anything
+        Name of each source: a relative path, which becomes the start of its tiles' names.
+    pairs_of : callable
+        Of name and source: its pairs; or (plane, reason) for one that failed, or a warning.
+    inputs : iterable of Path
+        Where the sources lie: neither may lie within the other.
+    own_fields : mapping of str to str, optional
+        Field of sources that are not fields of their own.
+
+    What is made replaces what was there only when all is done.
+    """
+    check_out(out, list(inputs), overwrite)
+    fields_of = fields_by_name(sources, tiling, own_fields or {})
+    split_of = assign(fields_of.values(), tiling)
+    prepared = Prepared(out, failures=list(failures))
+    prepared.fields = {s: sorted(n for n, of in split_of.items() if of == s) for s in SPLITS}
+    made = out / _UNFINISHED
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(parents=True)
+    work = partial(_do, pairs_of=pairs_of, out=made, tiling=tiling)
+    stems = Counter(split_suffix(name)[0] for name in sources)
+    todo = []
+    for name, source in sources.items():
+        stem, suffix = split_suffix(name)
+        # names that differ in their suffix only keep it
+        stem = f"{stem}{suffix.replace('.', '_')}" if stems[stem] > 1 else stem
+        todo.append((name, stem, fields_of[name], split_of[fields_of[name]], source))
+    if tiling.field:
+        lonely = sum(fields_of[name] == name for name in sources)
+        if lonely:
+            prepared.warnings.append(f"--field: {lonely} names do not match: fields of their own")
+    records: list[Record] = []
+    results = ordered_map(work, todo, jobs, on_crash=_crashed, isolate=isolate)
+    for count, done in enumerate(results, 1):
+        records += done.records
+        prepared.empty += done.empty
+        prepared.failures += done.failures
+        prepared.warnings += done.warnings
+        prepared.tiles.update(record.split for record in done.records)
+        if progress:
+            progress(count, len(todo))
+    if not records:
+        shutil.rmtree(made, ignore_errors=True)
+        why = f"; the first: {prepared.failures[0][2]}" if prepared.failures else ""
+        raise CellqaError(f"no tile was made ({prepared.empty} were empty){why}")
+    lines = ([str(value) for value in asdict(record).values()] for record in records)
+    write_csv(made / PAIRS, list(COLUMNS), lines)
+    for name in (PAIRS, *SPLITS):  # without its table, a set that is half replaced is refused
+        part = out / name
+        shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+    (out / MARK).touch()
+    for name in (*SPLITS, PAIRS):
+        if (made / name).exists():
+            (made / name).rename(out / name)
+    shutil.rmtree(made, ignore_errors=True)
+    prepared.warnings += [
+        f"no tile is left for {split}: its fields are empty or failed"
+        for split, names in prepared.fields.items()
+        if names and not prepared.tiles[split]
+    ]
+    return prepared
+
+
+def check_out(out: Path, inputs: Sequence[Path], overwrite: bool) -> None:
+    """See that nothing of anybody else's would be replaced.
+
+    Raises
+    ------
+    CellqaError
+        It would, or `out` holds prepared data and `overwrite` is false.
+    """
+    if out.exists() and not out.is_dir():
+        raise CellqaError(f"OUT: {str(out)!r} is a file; give a folder")
+    place = out.resolve()
+    for path in inputs:
+        source = path.resolve()
+        within = [place / split for split in SPLITS]
+        if source == place or (source.is_dir() and source in place.parents):
+            raise CellqaError(f"OUT: {str(out)!r} is or lies inside {path}; give another folder")
+        if any(part == source or part in source.parents for part in within):
+            raise CellqaError(f"OUT: {str(path)!r} lies where tiles go; give another folder")
+    parts = [out / name for name in (*SPLITS, PAIRS) if (out / name).exists()]
+    if parts and not (out / MARK).exists():
+        raise CellqaError(f"OUT: {str(parts[0])!r} was not prepared by ciegan; give another folder")
+    if parts and not overwrite:
+        raise CellqaError(f"OUT: {str(out)!r} holds prepared data; use --overwrite")
+
+
+def _crashed(task: tuple[str, str, str, str, Any], reason: str) -> Done:
+    return Done([], 0, [(task[0], "", f"preparing it {reason}")], [])
+
+
+def _do(
+    task: tuple[str, str, str, str, Source],
+    *,
+    pairs_of: Callable[[str, Source], Iterator[Pair | tuple[str, str] | str]],
+    out: Path,
+    tiling: TilingOptions,
+) -> Done:
+    """Make, cut and write the pairs of one source."""
+    name, stem, field_name, split, source = task
+    done = Done([], 0, [], [])
+    labels: Counter[str] = Counter()
+    empty = 0
+    try:
+        for pair in pairs_of(name, source):
+            if isinstance(pair, str):
+                done.warnings.append(pair)
+            elif isinstance(pair, tuple):
+                done.failures.append((name, *pair))
+            else:
+                labels[pair.label] += 1
+                again = f"_{labels[pair.label]}" if labels[pair.label] > 1 else ""
+                tag = f"_{pair.label}{again}" if pair.label else ""
+                try:
+                    about = printable(name), printable(field_name), split
+                    records, dropped = _tiles(pair, f"{stem}{tag}", about, out, tiling)
+                except ImageError as error:
+                    done.failures.append((name, pair.plane, str(error)))
+                    continue
+                done.records.extend(records)
+                empty += dropped
+    except (CellqaError, ValueError, TypeError) as error:
+        done.failures.append((name, "", first_line(error)))
+    return Done(done.records, empty, done.failures, done.warnings)

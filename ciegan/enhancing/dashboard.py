@@ -1,0 +1,203 @@
+"""Table and page of a watched folder, kept while it is watched."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cellqa.disk import Lines, state
+from cellqa.enhance.files import Job
+from cellqa.errors import CellqaError, printable
+from cellqa.io import ImageFile, luminance
+from cellqa.io.isolated import open_safely
+from cellqa.metrics.registry import select
+from cellqa.planes import Array
+from cellqa.planes.plane import Plane, as_plane
+from cellqa.scoring.options import ScoreOptions
+from cellqa.scoring.plane import Scorer
+from cellqa.tables.files import write_csv
+from ciegan.enhancing.enhanced import Enhanced
+from ciegan.enhancing.folder import COLUMNS, TABLE, cell
+from ciegan.enhancing.pool import Pool
+from ciegan.enhancing.watch_page import PAGE, Shown, write_page
+from ciegan.enhancing.watcher import FolderWatcher, WatchOptions
+
+METRICS = ("resolution", "entropy")  # of the result, and of its raw image as input_NAME
+
+
+_SCORES = ".ciegan-scores.jsonl"
+
+
+_REST = 2.0  # seconds between tables, at least
+
+
+_SHARE = 20  # of the time goes to tables, at most: one part in so many
+
+
+_SHOWN = 12  # images with pictures on the page
+
+
+_RATE = 60.0  # seconds that the rate is taken over
+
+
+_MIDDLE = 2048  # pixels a side that a large image is scored by
+
+
+@dataclass
+class Watched:
+    """What came of watching.
+
+    Attributes
+    ----------
+    counts : Counter
+        Files of this session by status.
+    failures : dict
+        Image to reason, of files that are still there.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+class Dashboard:
+    """Keeps the table and the page."""
+
+    def __init__(
+        self,
+        shop: Pool,
+        arrivals: FolderWatcher,
+        source: Path,
+        target: Path,
+        options: WatchOptions,
+        found: Watched,
+    ) -> None:
+        self.shop, self.arrivals, self.found = shop, arrivals, found
+        self.source, self.target, self.options = source.absolute(), target, options
+        self.scores: dict[Path, dict[str, float]] = {}
+        self.failed: dict[Path, Enhanced] = {}
+        self.shown: deque[Shown] = deque(maxlen=_SHOWN)
+        self.times: deque[float] = deque()
+        self.next = 0.0
+        self.changed = True
+        self.latest: list[Mapping[str, Any]] = []
+        self.score_names = [role + m for m in METRICS for role in ("", "input_")] * options.score
+        self.score_lines = Lines(target / _SCORES)
+        self.unscored: deque[Job] = deque()
+        if options.score:
+            for _, entry in self.score_lines.read():
+                target = Path(str(entry.get("target")))
+                # of the image that is there now, and not of one that a kill kept from being scored
+                if entry.get("scores") and entry.get("state") == state(target):
+                    self.scores[target] = entry["scores"]
+            for job in shop.ledger.jobs():
+                if job.target not in self.scores and job.source.is_relative_to(self.source):
+                    self.unscored.append(job)
+
+    def _name(self, source: Path) -> str:
+        return printable(source.absolute().relative_to(self.source).as_posix())
+
+    def take(self, job: Job, record: Enhanced) -> None:
+        """Note what became of a file; score and draw it."""
+        self.changed = True
+        self.found.counts[record.status] += 1
+        self.failed.pop(job.source, None)
+        if record.status == "failed":
+            self.failed[job.source] = record
+        elif record.status in ("ok", "moved"):
+            self.times.append(time.monotonic())
+            self._look_at(job)
+        self.arrivals.done(job)
+
+    def _look_at(self, job: Job) -> None:
+        """Draw an image and its result, and score them."""
+        try:
+            with open_safely(job.source) as raw, open_safely(job.target) as image:
+                planes, size = (_middle(raw), _middle(image)), raw.pixel_size
+            self.shown.appendleft(Shown.of(self._name(job.source), *planes))
+            scores = _scores(*planes, size) if self.options.score else {}
+        except (CellqaError, OSError):  # moved away meanwhile, as microscopes' programs do
+            scores = {}
+        if self.options.score:
+            self.scores[job.target.absolute()] = scores
+            target = job.target.absolute()
+            self.score_lines.append(
+                {"target": str(target), "state": state(target), "scores": scores}
+            )
+
+    def write(self, *, last: bool = False) -> None:
+        """Write table and page, when it is time."""
+        now = time.monotonic()
+        if self.unscored and not self.arrivals.waiting and not last:
+            self._look_at(self.unscored.popleft())
+            self.changed = True
+        if not last and now < self.next:
+            return
+        rows = self._rows() if self.changed or last else None
+        while self.times and self.times[0] < now - _RATE:
+            self.times.popleft()
+        if rows is not None:
+            names = [*COLUMNS, *self.score_names]
+            lines = ([cell(row.get(name, "")) for name in names] for row in rows)
+            write_csv(self.target / TABLE, names, lines)
+            self.changed = False
+            self.latest = rows
+        write_page(
+            self.target / PAGE,
+            self.latest,
+            self.score_names,
+            list(self.shown),
+            {
+                "source": printable(str(self.source)),
+                "waiting": self.arrivals.waiting,
+                "rate": len(self.times) * 60 / _RATE,
+                "watching": not last,
+            },
+        )
+        if last:
+            self.score_lines.close()
+        self.next = time.monotonic() + max(_REST, _SHARE * (time.monotonic() - now))
+
+    def _rows(self) -> list[Mapping[str, Any]]:
+        """Everything in the folder of results, whenever it was made, and what failed."""
+        rows: dict[str, dict[str, Any]] = {}
+        for target, record in self.shop.ledger.records().items():
+            own = self.scores.get(target, {})
+            rows[str(record["image"])] = {**record, **own}
+        failures = dict(self.failed)
+        for path, reason in self.arrivals.refused.items():
+            failures[path] = Enhanced(self._name(path), "failed", reason=reason)
+        self.found.failures = {}
+        for path, failure in failures.items():
+            if path.exists():
+                rows[failure.image] = asdict(failure)
+                self.found.failures[failure.image] = failure.reason
+        return [rows[name] for name in sorted(rows)]
+
+
+def _middle(file: ImageFile) -> Array:
+    """The middle plane; of a large one, its middle."""
+    index = file.planes[len(file.planes) // 2]
+    height, width = file.shape_of(index)[:2]
+    if not file.is_large(index):
+        return file.load(index)
+    top, left = (max(0, (n - _MIDDLE) // 2) for n in (height, width))
+    return file.load_rows(index, top, min(top + _MIDDLE, height))[:, left : left + _MIDDLE]
+
+
+def _scores(raw: Array, image: Array, pixel_size: float | None) -> dict[str, float]:
+    """What cellqa says without a reference, of the result and of its raw image."""
+    planes = {
+        role: Plane(as_plane(luminance(pixels), role), pixels.dtype)
+        for role, pixels in (("input", raw), ("image", image))
+    }
+    scores: dict[str, float] = {}
+    for role, prefix in (("image", ""), ("input", "input_")):
+        scorer = Scorer(None, ScoreOptions(select(METRICS)))
+        values = scorer.score("", role, planes[role], pixel_size).row.values
+        scores |= {prefix + name: float(v) for name, v in values.items() if math.isfinite(v)}
+    return scores

@@ -1,0 +1,48 @@
+"""What became of a file: a line of enhanced.csv."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass
+class Enhanced:
+    """What became of a file: a line of enhanced.csv.
+
+    Attributes
+    ----------
+    image : str
+        Path relative to the source folder.
+    status : str
+        `ok`, `skipped` (done before), `moved` (done before, under another name) or `failed`.
+    planes, copied : int or None
+        Planes that were enhanced, and that were copied; None where a kill kept that from the notes.
+    clipped : float
+        Share of values beyond the range of the image's type, which were clipped.
+    rsp, rse : float
+        With `check`, of the plane, or part of a large one, that agrees least with its raw image.
+    spread : float
+        With `samples`, the mean of the spread map, in grey levels.
+    seconds : float
+    reason : str
+    """
+
+    image: str
+    status: str = "ok"
+    planes: int | None = 0
+    copied: int | None = 0
+    clipped: float = math.nan
+    rsp: float = math.nan
+    rse: float = math.nan
+    spread: float = math.nan
+    seconds: float = 0.0
+    reason: str = ""
+
+
+def _take_over(record: Enhanced, known: Mapping[str, Any]) -> None:
+    for name, value in known.items():
+        if name != "image":
+            setattr(record, name, value)

@@ -1,0 +1,182 @@
+"""A network and its pipelines, which enhance what comes from one folder into another."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from cellqa.disk import alone, remove_temporary
+from cellqa.enhance.files import Job
+from cellqa.io import split_suffix
+from ciegan.enhancing.enhanced import Enhanced
+from ciegan.enhancing.enhancer import EnhanceOptions, Network
+from ciegan.enhancing.ledger import JOURNAL, Ledger
+from ciegan.enhancing.pipeline import Pipeline
+from ciegan.network.checkpoint import Checkpoint, content_hash
+from ciegan.network.runner import Runner
+
+
+class Pool:
+    """A network and its lines, which enhance what comes from `source` into `target`.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    weights : Path
+    options : EnhanceOptions
+    runners : sequence of Runner
+    source, target : Path
+        Folders.
+    overwrite : bool
+
+    Attributes
+    ----------
+    ledger : Ledger
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        weights: Path,
+        options: EnhanceOptions,
+        runners: Sequence[Runner],
+        source: Path,
+        target: Path,
+        *,
+        overwrite: bool = False,
+    ) -> None:
+        model = content_hash(weights)
+        settings = f"{model} {json.dumps(options.as_settings(), sort_keys=True)}"
+        self.ledger = Ledger(target / JOURNAL, f"{settings} {version('cellqa')}")
+        runners = runners or [Runner(checkpoint.generator, torch.device("cpu"))]
+        self.pipelines = []
+        for runner in runners:
+            network = Network(checkpoint, options, runner)
+            for _ in range(runner.pipelines):
+                self.pipelines.append(
+                    Pipeline(
+                        network,
+                        self.ledger,
+                        lambda path: path.relative_to(source).as_posix(),
+                        network.describe(model),
+                        overwrite=overwrite,
+                        spread_of=lambda path: spread_path(path, target),
+                    )
+                )
+
+    @property
+    def fraction(self) -> float:
+        """Of the files in work that is done, summed over the lines."""
+        return sum(pipeline.fraction for pipeline in self.pipelines)
+
+    def run(self, work: Iterable[Job]) -> Iterator[tuple[Job, Enhanced] | None]:
+        """Yield what became of each file as it is done, and None from time to time.
+
+        Raises
+        ------
+        CellqaError
+            Another process is at work in the target.
+        """
+        with self._alone():
+            yield from self._run(work)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes out of the target: each would do what the other does."""
+        folder = self.ledger.path.parent
+        with alone(folder, "OUT"):
+            for place in self.ledger.begun():  # what a kill left
+                if folder.absolute() not in (place, *place.parents):
+                    continue  # of the journal of a folder that was moved
+                spread = spread_path(place / "any.tif", folder.absolute()).parent
+                remove_temporary(place)
+                remove_temporary(spread)
+            yield
+
+    def _run(self, work: Iterable[Job]) -> Iterator[tuple[Job, Enhanced] | None]:
+        shared = _Shared(work)
+        found: queue.Queue[tuple[Job, Enhanced] | BaseException | None] = queue.Queue()
+
+        def serve(pipeline: Pipeline) -> None:
+            try:
+                for item in pipeline.run(shared):
+                    found.put(item)
+            except BaseException as error:  # belongs to the one who waits
+                found.put(error)
+            found.put(None)
+
+        threads = [
+            threading.Thread(target=serve, args=(pipeline,), daemon=True)
+            for pipeline in self.pipelines
+        ]
+        for thread in threads:
+            thread.start()
+        left = len(threads)
+        try:
+            while left:
+                try:
+                    item = found.get(timeout=0.5)
+                except queue.Empty:
+                    yield None
+                    continue
+                if item is None:
+                    left -= 1
+                elif isinstance(item, BaseException):
+                    raise item
+                else:
+                    yield item
+        finally:
+            shared.stop()
+            for pipeline in self.pipelines:
+                pipeline.stop()
+            for thread in threads:
+                thread.join()
+            self.ledger.close()
+
+
+class _Shared:
+    """Work that several lines take from."""
+
+    def __init__(self, work: Iterable[Job]) -> None:
+        self._work = iter(work)
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def __iter__(self) -> Iterator[Job]:
+        return self
+
+    def __next__(self) -> Job:
+        with self._lock:
+            if self._stopped:
+                raise StopIteration
+            return next(self._work)
+
+    def stop(self) -> None:
+        """Give no more out."""
+        self._stopped = True
+
+
+def spread_path(target: Path, folder: Path) -> Path:
+    """Where the spread of a target goes: beside the folder of results, or beside a lone file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> print(spread_path(Path("out/well1/a.png"), Path("out")).as_posix())
+    out-spread/well1/a.tif
+    """
+    stem, suffix = split_suffix(target.name)
+    kept = suffix if "tif" in suffix.lower() or "zarr" in suffix.lower() else ".tif"
+    return beside(folder, "spread") / target.parent.relative_to(folder) / f"{stem}{kept}"
+
+
+def beside(folder: Path, what: str) -> Path:
+    """A folder beside that of the results, for what else comes of them."""
+    return folder.with_name(f"{folder.name}-{what}") if folder.name else folder / what
