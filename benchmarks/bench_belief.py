@@ -19,7 +19,8 @@ from cellqa import decorrelation, resolution_map, sector_resolution, simulate
 from cellqa.metrics.registry import select
 from cellqa.planes.labels import Mask
 from cellqa.planes.plane import Plane
-from cellqa.scoring.options import ScoreOptions, Scorer
+from cellqa.scoring.options import ScoreOptions
+from cellqa.scoring.plane import Scorer
 
 SIDES = (256, 512, 1024, 2048)
 EIGHT = ("psnr", "nrmse", "ssim", "ms_ssim", "mi", "nmi", "entropy", "resolution")
@@ -62,8 +63,8 @@ def main() -> None:
 
             def call() -> None:
                 planes = [Plane(pixels, dtype) for pixels in (truth, raw, image)]
-                scorer = Scorer(planes[0], options, None, raw=planes[1], mask=mask)
-                scorer.row("", "net", planes[2], None, [])
+                scorer = Scorer(planes[0], options, raw=planes[1], mask=mask)
+                scorer.score("", "net", planes[2])
 
             return cpu_seconds(call)
 

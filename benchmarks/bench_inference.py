@@ -24,7 +24,7 @@ import torch
 from timing import heading
 
 from cellqa.simulate import filaments
-from cellqa.tables.files import align
+from cellqa.terminal import align
 from ciegan.config import DEFAULT, PAPER, Config
 from ciegan.enhancing.folder import enhance_files, make_runners
 from ciegan.models import GENERATORS

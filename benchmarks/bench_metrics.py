@@ -16,11 +16,8 @@ import numpy as np
 from timing import cpu_seconds, heading
 
 import cellqa
-from cellqa.metrics._family import Settings
-from cellqa.metrics.information import INFORMATION
-from cellqa.metrics.pixel import PIXEL
-from cellqa.metrics.structural import STRUCTURAL
-from cellqa.planes.plane import Plane
+from cellqa.metrics.case import Case
+from cellqa.metrics.registry import METRICS
 
 NAMES = {"psnr", "nrmse", "ssim", "ms_ssim", "mi", "nmi", "entropy"}
 Call = Callable[[], Any]
@@ -49,17 +46,10 @@ def levels(gt: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 def ours(gt: np.ndarray, image: np.ndarray, data_range: float, names: set[str]) -> dict:
     """As a scoring run does it: every family once."""
-    settings = Settings(data_range)
-    first, second = Plane.of(gt, "gt"), Plane.of(image, "image")
+    case = Case.of(image, reference=gt, data_range=data_range)
     values: dict[str, float] = {}
-    for family, of in (
-        (PIXEL, {"psnr", "nrmse"}),
-        (STRUCTURAL, {"ssim", "ms_ssim"}),
-        (INFORMATION, {"mi", "nmi", "entropy"}),
-    ):
-        if names & of:
-            prepared = family.prepare(first, settings, names & of)
-            values.update(family.measure(prepared, second, settings, names & of))
+    for measure in {METRICS[name].measure for name in names}:
+        values.update(measure(case, names))
     return values
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from cellqa.reporting.pictures import liveliest
 from cellqa.scoring.run import score_to_folder
 from cellqa.tables.folder import check_folder
 from cellqa.tables.means import terminal_table
+from cellqa.terminal import Progress
 
 PIXEL_SIZE = 0.1625  # micrometres: a 6.5 µm camera behind a 40 x objective
 BLUR = 2.5  # sigma of the degradation, pixels
@@ -38,7 +38,7 @@ def run_demo(
     *,
     overwrite: bool = False,
     jobs: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[str, list[Path]]:
     """Make samples, degrade, enhance and score them.
 

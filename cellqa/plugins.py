@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
@@ -116,6 +117,93 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
                 raise CellqaError(f"{name!r} is the name of another, of {self._package[name]}")
             self._entries[name] = entry
             self._package[name] = _source(point)
+
+
+def instance_of(kind: type) -> Callable[[Any], str]:
+    """For `Registry`: an entry must be an object of a class.
+
+    Examples
+    --------
+    >>> instance_of(int)("one")
+    "'one' is no int"
+    """
+    return lambda entry: "" if isinstance(entry, kind) else f"{entry!r} is no {kind.__name__}"
+
+
+def settings_of(entry: Any) -> dict[str, Any]:
+    """Settings of an entry that is a dataclass, and their values; its name is none.
+
+    Those of a dataclass within are named with a dot, as `microscope.na`.
+    """
+    found: dict[str, Any] = {}
+    for field in fields(entry):
+        value = getattr(entry, field.name)
+        if is_dataclass(value):
+            found |= {f"{field.name}.{name}": v for name, v in settings_of(value).items()}
+        elif field.name != "name":
+            found[field.name] = value
+    return found
+
+
+def with_settings(entry: Entry, given: Mapping[str, Any]) -> Entry:
+    """An entry with settings changed; text becomes what the setting is.
+
+    Parameters
+    ----------
+    entry : dataclass
+    given : mapping
+        Name, as in `settings_of`, to value, or to its text: a range as `1:3`, or `2` for both ends.
+
+    Raises
+    ------
+    CellqaError
+        There is no such setting, or its value is of another type.
+    ValueError
+        The value is out of range.
+    """
+    known = settings_of(entry)
+    changed: dict[str, Any] = {}
+    within: dict[str, dict[str, Any]] = {}
+    for name, value in given.items():
+        label = getattr(entry, "name", type(entry).__name__)
+        if name not in known:
+            raise CellqaError(
+                f"{label} has no setting {name!r}; it has {', '.join(known) or 'none'}"
+            )
+        first, dot, rest = name.partition(".")
+        if dot:
+            within.setdefault(first, {})[rest] = value
+        else:
+            own = known[name]
+            changed[name] = _of_text(f"{label}: {name}", value, own) if value != own else own
+    changed |= {name: with_settings(getattr(entry, name), of) for name, of in within.items()}
+    return replace(entry, **changed)  # type: ignore[type-var]
+
+
+def _of_text(name: str, value: Any, own: Any) -> Any:
+    """Text as a value of the kind that another value has; what is no text stays as it is."""
+    if not isinstance(value, str) or own is None or isinstance(own, str):
+        return value
+    try:
+        if isinstance(own, bool):
+            return {"true": True, "false": False}[value.lower()]
+        if isinstance(own, tuple):
+            parts = value.split(":")
+            low, high = (float(part) for part in (parts if len(parts) > 1 else parts * 2))
+            return low, high
+        return type(own)(value)
+    except (ValueError, KeyError):
+        wanted = next(text for kind, text in _KINDS if isinstance(own, kind))
+        raise CellqaError(f"{name} must be {wanted}, got {value!r}") from None
+
+
+_KINDS = (
+    (bool, "true or false"),
+    (int, "a whole number"),
+    (float, "a number"),
+    (tuple, "LOW:HIGH"),
+    (object, "of another kind"),
+)
 
 
 def take_problems() -> list[str]:

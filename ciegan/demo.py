@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from cellqa import simulate
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
+from cellqa.terminal import Progress, Tell
 from ciegan.config import DEFAULT
 from ciegan.data import TilingOptions, prepare_blur
 from ciegan.data.degrade import Gaussian, Noise
@@ -31,8 +31,8 @@ def run_demo(
     device: str = "auto",
     jobs: int = 1,
     overwrite: bool = False,
-    tell: Callable[[str], None] = lambda line: None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    tell: Tell = lambda line: None,
+    progress: Progress = lambda done, total: None,
 ) -> tuple[Trained, Validated]:
     """Make simulated fields, blur them, train until SSIM gains nothing more, validate.
 

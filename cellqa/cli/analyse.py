@@ -7,7 +7,13 @@ from pathlib import Path
 import click
 
 from cellqa.cli.group import main
-from cellqa.cli.options import AnyPath, jobs_option, overwrite_option, pixel_size_option
+from cellqa.cli.options import (
+    AnyPath,
+    TableChoice,
+    jobs_option,
+    overwrite_option,
+    pixel_size_option,
+)
 from cellqa.errors import CellqaError
 from cellqa.terminal import align, progress_bar, report_failures
 
@@ -137,7 +143,7 @@ def resolution(
 @click.argument("stacks", nargs=-1, required=True, type=AnyPath(), metavar="STACK...")
 @click.option(
     "--modality",
-    type=click.Choice(["fluorescence", "phase", "brightfield"]),
+    type=TableChoice("cellqa.focus.vote:MODALITIES"),
     default="fluorescence",
     show_default=True,
     help="Brightfield: thin phase objects have least contrast at focus, most on both sides.",

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cellqa.cli.group import main
-from cellqa.cli.options import AnyPath, Positive, jobs_option, overwrite_option
+from cellqa.cli.options import (
+    AnyPath,
+    Positive,
+    TableChoice,
+    jobs_option,
+    overwrite_option,
+    parse_settings,
+)
 from cellqa.errors import CellqaError
 from cellqa.terminal import progress_bar, report_failures
 
@@ -85,18 +92,25 @@ class _MethodsCommand(click.Command):
 @main.command(cls=_MethodsCommand)
 @click.argument("source", metavar="IN", type=AnyPath())
 @click.argument("target", metavar="OUT", type=AnyPath())
-@click.option("--method", required=True, metavar="NAME", help="One of those below.")
+@click.option(
+    "--method",
+    required=True,
+    metavar="NAME",
+    type=TableChoice("cellqa.enhance:ENHANCERS"),
+    help="One of those below.",
+)
 @click.option(
     "--set",
     "settings",
     multiple=True,
-    metavar="NAME=VALUE",
-    help="A setting of the method; may be repeated.",
+    metavar="KEY=VALUE",
+    callback=parse_settings,
+    help="A setting of the method; again for more.",
 )
 @jobs_option
 @overwrite_option
 def enhance(
-    source: Path, target: Path, method: str, settings: tuple[str, ...], jobs: int, overwrite: bool
+    source: Path, target: Path, method: str, settings: dict[str, str], jobs: int, overwrite: bool
 ) -> None:
     """Enhance by a classical method.
 
@@ -105,16 +119,8 @@ def enhance(
     """
     from cellqa.enhance import ENHANCERS, with_settings
 
-    if method not in ENHANCERS:
-        raise click.UsageError(f"--method must be one of {', '.join(ENHANCERS)}, got {method!r}")
-    given = {}
-    for text in settings:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise click.UsageError(f"--set takes NAME=VALUE, got {text!r}")
-        given[name] = value
     try:
-        enhancer = with_settings(ENHANCERS[method], given)
+        enhancer = with_settings(ENHANCERS[method], settings)
     except (CellqaError, ValueError) as error:
         raise click.UsageError(str(error)) from None
     _run_enhancer(enhancer, source, target, jobs, overwrite)

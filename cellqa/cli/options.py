@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,47 @@ class Positive(click.ParamType[float]):
         return number
 
 
+class TableChoice(click.ParamType[str]):
+    """A name in a table, which is loaded when it is needed.
+
+    Parameters
+    ----------
+    table : str
+        Where it is, as `cellqa.enhance:ENHANCERS`.
+    """
+
+    name = "name"
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+
+    @property
+    def names(self) -> list[str]:
+        """What can be chosen, other packages' among them."""
+        module, _, name = self._table.partition(":")
+        return list(getattr(importlib.import_module(module), name))
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """The names, as `click.Choice` shows them."""
+        return f"[{'|'.join(self.names)}]"
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Return the name."""
+        names = self.names
+        if value not in names:
+            self.fail(f"{value!r} is not one of {', '.join(names)}", parameter, ctx)
+        return str(value)
+
+
+def given_options() -> list[str]:
+    """Names of the running command's options that stand on its command line."""
+    context = click.get_current_context()
+    line = click.core.ParameterSource.COMMANDLINE
+    return [name for name in context.params if context.get_parameter_source(name) is line]
+
+
 class AnyPath(click.Path):
     """A path; an empty one (a shell variable that is not set) is an error."""
 
@@ -40,6 +82,19 @@ class AnyPath(click.Path):
         if not str(value):
             self.fail("the path is empty", parameter, ctx)
         return Path(value)
+
+
+def parse_settings(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """Parse KEY=VALUE."""
+    settings = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE")
+        settings[name] = text
+    return settings
 
 
 def parse_methods(

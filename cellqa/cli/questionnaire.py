@@ -76,7 +76,8 @@ def analyse(folder: Path, answers: tuple[Path, ...], scores: Path | None, out: P
 
     Q is the --out folder of `cellqa questionnaire build`.
     """
-    from cellqa.experts.analyse import analysis, read_answers, write_analysis
+    from cellqa.experts.analyse import analysis, write_analysis
+    from cellqa.experts.answers import read_answers
 
     found = read_answers(folder, answers)
     tables = analysis(found, scores)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Any
 
 from cellqa.engines.base import Engine
 from cellqa.engines.local import LocalEngine
-from cellqa.plugins import Registry
+from cellqa.plugins import Registry, instance_of
 
 __all__ = ["ENGINES", "Engine", "EngineKind", "LocalEngine", "open_engine", "parse_engine"]
 
@@ -41,17 +40,13 @@ class EngineKind:
         return f"{self.name}[={self.address}]" if self.address else self.name
 
 
-def _wrong(entry: Any) -> str:
-    return "" if isinstance(entry, EngineKind) else f"{entry!r} is no cellqa.EngineKind"
-
-
 ENGINES: Registry[EngineKind] = Registry(
     "cellqa.engines",
     (
         EngineKind("local", "cellqa.engines.local:open_local"),
         EngineKind("dask", "cellqa.engines.dask:DaskEngine", "ADDRESS|FILE.json"),
     ),
-    wrong=_wrong,
+    wrong=instance_of(EngineKind),
 )
 
 

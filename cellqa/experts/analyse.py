@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cellqa.errors import CellqaError, first_line, printable
-from cellqa.experts.build import KEY
+from cellqa.experts.answers import Answers
 from cellqa.planes import Array
 from cellqa.reporting.figures import COLOURS, STYLE, label
 from cellqa.reporting.load import load_run
@@ -25,74 +22,6 @@ from cellqa.tables.files import write_csv
 from cellqa.tables.summary import mean_interval
 
 _FEWEST_RATERS = 3  # from which intervals resample raters; below, images
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What the raters said.
-
-    Attributes
-    ----------
-    methods, scales : list of str
-    ratings : DataFrame
-        rater, task, image, method, scale, value, again (asked a second time).
-    choices : DataFrame
-        rater, task, image, first, second (in the order of `methods`), chosen, again.
-    failures : list of (file, rater, reason)
-        Files that could not be used.
-    notes : list of str
-    """
-
-    methods: list[str]
-    scales: list[str]
-    ratings: pd.DataFrame
-    choices: pd.DataFrame
-    failures: list[tuple[str, str, str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def first_choices(self) -> pd.DataFrame:
-        """The choices without those that were asked a second time."""
-        # of an empty table, `again` is no mask
-        return self.choices[~self.choices["again"]] if len(self.choices) else self.choices
-
-
-def read_answers(folder: Path, paths: Sequence[Path]) -> Answers:
-    """Read the key of a questionnaire, and files of answers to it.
-
-    Raises
-    ------
-    CellqaError
-        There is no key, or no file can be used.
-    """
-    key = _read(folder / KEY)
-    if not {"id", "methods", "scales", "shown", "tasks"} <= key.keys():
-        raise CellqaError(f"{folder / KEY}: not the key of a questionnaire")
-    failures: list[tuple[str, str, str]] = []
-    notes: list[str] = []
-    raters: dict[str, dict[str, Any]] = {}
-    for path in paths:
-        try:
-            found = _read(path)
-            _check(found, key)
-        except CellqaError as error:
-            failures.append((str(path), "answers", str(error)))
-            continue
-        rater = printable(str(found["rater"]).strip())
-        if rater in raters and raters[rater] == found["answers"]:
-            notes.append(f"{path}: the same answers of {rater} again; counted once")
-        elif rater in raters:
-            failures.append((str(path), rater, "another file of this rater differs; keep one"))
-        else:
-            raters[rater] = found["answers"]
-            open_ = sum(str(task["task"]) not in found["answers"] for task in key["tasks"])
-            if open_:
-                notes.append(f"{rater} left {open_} of {len(key['tasks'])} tasks open")
-    if not raters:
-        why = failures[0][2] if failures else "give the files that the raters saved"
-        raise CellqaError(f"no answers can be used: {why}")
-    ratings, choices = _tables(key, raters)
-    return Answers(key["methods"], list(key["scales"]), ratings, choices, failures, notes)
 
 
 def opinion_scores(answers: Answers) -> list[dict[str, Any]]:
@@ -398,63 +327,3 @@ def _draw(
     right.axvline(0, color="black", lw=0.8)
     right.set_xlabel("preferred: log odds against the average (Bradley-Terry)")
     return figure
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise CellqaError(f"{path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise CellqaError(f"{path}: not JSON ({first_line(error)})") from None
-    if not isinstance(found, dict):
-        raise CellqaError(f"{path}: not the file of a questionnaire")
-    return found
-
-
-def _check(found: dict[str, Any], key: dict[str, Any]) -> None:
-    answers = found.get("answers")
-    if not isinstance(answers, dict) or "questionnaire" not in found or not found.get("rater"):
-        raise CellqaError("not answers to a questionnaire")
-    if found["questionnaire"] != key["id"]:
-        raise CellqaError("answers to another questionnaire")
-    tasks = {str(task["task"]): task for task in key["tasks"]}
-    for number_, answer in answers.items():
-        task = tasks.get(number_)
-        if task is None or not isinstance(answer, dict):
-            raise CellqaError(f"task {printable(str(number_))[:20]} is not of this questionnaire")
-        if "choice" in answer and (task["kind"] != "pair" or answer["choice"] not in task["files"]):
-            raise CellqaError(f"task {number_}: the choice is none of its images")
-        for value in (answer.get("ratings") or {}).values():
-            if value not in (1, 2, 3, 4, 5):
-                raise CellqaError(f"task {number_}: a rating is not 1 to 5")
-
-
-def _tables(key: dict[str, Any], raters: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    ratings: list[dict[str, Any]] = []
-    choices: list[dict[str, Any]] = []
-    shown, methods = key["shown"], key["methods"]
-    for rater, answers in raters.items():
-        seen: set[Any] = set()
-        for task in key["tasks"]:
-            answer = answers.get(str(task["task"]))
-            names = tuple(sorted(task["files"]))
-            again = (task["kind"], names) in seen
-            seen.add((task["kind"], names))
-            if not answer:
-                continue
-            of = [shown[name] for name in task["files"]]
-            common = {"rater": rater, "task": task["task"], "image": of[0]["image"], "again": again}
-            if task["kind"] == "pair" and "choice" in answer:
-                first, second = sorted((o["method"] for o in of), key=methods.index)
-                chosen = shown[answer["choice"]]["method"]
-                choices.append({**common, "first": first, "second": second, "chosen": chosen})
-            for scale, value in (answer.get("ratings") or {}).items():
-                if task["kind"] == "rate" and scale in key["scales"]:
-                    row = {"method": of[0]["method"], "scale": scale, "value": value}
-                    ratings.append({**common, **row})
-    columns = ["rater", "task", "image", "again"]
-    return (
-        pd.DataFrame(ratings, columns=[*columns, "method", "scale", "value"]),
-        pd.DataFrame(choices, columns=[*columns, "first", "second", "chosen"]),
-    )

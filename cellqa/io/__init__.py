@@ -27,7 +27,7 @@ from cellqa.io.base import (
     luminance,
 )
 from cellqa.planes import Array
-from cellqa.plugins import Registry
+from cellqa.plugins import Registry, instance_of
 
 __all__ = [
     "FORMATS",
@@ -86,10 +86,6 @@ class Format(NamedTuple):
     may_crash: bool = False
 
 
-def _wrong(entry: Any) -> str:
-    return "" if isinstance(entry, Format) else f"{entry!r} is no cellqa.Format"
-
-
 FORMATS: Registry[Format] = Registry(
     "cellqa.formats",
     (
@@ -119,7 +115,7 @@ FORMATS: Registry[Format] = Registry(
             may_crash=True,
         ),
     ),
-    wrong=_wrong,
+    wrong=instance_of(Format),
 )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -15,6 +14,7 @@ from cellqa.metrics._spectrum import SMALLEST_SIDE, spectrum
 from cellqa.metrics.resolution import Decorrelation, Plan, from_sums, plan_of
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane, as_plane, check_pixel_size
+from cellqa.terminal import Progress
 
 TILE = 128
 _COARSEST = 8.0  # a finest detail above a quarter of the tile is no detail: kc < 8 / tile
@@ -61,7 +61,7 @@ def resolution_map(
     pixel_size: float = 1.0,
     tile: int = TILE,
     step: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> LocalResolution:
     """Decorrelation analysis of overlapping tiles, each without its linear trend.
 

@@ -24,7 +24,7 @@ from cellqa.metrics import (
 from cellqa.metrics.frc import frc_resolution
 from cellqa.metrics.metric import Metric
 from cellqa.pairs.roles import Role
-from cellqa.plugins import Registry
+from cellqa.plugins import Registry, instance_of
 
 GT, RAW, MASK = (Role.REFERENCE,), (Role.RAW,), (Role.REFERENCE, Role.MASK)
 FIT, FOREGROUND = "--fit affine", "--mask or --foreground"
@@ -32,8 +32,8 @@ AS_GIVEN = "as the table has it"  # the definition of what another program compu
 
 
 def _wrong(entry: Any) -> str:
-    if not isinstance(entry, Metric):
-        return f"{entry!r} is no cellqa.Metric"
+    if problem := instance_of(Metric)(entry):
+        return problem
     return "" if entry.name.isidentifier() else f"{entry.name!r} is no name of a column"
 
 

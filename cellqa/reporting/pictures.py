@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
@@ -23,6 +23,7 @@ from cellqa.planes import Array
 from cellqa.reporting.load import LoadedRun
 from cellqa.scoring.image import file_states, load_plane
 from cellqa.tables.folder import SCORES
+from cellqa.terminal import Progress
 
 SIDE = 320  # of the crop, pixels
 _LEVELS = 40  # of a map's colours: what the eye tells apart, and small files
@@ -72,7 +73,7 @@ def draw_pictures(
     *,
     jobs: int = 1,
     crop: tuple[int, int, int, int] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Pictures]:
     """Draw images by name; those whose files are gone are absent.
 

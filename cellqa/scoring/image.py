@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from cellqa.scoring.maps import save_maps
 from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.plane import Scorer
 from cellqa.tables.rows import Row, failed
+from cellqa.terminal import Tell
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def score_image(
     ]
 
 
-def compile_kernels(tell: Callable[[str], None]) -> None:
+def compile_kernels(tell: Tell) -> None:
     """Compile what scoring needs if that was never done here, so that workers find it.
 
     Parameters

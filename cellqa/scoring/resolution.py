@@ -19,6 +19,7 @@ from cellqa.metrics.local import LocalResolution, resolution_map, sector_resolut
 from cellqa.metrics.resolution import Decorrelation, decorrelation
 from cellqa.pairs.pairing import scan
 from cellqa.planes import Array
+from cellqa.terminal import Progress
 
 Result = TypeVar("Result")
 
@@ -65,7 +66,7 @@ def analyse_resolution(
     frc: bool = False,
     sectors: int = 0,
     tile: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[list[list[str]], list[tuple[str, str, str]], list[Analysed]]:
     """Analyse every plane of files.
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from cellqa.cli.options import AnyPath, jobs_option, overwrite_option
+from cellqa.cli.options import AnyPath, jobs_option, overwrite_option, parse_settings
 from cellqa.terminal import INTERRUPTED, progress_bar, report_failures, tell_over_bar, warn
 from ciegan.cli.group import device_option, main, need_torch
-from ciegan.cli.train import Seconds, parse_settings
+from ciegan.cli.train import Seconds
 
 _METHODS = "te,te_tuned,wiener,rl,pix2pix,paper,paper+egt,default"
 

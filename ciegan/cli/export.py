@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cellqa.cli.options import AnyPath, overwrite_option
+from cellqa.cli.options import AnyPath, TableChoice, overwrite_option
 from cellqa.terminal import warn
 from ciegan.cli.group import main, need_torch
 
@@ -17,7 +17,7 @@ from ciegan.cli.group import main, need_torch
 @click.option(
     "--to",
     required=True,
-    type=click.Choice(["onnx", "torchscript", "bioimageio"]),
+    type=TableChoice("ciegan.network.exports:EXPORTS"),
     help="OUT is NAME.onnx, NAME.pt, or NAME.zip.",
 )
 @click.option(

@@ -17,6 +17,17 @@ def main() -> None:
     """Sharpen microscope images with a network, trained and stopped by what cellqa measures."""
 
 
+_EXTRA = (
+    "torch",
+    "lightning",
+    "pytorch_msssim",
+    "safetensors",
+    "tensorboard",
+    "tomli_w",
+    "watchdog",
+)
+
+
 def need_torch() -> None:
     """Refuse in one line where the extra `gan` is not installed.
 
@@ -25,7 +36,7 @@ def need_torch() -> None:
     MissingExtraError
         A package of it is missing.
     """
-    for name in ("torch", "lightning", "safetensors", "tensorboard", "tomli_w", "watchdog"):
+    for name in _EXTRA:
         if importlib.util.find_spec(name) is None:
             raise MissingExtraError(
                 f"training needs {name}; install it with: pip install 'cellqa[gan]'"

@@ -9,7 +9,18 @@ from typing import Any
 
 import click
 
-from cellqa.cli.options import AnyPath, Positive, jobs_option, overwrite_option, pixel_size_option
+from cellqa.cli.options import (
+    AnyPath,
+    Positive,
+    TableChoice,
+    given_options,
+    jobs_option,
+    overwrite_option,
+    parse_settings,
+    pixel_size_option,
+)
+from cellqa.errors import CellqaError
+from cellqa.plugins import settings_of, with_settings
 from cellqa.terminal import progress_bar, report_failures, warn
 from ciegan.cli.group import main
 
@@ -119,7 +130,7 @@ def _run(prepare_it: Callable[..., Any], options: dict[str, Any]) -> None:
 )
 @click.option(
     "--modality",
-    type=click.Choice(["fluorescence", "phase", "brightfield"]),
+    type=TableChoice("cellqa.focus.vote:MODALITIES"),
     default="fluorescence",
     show_default=True,
     help="How contrast behaves at focus; see `cellqa sharpest`.",
@@ -172,22 +183,20 @@ def zstack(
 @click.argument("out", type=AnyPath())
 @click.option(
     "--degradation",
-    type=click.Choice(["gaussian", "defocus-fluorescence", "defocus-brightfield"]),
+    type=TableChoice("ciegan.data.degrade:DEGRADATIONS"),
     default="gaussian",
     show_default=True,
     help="The defocus models need the pixel size.",
 )
 @click.option(
     "--preset",
-    type=click.Choice(["paper"]),
-    help="The authors' Gaussian, 13 x 13, sigma 2.3, no noise.",
+    type=TableChoice("ciegan.data.degrade:PRESETS"),
+    help="paper: the authors' Gaussian, 13 x 13, sigma 2.3, no noise.",
 )
 @click.option(
     "--sigma",
     type=Range(),
-    default="1:3",
-    show_default=True,
-    help="Of the Gaussian, in pixels; drawn for each image.",
+    help="Of the Gaussian, in pixels; drawn for each image [default: 1:3].",
 )
 @click.option("--distance", type=Range(), help="From the focus, in µm; drawn for each image.")
 @click.option("--na", type=Positive(), help="Numerical aperture [default: 0.75].")
@@ -199,6 +208,14 @@ def zstack(
 )
 @click.option(
     "--slope", type=float, help="Brightfield: how that falls with frequency [default: 0]."
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=parse_settings,
+    help="Any setting of the degradation, as kernel=13; again for more.",
 )
 @click.option(
     "--photons",
@@ -230,8 +247,7 @@ def blur(
     out: Path,
     degradation: str,
     preset: str | None,
-    sigma: tuple[float, float],
-    distance: tuple[float, float] | None,
+    settings: dict[str, str],
     photons: float,
     read_noise: float,
     offset: float,
@@ -241,27 +257,25 @@ def blur(
 ) -> None:
     """Degrade the sharp images in GT, and pair them with themselves, into OUT."""
     from ciegan.data import prepare_blur
-    from ciegan.data.degrade import DEGRADATIONS, Gaussian, Noise
-    from ciegan.data.optics import Microscope
+    from ciegan.data.degrade import DEGRADATIONS, PRESETS, Noise
 
-    _refuse_idle(degradation, preset)
-    optics = ("na", "wavelength", "index", "condenser_na", "phase", "slope")
-    given = {name: options.pop(name) for name in optics}
-    given = {name: value for name, value in given.items() if value is not None}
-    try:
-        noise = Noise(photons, read_noise, offset)
-        how: Any
-        if preset == "paper":
-            how, noise = Gaussian((2.3, 2.3), kernel=13), Noise(photons=0)
-        elif degradation == "gaussian":
-            how = Gaussian(sigma)
-        else:
-            settings: dict[str, Any] = {"microscope": Microscope(**given)}
-            how = DEGRADATIONS[degradation](
-                **settings, **({"distance": distance} if distance else {})
-            )
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
+    short = {name: options.pop(name) for name in _SHORT}
+    short = {name: value for name, value in short.items() if value is not None}
+    if preset:
+        for name in given_options():
+            if name in {*_SHORT, "degradation", "settings", "photons", "read_noise", "offset"}:
+                raise click.UsageError(f"{_option(name)} does nothing with {preset}")
+        how, noise = PRESETS[preset]
+    else:
+        how = DEGRADATIONS[degradation]
+        for name in short:
+            if _SHORT[name] not in settings_of(how):
+                raise click.UsageError(f"{_option(name)} does nothing with {degradation}")
+        try:
+            noise = Noise(photons, read_noise, offset)
+            how = with_settings(how, {_SHORT[n]: v for n, v in short.items()} | settings)
+        except (CellqaError, ValueError) as error:
+            raise click.UsageError(str(error)) from None
     _run(
         lambda **rest: prepare_blur(
             gt, out, how, noise=noise, draws=draws, bleaching=bleaching, **rest
@@ -270,22 +284,21 @@ def blur(
     )
 
 
-def _refuse_idle(degradation: str, preset: str | None) -> None:
-    """Refuse options that would do nothing."""
-    context = click.get_current_context()
-    sources = (click.core.ParameterSource.COMMANDLINE,)
-    given = {name for name in context.params if context.get_parameter_source(name) in sources}
-    optics = {"na", "wavelength", "index", "condenser_na", "phase", "slope", "distance"}
-    idle = set()
-    if preset:
-        idle = given & (optics | {"sigma", "degradation", "photons", "read_noise", "offset"})
-    elif degradation == "gaussian":
-        idle = given & optics
-    else:
-        idle = given & {"sigma"}
-    if idle:
-        name = "--" + min(idle).replace("_", "-")
-        raise click.UsageError(f"{name} does nothing with {preset or degradation}")
+# Options that are short for a setting of a degradation.
+_SHORT = {
+    "sigma": "sigma",
+    "distance": "distance",
+    "na": "microscope.na",
+    "wavelength": "microscope.wavelength",
+    "index": "microscope.index",
+    "condenser_na": "microscope.condenser_na",
+    "phase": "microscope.phase",
+    "slope": "microscope.slope",
+}
+
+
+def _option(name: str) -> str:
+    return "--set" if name == "settings" else "--" + name.replace("_", "-")
 
 
 @prepare.command()

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cellqa.cli.options import AnyPath, overwrite_option
+from cellqa.cli.options import AnyPath, TableChoice, overwrite_option, parse_settings
 from cellqa.terminal import INTERRUPTED, progress_bar, tell_over_bar, warn
 from ciegan.cli.group import device_option, main, need_torch
 
@@ -46,17 +46,6 @@ def _parse_monitor(ctx: Any, parameter: Any, value: str | None) -> dict[str, flo
     return found
 
 
-def parse_settings(ctx: Any, parameter: Any, values: tuple[str, ...]) -> dict[str, str]:
-    """Parse KEY=VALUE."""
-    found = {}
-    for value in values:
-        name, equals, text = value.partition("=")
-        if not equals or not name:
-            raise click.BadParameter(f"{value!r} is not KEY=VALUE")
-        found[name] = text
-    return found
-
-
 # Options that are short for a key of the configuration.
 _SHORT = {
     "steps": "schedule.steps",
@@ -79,9 +68,7 @@ _SHORT = {
 @main.command()
 @click.argument("data", type=AnyPath())
 @click.argument("out", type=AnyPath())
-@click.option(
-    "--preset", type=click.Choice(["default", "paper", "pix2pix"]), help="Where to start."
-)
+@click.option("--preset", type=TableChoice("ciegan.config:PRESETS"), help="Where to start.")
 @click.option("--config", type=AnyPath(), metavar="TOML", help="Settings; see docs/ciegan.md.")
 @click.option(
     "--set",
@@ -91,7 +78,7 @@ _SHORT = {
     callback=parse_settings,
     help="One setting, as data.crop=64; again for more.",
 )
-@click.option("--generator", help="paper, resunet, nafnet, unet or pix2pix.")
+@click.option("--generator", help="The network; `ciegan plugins` lists them.")
 @click.option(
     "--monitor",
     metavar="METRIC[=WEIGHT],...",

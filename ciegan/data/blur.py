@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from cellqa.enhance.filters import as_type
 from cellqa.io import may_crash
 from cellqa.pairs.pairing import scan
 from cellqa.planes import Array
+from cellqa.terminal import Progress
 from ciegan.data.degrade import Degradation, Noise, degrade
 from ciegan.data.pixels import check_pixels, load_image
 from ciegan.data.prepare import Prepared, prepare_sources
@@ -31,7 +32,7 @@ def prepare_blur(
     tiling: TilingOptions | None = None,
     jobs: int = 1,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Prepared:
     """Degrade sharp images and cut both into tiles.
 
@@ -115,15 +116,14 @@ def _pairs(
         sharp = bleached(image, share, noise.offset)
         fewer = replace(noise, photons=noise.photons * share)
         blurred = degrade(sharp, how, strength, fewer, rng, size)
-        unit = "µm" if how.name.startswith("defocus") else "px"
         faded = "" if share == 1 else f", {share:.3f} of the signal left"
         yield Pair(
             f"d{k}" if len(left) > 1 else "",
             blurred,
             sharp,
             size,
-            distance=strength if unit == "µm" else "",
-            degradation=f"{how.name} {strength:.3f} {unit}{faded}",
+            distance=strength if how.unit == "µm" else "",
+            degradation=f"{how.name} {strength:.3f} {how.unit}{faded}",
         )
 
 

@@ -1,26 +1,46 @@
-"""Degraded images from sharp ones. A new degradation is a class here and a line in the table."""
+"""Degraded images from sharp ones.
+
+A new degradation is a class here and a line in `DEGRADATIONS`; or it comes from another package
+through the entry point `ciegan.degradations`. Its fields are its settings.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import ClassVar, Protocol
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, ClassVar, Protocol
 
 import cv2
 import numpy as np
 
 from cellqa.enhance.filters import as_type
 from cellqa.planes import Array
-from ciegan.data.optics import Microscope, brightfield_defocus, defocused, fluorescence_defocus
+from cellqa.plugins import Registry
+from ciegan.data.optics import (
+    Microscope,
+    Optics,
+    brightfield_defocus,
+    defocused,
+    fluorescence_defocus,
+)
 
 
 class Degradation(Protocol):
-    """Draws one way to degrade an image, and applies it."""
+    """Draws one way to degrade an image, and applies it; a dataclass of its settings.
+
+    Attributes
+    ----------
+    name : str
+        On the command line.
+    unit : str
+        Of the strength that is drawn: `px`; or `µm`, for a distance from the focus.
+    """
 
     name: ClassVar[str]
+    unit: ClassVar[str]
 
     def draw(self, rng: np.random.Generator) -> float:
-        """Strength of one degradation: sigma in pixels, or distance in micrometres."""
+        """Strength of one degradation."""
 
     def apply(self, plane: Array, strength: float, pixel_size: float | None) -> Array:
         """Degrade a plane (Y, X) of floats, without noise."""
@@ -46,6 +66,7 @@ class Gaussian:
     """
 
     name: ClassVar[str] = "gaussian"
+    unit: ClassVar[str] = "px"
     sigma: tuple[float, float] = (1.0, 3.0)
     kernel: int = 0
 
@@ -70,8 +91,9 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class _Defocus:
+    unit: ClassVar[str] = "µm"
     distance: tuple[float, float] = (0.0, 5.0)
-    microscope: Microscope = field(default_factory=Microscope)
+    microscope: Optics = field(default_factory=Optics)
 
     def __post_init__(self) -> None:
         _check_range("distance", *self.distance, signed=True)
@@ -109,7 +131,7 @@ class FluorescenceDefocus(_Defocus):
     ----------
     distance : (float, float)
         Range, in micrometres.
-    microscope : Microscope
+    microscope : Optics
     """
 
     name: ClassVar[str] = "defocus-fluorescence"
@@ -132,15 +154,28 @@ class BrightfieldDefocus(_Defocus):
 
     name: ClassVar[str] = "defocus-brightfield"
     distance: tuple[float, float] = (-10.0, 10.0)
+    microscope: Microscope = field(default_factory=Microscope)
 
     def transfer(self, frequency: Array, distance: float) -> Array:
         """Of frequencies in cycles per micrometre."""
         return brightfield_defocus(frequency, distance, self.microscope)
 
 
-DEGRADATIONS: Mapping[str, type[Degradation]] = {
-    d.name: d for d in (Gaussian, FluorescenceDefocus, BrightfieldDefocus)
-}
+def _wrong(entry: Any) -> str:
+    methods = ("draw", "apply")
+    if not all(callable(getattr(entry, name, None)) for name in methods):
+        return f"{entry!r} is no degradation: it must have `draw` and `apply`"
+    if not is_dataclass(entry) or isinstance(entry, type):
+        return f"{entry!r} is no degradation: its settings must be the fields of a dataclass"
+    texts = (getattr(entry, name, None) for name in ("name", "unit"))
+    return "" if all(isinstance(text, str) for text in texts) else f"{entry!r} has no name or unit"
+
+
+DEGRADATIONS: Registry[Degradation] = Registry(
+    "ciegan.degradations",
+    (Gaussian(), FluorescenceDefocus(), BrightfieldDefocus()),
+    wrong=_wrong,
+)
 
 
 @dataclass(frozen=True)
@@ -177,6 +212,12 @@ class Noise:
         if self.read:
             noisy = noisy + rng.normal(0, self.read, noisy.shape)
         return np.asarray(noisy)
+
+
+# A degradation and its noise by the name of a publication that used them.
+PRESETS: Mapping[str, tuple[Degradation, Noise]] = {
+    "paper": (Gaussian((2.3, 2.3), kernel=13), Noise(photons=0)),
+}
 
 
 def degrade(

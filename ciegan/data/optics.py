@@ -34,8 +34,8 @@ _LEAST = 0.02  # of the in-focus transfer, below which it is not divided by
 
 
 @dataclass(frozen=True)
-class Microscope:
-    """What a transfer function depends on.
+class Optics:
+    """What the transfer function of fluorescence depends on.
 
     Attributes
     ----------
@@ -45,28 +45,40 @@ class Microscope:
         Of the light that is seen, in micrometres.
     index : float
         Refractive index of what the objective dips into: 1 air, 1.33 water, 1.515 oil.
-    condenser_na : float
-        Numerical aperture of the condenser; for brightfield only.
-    phase : float
-        How many times stronger the object shifts phase than it absorbs, at periods of 10 µm; for
-        brightfield only.
-    slope : float
-        How that falls with frequency: phase x (0.1 / q)^slope, q in cycles per micrometre, as
-        cells are smooth in thickness but not in absorption; for brightfield only.
     """
 
     na: float = 0.75
     wavelength: float = 0.55
     index: float = 1.0
-    condenser_na: float = 0.2
-    phase: float = 1.0
-    slope: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.wavelength < 100:
             raise ValueError(f"`wavelength` must be in micrometres, got {self.wavelength}")
         if not 0 < self.na < self.index:
             raise ValueError(f"`na` must be above 0 and below `index`, got {self.na}")
+
+
+@dataclass(frozen=True)
+class Microscope(Optics):
+    """What the transfer function of brightfield depends on: that of fluorescence, and this.
+
+    Attributes
+    ----------
+    condenser_na : float
+        Numerical aperture of the condenser.
+    phase : float
+        How many times stronger the object shifts phase than it absorbs, at periods of 10 µm.
+    slope : float
+        How that falls with frequency: phase x (0.1 / q)^slope, q in cycles per micrometre, as
+        cells are smooth in thickness but not in absorption.
+    """
+
+    condenser_na: float = 0.2
+    phase: float = 1.0
+    slope: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.condenser_na < self.index:
             raise ValueError(f"`condenser_na` must be 0 to `index`, got {self.condenser_na}")
         if not math.isfinite(self.phase):
@@ -83,9 +95,7 @@ class Microscope:
         return self.phase * (_REFERENCE / radii) ** self.slope
 
 
-def fluorescence_defocus(
-    frequency: npt.ArrayLike, distance: float, microscope: Microscope
-) -> Array:
+def fluorescence_defocus(frequency: npt.ArrayLike, distance: float, microscope: Optics) -> Array:
     """What incoherent imaging out of focus passes of what it passes in focus.
 
     OTF_z(q) / OTF_0(q), with OTF the autocorrelation of the pupil, whose phase out of focus is
@@ -98,7 +108,7 @@ def fluorescence_defocus(
         In cycles per micrometre.
     distance : float
         Between the object and the plane in focus, in micrometres.
-    microscope : Microscope
+    microscope : Optics
 
     Returns
     -------
@@ -106,7 +116,7 @@ def fluorescence_defocus(
 
     Examples
     --------
-    >>> scope = Microscope(na=0.75, wavelength=0.52)
+    >>> scope = Optics(na=0.75, wavelength=0.52)
     >>> fluorescence_defocus([0.0, 0.1, 1.0], 4.0, scope).round(1)
     array([1. , 0.6, 0. ])
     """

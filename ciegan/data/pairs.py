@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from cellqa.errors import CellqaError, ImageError
 from cellqa.io import may_crash
 from cellqa.pairs.pairing import pair_folders, scan
+from cellqa.terminal import Progress
 from ciegan.data.pixels import load_image
 from ciegan.data.prepare import Prepared, prepare_sources
 from ciegan.data.tiles import Pair, TilingOptions
-
-Progress = Callable[[int, int], None]
 
 
 def prepare_pairs(

@@ -14,6 +14,7 @@ from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, ImageError, first_line, printable
 from cellqa.io import split_suffix
 from cellqa.tables.files import write_csv
+from cellqa.terminal import Progress
 from ciegan.data.splits import SPLITS, assign, fields_by_name
 from ciegan.data.tiles import COLUMNS, Pair, Record, Source, TilingOptions, _tiles
 
@@ -80,7 +81,7 @@ def prepare_sources(
     jobs: int = 1,
     isolate: bool = False,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     inputs: Iterable[Path] = (),
     failures: Iterable[tuple[str, str, str]] = (),
     own_fields: Mapping[str, str] | None = None,

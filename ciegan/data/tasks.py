@@ -12,9 +12,10 @@ from cellqa import simulate
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
+from cellqa.terminal import Progress
 from ciegan.data.blur import prepare_blur
 from ciegan.data.degrade import BrightfieldDefocus, Degradation, FluorescenceDefocus, Noise
-from ciegan.data.optics import Microscope
+from ciegan.data.optics import Microscope, Optics
 from ciegan.data.prepare import MARK, Prepared, check_out
 from ciegan.data.splits import assign, fields_by_name
 from ciegan.data.tiles import TilingOptions
@@ -85,7 +86,7 @@ TASKS: Mapping[str, Task] = {
             "few stained nuclei, 2 to 8 µm out of focus; many tiles are nearly black",
             partial(simulate.nuclei, density=0.12, size=1.8),
             0.32,
-            FluorescenceDefocus((2, 8), Microscope(na=0.5)),
+            FluorescenceDefocus((2, 8), Optics(na=0.5)),
             Noise(photons=1000, offset=simulate.OFFSET),
             draws=3,
             min_contrast=0,
@@ -95,7 +96,7 @@ TASKS: Mapping[str, Task] = {
             "striated muscle fibres at low signal, which bleaches to 30 % over four images",
             simulate.fibres,
             0.2,
-            FluorescenceDefocus((1, 2.2), Microscope(na=0.5)),
+            FluorescenceDefocus((1, 2.2), Optics(na=0.5)),
             Noise(photons=150, offset=simulate.OFFSET),
             draws=4,
             bleaching=0.3,
@@ -115,7 +116,7 @@ def prepare_task(
     side: int = _SIDE,
     jobs: int = 1,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Prepared:
     """Prepare a task, on simulated scenes or on sharp images of one's own.
 

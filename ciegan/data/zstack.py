@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from cellqa.focus.vote import MODALITIES, Focus
 from cellqa.io import PlaneIndex, luminance, may_crash, split_suffix
 from cellqa.metrics.alignment import displacement, moved_back
 from cellqa.planes.plane import Plane
+from cellqa.terminal import Progress
 from ciegan.data.pixels import check_pixels, load_image
 from ciegan.data.prepare import Prepared, prepare_sources
 from ciegan.data.tiles import Pair, TilingOptions
@@ -85,7 +86,7 @@ def prepare_zstack(
     tiling: TilingOptions | None = None,
     jobs: int = 1,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Prepared:
     """Pair the sharpest plane of each stack with planes out of focus.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from cellqa.disk import free_space
 from cellqa.enhance.files import Job, is_folder, plan, refuse_taken
 from cellqa.errors import CellqaError
 from cellqa.tables.files import write_csv
+from cellqa.terminal import Progress
 from ciegan.enhancing.enhanced import Enhanced
 from ciegan.enhancing.enhancer import EnhanceOptions
 from ciegan.enhancing.pool import Pool, beside
@@ -36,7 +37,7 @@ def enhance_files(
     *,
     runners: Sequence[Runner] = (),
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Enhanced]:
     """Enhance a file, or every image below a folder, plane by plane.
 

@@ -13,7 +13,7 @@ import torch
 from cellqa.errors import CellqaError, printable
 from ciegan.config import PRESETS, Config, from_dict, with_settings
 from ciegan.judging.classical import NAMES
-from ciegan.training.run import every_of
+from ciegan.training.budget import every_of
 
 FIXED = {"seed", "schedule.steps"}  # or networks would not be alike
 _EGT = "+egt"

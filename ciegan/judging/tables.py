@@ -18,7 +18,7 @@ from ciegan.config import PRESETS, from_dict
 from ciegan.judging.methods import FIXED
 from ciegan.network.checkpoint import load
 from ciegan.network.cost import multiplications, parameters
-from ciegan.training.run import SUMMARY
+from ciegan.training.folder import SUMMARY
 
 METRICS = ("psnr", "ssim", "ms_ssim", "frc_resolution")
 _SEED_METRICS = (*METRICS, "overclaim", "resolution")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from cellqa.reporting.page import write_report
 from cellqa.scoring.finish import Finished
 from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.run import score_to_folder
+from cellqa.terminal import Progress
 from ciegan.data.crops import Tile, read_split
 from ciegan.data.prepare import PAIRS
 from ciegan.judging.classical import FITTED, NAMES, fitted, pairs_to_fit
@@ -31,8 +32,6 @@ from ciegan.network.checkpoint import Checkpoint, choose_device, load
 from ciegan.network.cost import parameters
 from ciegan.network.normalisation import channels_of
 from ciegan.network.windows import enhance_plane
-
-Progress = Callable[[int, int], None]
 
 FIELDS = "fields.csv"
 _MARK = ".made-by-ciegan-validate"  # what --overwrite may remove

@@ -12,6 +12,7 @@ from cellqa.errors import CellqaError, first_line, printable
 from cellqa.io import split_suffix
 from cellqa.tables.cells import cell
 from cellqa.tables.files import write_csv
+from cellqa.terminal import Progress
 from ciegan.mosaic.fusing import SUFFIX, assemble
 from ciegan.mosaic.pairs import Placing
 from ciegan.mosaic.placing import Placement, place
@@ -49,7 +50,7 @@ def assemble_scans(
     *,
     tiles: Mapping[Path, Path] | None = None,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Assembled]:
     """Assemble every scan in a file, or below a folder.
 

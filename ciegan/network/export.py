@@ -1,7 +1,7 @@
 """Trained networks in the formats of other programs, each read back and compared.
 
-A new format is a function, which returns the file's content and the networks read back from it, and
-a line in `FORMATS`.
+A new format is a function here, which returns the file's content and the networks read back from
+it, and a line in `ciegan.network.exports.EXPORTS`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import logging
 import math
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from cellqa.errors import CellqaError, first_line
 from ciegan.models import Generator
 from ciegan.network import bioimageio, onnx, realesrgan
 from ciegan.network.checkpoint import BEST, Checkpoint, content_hash, load
+from ciegan.network.exports import EXPORTS
 
 AXES = "bcyx"
 DESCRIPTION = "ciegan.json"  # within TorchScript files
@@ -144,7 +145,7 @@ def export_network(
     target : Path
         A file with the format's suffix.
     to : str
-        Of `FORMATS`.
+        One of `EXPORTS`.
     authors : sequence of str
         Of the weights, for `bioimageio`; unknown by default.
     licence : str
@@ -162,9 +163,9 @@ def export_network(
     OSError
         The target cannot be written.
     """
-    if to not in FORMATS:
-        raise CellqaError(f"the format must be one of {', '.join(FORMATS)}, got {to!r}")
-    chosen = FORMATS[to]
+    if to not in EXPORTS:
+        raise CellqaError(f"the format must be one of {', '.join(EXPORTS)}, got {to!r}")
+    chosen = EXPORTS[to]
     if target.suffix.lower() != chosen.suffix:
         raise CellqaError(
             f"OUT: {to} is written to a file NAME{chosen.suffix}, not {target.name!r}"
@@ -176,7 +177,7 @@ def export_network(
     onnx.need(chosen.packages, to, f"--to {to} needs")
     model = _open(weights, authors or ["unknown"], licence)
     try:
-        data, networks = chosen.make(model)
+        data, networks = chosen.load()(model)
     except CellqaError:
         raise
     except Exception as error:  # exporters have errors without end; the cause says more
@@ -316,28 +317,3 @@ def _deprecated() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"`torch\.jit\.", DeprecationWarning)
         yield
-
-
-class Format(NamedTuple):
-    """A format to export to.
-
-    Attributes
-    ----------
-    suffix : str
-    make : callable
-        Returns the file's content, and the networks read back from it.
-    packages : tuple of str
-        That the extra of the format's name installs.
-    """
-
-    suffix: str
-    make: Callable[[Model], tuple[bytes, list[Run]]]
-    packages: tuple[str, ...]
-
-
-_NEEDED = ("onnx", "onnxruntime", "onnxscript")
-FORMATS: Mapping[str, Format] = {
-    "onnx": Format(onnx.SUFFIX, to_onnx, _NEEDED),
-    "torchscript": Format(".pt", to_torchscript, ()),
-    "bioimageio": Format(".zip", to_bioimageio, (*_NEEDED, "bioimageio.spec")),
-}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,14 @@ from cellqa.disk import appearing, appearing_text
 from cellqa.errors import printable
 from cellqa.io import luminance
 from cellqa.reporting.figures import label, save_montage
+from cellqa.terminal import Progress, Tell
 from ciegan.config import Monitor
 from ciegan.data.crops import spread
 from ciegan.network.checkpoint import BEST, save
+from ciegan.training.folder import METRICS, SAMPLES
 from ciegan.training.monitor import Scores
 from ciegan.training.schedule import adversarial_steps
 from ciegan.training.step import Networks
-
-METRICS, SAMPLES = "metrics.csv", "samples"
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -90,8 +90,8 @@ class RunWriter(Callback):
     def __init__(
         self,
         out: Path,
-        tell: Callable[[str], None],
-        progress: Callable[[int, int], None],
+        tell: Tell,
+        progress: Progress,
         warnings: list[str],
     ) -> None:
         self.out, self.tell, self.progress, self.warnings = out, tell, progress, warnings
@@ -204,7 +204,7 @@ class RunWriter(Callback):
 
 def loss_names(networks: Networks) -> list[str]:
     """Terms that are logged, in the order of the configuration."""
-    names = [name for name, weight in networks.config.losses.weights().items() if weight]
+    names = networks.config.losses.weights
     return ["total", *names, *(["discriminator"] if networks.discriminator is not None else [])]
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import os
-import shutil
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -26,26 +24,23 @@ from cellqa.disk import appearing_text
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.scoring.image import compile_kernels
 from cellqa.tables.files import write_json
-from ciegan.config import PRESETS, Config, read_config
-from ciegan.data.crops import Crops, Tile, crops_of_steps, read_split, spread
+from cellqa.terminal import Progress, Tell
+from ciegan.config import Config, read_config
+from ciegan.data.crops import Crops, Tile, read_split, spread
 from ciegan.losses import VGG19, load_vgg
-from ciegan.network.checkpoint import BEST, LAST, choose_device, make_generator
+from ciegan.losses.base import FEATURES
+from ciegan.network.checkpoint import LAST, choose_device, make_generator
 from ciegan.network.memory import keep
 from ciegan.network.normalisation import channels_of
-from ciegan.training.callbacks import METRICS, SAMPLES, RunWriter, Stopping, WholeCheckpoints
+from ciegan.training.budget import every_of, steps_within
+from ciegan.training.callbacks import RunWriter, Stopping, WholeCheckpoints
+from ciegan.training.folder import CONFIG, EVENTS, SUMMARY, check_folder, check_last, clear_folder
 from ciegan.training.monitor import Scores
-from ciegan.training.schedule import ALONE, BOTH, JUDGE, boundaries, phase
-from ciegan.training.step import Networks, TrainingError
+from ciegan.training.objective import TrainingError
+from ciegan.training.schedule import boundaries
+from ciegan.training.step import Networks
 
-CONFIG, SUMMARY, EVENTS = "config.toml", "summary.json", "tensorboard"
-_FILES = (CONFIG, METRICS, SUMMARY, BEST, LAST)
-_FOLDERS = (SAMPLES, EVENTS)
-_TRIAL = 8  # steps of each phase that are timed to fit a run into its time
 _WAITING = 0.1  # share of the time waiting for data from which a run warns
-_VALIDATIONS = 10  # at least, of a run that is made to fit into its time
-_SPARE = 0.92  # share of the time that steps and validations are planned for
-
-Tell = Callable[[str], None]
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error
@@ -106,7 +101,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     tell: Tell = lambda line: None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
 ) -> Trained:
     """Train on prepared data, and keep the weights that are best on its validation split.
 
@@ -150,7 +145,8 @@ def train(
         config = read_config(out / CONFIG)
         tell, progress = lambda line: None, lambda done, total: None
     else:
-        config = _check_folder(out, config, resume=resume, overwrite=overwrite)
+        config = check_folder(out, config, resume=resume, overwrite=overwrite)
+    config.losses.check_terms()
     make_generator(config, 1)  # what is wrong with its name or options is told first
     compile_kernels(tell)
     tell("reading the tiles")
@@ -173,9 +169,9 @@ def train(
     keeper = RunWriter(out, tell, progress, notes)
     trainer = _trainer(out, config, chosen, devices, max_time, keeper)
     if resume and not child:
-        _check_last(out, networks)
+        check_last(out, networks)
     if not child and not resume:
-        _clear_folder(out)  # now that nothing is left that could be wrong
+        clear_folder(out)  # now that nothing is left that could be wrong
         with appearing_text(out / CONFIG) as file:
             file.write(config.to_toml())
     _fit(trainer, networks, out / LAST if resume and (out / LAST).exists() else None)
@@ -254,67 +250,6 @@ def _check_devices(device: torch.device, devices: int) -> None:
         del os.environ["LOCAL_RANK"]  # Lightning takes it for a number
 
 
-def _check_folder(out: Path, config: Config, *, resume: bool, overwrite: bool) -> Config:
-    """See that a run can be written, or find the one to go on with; nothing is changed yet."""
-    try:
-        str(out).encode()
-    except UnicodeEncodeError:
-        raise CellqaError(f"OUT: the name {printable(str(out))!r} is not valid text") from None
-    if out.exists() and not out.is_dir():
-        raise CellqaError(f"OUT: {str(out)!r} is a file; give a folder")
-    if resume:
-        if not (out / CONFIG).exists():
-            raise CellqaError(f"--resume: {str(out)!r} holds no run (no {CONFIG})")
-        if (out / BEST).exists() and not (out / LAST).exists():
-            raise CellqaError(
-                f"--resume: {LAST} is gone, and {BEST} would be lost; move it away and use "
-                "--overwrite to begin again"
-            )
-        return read_config(out / CONFIG)
-    there = [name for name in (*_FILES, *_FOLDERS) if (out / name).exists()]
-    if there and not overwrite:
-        raise CellqaError(
-            f"OUT: {str(out)!r} holds an earlier run; give another folder, --resume to go on with "
-            "it, or --overwrite"
-        )
-    if there:
-        try:
-            read_config(out / CONFIG)
-        except CellqaError:
-            raise CellqaError(
-                f"OUT: {str(out)!r} is no run's folder (no {CONFIG} of one, but {there[0]})"
-            ) from None
-    return config
-
-
-def _check_last(out: Path, networks: Networks) -> None:
-    """Refuse a checkpoint that is damaged, holds more than weights, or is of other networks."""
-    path = out / LAST
-    if not path.exists():
-        return
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        state = {name: value.shape for name, value in found["state_dict"].items()}
-        found["pytorch-lightning_version"], found["steps_done"], found["drawn_from"]
-    except Exception as error:  # a hostile file can bring any error up
-        raise CellqaError(
-            f"{path}: damaged, or no checkpoint of weights alone ({first_line(error)}); without "
-            f"it, and without {BEST}, --resume begins again at step 0"
-        ) from None
-    own = {name: value.shape for name, value in networks.state_dict().items()}
-    if own != state:
-        raise CellqaError(f"{path}: of other networks than {CONFIG} says; was that edited?")
-
-
-def _clear_folder(out: Path) -> None:
-    """Remove what an earlier run left."""
-    for name in _FOLDERS:
-        shutil.rmtree(out / name, ignore_errors=True)
-    for name in sorted(_FILES, key=CONFIG.__eq__):  # last what tells that it is a run
-        (out / name).unlink(missing_ok=True)
-    out.mkdir(parents=True, exist_ok=True)
-
-
 def _check_validation(tiles: list[Tile], crops: Crops, config: Config, devices: int) -> list[Tile]:
     """Read what will be validated on, so that what is wrong is told before hours pass."""
     fields = {tile.field for tile in crops.tiles} & {tile.field for tile in tiles}
@@ -351,7 +286,7 @@ def _schedule_warnings(networks: Networks) -> list[str]:
 
 def _features(config: Config) -> tuple[VGG19 | None, list[str]]:
     losses = config.losses
-    if not (losses.perceptual or losses.style):
+    if not losses.seen(FEATURES):
         return None, []
     vgg, warning = load_vgg(losses.vgg, losses.layers, imagenet=losses.imagenet, seed=config.seed)
     return vgg, [warning] if warning else []
@@ -411,61 +346,6 @@ def _trainer(
             enable_model_summary=False,
             deterministic="warn" if device.type == "cuda" else True,
         )
-
-
-def every_of(config: Config, steps: int) -> int:
-    """Steps between validations: a short run has some, too, where nothing else was asked for."""
-    own = config.monitor.every
-    usual = own == PRESETS[config.preset].monitor.every
-    return max(1, min(own, steps // _VALIDATIONS)) if usual else own
-
-
-def steps_within(
-    seconds: float,
-    config: Config,
-    crops: Crops,
-    validation: list[Tile],
-    vgg: VGG19 | None,
-    device: torch.device,
-) -> int:
-    """Steps that fit into a time, by timing a few of each phase and a validation.
-
-    Raises
-    ------
-    CellqaError
-        Not even a few do.
-    """
-    networks = Networks(config, crops, validation, vgg).to(device)
-    costs: dict[str, float] = {}
-    first, second = boundaries(config.schedule)
-    begins = (0, first, second) if networks.discriminator is not None else (0,)
-    for now, begin in zip((ALONE, JUDGE, BOTH), begins, strict=False):
-        networks.steps_done = begin
-        if networks.phase == now:  # a phase may have no steps
-            batches = crops_of_steps(crops, 0, _TRIAL + 1)
-            costs[now.name] = networks.time_steps(batches, 0.05 * seconds)
-    start = time.perf_counter()
-    sample = validation[:2]
-    for place, tile in enumerate(sample):
-        image, source, target, size = networks.enhanced(tile)
-        networks.judge.values(place, image, source, target, size)
-    images = min(len(validation), config.monitor.images) + config.monitor.samples
-    validating = (time.perf_counter() - start) / len(sample) * images
-    steps = 1000
-    for _ in range(20):  # shares of the phases may depend on the number of steps
-        schedule = replace(config.schedule, steps=steps)
-        names = [
-            phase(k, schedule, networks.discriminator is not None).name
-            for k in range(0, steps, max(1, steps // 1000))
-        ]
-        each = sum(costs.get(name, 0.0) for name in names) / len(names)
-        found = int(_SPARE * seconds / (each + validating / every_of(config, steps)))
-        if found < 1:
-            raise TrainingError(f"not one step ends in {seconds:.0f} s; give --max-time more")
-        if found == steps:
-            break
-        steps = found
-    return steps
 
 
 def _summary(trained: Trained, device: torch.device, devices: int) -> dict[str, Any]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import statistics
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -16,31 +14,29 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from cellqa.enhance.filters import as_type
-from cellqa.errors import CellqaError, first_line
+from cellqa.errors import first_line
 from ciegan.config import Config
 from ciegan.data.crops import Crops, Tile, TimedLoader, crops_of_steps, spread
-from ciegan.losses import (
-    TERMS,
-    VGG19,
-    discriminator_loss,
-    feature_matching,
-    generator_loss,
-    perceptual,
-    style,
-)
+from ciegan.losses import VGG19
+from ciegan.losses.base import VERDICTS
 from ciegan.models import DISCRIMINATORS, Discriminator, Generator
 from ciegan.network.checkpoint import make, make_generator
 from ciegan.network.normalisation import Normalisation
 from ciegan.network.windows import enhance_plane
-from ciegan.training.limits import _move_average, _out_of_memory
+from ciegan.training.memory import step_within_memory
 from ciegan.training.monitor import Judge, Scores
+from ciegan.training.objective import Objective, TrainingError
 from ciegan.training.schedule import Phase, phase, rate
 
 _CHECK_EVERY = 50  # steps between looks at the losses, which make the device wait
 
 
-class TrainingError(CellqaError):
-    """Training that cannot go on: one line that says why and what to change."""
+def _move_average(
+    decay: float, averages: Sequence[Tensor], values: Sequence[Tensor], number: Tensor | int
+) -> None:
+    """Averages += (1 - d) (values - averages), d growing from 0.1 to `decay` with the steps."""
+    begun = (1 + int(number)) / (10 + int(number))
+    torch._foreach_lerp_(list(averages), list(values), 1 - min(decay, begun))
 
 
 class Networks(pl.LightningModule):
@@ -71,7 +67,7 @@ class Networks(pl.LightningModule):
         torch.manual_seed(config.seed)
         self.generator = make_generator(config, crops.channels)
         self.discriminator: Discriminator | None = None
-        if config.losses.uses_discriminator:
+        if config.losses.seen(VERDICTS):
             size = {"size": config.data.crop}
             self.discriminator = make(
                 config.discriminator, DISCRIMINATORS, "discriminator", crops.channels, **size
@@ -83,14 +79,12 @@ class Networks(pl.LightningModule):
             moving = partial(_move_average, config.optimizer.average)
             self.average = AveragedModel(self.generator, multi_avg_fn=moving)
             self.average.requires_grad_(False)
-        # not a submodule: its weights never change and are not kept in checkpoints
-        self._vgg = [vgg] if vgg is not None else []
+        # no submodule: the weights of VGG-19 never change and are not kept in checkpoints
+        self.objective = Objective(config.losses, vgg)
         self.judge = Judge(config.monitor)
         self.steps_done = 0
         self.scores: Scores | None = None
         self.rows: dict[int, dict[str, float]] = {}
-        self.sums: dict[str, Tensor] = {}
-        self.counts: dict[str, int] = {}
         self.loader: TimedLoader | None = None
         self._compiled: list[Callable[[Tensor], Tensor]] = []  # no submodule: it is one already
 
@@ -138,8 +132,8 @@ class Networks(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Bring the features to the device, and compile where asked for."""
-        for vgg in self._vgg:
-            vgg.to(self.device)
+        if self.objective.vgg is not None:
+            self.objective.vgg.to(self.device)
         if self.config.compile and self.device.type == "cuda":
             self._compiled = [torch.compile(self.generator)]
 
@@ -194,45 +188,12 @@ class Networks(pl.LightningModule):
         """Train who is to learn at this step."""
         optimizers: Any = self.optimizers()
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
-        self.step_within_memory(batch, optimizers, self.manual_backward)
+        step_within_memory(self, batch, optimizers, self.manual_backward)
         self.steps_done += 1
         if self.steps_done % _CHECK_EVERY == 0:
-            self.check_losses()
+            self.objective.check(self.steps_done)
         if self.steps_done >= self.config.schedule.steps:
             self.trainer.should_stop = True
-
-    def step_within_memory(
-        self,
-        batch: tuple[Tensor, Tensor],
-        optimizers: Sequence[Any],
-        backward: Callable[[Tensor], None],
-    ) -> None:
-        """`step`; where memory runs out, find the batch that it is enough for.
-
-        Raises
-        ------
-        TrainingError
-            There is too little memory; it names the largest batch that fits.
-        """
-        full = False
-        try:
-            self.step(*batch, optimizers, backward)
-        except RuntimeError as error:  # OutOfMemoryError is one
-            if not _out_of_memory(error):
-                raise
-            full = True
-        if full:  # the error is gone, and with it what the step held
-            size = len(batch[0])
-            fits = self.largest_batch(batch)
-            advice = (
-                f"--batch-size {fits} fits"
-                if fits
-                else "not even one image fits: set a smaller --crop"
-            )
-            raise TrainingError(
-                f"out of memory at step {self.steps_done} with a batch of {size} crops of "
-                f"{self.config.data.crop} pixels; {advice}"
-            )
 
     def step(
         self,
@@ -268,11 +229,15 @@ class Networks(pl.LightningModule):
             if image is None:
                 with torch.no_grad():
                     image = self.generator(source)
-            loss = self._discriminator_loss(image.detach(), source, target)
+            assert self.discriminator is not None
+            loss = self.objective.of_discriminator(
+                self.discriminator, image.detach(), source, target
+            )
             self._learn(optimizers[1], self.discriminator, loss, backward)
         if now.generator:
             assert image is not None
-            loss = self._generator_loss(image, source, target)
+            judge = self.discriminator if now.adversarial else None
+            loss = self.objective.of_generator(image, source, target, judge)
             self._learn(optimizers[0], self.generator, loss, backward)
             if self.average is not None:
                 self.average.update_parameters(self.generator)
@@ -285,96 +250,26 @@ class Networks(pl.LightningModule):
     def _learn(
         self,
         optimizer: Any,
-        network: nn.Module | None,
+        network: nn.Module,
         loss: Tensor,
         backward: Callable[[Tensor], None],
     ) -> None:
-        assert network is not None
         optimizer.zero_grad()
         backward(loss)
         if self.config.optimizer.clip:
             nn.utils.clip_grad_norm_(network.parameters(), self.config.optimizer.clip)
         optimizer.step()
 
-    def _discriminator_loss(self, image: Tensor, source: Tensor, target: Tensor) -> Tensor:
-        assert self.discriminator is not None
-        real, _ = self.discriminator(target, source)
-        fake, _ = self.discriminator(image, source)
-        loss = discriminator_loss(real.float(), fake.float(), self.config.losses.gan)
-        self._note("discriminator", loss)
-        return loss
-
-    def _generator_loss(self, image: Tensor, source: Tensor, target: Tensor) -> Tensor:
-        """Sum of the weighted terms, each noted without its weight."""
-        weights = self.config.losses.weights()
-        terms: dict[str, Tensor] = {}
-        with torch.autocast(self.device.type, enabled=False):
-            full = image.float()
-            for name, term in TERMS.items():
-                if weights[name]:
-                    terms[name] = term(full, target)
-        if weights["perceptual"] or weights["style"]:
-            ours, theirs = self._vgg[0](image), self._vgg[0](target)
-            terms["perceptual"] = perceptual(ours, theirs)
-            terms["style"] = style(ours, theirs)
-        if self.phase.adversarial:
-            terms |= self._adversarial_terms(image, source, target)
-        total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
-        for name, value in (*terms.items(), ("total", total)):
-            self._note(name, value)
-        return total
-
-    def _adversarial_terms(
-        self, image: Tensor, source: Tensor, target: Tensor
-    ) -> dict[str, Tensor]:
-        assert self.discriminator is not None
-        losses = self.config.losses
-        judges = list(self.discriminator.parameters())
-        for parameter in judges:  # it only judges here
-            parameter.requires_grad_(False)
-        fake, features = self.discriminator(image, source)
-        real, wanted = None, None
-        if losses.gan == "relativistic" or losses.feature_matching:
-            with torch.no_grad():
-                real, wanted = self.discriminator(target, source)
-            real = real.float()
-        for parameter in judges:
-            parameter.requires_grad_(True)
-        terms = {"adversarial": generator_loss(fake.float(), losses.gan, real)}
-        if losses.feature_matching and wanted is not None:
-            terms["feature_matching"] = feature_matching(features, wanted)
-        return terms
-
-    # what is told
-
-    def _note(self, name: str, value: Tensor) -> None:
-        value = value.detach().float()
-        self.sums[name] = self.sums[name] + value if name in self.sums else value
-        self.counts[name] = self.counts.get(name, 0) + 1
-
-    def check_losses(self) -> None:
-        """Refuse to go on with a loss that is NaN or infinite.
+    def take_losses(self) -> dict[str, float]:
+        """Mean of each term since it was last asked.
 
         Raises
         ------
         TrainingError
-            Which term it was, and what to change.
+            One is NaN or infinite.
         """
-        for name, total in self.sums.items():
-            if not math.isfinite(float(total)):
-                raise TrainingError(
-                    f"the loss {name} became {float(total)} by step {self.steps_done}: take a "
-                    "lower learning rate (--rate), clip gradients (--set optimizer.clip=1) or give "
-                    f"{name} a lower weight; the best weights so far are kept"
-                )
-
-    def take_losses(self) -> dict[str, float]:
-        """Mean of each term since it was last asked."""
-        self.check_losses()
-        found = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
-        self.sums.clear()
-        self.counts.clear()
-        return found
+        self.objective.check(self.steps_done)
+        return self.objective.take()
 
     # validation
 
@@ -399,7 +294,7 @@ class Networks(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last validation; weights that are not finite are not worth one."""
-        self.check_losses()
+        self.objective.check(self.steps_done)
         self.rows.clear()
 
     def validation_step(self, place: int, number: int) -> None:
@@ -444,53 +339,3 @@ class Networks(pl.LightningModule):
         assert self.scores is not None
         limit = self.config.monitor.max_overclaim
         return limit < 1 and not self.scores.values["overclaim"] <= limit
-
-    # time and memory
-
-    def time_steps(self, batches: Iterable[tuple[Tensor, Tensor]], longest: float) -> float:
-        """Median seconds of a step like the one to come, but for the first; the weights change.
-
-        No step begins after `longest` seconds.
-        """
-        optimizers = self.configure_optimizers()
-        for vgg in self._vgg:
-            vgg.to(self.device)
-        seconds = []
-        for source, target in batches:
-            start = time.perf_counter()
-            batch = source.to(self.device), target.to(self.device)
-            self.step_within_memory(batch, optimizers, lambda loss: loss.backward())
-            float(next(iter(self.sums.values())))  # waits for the device
-            seconds.append(time.perf_counter() - start)
-            if sum(seconds) > longest:
-                break
-        self.sums.clear()
-        self.counts.clear()
-        return statistics.median(seconds[1:] or seconds)
-
-    def largest_batch(self, batch: tuple[Tensor, Tensor]) -> int:
-        """The largest power of two of crops, below the batch's, that a step has memory for."""
-        size = 1 << (len(batch[0]) - 1).bit_length() >> 1 if len(batch[0]) > 1 else 0
-        while size:
-            for network in (self.generator, self.discriminator):
-                if network is not None:
-                    network.zero_grad(set_to_none=True)
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
-            if self._fits(*(part[:size] for part in batch)):
-                return size
-            size //= 2
-        return 0
-
-    def _fits(self, source: Tensor, target: Tensor) -> bool:
-        try:
-            image = self.generator(source)
-            loss = self._generator_loss(image, source, target)
-            if self.discriminator is not None:
-                loss = loss + self._discriminator_loss(image, source, target)
-            loss.backward()
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
-                raise
-            return False
-        return True

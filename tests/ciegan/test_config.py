@@ -46,7 +46,10 @@ def test_what_a_file_does_not_name_is_the_presets(tmp_path: Path) -> None:
         ({"data": {"augment": 1}}, "data.augment must be true or false"),
         ({"losses": {"layers": "conv1_2"}}, "losses.layers must be a list of texts"),
         ({"losses": {"gan": "wgan"}}, "losses.gan must be one of non-saturating"),
-        ({"losses": {"charbonnier": 0, "ms_ssim": 0}}, "no term between image and target"),
+        ({"losses": {"charbonnier": "1"}}, "losses.charbonnier must be a number"),
+        ({"losses": {"gann": "saturating"}}, "losses.gann is unknown; did you mean gan?"),
+        ({"losses": {"l1": -1}}, "losses.l1 must be 0 or more"),
+        ({"losses": {"l1": True}}, "losses.l1 must be a number"),
         ({"preset": "papers"}, "preset must be one of default, paper"),
         ({"monitor": {"metrics": {"sim": 1}}}, "no metric is called 'sim'"),
         ({"monitor": {"metrics": {"gain": 1}}}, "gain has no better and worse"),
@@ -60,6 +63,56 @@ def test_what_a_file_does_not_name_is_the_presets(tmp_path: Path) -> None:
 def test_what_is_wrong_is_named(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message.replace("?", r"\?")):
         from_dict(wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"charbonnier": 0, "ms_ssim": 0}, "no term between image and target"),
+        ({"charbonier": 1}, r"losses.charbonier is unknown; did you mean charbonnier\?"),
+    ],
+)
+def test_a_network_is_not_trained_with_wrong_terms(
+    tmp_path: Path, wrong: dict[str, float], message: str
+) -> None:
+    config = from_dict({"losses": wrong})  # weights that such a network has can be used
+    with pytest.raises(ConfigError, match=message):
+        config.losses.check_terms()
+    file = tmp_path / "c.toml"
+    file.write_text(config.to_toml())
+    with pytest.raises(ConfigError, match=message):
+        read_config(file)
+
+
+def test_terms_of_the_loss_stand_beside_its_settings() -> None:
+    found = with_settings(DEFAULT, {"losses.l1": "2", "losses.ms_ssim": "0", "losses.vgg": "a.pth"})
+    expected = {"charbonnier": 1.0, "adversarial": 0.001, "feature_matching": 0.01, "l1": 2.0}
+    assert found.losses.weights == expected
+    assert found.losses.vgg == "a.pth"
+    table = tomllib.loads(found.to_toml())["losses"]
+    assert table["l1"] == 2.0
+    assert table["ms_ssim"] == 0
+    assert from_dict(tomllib.loads(found.to_toml())) == found
+
+
+def test_files_of_earlier_versions_name_terms_of_weight_0() -> None:
+    text = """
+preset = "paper"
+[losses]
+l1 = 0.0
+l2 = 1.0
+ms_ssim = 0.0
+perceptual = 0.05
+style = 50.0
+tv = 0.1
+adversarial = 0.02
+feature_matching = 0.0
+gan = "non-saturating"
+layers = ["conv1_2", "conv2_2", "conv3_2"]
+vgg = "random"
+imagenet = false
+"""
+    assert from_dict(tomllib.loads(text)) == PAPER
 
 
 @pytest.mark.parametrize("text", ["data = [", "\xff\xfe", "data.crop = 1\ndata.crop = 2"])

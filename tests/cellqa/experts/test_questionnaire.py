@@ -16,13 +16,8 @@ from images import blurred
 
 from cellqa.cli import main
 from cellqa.errors import CellqaError
-from cellqa.experts.analyse import (
-    agreement,
-    bradley_terry,
-    krippendorff,
-    opinion_scores,
-    read_answers,
-)
+from cellqa.experts.analyse import agreement, bradley_terry, krippendorff, opinion_scores
+from cellqa.experts.answers import read_answers
 from cellqa.experts.build import build
 
 Folders = Callable[..., Path]

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from fields import write_fields
 from torch import nn
 
-import ciegan.judging.comparing as comparing
+import ciegan.judging.work as work
 from cellqa.enhance import ENHANCERS, RichardsonLucy, Wiener
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
@@ -23,8 +23,9 @@ from ciegan.config import PRESETS
 from ciegan.data import TilingOptions, prepare_blur
 from ciegan.data.degrade import Gaussian, Noise
 from ciegan.judging.classical import best
-from ciegan.judging.comparing import Compared, compare
+from ciegan.judging.comparing import compare
 from ciegan.judging.methods import config_of, parse_methods
+from ciegan.judging.results import Compared
 from ciegan.models import Generator
 from ciegan.network.checkpoint import load
 from ciegan.network.cost import multiplications, parameters
@@ -114,8 +115,8 @@ def test_called_again_it_takes_what_is_done(
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(comparing, "train", refuse)
-    monkeypatch.setattr(comparing, "write_tile", refuse)
+    monkeypatch.setattr(work, "train", refuse)
+    monkeypatch.setattr(work, "write_tile", refuse)
     run(prepared, out, "te,wiener,rl,default,default+egt", seeds=2)
     assert (out / "results/scores.csv").read_bytes() == before
 
@@ -123,19 +124,19 @@ def test_called_again_it_takes_what_is_done(
 def test_it_goes_on_where_it_was_ended(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = comparing.train
+    real = work.train
 
     def end(data: Path, out: Path, *rest: Any, **more: Any) -> Any:
         if "default+egt" in str(out):
             raise Interrupted
         return real(data, out, *rest, **more)
 
-    monkeypatch.setattr(comparing, "train", end)
+    monkeypatch.setattr(work, "train", end)
     with pytest.raises(Interrupted):
         run(prepared, tmp_path / "out", "default,default+egt")
     weights = tmp_path / "out/networks/default/seed0/best.safetensors"
     written = weights.stat().st_mtime_ns
-    monkeypatch.setattr(comparing, "train", real)
+    monkeypatch.setattr(work, "train", real)
     found = run(prepared, tmp_path / "out", "default,default+egt,te")
     assert not found.failures
     assert weights.stat().st_mtime_ns == written
@@ -144,20 +145,20 @@ def test_it_goes_on_where_it_was_ended(
 def test_one_method_fails_alone_and_may_be_tried_again(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = comparing.train
+    real = work.train
 
     def fail(data: Path, out: Path, *rest: Any, **more: Any) -> Any:
         if out.name == "seed1":
             raise CellqaError("no memory")
         return real(data, out, *rest, **more)
 
-    monkeypatch.setattr(comparing, "train", fail)
+    monkeypatch.setattr(work, "train", fail)
     found = run(prepared, tmp_path / "out", "te,pix2pix,default", seeds=3)
     names = ["pix2pix", "pix2pix, seed 1", "pix2pix, seed 2", "default, seed 1"]
     assert sorted(name for name, _ in found.failures) == sorted(names)
     assert list(found.finished.tally.methods) == ["input", "te", "default", "egt", "gt"]
     assert found.seeds[0] == ["method", "metric", "seed 0", "seed 2", "mean", "std"]
-    monkeypatch.setattr(comparing, "train", real)
+    monkeypatch.setattr(work, "train", real)
     more = {**SMALL, "": {**SMALL[""], "monitor.images": "1"}}
     methods = parse_methods("te,pix2pix")  # which was never begun, so that it may change
     again = compare(prepared, tmp_path / "out", methods, steps=10, settings=more)

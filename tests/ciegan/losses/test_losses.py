@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pytorch_msssim
 import torch
 
 import cellqa
@@ -31,18 +32,23 @@ ONES = torch.ones(1, 1, 2, 2)
 STEP = torch.tensor([[[[0.0, 1.0], [0.0, 3.0]]]])
 
 
-@pytest.mark.parametrize("name", TERMS)
+# what compares two images; `tv` sees one alone
+COMPARING = [name for name, term in TERMS.items() if term.sees == "images" and name != "tv"]
+
+
+@pytest.mark.parametrize("name", COMPARING)
 def test_identical_images_cost_nothing(name: str) -> None:
     images = torch.rand(2, 1, 32, 32)
-    if name != "tv":
-        assert float(TERMS[name](images, images)) == pytest.approx(0, abs=1e-6)
+    assert float(TERMS[name].compute(images, images)) == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", [name for name in TERMS if name != "tv"])
+@pytest.mark.parametrize("name", COMPARING)
 def test_more_noise_costs_more(name: str) -> None:
     torch.manual_seed(0)
     image, noise = torch.rand(1, 1, 64, 64), torch.randn(1, 1, 64, 64)
-    costs = [float(TERMS[name](image + amount * noise, image)) for amount in (0.05, 0.1, 0.2)]
+    costs = [
+        float(TERMS[name].compute(image + amount * noise, image)) for amount in (0.05, 0.1, 0.2)
+    ]
     assert costs == sorted(costs)
     assert costs[0] > 0
 
@@ -69,7 +75,7 @@ def test_focal_frequency_by_the_whole_spectrum(shape: tuple[int, int]) -> None:
     assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("side", [176, 200])
+@pytest.mark.parametrize("side", [176, 192])
 def test_ms_ssim_is_cellqas(side: int) -> None:
     rng = np.random.default_rng(1)
     target = rng.random((side, side)) * 2 - 1
@@ -79,12 +85,38 @@ def test_ms_ssim_is_cellqas(side: int) -> None:
     assert 1 - float(found) == pytest.approx(cellqa.ms_ssim(target, image, data_range=2), abs=2e-6)
 
 
-def test_ms_ssim_of_small_images_has_fewer_scales() -> None:
-    image = torch.rand(1, 1, 11, 11)
-    target = torch.rand(1, 1, 11, 11)
+@pytest.mark.parametrize(
+    ("side", "window"), [(160, 9), (128, 7), (97, 7), (96, 5), (64, 3), (33, 3)]
+)
+def test_ms_ssim_of_small_images_has_a_smaller_window(side: int, window: int) -> None:
+    torch.manual_seed(0)
+    target = torch.rand(2, 1, side, side) * 2 - 1
+    image = target + 0.2 * torch.randn(target.shape)
+    expected = pytorch_msssim.ms_ssim(image, target, data_range=2, win_size=window)
+    assert float(ms_ssim(image, target)) == pytest.approx(1 - float(expected), abs=1e-6)
+    with pytest.raises(AssertionError, match="should be larger"):  # the largest that fits
+        pytorch_msssim.ms_ssim(image, target, data_range=2, win_size=window + 2)
+
+
+@pytest.mark.parametrize("side", [11, 32])
+def test_ms_ssim_of_tiny_images_is_ssim(side: int) -> None:
+    image = torch.rand(1, 1, side, side)
+    target = torch.rand(1, 1, side, side)
     arrays = (a[0, 0].double().numpy() for a in (target, image))
     ssim = cellqa.ssim(*arrays, data_range=2)
-    assert 1 - float(ms_ssim(image, target)) == pytest.approx(max(ssim, 1e-8), abs=1e-5)
+    assert 1 - float(ms_ssim(image, target)) == pytest.approx(max(ssim, 0), abs=1e-5)
+
+
+def test_ms_ssim_of_the_opposite_has_a_gradient_that_is_finite() -> None:
+    """Out of focus on the other side, contrast inverts, and all factors are negative."""
+    target = torch.rand(1, 1, 64, 64) * 2 - 1
+    image = (-target).requires_grad_()
+    ms_ssim(image, target).backward()
+    assert image.grad is not None
+    assert bool(torch.isfinite(image.grad).all())
+
+
+def test_ms_ssim_needs_a_window() -> None:
     with pytest.raises(ValueError, match="at least 11 pixels"):
         ms_ssim(torch.zeros(1, 1, 10, 20), torch.zeros(1, 1, 10, 20))
 

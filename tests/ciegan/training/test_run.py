@@ -19,14 +19,15 @@ from safetensors.torch import load_file
 
 from cellqa.errors import CellqaError
 from ciegan.cli import main
-from ciegan.config import Config, Monitor, Network, from_dict
+from ciegan.config import Config, Monitor, Network, from_dict, with_settings
 from ciegan.data.crops import Crops, read_split
-from ciegan.losses import TERMS
+from ciegan.losses import TERMS, Term
 from ciegan.network.checkpoint import load
 from ciegan.training.callbacks import Stopping
 from ciegan.training.monitor import Judge, Scores
+from ciegan.training.objective import TrainingError
 from ciegan.training.run import Trained, train
-from ciegan.training.step import Networks, TrainingError
+from ciegan.training.step import Networks
 
 
 def rows_of(run: Path) -> list[dict[str, str]]:
@@ -263,8 +264,8 @@ def test_a_loss_that_is_not_finite_says_what_to_change(
     def breaking(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return image.mean() * 0 + next(values, 0.1)
 
-    config = replace(tiny, losses=replace(tiny.losses, l2=1.0))
-    monkeypatch.setattr("ciegan.training.step.TERMS", {**TERMS, "l2": breaking})
+    config = with_settings(tiny, {"losses.l2": "1.0"})
+    monkeypatch.setitem(TERMS._entries, "l2", Term("l2", breaking))
     with pytest.raises(TrainingError, match=r"the loss l2 became nan by step 4: .*--rate"):
         train(prepared, tmp_path / "run", config)
     assert load(tmp_path / "run").step == 2  # what was best before

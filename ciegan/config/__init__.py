@@ -1,0 +1,32 @@
+"""Everything that a training run may be told."""
+
+from ciegan.config.presets import DEFAULT, PAPER, PIX2PIX, PRESETS
+from ciegan.config.reading import from_dict, read_config, with_settings
+from ciegan.config.sections import (
+    Config,
+    ConfigError,
+    Data,
+    Losses,
+    Monitor,
+    Network,
+    Optimizer,
+    Schedule,
+)
+
+__all__ = [
+    "DEFAULT",
+    "PAPER",
+    "PIX2PIX",
+    "PRESETS",
+    "Config",
+    "ConfigError",
+    "Data",
+    "Losses",
+    "Monitor",
+    "Network",
+    "Optimizer",
+    "Schedule",
+    "from_dict",
+    "read_config",
+    "with_settings",
+]

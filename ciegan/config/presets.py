@@ -1,0 +1,52 @@
+"""What a training run starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ciegan.config.sections import Config, Data, Losses, Monitor, Network, Optimizer, Schedule
+
+# Faithful to Sun et al. 2022 and their program; what differs between the two is in docs/ciegan.md.
+PAPER = Config(
+    preset="paper",
+    data=Data(crop=256, batch_size=20, normalize="range", augment=False),
+    generator=Network("paper"),
+    discriminator=Network("paper"),
+    losses=Losses(
+        {"l2": 1.0, "perceptual": 0.05, "style": 50.0, "tv": 0.1, "adversarial": 0.02},
+        imagenet=False,
+    ),
+    optimizer=Optimizer(beta1=0.5),
+    schedule=Schedule(steps=800_000, generator=6000, discriminator=1500),
+    monitor=Monitor(every=1000, min_adversarial_steps=1000),
+    channels_last=True,
+)
+
+# Isola et al. 2017 (arXiv 1611.07004). They take 1 to 10 images at once; with one, running averages
+# describe poorly what the networks were trained with, each image's own statistics.
+PIX2PIX = Config(
+    preset="pix2pix",
+    data=Data(crop=256, batch_size=4, normalize="range"),
+    generator=Network("pix2pix"),
+    discriminator=Network("patchgan", {"width": 64, "norm": "batch"}),
+    losses=Losses({"l1": 100.0, "adversarial": 1.0}),
+    optimizer=Optimizer(rate=2e-4, discriminator_rate=2e-4, beta1=0.5),
+    schedule=Schedule(steps=100_000, generator=0, discriminator=0),
+)
+
+DEFAULT = Config(
+    losses=Losses(
+        {"charbonnier": 1.0, "ms_ssim": 0.1, "adversarial": 0.001, "feature_matching": 0.01},
+        gan="relativistic",
+    ),
+    optimizer=Optimizer(
+        rate=1e-3,
+        discriminator_rate=2e-4,
+        warmup=100,
+        decay="cosine",
+        clip=1.0,
+        average=0.999,
+    ),
+)
+
+PRESETS: Mapping[str, Config] = {"default": DEFAULT, "paper": PAPER, "pix2pix": PIX2PIX}

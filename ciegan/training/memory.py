@@ -1,0 +1,84 @@
+"""Steps that have no memory, and the batch that there is enough for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ciegan.training.objective import TrainingError
+
+if TYPE_CHECKING:
+    from ciegan.training.step import Networks
+
+Batch = tuple[Tensor, Tensor]  # inputs and targets
+
+
+def step_within_memory(
+    networks: Networks,
+    batch: Batch,
+    optimizers: Sequence[Any],
+    backward: Callable[[Tensor], None],
+) -> None:
+    """`Networks.step`; where memory runs out, find the batch that it is enough for.
+
+    Raises
+    ------
+    TrainingError
+        There is too little memory; it names the largest batch that fits.
+    """
+    full = False
+    try:
+        networks.step(*batch, optimizers, backward)
+    except RuntimeError as error:  # OutOfMemoryError is one
+        if not _is_out_of_memory(error):
+            raise
+        full = True
+    if full:  # the error is gone, and with it what the step held
+        size = len(batch[0])
+        fits = largest_batch(networks, batch)
+        advice = (
+            f"--batch-size {fits} fits" if fits else "not even one image fits: set a smaller --crop"
+        )
+        raise TrainingError(
+            f"out of memory at step {networks.steps_done} with a batch of {size} crops of "
+            f"{networks.config.data.crop} pixels; {advice}"
+        )
+
+
+def largest_batch(networks: Networks, batch: Batch) -> int:
+    """The largest power of two of crops, below the batch's, that a step has memory for."""
+    size = 1 << (len(batch[0]) - 1).bit_length() >> 1 if len(batch[0]) > 1 else 0
+    while size:
+        for network in (networks.generator, networks.discriminator):
+            if network is not None:
+                network.zero_grad(set_to_none=True)
+        if networks.device.type == "cuda":
+            torch.cuda.empty_cache()
+        if _fits(networks, *(part[:size] for part in batch)):
+            return size
+        size //= 2
+    return 0
+
+
+def _fits(networks: Networks, source: Tensor, target: Tensor) -> bool:
+    judge = networks.discriminator
+    try:
+        image = networks.generator(source)
+        loss = networks.objective.of_generator(
+            image, source, target, judge if networks.phase.adversarial else None
+        )
+        if judge is not None:
+            loss = loss + networks.objective.of_discriminator(judge, image, source, target)
+        loss.backward()
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        return False
+    return True
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
