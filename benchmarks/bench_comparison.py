@@ -26,11 +26,11 @@ from ciegan.data import TilingOptions, prepare_pairs
 from ciegan.data.tasks import TASKS, prepare_task
 from ciegan.judging.comparing import compare
 from ciegan.judging.methods import parse_methods
-from ciegan.judging.tables import METRICS, interval
+from ciegan.judging.tables import COMPARED, interval
 
 METHODS = "te,te_tuned,unsharp,clahe,bicubic,wiener,rl,pix2pix,paper,paper+egt,default"
 RIVALS = ("input", "te", "wiener", "rl", "pix2pix", "paper")  # Holm's correction is over these
-SHOWN = (*METRICS, "overclaim", "resolution", "nrmse", "mi", "entropy")
+SHOWN = (*COMPARED, "overclaim", "resolution", "nrmse", "mi", "entropy")
 
 
 FOCUS = "focus"
@@ -89,7 +89,7 @@ def scores(results: Path, metrics: tuple[str, ...]) -> list[list[str]]:
 def planned(
     comparisons: Sequence[Comparison],
     rivals: Sequence[str] = RIVALS,
-    metrics: Sequence[str] = (*METRICS, "overclaim"),
+    metrics: Sequence[str] = (*COMPARED, "overclaim"),
 ) -> list[list[str]]:
     """Differences of `default` to each rival, with their own Holm correction."""
     rows = [["metric", "against", "difference", "better on", "p, fields", "p (Holm)"]]
@@ -149,7 +149,7 @@ def main() -> None:
         print(f"failed: {name}: {why}")
     for title, rows in (
         ("against ground truth", scores(out / "results", SHOWN)),
-        ("against enhanced ground truth", scores(out / "results-egt", METRICS)),
+        ("against enhanced ground truth", scores(out / "results-egt", COMPARED)),
         ("cost", found.costs),
         ("seeds", found.seeds),
         (

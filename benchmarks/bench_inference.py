@@ -118,9 +118,7 @@ def speed(out: Path, device: str, presets: list[str], repeats: int) -> None:
         def files(source: Path = source, name: str = name) -> float:
             shutil.rmtree(out / "out", ignore_errors=True)
             start = time.perf_counter()
-            found = enhance_files(
-                checkpoints[name], out / name, source, out / "out", runners=runners[name]
-            )
+            found = enhance_files(checkpoints[name], source, out / "out", runners=runners[name])
             assert all(record.status == "ok" for record in found)
             return time.perf_counter() - start
 

@@ -28,7 +28,7 @@ from ciegan.config import DEFAULT, PAPER, Config, Losses, Monitor, Schedule
 from ciegan.data import TilingOptions, prepare_blur
 from ciegan.data.crops import Crops, crops_of_steps, read_split
 from ciegan.data.degrade import Gaussian, Noise
-from ciegan.judging.tables import METRICS
+from ciegan.judging.tables import COMPARED
 from ciegan.judging.validation import validate
 from ciegan.losses import (
     charbonnier,
@@ -92,7 +92,7 @@ def fields(folder: Path, out: Path, minutes: float, device: str) -> None:
         print(f"{name}: {what}")
     print(terminal_table(found.finished.tally, found.finished.summaries))
     print("\ndefault against what it has to beat, over fields (Wilcoxon of field means):")
-    print(align(planned(found.finished.comparisons, RIVALS, METRICS)))
+    print(align(planned(found.finished.comparisons, RIVALS, COMPARED)))
 
 
 RIVALS = ("input", "te", "wiener", "rl", "paper")  # stated before; Holm's correction is over these

@@ -18,8 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from bench_comparison import PLANES
-from bench_comparison import SHARP as FOCUS
+from bench_comparison import PLANES, SHARP as FOCUS
 from bench_training import small_default
 from timing import heading
 

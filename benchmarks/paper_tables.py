@@ -33,13 +33,13 @@ def report(path: Path, figures: Path | None) -> None:
     shown = ", ".join(f"{name} {count}" for name, count in scans.most_common(4))
     print(f"{len(scans)} scans; tiles of the largest: {shown}\n")
     with tempfile.TemporaryDirectory() as folder:
-        single, *_ = run_of_table(path, Path(folder) / "tiles")
+        single = run_of_table(path, Path(folder) / "tiles").tally
         alone = {(s.metric, s.method): s for s in summarise(single)}
         grouped = Path(folder) / "scans"
-        tally, summaries, pairs, _ = run_of_table(path, grouped, grouping=Grouping.parse(SCAN))
+        of_scans = run_of_table(path, grouped, grouping=Grouping.parse(SCAN))
         print("| metric | method | mean | median | 95 %, tiles | 95 %, scans | wider |")
         print("|---|---|---|---|---|---|---|")
-        for s in summaries:
+        for s in of_scans.summaries:
             if s.metric in SHOWN:
                 plain = alone[s.metric, s.method]
                 print(
@@ -49,14 +49,14 @@ def report(path: Path, figures: Path | None) -> None:
                 )
         print("\n| metric | first | second | difference | 95 %, scans | first better | p (Holm) |")
         print("|---|---|---|---|---|---|---|")
-        for c in pairs:
+        for c in of_scans.comparisons:
             if c.metric in SHOWN[:5]:
                 print(
                     f"| {c.metric} | {c.first} | {c.second} | {c.mean_difference:.4g} "
                     f"| {c.ci_low:.4g} to {c.ci_high:.4g} | {c.better:.0%} | {c.p_holm:.2g} |"
                 )
         print("\nSuspicious:\n")
-        for line in suspicions(tally):
+        for line in suspicions(of_scans.tally):
             print(f"- {line}")
         if figures is not None:
             from cellqa.reporting.charts import save_charts

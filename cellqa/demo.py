@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from importlib.resources import files
 from pathlib import Path
@@ -12,14 +11,16 @@ import numpy as np
 import tifffile
 
 from cellqa import simulate
+from cellqa.disk import take_folder
 from cellqa.engines import LocalEngine
 from cellqa.enhance import ENHANCERS, enhance_files
 from cellqa.errors import CellqaError
 from cellqa.io import luminance, open_image
 from cellqa.pairs.pairing import pair_folders
+from cellqa.pairs.roles import Role
 from cellqa.planes import Array
-from cellqa.reporting.figures import save_montage
-from cellqa.reporting.page import write_report
+from cellqa.reporting.figures import save_image_grid
+from cellqa.reporting.page import report
 from cellqa.reporting.pictures import liveliest
 from cellqa.scoring.run import score_to_folder
 from cellqa.tables.folder import check_folder
@@ -57,23 +58,17 @@ def run_demo(
     data, results = out / "data", out / "results"
     if out.exists() and not out.is_dir():
         raise CellqaError(f"OUT: {str(out)!r} is a file; give a folder")
-    if data.exists() and not (data / _MARK).exists():
-        raise CellqaError(f"OUT: {str(data)!r} is not an earlier demo's; give another folder")
-    if data.exists() and not overwrite:
-        raise CellqaError(f"OUT: {str(out)!r} holds an earlier demo; use --overwrite")
-    shutil.rmtree(data, ignore_errors=True)
-    data.mkdir(parents=True)
-    (data / _MARK).touch()
+    take_folder(data, _MARK, role="OUT", what="demo", overwrite=overwrite, replaced=_COLUMNS)
     check_folder(results, overwrite=overwrite, resume=False)
     for name, sharp in _samples().items():
         blurred = _degrade(sharp, seed=len(name))
-        for role, image in (("gt", sharp), ("input", blurred)):
+        for role, image in ((Role.REFERENCE, sharp), (Role.RAW, blurred)):
             (data / role).mkdir(parents=True, exist_ok=True)
             _write(data / role / f"{name}.tif", image)
-    enhance_files(data / "input", data / "te", ENHANCERS["te"])
-    enhance_files(data / "gt", data / "egt", ENHANCERS["egt"])
-    pred = {"te": data / "te", "egt": data / "egt"}
-    pairing = pair_folders(pred, gt=data / "gt", raw=data / "input")
+    enhance_files(data / Role.RAW, data / "te", ENHANCERS["te"])
+    enhance_files(data / Role.REFERENCE, data / Role.EGT, ENHANCERS[Role.EGT])
+    pred = {name: data / name for name in ("te", Role.EGT)}
+    pairing = pair_folders(pred, gt=data / Role.REFERENCE, raw=data / Role.RAW)
     finished = score_to_folder(
         pairing,
         results,
@@ -83,7 +78,7 @@ def run_demo(
         progress=progress,
     )
     montage = _montage(results / "montage.png", data)
-    page = write_report(results, jobs=jobs)
+    page = report(results, jobs=jobs)
     table = terminal_table(finished.tally, finished.summaries)
     return table, [*finished.paths, montage, data, page]
 
@@ -119,12 +114,12 @@ def _write(path: Path, image: Array) -> None:
 
 def _montage(path: Path, data: Path) -> Path:
     rows = {}
-    for name in sorted(p.stem for p in (data / "gt").iterdir()):
+    for name in sorted(p.stem for p in (data / Role.REFERENCE).iterdir()):
         images = {role: tifffile.imread(data / role / f"{name}.tif") for role in _COLUMNS}
-        top, left, *_ = liveliest(images["gt"], SHOWN, step=SHOWN // 2)
+        top, left, *_ = liveliest(images[Role.REFERENCE], SHOWN, step=SHOWN // 2)
         label = name.replace("_", "\n")
         rows[label] = {r: i[top : top + SHOWN, left : left + SHOWN] for r, i in images.items()}
-    return save_montage(path, rows)
+    return save_image_grid(path, rows)
 
 
-_COLUMNS = ("input", "te", "gt", "egt")
+_COLUMNS = (Role.RAW, "te", Role.REFERENCE, Role.EGT)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from cellqa import simulate
-from cellqa.errors import CellqaError
+from cellqa.disk import take_folder
 from cellqa.io import write_tiff
 from cellqa.terminal import Progress, Tell
 from ciegan.config import DEFAULT
@@ -41,17 +40,7 @@ def run_demo(
     CellqaError
         `out` holds an earlier demo and `overwrite` is false, or is something else's folder.
     """
-    if out.exists() and not out.is_dir():
-        raise CellqaError(f"OUT: {str(out)!r} is a file; give a folder")
-    if out.exists() and any(out.iterdir()):
-        if not (out / _MARK).exists():
-            raise CellqaError(f"OUT: {str(out)!r} is not an earlier demo's; give another folder")
-        if not overwrite:
-            raise CellqaError(f"OUT: {str(out)!r} holds an earlier demo; use --overwrite")
-        for part in _PARTS:
-            shutil.rmtree(out / part, ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / _MARK).touch()
+    take_folder(out, _MARK, role="OUT", what="demo", overwrite=overwrite, replaced=_PARTS)
     sharp, data, run, validation = (out / part for part in _PARTS)
     kinds = (simulate.filaments, simulate.nuclei, simulate.spots)
     for k in range(FIELDS):

@@ -53,12 +53,12 @@ def build(
     Give OUT/page to the raters, keep OUT/key.json to yourself. OUT/instructions.txt is shown first;
     edit it and build again with --overwrite.
     """
-    from cellqa.experts.build import build as build_page
+    from cellqa.experts.build import questionnaire as build_page
 
-    page, tasks, number = build_page(
+    built = build_page(
         pred, out, gt=gt, images=images, repeats=repeats, seed=seed, overwrite=overwrite
     )
-    click.echo(f"{tasks} tasks over {number} images\nwrote {page}, {out / 'key.json'}")
+    click.echo(f"{built.tasks} tasks over {built.images} images\nwrote {built.page}, {built.key}")
 
 
 @questionnaire.command()
@@ -76,21 +76,18 @@ def analyse(folder: Path, answers: tuple[Path, ...], scores: Path | None, out: P
 
     Q is the --out folder of `cellqa questionnaire build`.
     """
-    from cellqa.experts.analyse import analysis, write_analysis
-    from cellqa.experts.answers import read_answers
+    from cellqa.experts.analyse import analyse_answers
 
-    found = read_answers(folder, answers)
-    tables = analysis(found, scores)
-    paths = write_analysis(found, tables, out or folder / "analysis")
+    given, tables, paths = analyse_answers(folder, answers, run=scores, out=out)
     means = {(r["method"], r["scale"]): r["mean"] for r in tables["mos.csv"]}
     strength = {r["method"]: r for r in tables["ranking.csv"]}
-    rows = [["method", *found.scales, "preferred", "won"]]
-    for method in found.methods:
-        cells = [f"{means[method, s]:.2f}" if (method, s) in means else "-" for s in found.scales]
+    rows = [["method", *given.scales, "preferred", "won"]]
+    for method in given.methods:
+        cells = [f"{means[method, s]:.2f}" if (method, s) in means else "-" for s in given.scales]
         row = strength.get(method)
         last = [f"{row['strength']:+.2f}", f"{row['won']} of {row['of']}"] if row else ["-", "-"]
         rows.append([printable(method), *cells, *last])
     click.echo(align(rows))
-    warn(found.notes)
+    warn(given.notes)
     click.echo("\nwrote " + ", ".join(map(str, paths)))
-    report_failures(len(answers), found.failures)
+    report_failures(len(answers), given.failures)

@@ -32,7 +32,7 @@ def report(
     METRIC_METHOD~REFERENCE.
     """
     from cellqa.pairs.grouping import Grouping
-    from cellqa.reporting.page import write_report
+    from cellqa.reporting.page import report as write_report
     from cellqa.tables.external import run_of_table
     from cellqa.tables.means import terminal_table
 
@@ -42,15 +42,15 @@ def report(
         if not run.exists():
             raise CellqaError(f"RUN: {str(run)!r} does not exist")
         folder = out or run.with_name(f"{run.stem}-report")
-        tally, summaries, _, warnings = run_of_table(
+        finished = run_of_table(
             run,
             folder,
             grouping=Grouping.parse(group) if group is not None else None,
             overwrite=overwrite,
             command=sys.argv,
         )
-        click.echo(terminal_table(tally, summaries) + "\n")
-        warn(warnings)
+        click.echo(terminal_table(finished.tally, finished.summaries) + "\n")
+        warn(finished.warnings)
         run = folder
     with progress_bar("Drawing") as progress:
         path = write_report(run, gallery=gallery, jobs=jobs, progress=progress)
@@ -73,18 +73,13 @@ def figures(run: Path, crop: tuple[int, int, int, int] | None, jobs: int) -> Non
     Box plots, paired differences, who wins, resolution against fidelity, a montage, decorrelation
     curves. RUN is the --out folder of `cellqa score` or `cellqa report`.
     """
-    from cellqa.reporting.charts import save_charts
-    from cellqa.reporting.load import load_run
-    from cellqa.reporting.montage import save_curves, save_montage
+    from cellqa.reporting.drawing import figures as draw_figures
+    from cellqa.reporting.montage import MONTAGE
 
     if crop is not None and min(crop[2:]) < 8:
         raise click.UsageError("--crop: height and width must be 8 pixels at least")
-    loaded = load_run(run)
-    paths = save_charts(loaded, run / "figures")
-    montage = save_montage(loaded, run / "figures", crop=crop, jobs=jobs)
-    if not montage:
+    paths = draw_figures(run, crop=crop, jobs=jobs)
+    if not any(path.stem == MONTAGE for path in paths):
         why = "lies outside the images, or they" if crop else "images"
         warn([f"no montage: the {'crop ' if crop else ''}{why} are gone or have changed"])
-    paths += montage
-    paths += save_curves(loaded, run / "figures")
     click.echo("wrote " + ", ".join(map(str, paths)))

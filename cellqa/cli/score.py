@@ -243,10 +243,10 @@ def score(
 
 
 def _report(out: Path, gallery: int, jobs: int) -> Path:
-    from cellqa.reporting.page import write_report
+    from cellqa.reporting.page import report
 
     with progress_bar("Drawing") as progress:
-        return write_report(out, gallery=gallery, jobs=jobs, progress=progress)
+        return report(out, gallery=gallery, jobs=jobs, progress=progress)
 
 
 @main.command()

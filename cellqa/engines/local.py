@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
@@ -13,10 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
 from multiprocessing import forkserver
+from typing import Any
 
 from cellqa.engines import interrupts
 from cellqa.engines.base import Item, Result, do_all, limit_threads
-from cellqa.errors import CellqaError
+from cellqa.errors import CellqaError, first_line
 
 _CHUNK = 16  # items sent to a worker at once
 _WORTH = 8  # items for which another process, which takes a second to start, is worth it
@@ -70,6 +72,7 @@ def _in_processes(
 ) -> Iterator[Result]:
     from pebble import ProcessPool
 
+    _check_sendable(function)
     pool = ProcessPool(max_workers=jobs, initializer=_start_worker, context=_context())
     size = max(1, min(_CHUNK, len(items) // (4 * jobs)))
     under_way: deque[tuple[Sequence[Item], Future[list[Result]]]] = deque()
@@ -116,6 +119,23 @@ def _in_processes(
         with contextlib.suppress(Exception):  # what is broken cannot be stopped in order
             pool.stop()
             pool.join(timeout=1)
+
+
+def _check_sendable(function: Callable[..., Any]) -> None:
+    """Refuse in one line what no other process can be told.
+
+    Raises
+    ------
+    CellqaError
+        It holds a function that no module has by name, or something else that is of this process.
+    """
+    try:
+        pickle.dumps(function)
+    except Exception as error:
+        raise CellqaError(
+            f"the work cannot be sent to other processes ({first_line(error)}): define what it "
+            "calls at the top of a module, or compute with jobs=1"
+        ) from None
 
 
 def _context() -> multiprocessing.context.BaseContext:

@@ -6,14 +6,15 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from cellqa.experts.answers import Answers
+from cellqa.disk import StrPath
+from cellqa.experts.answers import Answers, read_answers
 from cellqa.planes import Array
 from cellqa.reporting.figures import COLOURS, STYLE, label
 from cellqa.reporting.load import load_run
@@ -296,6 +297,54 @@ def write_analysis(
             figure.savefig(out / f"experts{suffix}")
             paths.append(out / f"experts{suffix}")
     return paths
+
+
+class Analysed(NamedTuple):
+    """What the raters' answers say.
+
+    Attributes
+    ----------
+    answers : Answers
+    tables : dict
+        Name of each table to its rows: mos.csv, ranking.csv, agreement.csv and, with a run,
+        metrics.csv.
+    paths : list of Path
+        The files written.
+    """
+
+    answers: Answers
+    tables: dict[str, list[dict[str, Any]]]
+    paths: list[Path]
+
+
+def analyse_answers(
+    folder: StrPath,
+    answers: Sequence[StrPath],
+    *,
+    run: StrPath | None = None,
+    out: StrPath | None = None,
+) -> Analysed:
+    """Opinion scores, ranking and agreement from the files that raters saved.
+
+    Parameters
+    ----------
+    folder : path
+        Of the questionnaire.
+    answers : sequence of path
+    run : path, optional
+        A scored run of the same images: which metric agrees with the experts?
+    out : path, optional
+        Where to write; by default FOLDER/analysis.
+
+    Raises
+    ------
+    CellqaError
+        The folder holds no questionnaire, no file can be used, or the run cannot be read.
+    """
+    given = read_answers(Path(folder), [Path(path) for path in answers])
+    tables = analysis(given, None if run is None else Path(run))
+    place = Path(folder) / "analysis" if out is None else Path(out)
+    return Analysed(given, tables, write_analysis(given, tables, place))
 
 
 def _draw(

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from cellqa.disk import appearing_text
+from cellqa.disk import StrPath, appearing_text
 from cellqa.errors import CellqaError, printable
 from cellqa.pairs.pairing import Image, Pairing, pair_folders
 from cellqa.pairs.roles import Role
@@ -40,17 +40,35 @@ then please save the file and send it back.
 """
 
 
-def build(
-    pred: Mapping[str, Path],
-    out: Path,
+class Questionnaire(NamedTuple):
+    """A questionnaire that was built.
+
+    Attributes
+    ----------
+    page : Path
+        For the raters.
+    key : Path
+        What the pictures are of: not for the raters.
+    tasks, images : int
+    """
+
+    page: Path
+    key: Path
+    tasks: int
+    images: int
+
+
+def questionnaire(
+    pred: Mapping[str, StrPath],
+    out: StrPath,
     *,
-    gt: Path | None = None,
+    gt: StrPath | None = None,
     images: int = 12,
     repeats: float = 0.1,
     seed: int = 1,
     side: int = 384,
     overwrite: bool = False,
-) -> tuple[Path, int, int]:
+) -> Questionnaire:
     """Write OUT/page (for the raters), OUT/key.json (not for them) and OUT/instructions.txt.
 
     Each image is shown as every pair of methods and, rated, by every method, the ground truth
@@ -62,8 +80,8 @@ def build(
     ----------
     pred : dict
         Method to its folder; two methods at least, the ground truth counts as one.
-    out : Path
-    gt : Path, optional
+    out : path
+    gt : path, optional
     images : int
         Drawn at random from those that all methods have.
     repeats : float
@@ -73,16 +91,12 @@ def build(
         Of the square that is shown, pixels.
     overwrite : bool
 
-    Returns
-    -------
-    page : Path
-    tasks, images : int
-
     Raises
     ------
     CellqaError
         Fewer than two methods, no image that all have, or `out` holds a questionnaire.
     """
+    out = Path(out)
     if (out / KEY).exists() and not overwrite:
         raise CellqaError(f"--out: {str(out)!r} holds a questionnaire; another name or --overwrite")
     pairing = pair_folders(pred, gt=gt)
@@ -129,7 +143,7 @@ def build(
     text = instructions.read_text(encoding="utf-8", errors="replace")
     with appearing_text(folder / PAGE) as file:
         file.write(_page(identity, tasks, text))
-    return folder / PAGE, len(tasks), len(of_image)
+    return Questionnaire(folder / PAGE, out / KEY, len(tasks), len(of_image))
 
 
 def _pictures(

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from cellqa.disk import StrPath
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.focus.vote import Focus, measured, vote
@@ -21,7 +22,7 @@ from cellqa.terminal import Progress
 
 
 def measure_files(
-    paths: Sequence[Path],
+    paths: Sequence[StrPath],
     *,
     modality: str = "fluorescence",
     jobs: int = 1,
@@ -48,7 +49,7 @@ def measure_files(
     failures: list[tuple[str, str, str]] = []
     stacks: list[tuple[str, list[tuple[Path, PlaneIndex]]]] = []
     for path in paths:
-        stacks += _stacks(path, failures)
+        stacks += _stacks(Path(path), failures)
     work = [place for _, places in stacks for place in places]
     isolate = any(may_crash(path.name) for path, _ in work)
     of_planes: list[Any] = []

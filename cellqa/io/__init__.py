@@ -160,6 +160,12 @@ def is_image_folder(name: str) -> bool:
     return known is not None and known.folder
 
 
+def keeps_planes(name: str) -> bool:
+    """Whether a file of this name can be written with several planes."""
+    known = format_of(name)
+    return known is not None and bool(known.writer) and known.several
+
+
 def written_name(name: str) -> str:
     """What an image is called when it is written: its own name, or that of an OME-TIFF file.
 

@@ -166,7 +166,7 @@ def label(name: str, longest: int = 60) -> str:
     return shown.replace("$", r"\$")
 
 
-def save_montage(path: Path, rows: Mapping[str, Mapping[str, Array]]) -> Path:
+def save_image_grid(path: Path, rows: Mapping[str, Mapping[str, Array]]) -> Path:
     """Draw images side by side: a row for each scene, a column for each method.
 
     Each row has the contrast of its `gt` (0.5 to 99.5 %), so that columns can be compared.

@@ -26,6 +26,8 @@ _ROWS = 5
 _ZOOM = 5  # the inset shows a fifth of the crop's side
 _INSET = 0.42  # of the panel's side
 
+MONTAGE = "montage"  # how the files are called
+
 
 def save_montage(
     run: LoadedRun,
@@ -87,7 +89,7 @@ def save_montage(
             line[0].set_ylabel(f"{reason}\n{label(image, 22)}", fontsize=8)
         for axes, method in zip(grid[0], methods, strict=True):
             axes.set_title(label(method, 22))
-        paths = [folder / f"montage{suffix}" for suffix in (".png", ".svg")]
+        paths = [folder / f"{MONTAGE}{suffix}" for suffix in (".png", ".svg")]
         for path in paths:
             figure.savefig(path)
     return paths

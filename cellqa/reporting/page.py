@@ -48,7 +48,7 @@ class Table(NamedTuple):
     note: str = ""
 
 
-def write_report(
+def report(
     folder: StrPath,
     *,
     gallery: int = GALLERY,

@@ -7,7 +7,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from cellqa.errors import CellqaError
 from cellqa.pairs.pairing import Pairing
 from cellqa.scoring.journal import Journal
 from cellqa.scoring.ranges import sentence
-from cellqa.tables.comparisons import Comparison, compare_all
+from cellqa.tables.comparisons import compare_all
 from cellqa.tables.files import (
     scores_header,
     scores_line,
@@ -24,33 +24,13 @@ from cellqa.tables.files import (
     write_objects,
     write_summary,
 )
+from cellqa.tables.finished import Finished
 from cellqa.tables.folder import COMPARISONS, MAPS, OBJECTS, SCORES, SUMMARY
 from cellqa.tables.record import RunRecord
 from cellqa.tables.rows import Row
-from cellqa.tables.summary import Summary, summarise
+from cellqa.tables.summary import summarise
 from cellqa.tables.tally import Tally
 from cellqa.tables.versions import versions
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A finished run.
-
-    Attributes
-    ----------
-    tally : Tally
-    summaries : list of Summary
-    comparisons : list of Comparison
-    warnings : list of str
-    paths : list of Path
-        The files written.
-    """
-
-    tally: Tally
-    summaries: list[Summary]
-    comparisons: list[Comparison]
-    warnings: list[str]
-    paths: list[Path]
 
 
 def finish(

@@ -9,6 +9,7 @@ from typing import Any
 from cellqa.io import MAX_PIXELS
 from cellqa.metrics.metric import Metric
 from cellqa.metrics.registry import for_run
+from cellqa.tables.files import scores_header
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class ScoreOptions:
     maps: str | None = None
 
     def __post_init__(self) -> None:
+        self._check_metrics()
         if isinstance(self.data_range, str) and self.data_range not in ("auto", "dtype", "set"):
             raise ValueError(
                 f"`data_range` must be auto, dtype, set or a number, got {self.data_range!r}"
@@ -68,6 +70,21 @@ class ScoreOptions:
             raise ValueError(f"`scale` must be 1 or more, got {self.scale}")
         if self.compat not in (None, "ciegan"):
             raise ValueError(f"`compat` must be ciegan, got {self.compat!r}")
+
+    def _check_metrics(self) -> None:
+        """Refuse names that no table can hold."""
+        if not self.metrics:
+            raise ValueError("`metrics`: name at least one metric")
+        columns = set(scores_header(()))
+        seen: set[str] = set()
+        for name in (metric.name for metric in self.metrics):
+            if not name.isidentifier():
+                raise ValueError(f"`metrics`: {name!r} is no name of a column")
+            if name in columns:
+                raise ValueError(f"`metrics`: {name!r} is a column of its own")
+            if name in seen:
+                raise ValueError(f"`metrics`: two metrics are called {name!r}")
+            seen.add(name)
 
     def chosen(self) -> dict[str, Any]:
         """What rows depend on, as JSON."""

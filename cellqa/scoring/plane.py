@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -251,11 +252,7 @@ class Scorer:
             values |= {name: Undefined(reason) for name, reason in lacking.items()}
             computed = [m for m in metrics if m.name not in lacking]
             if computed:
-                known = _computed(family, case, {m.name for m in computed}, computed[0].extra)
-                nothing = "its package gives no value"
-                values |= {
-                    m.name: known.get(m.name, Undefined(f"{m.name}: {nothing}")) for m in computed
-                }
+                values |= _computed(family, case, [m.name for m in computed], computed[0].extra)
         return values
 
     def _lacking(self, metric: Metric, case: Case) -> str:
@@ -300,17 +297,32 @@ class Scorer:
         return notes
 
 
-def _computed(family: Family, case: Case, names: Set[str], extra: str) -> Mapping[str, float]:
-    """What a family computes; of other packages, an error is a value that does not exist."""
-    if family.__module__.partition(".")[0] == "cellqa":
-        return family(case, names)
+def _computed(family: Family, case: Case, names: Sequence[str], extra: str) -> Mapping[str, float]:
+    """What a family computes of these; of others' code, an error is a value that does not exist."""
+    if getattr(family, "__module__", "").partition(".")[0] == "cellqa":
+        known = family(case, set(names))
+        return {name: known[name] for name in names}
     try:
-        return family(case, names)
-    except Exception as error:  # somebody else's code
+        known = family(case, set(names))
+        return {name: _number(name, known) for name in names}
+    except Exception as error:
         why = f"{type(error).__name__}: {first_line(error)}"
         if isinstance(error, ModuleNotFoundError) and extra:
             why = f"needs {error.name}; install the extra {extra!r} of its package"
         return {name: Undefined(f"{name}: {why}") for name in names}
+
+
+def _number(name: str, known: Mapping[str, Any]) -> float:
+    """A value as a number, where somebody else's family gives one."""
+    if name not in known:
+        return Undefined(f"{name}: its family gives no value")
+    value = known[name]
+    if isinstance(value, (Undefined, Bound)):
+        return value
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return Undefined(f"{name}: its family gives no number ({type(value).__name__})")
 
 
 def _undone(case: Case, needs_raw: bool) -> Aligned:

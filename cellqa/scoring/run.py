@@ -16,13 +16,14 @@ from cellqa.errors import Interrupted
 from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import Image, Pairing
 from cellqa.pairs.roles import GIVEN, Role
-from cellqa.scoring.finish import Finished, finish
+from cellqa.scoring.finish import finish
 from cellqa.scoring.image import file_states
 from cellqa.scoring.journal import Journal
 from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.ranges import median_place, row_at, under_ranges
 from cellqa.scoring.shards import collect
 from cellqa.scoring.work import nothing, over_images, range_of_all, scored
+from cellqa.tables.finished import Finished
 from cellqa.tables.folder import JOURNAL, MAPS, check_folder, link_maps, remove_results
 from cellqa.tables.record import Paired, RunRecord
 from cellqa.tables.rows import Row

@@ -19,7 +19,7 @@ from cellqa.metrics.registry import AS_GIVEN, METRICS
 from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import Pairing
 from cellqa.pairs.roles import GIVEN, Role, in_order
-from cellqa.tables.comparisons import Comparison, compare_all
+from cellqa.tables.comparisons import compare_all
 from cellqa.tables.files import (
     scores_header,
     scores_line,
@@ -27,10 +27,11 @@ from cellqa.tables.files import (
     write_csv,
     write_summary,
 )
-from cellqa.tables.folder import COMPARISONS, SCORES, SUMMARY, check_folder, remove_results
+from cellqa.tables.finished import Finished
+from cellqa.tables.folder import COMPARISONS, RUN, SCORES, SUMMARY, check_folder, remove_results
 from cellqa.tables.record import RunRecord
 from cellqa.tables.rows import Row
-from cellqa.tables.summary import Summary, summarise
+from cellqa.tables.summary import summarise
 from cellqa.tables.tally import Tally
 from cellqa.tables.versions import versions
 
@@ -168,7 +169,7 @@ def run_of_table(
     grouping: Grouping | None = None,
     overwrite: bool = False,
     command: Sequence[str] = (),
-) -> tuple[Tally, list[Summary], list[Comparison], list[str]]:
+) -> Finished:
     """Write a table as a run: scores.csv, summary.csv, comparisons.csv, run.json.
 
     Raises
@@ -183,12 +184,12 @@ def run_of_table(
     remove_results(out)
     tally = Tally(table.methods, table.metrics, set(GIVEN), grouping)
     lines = (_line(row, tally) for row in table.rows)
-    write_csv(out / SCORES, scores_header(table.metrics), lines)
+    paths = [write_csv(out / SCORES, scores_header(table.metrics), lines)]
     summaries = [s for s in summarise(tally) if s.n or s.infinite]
-    write_summary(out / SUMMARY, summaries)
+    paths.append(write_summary(out / SUMMARY, summaries))
     pairs, tests = compare_all(tally)
     if pairs:
-        write_comparisons(out / COMPARISONS, pairs, tests)
+        paths.append(write_comparisons(out / COMPARISONS, pairs, tests))
     warnings = tally.warnings(Pairing({}, ())) + table.notes + list(suspicions(tally))
     if table.ignored:
         shown = ", ".join(table.ignored[:5]) + (", ..." if len(table.ignored) > 5 else "")
@@ -205,7 +206,7 @@ def run_of_table(
         versions=versions(),
         seconds=round(time.perf_counter() - start, 3),
     ).write(out)
-    return tally, summaries, pairs, warnings
+    return Finished(tally, summaries, pairs, warnings, [*paths, out / RUN])
 
 
 def suspicions(tally: Tally) -> Iterator[str]:

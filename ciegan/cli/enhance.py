@@ -196,7 +196,6 @@ def enhance(
     with progress_bar("Enhancing") as progress:
         records = enhance_files(
             checkpoint,
-            run,
             source,
             target,
             options,

@@ -20,6 +20,7 @@ from cellqa.cli.options import (
     pixel_size_option,
 )
 from cellqa.errors import CellqaError
+from cellqa.pairs.roles import Role
 from cellqa.plugins import settings_of, with_settings
 from cellqa.terminal import progress_bar, report_failures, warn
 from ciegan.cli.group import main
@@ -71,8 +72,8 @@ def _tiling_options(
         click.option("--field", metavar="REGEX", help="What in a name tells its field of view."),
         click.option(
             "--target",
-            type=click.Choice(["gt", "egt"]),
-            default="gt",
+            type=TableChoice("ciegan.data.tiles:TARGETS"),
+            default=Role.REFERENCE,
             show_default=True,
             help="egt: enhance the targets (CIEGANP).",
         ),
@@ -190,7 +191,7 @@ def zstack(
 )
 @click.option(
     "--preset",
-    type=TableChoice("ciegan.data.degrade:PRESETS"),
+    type=TableChoice("ciegan.data.degrade:PUBLISHED"),
     help="paper: the authors' Gaussian, 13 x 13, sigma 2.3, no noise.",
 )
 @click.option(
@@ -257,7 +258,7 @@ def blur(
 ) -> None:
     """Degrade the sharp images in GT, and pair them with themselves, into OUT."""
     from ciegan.data import prepare_blur
-    from ciegan.data.degrade import DEGRADATIONS, PRESETS, Noise
+    from ciegan.data.degrade import DEGRADATIONS, PUBLISHED, Noise
 
     short = {name: options.pop(name) for name in _SHORT}
     short = {name: value for name, value in short.items() if value is not None}
@@ -265,7 +266,7 @@ def blur(
         for name in given_options():
             if name in {*_SHORT, "degradation", "settings", "photons", "read_noise", "offset"}:
                 raise click.UsageError(f"{_option(name)} does nothing with {preset}")
-        how, noise = PRESETS[preset]
+        how, noise = PUBLISHED[preset]
     else:
         how = DEGRADATIONS[degradation]
         for name in short:

@@ -128,8 +128,7 @@ def train(
     from dataclasses import replace
 
     from ciegan.config import PRESETS, read_config, with_settings
-    from ciegan.training.run import Interrupted, is_child
-    from ciegan.training.run import train as train_networks
+    from ciegan.training.run import Interrupted, is_child, train as train_networks
 
     given = {name: value for name, value in short.items() if value is not None}
     changes = [

@@ -68,14 +68,10 @@ def watch(
     """
     need_torch()
     from ciegan.cli.enhance import open_network
-    from ciegan.enhancing.pool import Pool
     from ciegan.enhancing.watcher import WatchOptions
     from ciegan.enhancing.watching import watch
 
-    checkpoint, options, runners = open_network(
-        run, **{**network, "check": score or network["check"]}
-    )
-    shop = Pool(checkpoint, run, options, runners, source, target, overwrite=True)
+    checkpoint, options, runners = open_network(run, **network)
     stop = threading.Event()
 
     def interrupt(number: int, frame: object) -> None:
@@ -88,15 +84,17 @@ def watch(
             signal.signal(getattr(signal, name), interrupt)
     warn(checkpoint.warnings)
     tell(f"watching {source}; {target / 'watch.html'} shows how it goes; Ctrl-C ends")
-    found = watch(
-        shop,
+    watched = watch(
+        checkpoint,
         source,
         target,
-        WatchOptions(settle, rescan, until_idle, polling, score),
+        options,
+        watching=WatchOptions(settle, rescan, until_idle, polling, score),
+        runners=runners,
         stop=stop,
     )
-    counts = found.counts
+    counts = watched.counts
     click.echo(f"enhanced {counts['ok']} images, moved {counts['moved']}: {target}")
     report_failures(
-        sum(counts.values()), [(name, "enhance", why) for name, why in found.failures.items()]
+        sum(counts.values()), [(name, "enhance", why) for name, why in watched.failures.items()]
     )

@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cellqa.disk import StrPath
 from cellqa.errors import first_line
 from ciegan.config.presets import DEFAULT, PRESETS
 from ciegan.config.sections import Config, ConfigError, Losses, Network, check_choice, unknown
@@ -18,12 +19,12 @@ from ciegan.config.sections import Config, ConfigError, Losses, Network, check_c
 _LARGEST = 10**300  # whole numbers beyond are no floats
 
 
-def read_config(path: Path, start: Config | None = None) -> Config:
+def read_config(path: StrPath, start: Config | None = None) -> Config:
     """Read a configuration; what it does not name is as in its preset.
 
     Parameters
     ----------
-    path : Path
+    path : path
         TOML; `preset = "paper"` chooses where to start.
     start : Config, optional
         Where to start if the file names no preset.
@@ -34,6 +35,7 @@ def read_config(path: Path, start: Config | None = None) -> Config:
         The file is no TOML, a key is unknown (the nearest is named), a value is of the wrong type
         or out of range.
     """
+    path = Path(path)
     try:
         with path.open("rb") as file:
             found = tomllib.load(file)

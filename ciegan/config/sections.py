@@ -9,6 +9,7 @@ from typing import Any
 
 from cellqa.errors import CellqaError, printable
 from cellqa.metrics.registry import metric
+from cellqa.pairs.roles import Role
 
 NORMALISATIONS = ("image", "train", "range")
 GAN_KINDS = ("non-saturating", "saturating", "relativistic")
@@ -287,7 +288,7 @@ class Monitor:
                 raise ConfigError(f"monitor.metrics: {error}") from None
             if found.higher_is_better is None:
                 raise ConfigError(f"monitor.metrics: {name} has no better and worse")
-            if "mask" in found.needs:
+            if Role.MASK in found.needs:
                 raise ConfigError(f"monitor.metrics: {name} needs a mask, which training has not")
             check_value(f"monitor.metrics.{name}", weight, 0 < weight < float("inf"), "above 0")
         for name, least in (
@@ -307,7 +308,8 @@ class Monitor:
 
     def warnings(self) -> list[str]:
         """What to distrust: a monitor that rewards invention."""
-        if any("gt" in metric(name).needs and name != "overclaim" for name in self.metrics):
+        others = [metric(name) for name in self.metrics if name != "overclaim"]
+        if any(Role.REFERENCE in each.needs for each in others):
             return []
         names = ", ".join(self.metrics)
         return [

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cellqa.disk import StrPath
 from cellqa.enhance.filters import as_type
 from cellqa.io import may_crash
 from cellqa.pairs.pairing import scan
@@ -22,8 +23,8 @@ from ciegan.data.tiles import Pair, TilingOptions
 
 
 def prepare_blur(
-    source: Path,
-    out: Path,
+    source: StrPath,
+    out: StrPath,
     how: Degradation,
     *,
     noise: Noise | None = None,
@@ -38,9 +39,9 @@ def prepare_blur(
 
     Parameters
     ----------
-    source : Path
+    source : path
         Folder of sharp images.
-    out : Path
+    out : path
         Folder for `train`, `val`, `test` and pairs.csv.
     how : Degradation
         Its strength is drawn for each image, by the seed and the image's name.
@@ -66,6 +67,7 @@ def prepare_blur(
     ValueError
         `draws` or `bleaching` is out of range, or one draw is to bleach.
     """
+    source, out = Path(source), Path(out)
     tiling = tiling or TilingOptions()
     if draws < 1:
         raise ValueError(f"`draws` must be 1 or more, got {draws}")

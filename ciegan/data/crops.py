@@ -21,6 +21,7 @@ from cellqa.planes import Array
 from ciegan.config import Data
 from ciegan.data.pixels import check_pixels, load_image
 from ciegan.data.prepare import MARK, PAIRS
+from ciegan.data.tiles import INPUT, TARGET
 from ciegan.network.normalisation import PERCENTILES, Normalisation, channels_of, scaled
 
 _SAMPLE = 2_000_000  # values that the percentiles of a training set are taken from
@@ -66,7 +67,7 @@ class Tile:
                 f"{printable(self.name)}: input {source.dtype} and target {target.dtype} differ in "
                 "type: convert one"
             )
-        for role, pixels in (("input", source), ("target", target)):
+        for role, pixels in ((INPUT, source), (TARGET, target)):
             try:
                 check_pixels(pixels, role, prepared=self.limits is not None)
             except CellqaError as error:
@@ -90,10 +91,10 @@ def read_split(folder: Path, split: str) -> list[Tile]:
             f"DATA: {str(folder)!r} has no {split}/; make it with `ciegan prepare`, as "
             f"{split}/input and {split}/target"
         )
-    parts = {role: scan(place / role, f"{split}/{role}").images for role in ("input", "target")}
+    parts = {role: scan(place / role, f"{split}/{role}").images for role in (INPUT, TARGET)}
     known = _known(folder / PAIRS)
     tiles = []
-    for name in sorted(parts["input"].keys() | parts["target"].keys()):
+    for name in sorted(parts[INPUT].keys() | parts[TARGET].keys()):
         files = {role: images.get(name, ()) for role, images in parts.items()}
         for role, found in files.items():
             if len(found) != 1:
@@ -101,7 +102,7 @@ def read_split(folder: Path, split: str) -> list[Tile]:
                 raise CellqaError(f"{split}: {printable(name)} {what} in {role}/")
         field, limits = known.get(printable(name), (name, None))
         paths = {role: place / role / found[0] for role, found in files.items()}
-        tiles.append(Tile(name, paths["input"], paths["target"], field, limits))
+        tiles.append(Tile(name, paths[INPUT], paths[TARGET], field, limits))
     return tiles
 
 

@@ -215,7 +215,7 @@ class Noise:
 
 
 # A degradation and its noise by the name of a publication that used them.
-PRESETS: Mapping[str, tuple[Degradation, Noise]] = {
+PUBLISHED: Mapping[str, tuple[Degradation, Noise]] = {
     "paper": (Gaussian((2.3, 2.3), kernel=13), Noise(photons=0)),
 }
 

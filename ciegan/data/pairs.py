@@ -6,19 +6,23 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from cellqa.disk import StrPath
 from cellqa.errors import CellqaError, ImageError
 from cellqa.io import may_crash
 from cellqa.pairs.pairing import pair_folders, scan
+from cellqa.pairs.roles import Role
 from cellqa.terminal import Progress
 from ciegan.data.pixels import load_image
 from ciegan.data.prepare import Prepared, prepare_sources
 from ciegan.data.tiles import Pair, TilingOptions
 
+_BLURRED = "blurred"
+
 
 def prepare_pairs(
-    blurred: Path,
-    sharp: Path,
-    out: Path,
+    blurred: StrPath,
+    sharp: StrPath,
+    out: StrPath,
     *,
     tiling: TilingOptions | None = None,
     jobs: int = 1,
@@ -29,15 +33,16 @@ def prepare_pairs(
 
     Parameters
     ----------
-    blurred, sharp : Path
+    blurred, sharp : path
         Folders; images pair by relative path without suffix.
-    out : Path
+    out : path
         Folder for `train`, `val`, `test` and pairs.csv.
 
     The others are as in `prepare_blur`.
     """
+    blurred, sharp, out = Path(blurred), Path(sharp), Path(out)
     tiling = tiling or TilingOptions()
-    pairing = pair_folders({"blurred": blurred}, gt=sharp)
+    pairing = pair_folders({_BLURRED: blurred}, gt=sharp)
     sources = {
         image.name: {
             role: [pairing.folders[role] / n for n in names] for role, names in image.files.items()
@@ -66,8 +71,8 @@ def prepare_pairs(
 
 
 def prepare_side_by_side(
-    source: Path,
-    out: Path,
+    source: StrPath,
+    out: StrPath,
     *,
     tiling: TilingOptions | None = None,
     jobs: int = 1,
@@ -78,6 +83,7 @@ def prepare_side_by_side(
 
     That is how the CIEGAN authors store their pairs. Parameters are as in `prepare_blur`.
     """
+    source, out = Path(source), Path(out)
     tiling = tiling or TilingOptions()
     folder = scan(source, "AB")
     sources = {name: [source / n for n in names] for name, names in folder.images.items()}
@@ -104,8 +110,8 @@ def _only(paths: list[Path]) -> Path:
 def _pair(name: str, roles: dict[str, list[Path]], *, tiling: TilingOptions) -> Iterator[Pair]:
     if len(roles) < 2:
         raise CellqaError("it has no partner in the other folder")
-    blurred, own = load_image(_only(roles["blurred"]))
-    sharp, size = load_image(_only(roles["gt"]))
+    blurred, own = load_image(_only(roles[_BLURRED]))
+    sharp, size = load_image(_only(roles[Role.REFERENCE]))
     yield Pair("", blurred, sharp, tiling.pixel_size or size or own, degradation="as given")
 
 

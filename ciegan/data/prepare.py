@@ -16,7 +16,7 @@ from cellqa.io import split_suffix
 from cellqa.tables.files import write_csv
 from cellqa.terminal import Progress
 from ciegan.data.splits import SPLITS, assign, fields_by_name
-from ciegan.data.tiles import COLUMNS, Pair, Record, Source, TilingOptions, _tiles
+from ciegan.data.tiles import COLUMNS, Pair, Record, Source, TilingOptions, cut_tiles
 
 PAIRS = "pairs.csv"
 
@@ -206,7 +206,7 @@ def _do(
                 tag = f"_{pair.label}{again}" if pair.label else ""
                 try:
                     about = printable(name), printable(field_name), split
-                    records, dropped = _tiles(pair, f"{stem}{tag}", about, out, tiling)
+                    records, dropped = cut_tiles(pair, f"{stem}{tag}", about, out, tiling)
                 except ImageError as error:
                     done.failures.append((name, pair.plane, str(error)))
                     continue

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from cellqa import simulate
+from cellqa.disk import StrPath
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
@@ -107,9 +108,9 @@ TASKS: Mapping[str, Task] = {
 
 def prepare_task(
     name: str,
-    out: Path,
+    out: StrPath,
     *,
-    sharp: Path | None = None,
+    sharp: StrPath | None = None,
     offset: float = 0.0,
     tiling: TilingOptions | None = None,
     fields: int | None = None,
@@ -124,9 +125,9 @@ def prepare_task(
     ----------
     name : str
         One of `TASKS`.
-    out : Path
+    out : path
         Folder for `train`, `val`, `test` and pairs.csv; and for `sharp`, the simulated scenes.
-    sharp : Path, optional
+    sharp : path, optional
         Folder of sharp images to degrade instead. They need a pixel size.
     offset : float
         Grey level in the dark of the camera that took them.
@@ -146,6 +147,8 @@ def prepare_task(
     ValueError
         There is no such task; or a pixel size or an offset is given for simulated scenes.
     """
+    out = Path(out)
+    sharp = None if sharp is None else Path(sharp)
     if name not in TASKS:
         raise ValueError(f"there is no task {name!r}; there are {', '.join(TASKS)}")
     task = TASKS[name]

@@ -11,13 +11,15 @@ import numpy as np
 from cellqa.enhance import ENHANCERS
 from cellqa.errors import ImageError, printable
 from cellqa.io import write_tiff
+from cellqa.pairs.roles import Role
 from cellqa.planes import Array
 from ciegan.data.pixels import check_pixels
 from ciegan.network.normalisation import PERCENTILES
 
 Source = TypeVar("Source")
 
-TARGETS = ("gt", "egt")
+TARGETS = (Role.REFERENCE, Role.EGT)
+INPUT, TARGET = "input", "target"  # what a tile is of, and the folder within its split
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class TilingOptions:
     split: str = "0.7,0.15,0.15"
     field: str | None = None
     seed: int = 0
-    target: str = "gt"
+    target: str = Role.REFERENCE
     pixel_size: float | None = None
 
     def __post_init__(self) -> None:
@@ -129,9 +131,31 @@ class Pair:
     shift_x: float | str = ""
 
 
-def _tiles(
+def cut_tiles(
     pair: Pair, stem: str, about: tuple[str, str, str], out: Path, tiling: TilingOptions
 ) -> tuple[list[Record], int]:
+    """Cut a pair and write its tiles.
+
+    Parameters
+    ----------
+    pair : Pair
+    stem : str
+        How the tiles' names begin.
+    about : (str, str, str)
+        Source, field and split.
+    out : Path
+    tiling : TilingOptions
+
+    Returns
+    -------
+    list of Record, int
+        Of the tiles that were written, and how many were empty.
+
+    Raises
+    ------
+    ImageError
+        Input and target differ in shape or type, or are smaller than a tile.
+    """
     name, field_name, split = about
     shape = pair.target.shape
     if min(shape[:2]) < tiling.tile:
@@ -143,13 +167,13 @@ def _tiles(
         raise ImageError(
             f"input {pair.input.dtype} and target {pair.target.dtype} differ in type: convert one"
         )
-    for role, pixels in (("input", pair.input), ("target", pair.target)):
+    for role, pixels in ((INPUT, pair.input), (TARGET, pair.target)):
         check_pixels(pixels, role)
     low, high = map(float, np.percentile(pair.input, PERCENTILES))
     black, white = np.percentile(pair.target, PERCENTILES)
     target = pair.target
-    if tiling.target == "egt":
-        target = ENHANCERS["egt"](target)
+    if tiling.target == Role.EGT:
+        target = ENHANCERS[Role.EGT](target)
     records, empty = [], 0
     for y in _starts(shape[0], tiling.tile):
         for x in _starts(shape[1], tiling.tile):
@@ -160,7 +184,7 @@ def _tiles(
                 empty += 1
                 continue
             tile = f"{stem}_y{y:05d}_x{x:05d}"
-            for role, pixels in (("input", pair.input), ("target", target)):
+            for role, pixels in ((INPUT, pair.input), (TARGET, target)):
                 path = out / split / role / f"{tile}.tif"
                 write_tiff(path, np.ascontiguousarray(pixels[inside]), pair.pixel_size)
             records.append(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cellqa.disk import StrPath
 from cellqa.enhance.filters import as_type
 from cellqa.errors import CellqaError
 from cellqa.focus.files import measure_files
@@ -79,8 +80,8 @@ class ZStack:
 
 
 def prepare_zstack(
-    stacks: Sequence[Path],
-    out: Path,
+    stacks: Sequence[StrPath],
+    out: StrPath,
     options: ZStack | None = None,
     *,
     tiling: TilingOptions | None = None,
@@ -92,9 +93,9 @@ def prepare_zstack(
 
     Parameters
     ----------
-    stacks : sequence of Path
+    stacks : sequence of path
         Files, folders of planes, folders of stacks; see `cellqa.focus.vote.measure_files`.
-    out : Path
+    out : path
         Folder for `train`, `val`, `test` and pairs.csv.
     options : ZStack, optional
 
@@ -105,9 +106,10 @@ def prepare_zstack(
     CellqaError
         No stack has a sharpest plane, or as in `prepare_blur`.
     """
+    out = Path(out)
     options, tiling = options or ZStack(), tiling or TilingOptions()
-    stacks = [path.absolute() for path in stacks]  # names are relative to their top
-    found, failures = measure_files(stacks, modality=options.modality, jobs=jobs)
+    paths = [Path(path).absolute() for path in stacks]  # names are relative to their top
+    found, failures = measure_files(paths, modality=options.modality, jobs=jobs)
     sources: dict[str, tuple[Focus, _Places]] = {}
     fields: dict[str, str] = {}
     notes = []
@@ -133,7 +135,7 @@ def prepare_zstack(
         isolate=any(may_crash(path.name) for _, places in sources.values() for path, _ in places),
         overwrite=overwrite,
         progress=progress,
-        inputs=stacks,
+        inputs=paths,
         failures=failures,
         own_fields=fields,
     )

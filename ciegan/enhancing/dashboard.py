@@ -16,18 +16,20 @@ from cellqa.errors import CellqaError, printable
 from cellqa.io import ImageFile, luminance
 from cellqa.io.isolated import open_safely
 from cellqa.metrics.registry import select
+from cellqa.pairs.roles import Role
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane, as_plane
 from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.plane import Scorer
+from cellqa.tables.cells import cell
 from cellqa.tables.files import write_csv
 from ciegan.enhancing.enhanced import Enhanced
-from ciegan.enhancing.folder import COLUMNS, TABLE, cell
+from ciegan.enhancing.folder import COLUMNS, TABLE
 from ciegan.enhancing.pool import Pool
 from ciegan.enhancing.watch_page import PAGE, Shown, write_page
 from ciegan.enhancing.watcher import FolderWatcher, WatchOptions
 
-METRICS = ("resolution", "entropy")  # of the result, and of its raw image as input_NAME
+SCORED = ("resolution", "entropy")  # of the result, and of its raw image as input_NAME
 
 
 _SCORES = ".ciegan-scores.jsonl"
@@ -69,14 +71,14 @@ class Dashboard:
 
     def __init__(
         self,
-        shop: Pool,
+        pool: Pool,
         arrivals: FolderWatcher,
         source: Path,
         target: Path,
         options: WatchOptions,
         found: Watched,
     ) -> None:
-        self.shop, self.arrivals, self.found = shop, arrivals, found
+        self.pool, self.arrivals, self.found = pool, arrivals, found
         self.source, self.target, self.options = source.absolute(), target, options
         self.scores: dict[Path, dict[str, float]] = {}
         self.failed: dict[Path, Enhanced] = {}
@@ -85,7 +87,7 @@ class Dashboard:
         self.next = 0.0
         self.changed = True
         self.latest: list[Mapping[str, Any]] = []
-        self.score_names = [role + m for m in METRICS for role in ("", "input_")] * options.score
+        self.score_names = [role + m for m in SCORED for role in ("", "input_")] * options.score
         self.score_lines = Lines(target / _SCORES)
         self.unscored: deque[Job] = deque()
         if options.score:
@@ -94,7 +96,7 @@ class Dashboard:
                 # of the image that is there now, and not of one that a kill kept from being scored
                 if entry.get("scores") and entry.get("state") == state(target):
                     self.scores[target] = entry["scores"]
-            for job in shop.ledger.jobs():
+            for job in pool.ledger.jobs():
                 if job.target not in self.scores and job.source.is_relative_to(self.source):
                     self.unscored.append(job)
 
@@ -142,7 +144,7 @@ class Dashboard:
             self.times.popleft()
         if rows is not None:
             names = [*COLUMNS, *self.score_names]
-            lines = ([cell(row.get(name, "")) for name in names] for row in rows)
+            lines = ([cell(row.get(name), 6) for name in names] for row in rows)
             write_csv(self.target / TABLE, names, lines)
             self.changed = False
             self.latest = rows
@@ -165,7 +167,7 @@ class Dashboard:
     def _rows(self) -> list[Mapping[str, Any]]:
         """Everything in the folder of results, whenever it was made, and what failed."""
         rows: dict[str, dict[str, Any]] = {}
-        for target, record in self.shop.ledger.records().items():
+        for target, record in self.pool.ledger.records().items():
             own = self.scores.get(target, {})
             rows[str(record["image"])] = {**record, **own}
         failures = dict(self.failed)
@@ -193,11 +195,11 @@ def _scores(raw: Array, image: Array, pixel_size: float | None) -> dict[str, flo
     """What cellqa says without a reference, of the result and of its raw image."""
     planes = {
         role: Plane(as_plane(luminance(pixels), role), pixels.dtype)
-        for role, pixels in (("input", raw), ("image", image))
+        for role, pixels in ((Role.RAW, raw), ("image", image))
     }
     scores: dict[str, float] = {}
-    for role, prefix in (("image", ""), ("input", "input_")):
-        scorer = Scorer(None, ScoreOptions(select(METRICS)))
+    for role, prefix in (("image", ""), (Role.RAW, "input_")):
+        scorer = Scorer(None, ScoreOptions(select(SCORED)))
         values = scorer.score("", role, planes[role], pixel_size).row.values
         scores |= {prefix + name: float(v) for name, v in values.items() if math.isfinite(v)}
     return scores

@@ -42,7 +42,8 @@ class Enhanced:
     reason: str = ""
 
 
-def _take_over(record: Enhanced, known: Mapping[str, Any]) -> None:
+def take_over(record: Enhanced, known: Mapping[str, Any]) -> None:
+    """Put into a record what was known of its image before."""
     for name, value in known.items():
         if name != "image":
             setattr(record, name, value)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from cellqa.disk import free_space
+from cellqa.disk import StrPath, free_space
 from cellqa.enhance.files import Job, is_folder, plan, refuse_taken
 from cellqa.errors import CellqaError
+from cellqa.tables.cells import cell
 from cellqa.tables.files import write_csv
 from cellqa.terminal import Progress
 from ciegan.enhancing.enhanced import Enhanced
@@ -29,10 +28,9 @@ _DISAGREES = 0.9  # rsp below which --check lists an image
 
 
 def enhance_files(
-    checkpoint: Checkpoint,
-    weights: Path,
-    source: Path,
-    target: Path,
+    network: Checkpoint | StrPath,
+    source: StrPath,
+    target: StrPath,
     options: EnhanceOptions | None = None,
     *,
     runners: Sequence[Runner] = (),
@@ -48,10 +46,9 @@ def enhance_files(
 
     Parameters
     ----------
-    checkpoint : Checkpoint
-    weights : Path
-        The file or run that it was loaded from.
-    source, target : Path
+    network : Checkpoint or path
+        As `load` returns it, or takes it.
+    source, target : path
         Both files, or both folders.
     options : EnhanceOptions, optional
     runners : sequence of Runner
@@ -72,21 +69,22 @@ def enhance_files(
         The source holds no image, the target is in use or within the source, the disk is too
         small.
     """
+    source, target = Path(source), Path(target)
     options = options or EnhanceOptions()
     work = plan(source, target)
     root = source if is_folder(source) else source.parent
     folder = target if is_folder(source) else work[0].target.parent
-    shop = Pool(checkpoint, weights, options, runners, root, folder, overwrite=overwrite)
+    pool = Pool(Checkpoint.of(network), options, runners, root, folder, overwrite=overwrite)
     if not overwrite:
-        refuse_taken([job for job in work if job.target not in shop.ledger])
+        refuse_taken([job for job in work if job.target not in pool.ledger])
     _check_space(work, folder)
     order = {job: k for k, job in enumerate(work)}
     records: dict[int, Enhanced] = {}
-    for found in shop.run(work):
-        if found:
-            records[order[found[0]]] = found[1]
+    for done in pool.run(work):
+        if done:
+            records[order[done[0]]] = done[1]
         if progress:
-            progress(int(1000 * (len(records) + shop.fraction)), 1000 * len(work))
+            progress(int(1000 * (len(records) + pool.fraction)), 1000 * len(work))
     rows = [records[k] for k in sorted(records)]
     write_table(folder / TABLE, rows)
     return rows
@@ -141,7 +139,7 @@ def mosaics_beside(folder: Path, what: str, *, overwrite: bool = False) -> Path:
 def write_table(path: Path, records: Sequence[Enhanced]) -> None:
     """Write enhanced.csv."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_csv(path, list(COLUMNS), ([cell(v) for v in asdict(r).values()] for r in records))
+    write_csv(path, list(COLUMNS), ([cell(v, 6) for v in asdict(r).values()] for r in records))
 
 
 def disagreeing(records: Sequence[Enhanced]) -> list[str]:
@@ -158,12 +156,3 @@ def _check_space(work: list[Job], folder: Path) -> None:
         raise CellqaError(
             f"OUT: {needed / 2**30:.1f} GiB are needed, {free / 2**30:.1f} GiB are free there"
         )
-
-
-def cell(value: Any) -> str:
-    """A value in a table; undefined is empty."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.6g}"
-    return str(value)

@@ -20,13 +20,14 @@ from cellqa.errors import CellqaError, ImageError, first_line, printable
 from cellqa.io import (
     ImageFile,
     PlaneIndex,
+    keeps_planes,
     luminance,
     split_suffix,
 )
 from cellqa.io.isolated import open_safely
 from cellqa.metrics.consistency import consistency
 from cellqa.planes import Array
-from ciegan.enhancing.enhanced import Enhanced, _take_over
+from ciegan.enhancing.enhanced import Enhanced, take_over
 from ciegan.enhancing.enhancer import Network, Part
 from ciegan.enhancing.ledger import Ledger
 from ciegan.enhancing.output import _AHEAD, _File, _Output
@@ -191,7 +192,7 @@ class Pipeline:
         known = self.ledger.record(file.job.target)
         if known is None:  # killed before it could be noted
             file.record.planes = file.record.copied = None
-        _take_over(file.record, known or {})
+        take_over(file.record, known or {})
         file.record.status, file.record.reason = "skipped", "done before"
         self._read.put((file, None))
 
@@ -207,7 +208,7 @@ class Pipeline:
         earlier.replace(target)
         with contextlib.suppress(OSError):  # others may be there still
             earlier.parent.rmdir()
-        _take_over(file.record, known)
+        take_over(file.record, known)
         file.record.status, file.record.reason = "moved", "done before, under another name"
         self.ledger.finish(file.job, file.key, asdict(file.record))
 
@@ -332,8 +333,7 @@ def _agree(record: Enhanced, raw: Array, enhanced: Array) -> None:
 
 
 def _check_target(target: Path, source: ImageFile) -> None:
-    suffix = split_suffix(target.name)[1].lower()
-    if len(source.planes) > 1 and "tif" not in suffix and "zarr" not in suffix:
+    if len(source.planes) > 1 and not keeps_planes(target.name):
         raise ImageError(f"{len(source.planes)} planes only fit into a TIFF or Zarr file")
 
 

@@ -14,7 +14,7 @@ import torch
 
 from cellqa.disk import alone, remove_temporary
 from cellqa.enhance.files import Job
-from cellqa.io import split_suffix
+from cellqa.io import keeps_planes, split_suffix
 from ciegan.enhancing.enhanced import Enhanced
 from ciegan.enhancing.enhancer import EnhanceOptions, Network
 from ciegan.enhancing.ledger import JOURNAL, Ledger
@@ -24,12 +24,11 @@ from ciegan.network.runner import Runner
 
 
 class Pool:
-    """A network and its lines, which enhance what comes from `source` into `target`.
+    """A network and its pipelines, which enhance what comes from `source` into `target`.
 
     Parameters
     ----------
     checkpoint : Checkpoint
-    weights : Path
     options : EnhanceOptions
     runners : sequence of Runner
     source, target : Path
@@ -44,7 +43,6 @@ class Pool:
     def __init__(
         self,
         checkpoint: Checkpoint,
-        weights: Path,
         options: EnhanceOptions,
         runners: Sequence[Runner],
         source: Path,
@@ -52,7 +50,7 @@ class Pool:
         *,
         overwrite: bool = False,
     ) -> None:
-        model = content_hash(weights)
+        model = content_hash(checkpoint.path)
         settings = f"{model} {json.dumps(options.as_settings(), sort_keys=True)}"
         self.ledger = Ledger(target / JOURNAL, f"{settings} {version('cellqa')}")
         runners = runners or [Runner(checkpoint.generator, torch.device("cpu"))]
@@ -73,7 +71,7 @@ class Pool:
 
     @property
     def fraction(self) -> float:
-        """Of the files in work that is done, summed over the lines."""
+        """Of the files in work that is done, summed over the pipelines."""
         return sum(pipeline.fraction for pipeline in self.pipelines)
 
     def run(self, work: Iterable[Job]) -> Iterator[tuple[Job, Enhanced] | None]:
@@ -173,7 +171,7 @@ def spread_path(target: Path, folder: Path) -> Path:
     out-spread/well1/a.tif
     """
     stem, suffix = split_suffix(target.name)
-    kept = suffix if "tif" in suffix.lower() or "zarr" in suffix.lower() else ".tif"
+    kept = suffix if keeps_planes(target.name) else ".tif"
     return beside(folder, "spread") / target.parent.relative_to(folder) / f"{stem}{kept}"
 
 

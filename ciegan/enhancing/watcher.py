@@ -59,15 +59,15 @@ class FolderWatcher(FileSystemEventHandler):
 
     Parameters
     ----------
-    shop : Pool
+    pool : Pool
         Its ledger says what is done.
     source, target : Path
         Folders.
     options : WatchOptions
     """
 
-    def __init__(self, shop: Pool, source: Path, target: Path, options: WatchOptions) -> None:
-        self.ledger, self.source, self.target = shop.ledger, source, target
+    def __init__(self, pool: Pool, source: Path, target: Path, options: WatchOptions) -> None:
+        self.ledger, self.source, self.target = pool.ledger, source, target
         self.options = options
         self.stopped = threading.Event()
         self.refused: dict[Path, str] = {}

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from watchdog.observers import Observer
 from watchdog.observers.polling import PollingObserver
 
+from cellqa.disk import StrPath
 from cellqa.errors import CellqaError
 from cellqa.io import is_image_folder
 from ciegan.enhancing.dashboard import Dashboard, Watched
+from ciegan.enhancing.enhancer import EnhanceOptions
 from ciegan.enhancing.pool import Pool
 from ciegan.enhancing.watcher import FolderWatcher, WatchOptions
+from ciegan.network.checkpoint import Checkpoint
+from ciegan.network.runner import Runner
 
 
 def watch(
-    shop: Pool,
-    source: Path,
-    target: Path,
-    options: WatchOptions | None = None,
+    network: Checkpoint | StrPath,
+    source: StrPath,
+    target: StrPath,
+    options: EnhanceOptions | None = None,
     *,
+    watching: WatchOptions | None = None,
+    runners: Sequence[Runner] = (),
     stop: threading.Event | None = None,
 ) -> Watched:
     """Enhance what is in a folder and what appears there, until told to stop.
@@ -32,11 +40,14 @@ def watch(
 
     Parameters
     ----------
-    shop : Pool
-        From `source` into `target`; it must replace what it made before.
-    source, target : Path
+    network : Checkpoint or path
+        As `load` returns it, or takes it.
+    source, target : path
         Folders.
-    options : WatchOptions, optional
+    options : EnhanceOptions, optional
+    watching : WatchOptions, optional
+    runners : sequence of Runner
+        The network on each device; by default on the CPU.
     stop : threading.Event, optional
         Ends watching when it is set, after the files in work.
 
@@ -45,28 +56,33 @@ def watch(
     CellqaError
         The source is not a folder, or the target lies within it.
     """
-    options = options or WatchOptions()
+    source, target = Path(source), Path(target)
+    watching = watching or WatchOptions()
+    options = options or EnhanceOptions()
+    if watching.score:
+        options = replace(options, check=True)
     if not source.is_dir() or is_image_folder(source.name):
         raise CellqaError(f"IN: {str(source)!r} is not a folder")
     if source.resolve() in (target.resolve(), *target.resolve().parents):
         raise CellqaError(f"OUT: {str(target)!r} is or lies inside IN; give another folder")
     target.mkdir(parents=True, exist_ok=True)
-    arrivals = FolderWatcher(shop, source, target, options)
+    pool = Pool(Checkpoint.of(network), options, runners, source, target, overwrite=True)
+    watcher = FolderWatcher(pool, source, target, watching)
     if stop:
-        arrivals.stopped = stop
-    found = Watched()
-    desk = Dashboard(shop, arrivals, source, target, options, found)
-    observer: Any = (PollingObserver if options.polling else Observer)()
-    observer.schedule(arrivals, str(source), recursive=True)
+        watcher.stopped = stop
+    watched = Watched()
+    dashboard = Dashboard(pool, watcher, source, target, watching, watched)
+    observer: Any = (PollingObserver if watching.polling else Observer)()
+    observer.schedule(watcher, str(source), recursive=True)
     observer.start()
     try:
-        for item in shop.run(arrivals):
+        for item in pool.run(watcher):
             if item:
-                desk.take(*item)
-            desk.write()
+                dashboard.take(*item)
+            dashboard.write()
     finally:
-        arrivals.stopped.set()
+        watcher.stopped.set()
         observer.stop()
         observer.join()
-        desk.write(last=True)
-    return found
+        dashboard.write(last=True)
+    return watched

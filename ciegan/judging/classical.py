@@ -13,6 +13,7 @@ import numpy as np
 from cellqa.enhance import ENHANCERS, Enhancer, RichardsonLucy, Traditional, Wiener
 from cellqa.io import luminance
 from cellqa.metrics.pixel import psnr
+from cellqa.pairs.roles import Role
 from cellqa.planes import Array
 from ciegan.data.crops import read_split, spread
 
@@ -48,7 +49,7 @@ FITTED: Mapping[str, Callable[[str | None], list[Enhancer]]] = {
     "wiener": _wiener,
     "rl": _rl,
 }
-NAMES = tuple(dict.fromkeys([*(name for name in ENHANCERS if name != "egt"), *FITTED]))
+NAMES = tuple(dict.fromkeys([*(name for name in ENHANCERS if name != Role.EGT), *FITTED]))
 
 
 def pairs_to_fit(data: Path) -> list[tuple[Array, Array]]:

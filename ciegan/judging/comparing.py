@@ -7,15 +7,16 @@ from pathlib import Path
 
 import torch
 
-from cellqa.disk import alone
+from cellqa.disk import StrPath, alone
 from cellqa.enhance.deconvolution import measured_kernel
 from cellqa.errors import CellqaError
+from cellqa.pairs.roles import Role
 from cellqa.terminal import Progress, Tell
 from ciegan.config import Config
 from ciegan.data.crops import Tile, read_split
 from ciegan.data.splits import SPLITS
 from ciegan.judging.methods import Method, config_of
-from ciegan.judging.results import Compared, report
+from ciegan.judging.results import Compared, write_results
 from ciegan.judging.store import Store, is_started
 from ciegan.judging.validation import targets_of
 from ciegan.judging.work import Work, filter_tiles
@@ -27,15 +28,15 @@ from ciegan.network.checkpoint import (
 
 
 def compare(
-    data: Path,
-    out: Path,
+    data: StrPath,
+    out: StrPath,
     methods: Sequence[Method],
     *,
     seconds: float | None = None,
     steps: int | None = None,
     seeds: int = 1,
     settings: Mapping[str, Mapping[str, str]] | None = None,
-    kernel: Path | None = None,
+    kernel: StrPath | None = None,
     device: str = "auto",
     jobs: int = 1,
     overwrite: bool = False,
@@ -51,9 +52,9 @@ def compare(
 
     Parameters
     ----------
-    data : Path
+    data : path
         As `ciegan prepare` makes it, with all three splits.
-    out : Path
+    out : path
         Receives networks/METHOD/seedK/, enhanced/METHOD/, results/ with report.html (against ground
         truth), results-egt/ (against enhanced ground truth), results-seedK/, cost.csv, seeds.csv.
     methods : sequence of Method
@@ -66,7 +67,7 @@ def compare(
         how much the others differ.
     settings : mapping of str to mapping of str to str, optional
         Preset to settings of its configuration, as `ciegan train --set`; "" is of all.
-    kernel : Path, optional
+    kernel : path, optional
         A measured kernel for Wiener and Richardson-Lucy; by default a Gaussian is fitted.
     device : str
         `cpu`, `cuda` or `auto`.
@@ -86,13 +87,15 @@ def compare(
     Interrupted
         By the user.
     """
+    data, out = Path(data), Path(out)
+    kernel = None if kernel is None else Path(kernel)
     chosen = choose_device(device)
     if (seconds is None) == (steps is None):
         raise CellqaError("give a budget: either a time or a number of steps")
     place, source = out.resolve(), data.resolve()
     if place == source or source in place.parents or place in source.parents:
         raise CellqaError("--out: it and DATA must not lie inside each other")
-    if targets_of(data) == "egt":
+    if targets_of(data) == Role.EGT:
         raise CellqaError(
             "DATA has enhanced ground truth as targets; prepare it with --target gt (methods "
             "called PRESET+egt are trained towards enhanced targets)"
@@ -126,7 +129,7 @@ def compare(
                 folders.setdefault(seed, {})[name] = work.enhance_by(name, seed, path)
         if not folders[0]:
             raise CellqaError(f"no method could be used; the first: {work.failures[0][1]}")
-        return report(work, methods, folders, networks, jobs, command)
+        return write_results(work, methods, folders, networks, jobs, command)
 
 
 def _check_early(

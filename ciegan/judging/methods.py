@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from cellqa.errors import CellqaError, printable
+from cellqa.pairs.roles import Role
 from ciegan.config import PRESETS, Config, from_dict, with_settings
 from ciegan.judging.classical import NAMES
 from ciegan.training.budget import every_of
 
 FIXED = {"seed", "schedule.steps"}  # or networks would not be alike
 _EGT = "+egt"
-_RESERVED = ("input", "gt", "egt", "mask")
 _NAME = re.compile(r"\w([\w.+-]*\w)?")
 # Every network sees as many validations, and stops at the end of the budget alone. The phases of
 # the paper become shares: its 7,500 first steps would be all that most budgets have room for.
@@ -73,7 +73,7 @@ def parse_methods(text: str) -> list[Method]:
         preset = name.removesuffix(_EGT)
         if equals:
             method = Method(name, weights=Path(path))
-            taken = name.casefold() in (*_RESERVED, *NAMES, *PRESETS) or preset != name
+            taken = name.casefold() in (*Role, *NAMES, *PRESETS) or preset != name
             if taken or not path or not _NAME.fullmatch(name):
                 raise CellqaError(
                     f"--methods: {printable(part)!r} is not NAME=WEIGHTS with a name of its "

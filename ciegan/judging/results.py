@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cellqa.pairs.roles import Role
 from cellqa.reporting.charts import save_charts
 from cellqa.reporting.load import load_run
 from cellqa.reporting.montage import save_montage
-from cellqa.reporting.page import Table, write_report
-from cellqa.scoring.finish import Finished
+from cellqa.reporting.page import Table, report
 from cellqa.tables.files import write_csv
+from cellqa.tables.finished import Finished
 from cellqa.tables.folder import FIGURES
+from ciegan.data.tiles import INPUT, TARGET
 from ciegan.judging.methods import Method
 from ciegan.judging.store import COSTS, SEEDS
-from ciegan.judging.tables import METRICS, by_seed, cost_note, costs, means
+from ciegan.judging.tables import COMPARED, by_seed, cost_note, costs, means
 from ciegan.judging.validation import score_tiles
 from ciegan.judging.work import Work
 
@@ -44,7 +46,7 @@ class Compared:
     warnings: list[str] = field(default_factory=list)
 
 
-def report(
+def write_results(
     work: Work,
     methods: Sequence[Method],
     folders: Mapping[int, Mapping[str, Path]],
@@ -54,11 +56,11 @@ def report(
 ) -> Compared:
     """Score against ground truth and enhanced ground truth, draw, and make the page."""
     order = [m.name for m in methods if m.name in folders[0]]
-    egt = work.out / "enhanced" / "egt"
+    egt = work.out / "enhanced" / Role.EGT
     first = {name: folders[0][name] for name in order}
-    target, source = (work.data / "test" / role for role in ("target", "input"))
+    target, source = (work.data / "test" / role for role in (TARGET, INPUT))
     runs: list[tuple[str, Mapping[str, Path], Path]] = [
-        ("results", {**first, "egt": egt}, target),
+        ("results", {**first, Role.EGT: egt}, target),
         ("results-egt", first, egt),
         *((f"results-seed{k}", folders[k], target) for k in sorted(folders) if k),
     ]
@@ -81,7 +83,7 @@ def report(
     notes = work.store.content
     shown = {n: notes["enhanced"][f"{n}/seed0" if n in weights else n] for n in order}
     cost = costs(order, shown, weights)
-    against = means(found["results-egt"], (*order, "input"), METRICS)
+    against = means(found["results-egt"], (*order, Role.RAW), COMPARED)
     seeds = by_seed(found, [m.name for m in methods if m.preset])
     tables = [
         Table("Cost", cost, cost_note(work.device, notes["networks"])),
@@ -108,7 +110,7 @@ def report(
         loaded = load_run(work.out / name)
         save_charts(loaded, work.out / name / FIGURES)
         save_montage(loaded, work.out / name / FIGURES, jobs=jobs)
-        pages.append(write_report(work.out / name, jobs=jobs, tables=more))
+        pages.append(report(work.out / name, jobs=jobs, tables=more))
     warnings = [*work.warnings, *(w for f in found.values() for w in f.warnings)]
     return Compared(
         found["results"], pages[0], cost, seeds, work.failures, list(dict.fromkeys(warnings))

@@ -13,15 +13,15 @@ from typing import Any
 
 import torch
 
-from cellqa.scoring.finish import Finished
+from cellqa.tables.finished import Finished
 from ciegan.config import PRESETS, from_dict
 from ciegan.judging.methods import FIXED
 from ciegan.network.checkpoint import load
 from ciegan.network.cost import multiplications, parameters
 from ciegan.training.folder import SUMMARY
 
-METRICS = ("psnr", "ssim", "ms_ssim", "frc_resolution")
-_SEED_METRICS = (*METRICS, "overclaim", "resolution")
+COMPARED = ("psnr", "ssim", "ms_ssim", "frc_resolution")
+_SEED_METRICS = (*COMPARED, "overclaim", "resolution")
 _SIDE = 256  # of the image whose multiplications are counted
 _SPEEDS = {"tiles": 1.0, "pixels": 1e6}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import torch
 
+from cellqa.disk import StrPath, take_folder
 from cellqa.engines import LocalEngine
 from cellqa.enhance import ENHANCERS, Enhancer
 from cellqa.enhance.filters import as_type
@@ -19,14 +19,16 @@ from cellqa.io import split_suffix, write_tiff
 from cellqa.metrics.registry import for_run
 from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import pair_folders
+from cellqa.pairs.roles import Role
 from cellqa.planes import Array
-from cellqa.reporting.page import write_report
-from cellqa.scoring.finish import Finished
+from cellqa.reporting.page import report
 from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.run import score_to_folder
+from cellqa.tables.finished import Finished
 from cellqa.terminal import Progress
 from ciegan.data.crops import Tile, read_split
 from ciegan.data.prepare import PAIRS
+from ciegan.data.tiles import INPUT, TARGET
 from ciegan.judging.classical import FITTED, NAMES, fitted, pairs_to_fit
 from ciegan.network.checkpoint import Checkpoint, choose_device, load
 from ciegan.network.cost import parameters
@@ -35,7 +37,7 @@ from ciegan.network.windows import enhance_plane
 
 FIELDS = "fields.csv"
 _MARK = ".made-by-ciegan-validate"  # what --overwrite may remove
-_OTHERS = {*NAMES, "egt", "input", "gt", "mask"}
+_OTHERS = {*NAMES, *Role}
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,9 @@ class Validated:
 
 
 def validate(
-    runs: Mapping[str, Path],
-    data: Path,
-    out: Path,
+    runs: Mapping[str, StrPath],
+    data: StrPath,
+    out: StrPath,
     *,
     split: str = "test",
     device: str = "auto",
@@ -79,11 +81,11 @@ def validate(
 
     Parameters
     ----------
-    runs : mapping of str to Path
+    runs : mapping of str to path
         Name of each network to its run folder or weights.
-    data : Path
+    data : path
         As `ciegan prepare` makes it.
-    out : Path
+    out : path
         Receives `enhanced/METHOD/` and `results/` with report.html.
     split : str
     device : str
@@ -98,20 +100,24 @@ def validate(
     CellqaError
         A run or the split cannot be used, or `out` is in use.
     """
+    data, out = Path(data), Path(out)
+    runs = {name: Path(path) for name, path in runs.items()}
     chosen = choose_device(device)
     taken = sorted(set(runs) & _OTHERS)
     if taken:
         raise CellqaError(f"{taken[0]!r} is the name of another method: give NAME=RUN")
     networks = {name: load(path) for name, path in runs.items()}
     tiles = read_split(data, split)
-    _open_folder(out, overwrite)
+    take_folder(
+        out, _MARK, role="--out", what="validation", overwrite=overwrite, replaced=["enhanced"]
+    )
     methods = _classical(data, split)
     warnings = [
         f"{name}: {warning}" for name, network in networks.items() for warning in network.warnings
     ]
     if len(methods) == 1:
         warnings.append("no validation split to tune Wiener and Richardson-Lucy on: left out")
-    if targets_of(data) == "egt":
+    if targets_of(data) == Role.EGT:
         warnings.append("the targets are enhanced ground truth (EGT): no EGT beside them")
     total = len(tiles) * (len(networks) + len(methods))
     written = _enhanced(networks, methods, tiles, data, out / "enhanced", chosen, warnings)
@@ -119,38 +125,25 @@ def validate(
         if progress:
             progress(done, total)
     names = [*networks, *methods]
-    if targets_of(data) != "egt":
-        names.append("egt")
+    if targets_of(data) != Role.EGT:
+        names.append(Role.EGT)
     results = out / "results"
     finished = score_tiles(
         {name: out / "enhanced" / name for name in names},
         tiles,
-        data / split / "target",
-        data / split / "input",
+        data / split / TARGET,
+        data / split / INPUT,
         results,
         jobs=jobs,
         overwrite=overwrite,
         command=["ciegan", "validate", *map(str, runs.values())],
     )
-    page = write_report(results, jobs=jobs)
+    page = report(results, jobs=jobs)
     settings = {
         **{name: describe(network) for name, network in networks.items()},
         **{name: method.describe() for name, method in methods.items()},
     }
     return Validated(finished, page, results, settings, warnings)
-
-
-def _open_folder(out: Path, overwrite: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise CellqaError(f"--out: {str(out)!r} is a file; give a folder")
-    if out.exists() and any(out.iterdir()):
-        if not (out / _MARK).exists():
-            raise CellqaError(f"--out: {str(out)!r} is not empty; give another folder")
-        if not overwrite:
-            raise CellqaError(f"--out: {str(out)!r} holds an earlier validation; use --overwrite")
-        shutil.rmtree(out / "enhanced", ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / _MARK).touch()
 
 
 def _enhanced(
@@ -165,7 +158,7 @@ def _enhanced(
     """Write what each method makes of each tile, and EGT of its target."""
     for network in networks.values():
         network.generator.to(device)
-    egt = targets_of(data) != "egt"
+    egt = targets_of(data) != Role.EGT
     for tile in tiles:
         try:
             source, target, size = tile.load()
@@ -177,7 +170,7 @@ def _enhanced(
         for name, method in methods.items():
             yield name, write_tile(out / name, tile, method(source), size)
         if egt:
-            write_tile(out / "egt", tile, ENHANCERS["egt"](target), size)
+            write_tile(out / Role.EGT, tile, ENHANCERS[Role.EGT](target), size)
 
 
 def enhanced(network: Checkpoint, pixels: Array, whole: tuple[float, float] | None = None) -> Array:
@@ -222,13 +215,13 @@ def _classical(data: Path, split: str) -> dict[str, Enhancer]:
 def targets_of(data: Path) -> str:
     """What the targets are: `gt` unless pairs.csv says `egt`."""
     if not (data / PAIRS).exists():
-        return "gt"
+        return Role.REFERENCE
     try:
         with (data / PAIRS).open(newline="", encoding="utf-8") as file:
             row = next(csv.DictReader(file), {})
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CellqaError(f"{data / PAIRS}: {first_line(error)}") from None
-    return row.get("target") or "gt"
+    return row.get("target") or Role.REFERENCE
 
 
 def score_tiles(

@@ -16,11 +16,13 @@ import torch
 
 from cellqa.enhance import ENHANCERS, Enhancer
 from cellqa.errors import CellqaError, printable
+from cellqa.pairs.roles import Role
 from cellqa.planes import Array
 from cellqa.terminal import Progress, Tell
 from ciegan.config import Config, from_dict
 from ciegan.data.crops import Tile
 from ciegan.data.prepare import PAIRS
+from ciegan.data.tiles import INPUT, TARGET
 from ciegan.judging.classical import FITTED, fitted, pairs_to_fit
 from ciegan.judging.methods import Method
 from ciegan.judging.store import Store
@@ -76,8 +78,8 @@ class Work:
         wanted = [(split, tile) for split in ("train", "val") for tile in self.tiles[split]]
         for done, (split, tile) in enumerate(wanted, 1):
             source, target, size = tile.load()
-            write_tile(half / split / "input", tile, source, size)
-            write_tile(half / split / "target", tile, ENHANCERS["egt"](target), size)
+            write_tile(half / split / INPUT, tile, source, size)
+            write_tile(half / split / TARGET, tile, ENHANCERS[Role.EGT](target), size)
             self.progress(done, len(wanted))
         table = self.data / PAIRS
         if table.exists():
@@ -199,7 +201,7 @@ def filter_tiles(
             key = content_hash(kernel) if kernel else ""
             make = partial(_filtered, chosen)
             folders[method.name] = work.enhance(method.name, chosen.describe(), make, key)
-    work.enhance("egt", ENHANCERS["egt"].describe(), _of_target)
+    work.enhance(Role.EGT, ENHANCERS[Role.EGT].describe(), _of_target)
 
 
 def _filtered(method: Enhancer, source: Array, target: Array, tile: Tile) -> Array:
@@ -211,4 +213,4 @@ def _by_network(network: Checkpoint, source: Array, target: Array, tile: Tile) -
 
 
 def _of_target(source: Array, target: Array, tile: Tile) -> Array:
-    return ENHANCERS["egt"](target)
+    return ENHANCERS[Role.EGT](target)

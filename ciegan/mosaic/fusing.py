@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import scipy.ndimage
 
+from cellqa.disk import StrPath
 from cellqa.enhance.filters import as_type
 from cellqa.errors import CellqaError
 from cellqa.io import ImageFile, PlaneIndex, write_image
@@ -26,8 +27,8 @@ _SPARE = 0.25  # of a tile's height that a band has more, so that bands are not 
 def assemble(
     scan: Scan,
     placement: Placement,
-    target: Path,
-    tiles: Mapping[Path, Path] | None = None,
+    target: StrPath,
+    tiles: Mapping[StrPath, StrPath] | None = None,
     *,
     progress: Callable[[float], None] | None = None,
 ) -> Path:
@@ -43,9 +44,9 @@ def assemble(
     scan : Scan
     placement : Placement
         Of that scan.
-    target : Path
+    target : path
         Ends in `.ome.tif`.
-    tiles : mapping of Path to Path, optional
+    tiles : mapping of path to path, optional
         Files to take the pixels from in place of the scan's own: enhanced ones, of the same shape.
     progress : callable, optional
         Called with the share that is done.
@@ -62,7 +63,9 @@ def assemble(
     OSError
         The target cannot be written.
     """
-    own = tuple(replace(t, path=(tiles or {}).get(t.path, t.path)) for t in scan.tiles)
+    target = Path(target)
+    instead = {Path(own): Path(other) for own, other in (tiles or {}).items()}
+    own = tuple(replace(t, path=instead.get(t.path, t.path)) for t in scan.tiles)
     scan = replace(scan, tiles=own)
     with TileFiles() as files:
         first = check_tiles(scan, files)

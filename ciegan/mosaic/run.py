@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cellqa.disk import StrPath
 from cellqa.enhance.files import Job, is_folder, refuse_taken
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.io import split_suffix
@@ -43,12 +44,12 @@ class Assembled:
 
 
 def assemble_scans(
-    source: Path,
-    target: Path,
+    source: StrPath,
+    target: StrPath,
     pattern: str | None = None,
     options: Placing | None = None,
     *,
-    tiles: Mapping[Path, Path] | None = None,
+    tiles: Mapping[StrPath, StrPath] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> list[Assembled]:
@@ -56,13 +57,13 @@ def assemble_scans(
 
     Parameters
     ----------
-    source : Path
-    target : Path
+    source : path
+    target : path
         A folder, which receives SCAN.ome.tif and mosaic.csv.
     pattern : str, optional
         See `find_scans`.
     options : Placing, optional
-    tiles : mapping of Path to Path, optional
+    tiles : mapping of path to path, optional
         Files to take the pixels from in place of the source's: enhanced ones.
     overwrite : bool
         Replace files that exist in the target.
@@ -80,6 +81,7 @@ def assemble_scans(
         There is no scan, or the target is a file, lies inside the source, or holds files of the
         same names.
     """
+    source, target = Path(source), Path(target)
     scans = find_scans(source, pattern)
     found = [Assembled(scan, target / f"{scan.name}{SUFFIX}") for scan in scans]
     _check_target(source, target, found)
@@ -105,7 +107,7 @@ def assemble_scans(
 def _assembled(
     each: Assembled,
     options: Placing | None,
-    tiles: Mapping[Path, Path] | None,
+    tiles: Mapping[StrPath, StrPath] | None,
     tell: Callable[[float], None],
 ) -> str:
     """Place and fuse one scan; the reason where that fails."""

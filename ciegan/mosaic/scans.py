@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse.csgraph
 import scipy.spatial
 
+from cellqa.disk import StrPath
 from cellqa.enhance.files import is_folder
 from cellqa.errors import CellqaError, printable
 from cellqa.io import PlaneIndex, split_suffix
@@ -100,7 +101,7 @@ class Scan:
         return [place for place in grid if place not in taken]
 
 
-def find_scans(source: Path, pattern: str | None = None) -> list[Scan]:
+def find_scans(source: StrPath, pattern: str | None = None) -> list[Scan]:
     r"""Find the scans in a file of several scenes, or below a folder.
 
     With a pattern, names alone say which tiles belong together. Without, stage positions do where
@@ -109,7 +110,7 @@ def find_scans(source: Path, pattern: str | None = None) -> list[Scan]:
 
     Parameters
     ----------
-    source : Path
+    source : path
     pattern : str, optional
         Regular expression with the groups `row` and `col`: numbers, or letters. What is left of
         the path without them names the scan.
@@ -130,6 +131,7 @@ def find_scans(source: Path, pattern: str | None = None) -> list[Scan]:
     >>> scan, = find_scans(Path("plate"), r"(?P<well>[A-H]\d+)_s(?P<row>\d)(?P<col>\d)")
     ... # doctest: +SKIP
     """
+    source = Path(source)
     expression = _compiled(pattern)
     top, names = _images(source)
     scans: list[Scan] = []

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from cellqa.disk import appearing
+from cellqa.disk import StrPath, appearing
 from cellqa.errors import CellqaError, first_line
 from ciegan.config import Config, ConfigError, Network, from_dict
 from ciegan.models import GENERATORS, Generator
@@ -48,6 +48,8 @@ class Checkpoint:
         Means over the validation split.
     warnings : list of str
         What to distrust.
+    path : Path
+        What it was read from.
     """
 
     generator: Generator
@@ -56,6 +58,12 @@ class Checkpoint:
     step: int
     scores: dict[str, float]
     warnings: list[str]
+    path: Path
+
+    @classmethod
+    def of(cls, network: Checkpoint | StrPath) -> Checkpoint:
+        """A checkpoint as it is, or read from a path; see `load`."""
+        return network if isinstance(network, Checkpoint) else load(network)
 
 
 def save(
@@ -96,12 +104,12 @@ def save(
     return path
 
 
-def load(path: Path) -> Checkpoint:
+def load(path: StrPath) -> Checkpoint:
     """Read what `save` or `ciegan export --to onnx` wrote, or published weights of Real-ESRGAN.
 
     Parameters
     ----------
-    path : Path
+    path : path
         The file, or the folder of a training run. A name in .pth is Real-ESRGAN's.
 
     Raises
@@ -112,6 +120,7 @@ def load(path: Path) -> Checkpoint:
     MissingExtraError
         The file is ONNX, and onnxruntime is not installed.
     """
+    path = Path(path)
     if path.is_dir():
         if not (path / BEST).exists():
             raise CellqaError(f"{path}: no {BEST} here; is it the folder of `ciegan train`?")
@@ -120,7 +129,7 @@ def load(path: Path) -> Checkpoint:
         raise CellqaError(f"{path}: there is no such file")
     if path.suffix.lower() == onnx.SUFFIX:
         data, metadata = onnx.read(path)
-        found = _described(metadata, path.name)
+        found = _described(metadata, path)
         generator = onnx.OnnxGenerator(data, found.generator, path.name)
         return replace(found, generator=generator.eval())
     if path.suffix.lower() == realesrgan.SUFFIX:
@@ -144,7 +153,7 @@ def load(path: Path) -> Checkpoint:
             f"{path.name}: not weights of this version of ciegan "
             f"(format {metadata.get('format', 'unknown')!r}, not {_FORMAT!r})"
         )
-    found = _described(metadata, path.name)
+    found = _described(metadata, path)
     fill(found.generator, state, path.name)
     return replace(found, generator=found.generator.eval())
 
@@ -170,10 +179,10 @@ def _of_real_esrgan(path: Path) -> Checkpoint:
         preset=realesrgan.NAME, generator=Network(realesrgan.NAME, dict(generator.options))
     )
     levels = Normalisation("image", 0.0, 255.0)
-    return Checkpoint(generator.eval(), config, levels, 0, {}, [realesrgan.WARNING])
+    return Checkpoint(generator.eval(), config, levels, 0, {}, [realesrgan.WARNING], path)
 
 
-def _described(metadata: Mapping[str, str], name: str) -> Checkpoint:
+def _described(metadata: Mapping[str, str], path: Path) -> Checkpoint:
     """What the metadata of a file say; the generator has no weights yet.
 
     Raises
@@ -193,10 +202,12 @@ def _described(metadata: Mapping[str, str], name: str) -> Checkpoint:
         step, scores = int(about["step"]), dict(about["scores"])
         warnings = [str(warning) for warning in about["warnings"]]
     except ConfigError as error:
-        raise CellqaError(f"{name}: {error}") from None
+        raise CellqaError(f"{path.name}: {error}") from None
     except Exception as error:  # a hostile file can bring any error up
-        raise CellqaError(f"{name}: its description is damaged ({first_line(error)})") from None
-    return Checkpoint(generator, config, normalisation, step, scores, warnings)
+        raise CellqaError(
+            f"{path.name}: its description is damaged ({first_line(error)})"
+        ) from None
+    return Checkpoint(generator, config, normalisation, step, scores, warnings, path)
 
 
 def fill(generator: Generator, state: Mapping[str, Tensor], name: str) -> None:

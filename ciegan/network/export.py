@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cellqa.disk import appearing
+from cellqa.disk import StrPath, appearing
 from cellqa.errors import CellqaError, first_line
 from ciegan.models import Generator
 from ciegan.network import bioimageio, onnx, realesrgan
@@ -128,8 +128,8 @@ class Exported:
 
 
 def export_network(
-    weights: Path,
-    target: Path,
+    weights: StrPath,
+    target: StrPath,
     to: str,
     *,
     authors: Sequence[str] = (),
@@ -140,9 +140,9 @@ def export_network(
 
     Parameters
     ----------
-    weights : Path
+    weights : path
         The folder of a training run, or its best.safetensors.
-    target : Path
+    target : path
         A file with the format's suffix.
     to : str
         One of `EXPORTS`.
@@ -163,6 +163,7 @@ def export_network(
     OSError
         The target cannot be written.
     """
+    weights, target = Path(weights), Path(target)
     if to not in EXPORTS:
         raise CellqaError(f"the format must be one of {', '.join(EXPORTS)}, got {to!r}")
     chosen = EXPORTS[to]

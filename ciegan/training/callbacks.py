@@ -18,12 +18,13 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from cellqa.disk import appearing, appearing_text
 from cellqa.errors import printable
 from cellqa.io import luminance
-from cellqa.reporting.figures import label, save_montage
+from cellqa.pairs.roles import Role
+from cellqa.reporting.figures import label, save_image_grid
 from cellqa.terminal import Progress, Tell
 from ciegan.config import Monitor
 from ciegan.data.crops import spread
 from ciegan.network.checkpoint import BEST, save
-from ciegan.training.folder import METRICS, SAMPLES
+from ciegan.training.folder import HISTORY, SAMPLES
 from ciegan.training.monitor import Scores
 from ciegan.training.schedule import adversarial_steps
 from ciegan.training.step import Networks
@@ -127,7 +128,7 @@ class RunWriter(Callback):
         assert isinstance(pl_module, Networks)
         self._began = time.perf_counter()
         if trainer.is_global_zero:
-            _keep_rows(self.out / METRICS, pl_module.steps_done)
+            _keep_rows(self.out / HISTORY, pl_module.steps_done)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Tell how far it is."""
@@ -154,7 +155,7 @@ class RunWriter(Callback):
         if not trainer.is_global_zero:
             return
         row = self._row(pl_module, scores, losses)
-        _add_row(self.out / METRICS, row)
+        _add_row(self.out / HISTORY, row)
         for logger in trainer.loggers:
             numbers = {k: v for k, v in row.items() if isinstance(v, float) and math.isfinite(v)}
             logger.log_metrics(numbers, step=pl_module.steps_done)
@@ -193,13 +194,13 @@ class RunWriter(Callback):
         rows = {}
         for tile in spread(networks.validation, networks.config.monitor.samples):
             image, source, target, _ = networks.enhanced(tile)
-            shown = {"input": source, "enhanced": image, "gt": target}
+            shown = {Role.RAW: source, "enhanced": image, Role.REFERENCE: target}
             name = label(printable(tile.name), 40).replace("_", "\n", 1)
             rows[name] = {role: np.asarray(luminance(p)) for role, p in shown.items()}
         if rows:
             folder = self.out / SAMPLES
             folder.mkdir(exist_ok=True)
-            save_montage(folder / f"step_{networks.steps_done:07d}.png", rows)
+            save_image_grid(folder / f"step_{networks.steps_done:07d}.png", rows)
 
 
 def loss_names(networks: Networks) -> list[str]:

@@ -12,9 +12,9 @@ from ciegan.config import Config, read_config
 from ciegan.network.checkpoint import BEST, LAST
 from ciegan.training.step import Networks
 
-CONFIG, METRICS, SUMMARY = "config.toml", "metrics.csv", "summary.json"
+CONFIG, HISTORY, SUMMARY = "config.toml", "metrics.csv", "summary.json"
 SAMPLES, EVENTS = "samples", "tensorboard"
-_FILES = (CONFIG, METRICS, SUMMARY, BEST, LAST)
+_FILES = (CONFIG, HISTORY, SUMMARY, BEST, LAST)
 _FOLDERS = (SAMPLES, EVENTS)
 
 

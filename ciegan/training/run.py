@@ -20,7 +20,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from cellqa.disk import appearing_text
+from cellqa.disk import StrPath, appearing_text
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.scoring.image import compile_kernels
 from cellqa.tables.files import write_json
@@ -90,8 +90,8 @@ class Trained:
 
 
 def train(
-    data: Path,
-    out: Path,
+    data: StrPath,
+    out: StrPath,
     config: Config,
     *,
     device: str = "auto",
@@ -107,9 +107,9 @@ def train(
 
     Parameters
     ----------
-    data : Path
+    data : path
         Folder with `train` and `val`, as `ciegan prepare` makes it.
-    out : Path
+    out : path
         Folder of the run: config.toml, metrics.csv, tensorboard/, samples/, best.safetensors,
         last.ckpt, summary.json.
     config : Config
@@ -136,6 +136,7 @@ def train(
     Interrupted
         By the user.
     """
+    data, out = Path(data), Path(out)
     chosen = choose_device(device)
     _check_devices(chosen, devices)
     if chosen.type == "cpu":

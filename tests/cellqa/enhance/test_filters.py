@@ -305,8 +305,8 @@ def test_settings_of_methods(tmp_path: Path, sharp8: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--method", "magic"], "must be one of te, egt, unsharp"),
-        (["--method", "rl", "--set", "sigma"], "NAME=VALUE"),
+        (["--method", "magic"], "is not one of te, egt, unsharp"),
+        (["--method", "rl", "--set", "sigma"], "KEY=VALUE"),
         (["--method", "rl", "--set", "amount=1"], "has no setting 'amount'; it has sigma"),
         (["--method", "rl", "--set", "iterations=1.5"], "must be a whole number"),
         (["--method", "wiener", "--set", "sigma=nan"], "`sigma` must be"),

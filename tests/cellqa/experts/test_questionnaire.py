@@ -18,7 +18,7 @@ from cellqa.cli import main
 from cellqa.errors import CellqaError
 from cellqa.experts.analyse import agreement, bradley_terry, krippendorff, opinion_scores
 from cellqa.experts.answers import read_answers
-from cellqa.experts.build import build
+from cellqa.experts.build import questionnaire
 
 Folders = Callable[..., Path]
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -48,7 +48,7 @@ def roles(folders: Folders, sharp8: np.ndarray) -> dict[str, Path]:
 @pytest.fixture
 def made(roles: dict[str, Path], tmp_path: Path) -> Path:
     pred = {name: path for name, path in roles.items() if name != "gt"}
-    build(pred, tmp_path / "Q", gt=roles["gt"], images=5, repeats=0.2, seed=3)
+    questionnaire(pred, tmp_path / "Q", gt=roles["gt"], images=5, repeats=0.2, seed=3)
     return tmp_path / "Q"
 
 
@@ -114,7 +114,7 @@ def test_the_seed_decides(roles: dict[str, Path], tmp_path: Path) -> None:
     pred = {"a": roles["secretnet"], "b": roles["plainfilter"]}
     pages = []
     for name, seed in (("one", 1), ("same", 1), ("other", 2)):
-        build(pred, tmp_path / name, images=3, seed=seed)
+        questionnaire(pred, tmp_path / name, images=3, seed=seed)
         pages.append((tmp_path / name / "page" / "questionnaire.html").read_text())
     assert pages[0] == pages[1] != pages[2]
 
@@ -142,10 +142,10 @@ def test_instructions_are_the_users(roles: dict[str, Path], tmp_path: Path) -> N
 
 def test_what_cannot_be_asked(roles: dict[str, Path], folders: Folders, tmp_path: Path) -> None:
     with pytest.raises(CellqaError, match="give two methods, or one and --gt"):
-        build({"a": roles["secretnet"]}, tmp_path / "Q")
+        questionnaire({"a": roles["secretnet"]}, tmp_path / "Q")
     other = folders("other", zzz=np.zeros((60, 60), np.uint8))
     with pytest.raises(CellqaError, match="no image is in every folder"):
-        build({"a": roles["secretnet"], "b": other}, tmp_path / "Q")
+        questionnaire({"a": roles["secretnet"], "b": other}, tmp_path / "Q")
 
 
 def test_a_known_preference_is_found(made: Path, tmp_path: Path) -> None:

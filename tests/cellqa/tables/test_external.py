@@ -108,7 +108,7 @@ def tiles(path: Path) -> Path:
 
 
 def test_suspicious_values_are_told(tmp_path: Path) -> None:
-    *_, warnings = run_of_table(tiles(tmp_path / "t.csv"), tmp_path / "out")
+    warnings = run_of_table(tiles(tmp_path / "t.csv"), tmp_path / "out").warnings
     text = "\n".join(warnings)
     assert "ms_ssim of A is exactly 0 in 4 of 40 images" in text
     assert "resolution of A is 63.7 in one image, where the median is 1.6" in text
@@ -148,12 +148,12 @@ def test_trailing_separators_failed_rows_and_odd_cells(tmp_path: Path) -> None:
         "image,method,ssim,psnr,status,reason\na,m,.1,30,ok,,\nb,m,0.9,,failed,bad file,\n"
         "c,m,.3,1 234,ok,\nd,m,.5,NA,ok,\n"
     )
-    tally, summaries, _, warnings = run_of_table(written(tmp_path, text), tmp_path / "out")
-    assert (tally.scored["m"], tally.failed["m"]) == (3, 1)
-    found = {s.metric: s for s in summaries}
+    finished = run_of_table(written(tmp_path, text), tmp_path / "out")
+    assert (finished.tally.scored["m"], finished.tally.failed["m"]) == (3, 1)
+    found = {s.metric: s for s in finished.summaries}
     assert found["ssim"].mean == pytest.approx(0.3)
     assert (found["ssim"].variant, found["psnr"].n) == ("ssim [as the table has it]", 1)
-    assert any("1 cells are no numbers" in w and "1 234" in w for w in warnings)
+    assert any("1 cells are no numbers" in w and "1 234" in w for w in finished.warnings)
     assert json.loads((tmp_path / "out" / "run.json").read_text())["failures"][0]["image"] == "b"
 
 

@@ -23,11 +23,8 @@ from cellqa.io import write_tiff
 from cellqa.simulate import filaments
 from ciegan.cli import main
 from ciegan.enhancing.dashboard import Watched
-from ciegan.enhancing.enhancer import EnhanceOptions
-from ciegan.enhancing.pool import Pool
 from ciegan.enhancing.watcher import WatchOptions
 from ciegan.enhancing.watching import watch
-from ciegan.network.checkpoint import load
 
 QUICK = WatchOptions(settle=0.5, rescan=1.0)
 
@@ -49,10 +46,8 @@ def watching(
     """The folder watched by a thread; what came of it, once it has ended."""
     stop = threading.Event()
     found: list[Watched] = []
-    network = EnhanceOptions(check=options.score)
-    shop = Pool(load(model), model, network, (), source, out, overwrite=True)
     thread = threading.Thread(
-        target=lambda: found.append(watch(shop, source, out, options, stop=stop))
+        target=lambda: found.append(watch(model, source, out, watching=options, stop=stop))
     )
     thread.start()
     try:

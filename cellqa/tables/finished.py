@@ -1,0 +1,31 @@
+"""A finished run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cellqa.tables.comparisons import Comparison
+from cellqa.tables.summary import Summary
+from cellqa.tables.tally import Tally
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run.
+
+    Attributes
+    ----------
+    tally : Tally
+    summaries : list of Summary
+    comparisons : list of Comparison
+    warnings : list of str
+    paths : list of Path
+        The files written.
+    """
+
+    tally: Tally
+    summaries: list[Summary]
+    comparisons: list[Comparison]
+    warnings: list[str]
+    paths: list[Path]
