@@ -10,9 +10,10 @@ import functools
 import importlib
 import stat
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,8 @@ __all__ = [
 ]
 
 
-class Format(NamedTuple):
+@dataclass(frozen=True)
+class Format:
     """A file format.
 
     Attributes
@@ -158,6 +160,19 @@ def is_image_folder(name: str) -> bool:
     """Whether a folder of this name is an image (OME-Zarr)."""
     known = format_of(name)
     return known is not None and known.folder
+
+
+def check_room(name: str, planes: int) -> None:
+    """Refuse to write several planes where a file of this name has room for one.
+
+    Raises
+    ------
+    ImageError
+        The line names the formats that have.
+    """
+    if planes > 1 and not keeps_planes(name):
+        formats = " or ".join(f.name for f in FORMATS.values() if f.writer and f.several)
+        raise ImageError(f"{planes} planes only fit into a file of {formats}")
 
 
 def keeps_planes(name: str) -> bool:
@@ -285,8 +300,7 @@ def write_image(
     known = format_of(path.name)
     if known is None or not known.writer:
         raise ImageError(f"{path.name}: not a format that is written ({written_formats()})")
-    if len(like.planes) > 1 and not known.several:
-        raise ImageError(f"{len(like.planes)} planes only fit into a TIFF or Zarr file")
+    check_room(path.name, len(like.planes))
     module = _module(known, known.writer, f"{path.name}: writing")
     with appearing(path, folder=known.folder) as temporary:
         module.write_file(temporary, planes, like, note, dtype)

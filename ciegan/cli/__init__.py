@@ -5,6 +5,7 @@ from ciegan.cli import (  # noqa: F401 - they add their commands
     enhance,
     export,
     mosaic,
+    plugins,
     prepare,
     train,
     validate,

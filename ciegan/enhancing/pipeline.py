@@ -20,7 +20,7 @@ from cellqa.errors import CellqaError, ImageError, first_line, printable
 from cellqa.io import (
     ImageFile,
     PlaneIndex,
-    keeps_planes,
+    check_room,
     luminance,
     split_suffix,
 )
@@ -158,7 +158,7 @@ class Pipeline:
             self._read.put((file, None))
             return
         with open_safely(job.source) as source:
-            _check_target(job.target, source)
+            check_room(job.target.name, len(source.planes))
             if not any(map(self.network.options.chosen, source.planes)):
                 t, c, z = (1 + n for n in source.planes[-1][1:])
                 raise ImageError(
@@ -330,11 +330,6 @@ def _agree(record: Enhanced, raw: Array, enhanced: Array) -> None:
         agreed = consistency(grey, image)
         if not record.rsp <= agreed.rsp:  # nan at first
             record.rsp, record.rse = agreed.rsp, agreed.rse
-
-
-def _check_target(target: Path, source: ImageFile) -> None:
-    if len(source.planes) > 1 and not keeps_planes(target.name):
-        raise ImageError(f"{len(source.planes)} planes only fit into a TIFF or Zarr file")
 
 
 def _check_room(job: Job, source: ImageFile, spread: bool) -> None:
