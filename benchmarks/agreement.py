@@ -22,12 +22,13 @@ def main() -> None:
     for key, fast in (("double", False), ("double_fast", True)):
         agree = 0
         for name, entry in images.items():
-            found = decorrelation(tifffile.imread(folder / "images" / f"{name}.tif"), fast=fast)
+            analysis = decorrelation(tifffile.imread(folder / "images" / f"{name}.tif"), fast=fast)
             kc, a0 = entry[key]["kc"], entry[key]["A0"]
-            same = abs(found.kc - kc) < 1e-9 and abs(found.amplitude - a0) < 1e-9
+            same = abs(analysis.kc - kc) < 1e-9 and abs(analysis.amplitude - a0) < 1e-9
             agree += same
             if not same:
-                print(f"  {name}: kc {found.kc:.6f} A0 {found.amplitude:.3f}, theirs {kc:.6f} {a0}")
+                ours = f"kc {analysis.kc:.6f} A0 {analysis.amplitude:.3f}"
+                print(f"  {name}: {ours}, theirs {kc:.6f} {a0}")
         print(f"{key}: {agree} of {len(images)} agree in kc and A0")
 
 

@@ -134,14 +134,14 @@ def bias(cutoffs: tuple[float, ...], seeds: int = 4) -> pd.DataFrame:
     def white(cutoff: float, seed: int) -> np.ndarray:
         return simulate.optical_blur(np.random.default_rng(seed).normal(size=shape), cutoff)
 
-    found = {"white object, no noise": mean(white)}
+    means = {"white object, no noise": mean(white)}
     for kind, draw in KINDS.items():
-        found[f"{kind}, no noise"] = mean(lambda c, s, d=draw: d(shape, cutoff=c, seed=s).ideal)
+        means[f"{kind}, no noise"] = mean(lambda c, s, d=draw: d(shape, cutoff=c, seed=s).ideal)
         for count in (10000, 1000, 100):
-            found[f"{kind}, {count} photons"] = mean(
+            means[f"{kind}, {count} photons"] = mean(
                 lambda c, s, d=draw, n=count: d(shape, cutoff=c, photons=n, seed=s).image
             )
-    return pd.DataFrame(found, index=list(cutoffs)).T
+    return pd.DataFrame(means, index=list(cutoffs)).T
 
 
 def markdown(table: pd.DataFrame, form: str) -> str:
@@ -159,9 +159,9 @@ def print_tables() -> None:
     medians = table.drop(columns=["seed", "kind"]).groupby("image", sort=False).median()
     print(markdown(medians, "{:.4g}"))
     for amount in (1.0, 0.5, 0.25):
-        found = table if amount == 1.0 else trial(amount=amount)
+        trials = table if amount == 1.0 else trial(amount=amount)
         print(f"Invented and misplaced: {amount:g} of the true detail\n")
-        print(markdown(rates(found), "{:.2f}"))
+        print(markdown(rates(trials), "{:.2f}"))
     print("kc against the true cut-off\n")
     print(markdown(bias((0.2, 0.3, 0.4, 0.5, 0.6, 0.7)), "{:+.0%}"))
 
@@ -256,12 +256,14 @@ def draw_rates(folder: Path) -> Path:
     left.legend(frameon=False, fontsize=8, loc="upper right")
     amounts = (0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)
     tables = [trial(seeds=6, amount=amount) for amount in amounts]
-    found = {name: [rates(t).loc[name] for t in tables] for name in ("invented", "misplaced")}
-    for name, values in found.items():
+    invented_shares = {
+        name: [rates(t).loc[name] for t in tables] for name in ("invented", "misplaced")
+    }
+    for name, values in invented_shares.items():
         shares = [row["overclaim > 0.1"] for row in values]
         right.plot(amounts, shares, "o-", color=colours[name], ms=4, label=f"{name}: overclaim")
     for name, width in (("invented", 4.0), ("misplaced", 1.5)):
-        shares = [row["rsp below restored"] for row in found[name]]
+        shares = [row["rsp below restored"] for row in invented_shares[name]]
         right.plot(amounts, shares, "--", color=colours[name], lw=width, label=f"{name}: rsp")
     right.set(xlabel="what was pasted, of the true detail", ylabel="share of scenes found")
     right.set(ylim=(-0.03, 1.05), xlim=(0, 1.03))

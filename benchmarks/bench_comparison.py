@@ -69,13 +69,13 @@ def markdown(rows: list[list[str]]) -> str:
 def scores(results: Path, metrics: tuple[str, ...]) -> list[list[str]]:
     """Mean and 95 % interval over fields, from summary.csv."""
     with (results / "summary.csv").open(newline="", encoding="utf-8") as file:
-        found = {(r["method"], r["metric"]): r for r in csv.DictReader(file)}
-    methods = list(dict.fromkeys(method for method, _ in found))
+        rows_of = {(r["method"], r["metric"]): r for r in csv.DictReader(file)}
+    methods = list(dict.fromkeys(method for method, _ in rows_of))
     rows = [["", *metrics]]
     for method in methods:
         row = [f"`{method}`"]
         for metric in metrics:
-            r = found.get((method, metric))
+            r = rows_of.get((method, metric))
             if r is None or not r["mean"]:
                 row.append("")
                 continue
@@ -135,7 +135,7 @@ def main() -> None:
         prepared = prepare_task(options.task, data, sharp=options.sharp, tiling=tiling, jobs=2)
         print(prepared.describe(), flush=True)
     out = options.out / options.task
-    found = compare(
+    compared = compare(
         data,
         out,
         parse_methods(options.methods),
@@ -145,16 +145,16 @@ def main() -> None:
         jobs=2,
         tell=lambda line: print(line, flush=True),
     )
-    for name, why in found.failures:
+    for name, why in compared.failures:
         print(f"failed: {name}: {why}")
     for title, rows in (
         ("against ground truth", scores(out / "results", SHOWN)),
         ("against enhanced ground truth", scores(out / "results-egt", COMPARED)),
-        ("cost", found.costs),
-        ("seeds", found.seeds),
+        ("cost", compared.costs),
+        ("seeds", compared.seeds),
         (
             "default against its rivals (Wilcoxon of field means)",
-            planned(found.finished.comparisons),
+            planned(compared.finished.comparisons),
         ),
     ):
         if rows:

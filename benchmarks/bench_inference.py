@@ -118,8 +118,8 @@ def speed(out: Path, device: str, presets: list[str], repeats: int) -> None:
         def files(source: Path = source, name: str = name) -> float:
             shutil.rmtree(out / "out", ignore_errors=True)
             start = time.perf_counter()
-            found = enhance_files(checkpoints[name], source, out / "out", runners=runners[name])
-            assert all(record.status == "ok" for record in found)
+            records = enhance_files(checkpoints[name], source, out / "out", runners=runners[name])
+            assert all(record.status == "ok" for record in records)
             return time.perf_counter() - start
 
         def alone(pixels: list[Array] = pixels, name: str = name) -> float:
@@ -138,14 +138,14 @@ def speed(out: Path, device: str, presets: list[str], repeats: int) -> None:
 
 def sets(presets: list[str]) -> list[tuple[str, int, int]]:
     """Presets, numbers of images and sides; fewer and smaller ones for the slow network."""
-    found = []
+    chosen = []
     for name in presets:
         for number, side in SETS:
             if name != "paper":
-                found.append((name, number, side))
+                chosen.append((name, number, side))
             elif side <= 1024:
-                found.append((name, max(1, number // 8), side))
-    return found
+                chosen.append((name, max(1, number // 8), side))
+    return chosen
 
 
 def read(folder: Path, number: int) -> list[Array]:
@@ -206,14 +206,14 @@ def large(out: Path, device: str, side: int) -> None:
         target = out / f"large-out{suffix}"
         arguments = ["enhance", str(weights), str(path), str(target), "--device", device]
         start = time.perf_counter()
-        found = subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-c", code, *arguments, "--overwrite"],
             capture_output=True,
             text=True,
             check=True,
         )
         seconds = time.perf_counter() - start
-        memory = int(found.stdout.split()[-2]) / 2**20
+        memory = int(done.stdout.split()[-2]) / 2**20
         print(
             f"{side} x {side}, 16 bits, TIFF to {suffix}: {seconds:.0f} s, "
             f"{side**2 / seconds / 1e6:.2f} MP/s, {memory:.2f} GiB at most",
@@ -232,13 +232,13 @@ def check(target: Path, weights: Path, field: Array) -> None:
     radius = checkpoint.generator.radius
     top = 2048 - 8 * radius  # rows around a border of bands, wherever it is
     with open_image(target) as file:
-        found = file.load_rows(file.planes[0], top, 2048 + 8 * radius)[:, :3000]
+        pixels = file.load_rows(file.planes[0], top, 2048 + 8 * radius)[:, :3000]
     whole = np.tile(field, (6, 4))
     start = top - 8 * (radius // 8 + 1)
     part = whole[start : 2048 + 10 * radius, : 3000 + 2 * radius]
     wanted = enhance_plane(Runner(checkpoint.generator), part, checkpoint.normalisation, tile=4096)
-    wanted = wanted[top - start : top - start + len(found), :3000]
-    print(f"largest difference from a part enhanced at once: {np.abs(found - wanted).max():.2f}")
+    wanted = wanted[top - start : top - start + len(pixels), :3000]
+    print(f"largest difference from a part enhanced at once: {np.abs(pixels - wanted).max():.2f}")
 
 
 def main() -> None:

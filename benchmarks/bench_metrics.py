@@ -68,7 +68,7 @@ def peers(gt: np.ndarray, image: np.ndarray, data_range: float) -> list[tuple[st
     def binned() -> tuple[np.ndarray, np.ndarray]:
         return levels(gt, gt), levels(gt, image)
 
-    found: list[tuple[str, str, Call]] = [
+    listed: list[tuple[str, str, Call]] = [
         ("psnr", "scikit-image", lambda: sk.peak_signal_noise_ratio(gt, image, **limits)),
         ("nrmse", "scikit-image", lambda: sk.normalized_root_mse(gt, image)),
         ("ssim", "scikit-image", lambda: sk.structural_similarity(gt, image, **limits, **wang)),
@@ -79,7 +79,7 @@ def peers(gt: np.ndarray, image: np.ndarray, data_range: float) -> list[tuple[st
 
     def add(module: str, calls: Callable[[Any], list[tuple[str, str, Call]]]) -> None:
         try:
-            found.extend(calls(importlib.import_module(module)))
+            listed.extend(calls(importlib.import_module(module)))
         except Exception as error:
             print(f"  {module}: left out ({type(error).__name__}: {str(error)[:60]})")
 
@@ -149,7 +149,7 @@ def peers(gt: np.ndarray, image: np.ndarray, data_range: float) -> list[tuple[st
     add("cubic.metrics", lambda m: [
         ("psnr", "cubic", lambda: float(m.psnr(gt, image, data_range=data_range))),
         ("ssim", "cubic", lambda: float(m.ssim(gt, image, data_range=data_range)))])  # fmt: skip
-    return found
+    return listed
 
 
 def reference(gt: np.ndarray, image: np.ndarray, data_range: float) -> dict[str, float]:

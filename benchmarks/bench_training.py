@@ -87,12 +87,12 @@ def fields(folder: Path, out: Path, minutes: float, device: str) -> None:
         )
         print(f"{name}: {trained.describe()}\nwaiting {trained.waiting:.1%}", flush=True)
         runs[name] = out / name
-    found = validate(runs, data, out / "test", device=device, jobs=2, overwrite=True)
-    for name, what in found.settings.items():
+    validated = validate(runs, data, out / "test", device=device, jobs=2, overwrite=True)
+    for name, what in validated.settings.items():
         print(f"{name}: {what}")
-    print(terminal_table(found.finished.tally, found.finished.summaries))
+    print(terminal_table(validated.finished.tally, validated.finished.summaries))
     print("\ndefault against what it has to beat, over fields (Wilcoxon of field means):")
-    print(align(planned(found.finished.comparisons, RIVALS, COMPARED)))
+    print(align(planned(validated.finished.comparisons, RIVALS, COMPARED)))
 
 
 RIVALS = ("input", "te", "wiener", "rl", "paper")  # stated before; Holm's correction is over these

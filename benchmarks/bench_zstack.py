@@ -33,7 +33,7 @@ from ciegan.data.optics import (
     brightfield_defocus,
     defocused,
     fit_brightfield,
-    ring_sums,
+    rings_of,
 )
 from ciegan.network.checkpoint import Checkpoint, load
 from ciegan.network.windows import enhance_plane
@@ -150,7 +150,7 @@ def _each(make: Callable[[int], Array], planes: dict[str, dict[int, Array]]) -> 
 
 def _linear(flat: dict[str, dict[int, Array]], size: float) -> Callable[[int], Array]:
     def make(z: int) -> Array:
-        rings = ring_sums(flat["left"][0], flat["left"][z], size)
+        rings = rings_of(flat["left"][0], flat["left"][z], size)
         transfer = rings.cross / rings.second
         return filtered(
             flat["right"][z],
@@ -167,7 +167,7 @@ def _forward(flat: dict[str, dict[int, Array]], fit: BrightfieldFit, size: float
     rows = [["plane of the right half from its focus", *(f"{z:+d} µm" for z in PLANES)]]
     plain, free, model = [], [], []
     for z, distance in zip(PLANES, fit.distances, strict=True):
-        rings = ring_sums(flat["left"][0], flat["left"][z], size)
+        rings = rings_of(flat["left"][0], flat["left"][z], size)
         transfer = rings.cross / rings.first
         predicted = {
             "free": filtered(

@@ -23,7 +23,7 @@ from .errors import (
     MissingExtraError as MissingExtraError,
     Undefined as Undefined,
 )
-from .experts.analyse import Analysed as Analysed, analyse_answers as analyse_answers
+from .experts.analyse import Opinions as Opinions, analyse_answers as analyse_answers
 from .experts.answers import Answers as Answers
 from .experts.build import Questionnaire as Questionnaire, questionnaire as questionnaire
 from .focus.files import measure_files as measure_files

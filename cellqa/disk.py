@@ -264,13 +264,13 @@ def state(path: Path, *, touched: bool = False) -> list[int]:
     for name, s in inside:
         digest.update(f"{name}\0{s.st_size} {s.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
     statuses = [status, *(s for _, s in inside)]
-    found = [
+    of_folder = [
         sum(s.st_size for _, s in inside),
         max(s.st_mtime_ns for s in statuses),
         len(inside),
         int.from_bytes(digest.digest()),
     ]
-    return [*found, max(s.st_ctime_ns for s in statuses)] if touched else found
+    return [*of_folder, max(s.st_ctime_ns for s in statuses)] if touched else of_folder
 
 
 def _within(folder: Path) -> Iterator[Path]:

@@ -135,14 +135,14 @@ def settings_of(entry: Any) -> dict[str, Any]:
 
     Those of a dataclass within are named with a dot, as `microscope.na`.
     """
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for field in fields(entry):
         value = getattr(entry, field.name)
         if is_dataclass(value):
-            found |= {f"{field.name}.{name}": v for name, v in settings_of(value).items()}
+            settings |= {f"{field.name}.{name}": v for name, v in settings_of(value).items()}
         elif field.name != "name":
-            found[field.name] = value
-    return found
+            settings[field.name] = value
+    return settings
 
 
 def with_settings(entry: Entry, given: Mapping[str, Any]) -> Entry:
@@ -208,9 +208,9 @@ _KINDS = (
 
 def take_problems() -> list[str]:
     """A line for each entry point that could not be used since this was last asked."""
-    found = list(_problems)
+    taken = list(_problems)
     _problems.clear()
-    return found
+    return taken
 
 
 def _why(error: Exception) -> str:

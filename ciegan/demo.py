@@ -17,7 +17,7 @@ from ciegan.training.run import Trained, train
 
 PIXEL_SIZE = 0.1625  # micrometres
 SIDE = 256
-FIELDS = 36
+SCENES = 36
 LONGEST = 220  # seconds of training, where a machine is too slow to see SSIM settle
 _MARK = ".made-by-ciegan-demo"  # what --overwrite may remove
 _PARTS = ("sharp", "data", "run", "validation")
@@ -43,11 +43,11 @@ def run_demo(
     take_folder(out, _MARK, role="OUT", what="demo", overwrite=overwrite, replaced=_PARTS)
     sharp, data, run, validation = (out / part for part in _PARTS)
     kinds = (simulate.filaments, simulate.nuclei, simulate.spots)
-    for k in range(FIELDS):
+    for k in range(SCENES):
         scene = kinds[k % 3]((SIDE, SIDE), cutoff=0.6, photons=2000, seed=1000 * seed + k)
         path = sharp / f"{kinds[k % 3].__name__}_{k:02d}.tif"
         write_tiff(path, scene.image, PIXEL_SIZE)
-    tell(f"made {FIELDS} simulated fields")
+    tell(f"made {SCENES} simulated fields")
     prepare_blur(
         sharp,
         data,

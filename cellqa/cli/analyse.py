@@ -106,7 +106,7 @@ def resolution(
     if inside:
         raise CellqaError(f"--map: {str(map_)!r} is in {str(inside)!r}, whose images are read")
     with progress_bar("Analysing") as progress:
-        rows, failures, found = analyse_resolution(
+        rows, failures, analyses = analyse_resolution(
             files,
             pixel_size=pixel_size,
             fast=fast,
@@ -115,14 +115,14 @@ def resolution(
             tile=tile if map_ else 0,
             progress=progress,
         )
-    if found:
+    if analyses:
         click.echo(align(rows, left=True))
-    for plane in found if sectors else ():
+    for plane in analyses if sectors else ():
         click.echo(f"\n{plane.name}\n" + align(sector_rows(plane), left=True))
-    mapped = [plane for plane in found if plane.local is not None]
+    mapped = [plane for plane in analyses if plane.local is not None]
     maps = map_paths(map_, mapped) if map_ else []
-    curves = numbered(plot, len(found)) if plot and found else []
-    turned = [pair for pair in zip(curves, found, strict=False) if pair[1].sectors]
+    curves = numbered(plot, len(analyses)) if plot and analyses else []
+    turned = [pair for pair in zip(curves, analyses, strict=False) if pair[1].sectors]
     polar = [path.with_stem(f"{path.stem}-sectors") for path, _ in turned]
     outputs = {"--map": [p for m in maps for p in (m, m.with_suffix(".png"))]}
     outputs["--plot"] = [*curves, *polar]
@@ -132,11 +132,11 @@ def resolution(
         from cellqa.reporting.figures import save_decorrelation, save_resolution_map, save_sectors
 
         written += write_maps(maps, mapped, draw=save_resolution_map)
-        written += save_decorrelation(curves, found) if curves else []
+        written += save_decorrelation(curves, analyses) if curves else []
         written += save_sectors(polar, [plane for _, plane in turned])
     if written:
         click.echo("\nwrote " + ", ".join(map(str, written)))
-    report_failures(len(found) + len(failures), failures)
+    report_failures(len(analyses) + len(failures), failures)
 
 
 @main.command()
@@ -185,25 +185,25 @@ def sharpest(
         raise CellqaError(f"{missing}: there is no folder {str(outputs[missing][0].parent)!r}")
     check_outputs(outputs, [path for path in stacks if path.is_file()], overwrite=overwrite)
     with progress_bar("Measuring") as progress:
-        found, failures = measure_files(stacks, modality=modality, jobs=jobs, progress=progress)
-    for focus, _ in found:
+        measured, failures = measure_files(stacks, modality=modality, jobs=jobs, progress=progress)
+    for focus, _ in measured:
         click.echo(f"{focus.name}\n{align(focus_rows(focus))}\n{focus.describe()}\n")
     for option in {"--plot", "--write"} & outputs.keys():
-        outputs[option] = numbered(outputs[option][0], len(found))
-    read = {path for _, places in found for path, _ in places}
+        outputs[option] = numbered(outputs[option][0], len(measured))
+    read = {path for _, places in measured for path, _ in places}
     check_outputs(outputs, read, overwrite=overwrite)
     written: list[Path] = []
-    if table and found:
-        written.append(write_focus(table, [focus for focus, _ in found]))
-    if write and found:
-        written += save_planes(outputs["--write"], found)
-    if plot and found:
+    if table and measured:
+        written.append(write_focus(table, [focus for focus, _ in measured]))
+    if write and measured:
+        written += save_planes(outputs["--write"], measured)
+    if plot and measured:
         from cellqa.reporting.figures import save_focus
 
-        written += save_focus(outputs["--plot"], [focus for focus, _ in found])
+        written += save_focus(outputs["--plot"], [focus for focus, _ in measured])
     if written:
         click.echo("wrote " + ", ".join(map(str, written)))
-    planes = sum(len(places) for _, places in found)
+    planes = sum(len(places) for _, places in measured)
     report_failures(max(planes, len(failures)), failures)
 
 

@@ -97,7 +97,7 @@ def parse_settings(
     return settings
 
 
-def parse_methods(
+def parse_folders(
     ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, Path]:
     """Parse [NAME=]DIR; the name is the folder's where none is given."""
@@ -155,25 +155,25 @@ def parse_limits(
         if not equals:
             raise click.BadParameter(f"{part!r} is not METRIC=VALUE")
         try:
-            found, limit = metric(name.strip()), float(text)
+            chosen, limit = metric(name.strip()), float(text)
         except ValueError as error:
             raise click.BadParameter(f"{part!r}: {error}") from None
         if math.isnan(limit):
             raise click.BadParameter(f"{part!r} is not METRIC=VALUE")
-        if found.name in limits:
-            raise click.BadParameter(f"{found.name} has two limits")
-        if not found.ranks:
-            raise click.BadParameter(f"{found.name} has no better and worse")
-        limits[found.name] = limit
+        if chosen.name in limits:
+            raise click.BadParameter(f"{chosen.name} has two limits")
+        if not chosen.ranks:
+            raise click.BadParameter(f"{chosen.name} has no better and worse")
+        limits[chosen.name] = limit
     return limits
 
 
-def parse_engine(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+def check_engine(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
     """Check the name of an engine."""
-    from cellqa.engines import parse_engine as parse
+    from cellqa.engines import parse_engine
 
     try:
-        parse(value)
+        parse_engine(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     return value
@@ -205,7 +205,7 @@ pred_option: Any = click.option(
     multiple=True,
     required=True,
     metavar="[NAME=]DIR",
-    callback=parse_methods,
+    callback=parse_folders,
     help="Folder of enhanced images; again for each method to compare.",
 )
 pixel_size_option: Any = click.option(

@@ -14,11 +14,11 @@ import click
 from cellqa.cli.group import main
 from cellqa.cli.options import (
     AnyPath,
+    check_engine,
     gallery_option,
     jobs_option,
     overwrite_option,
     parse_data_range,
-    parse_engine,
     parse_limits,
     parse_metrics,
     parse_shard,
@@ -130,7 +130,7 @@ from cellqa.terminal import (
     "--engine",
     default="local",
     show_default=True,
-    callback=parse_engine,
+    callback=check_engine,
     metavar="NAME[=ADDRESS]",
     help="Where to run: local, dask, dask=ADDRESS or dask=FILE.json; or of another package.",
 )

@@ -45,8 +45,8 @@ class _Deconvolution(ThroughLuminance):
             )
         margin = min(2 * max(kernel.shape), *(n - 1 for n in plane.shape))
         padded = np.pad((plane - low) / (high - low), margin, mode="reflect")
-        found = self._deconvolve(padded, kernel)
-        inside = found[margin : margin + plane.shape[0], margin : margin + plane.shape[1]]
+        restored = self._deconvolve(padded, kernel)
+        inside = restored[margin : margin + plane.shape[0], margin : margin + plane.shape[1]]
         return as_type(inside * (high - low) + low, pixels.dtype)
 
     def _deconvolve(self, plane: Array, kernel: Array) -> Array:

@@ -299,7 +299,7 @@ def write_analysis(
     return paths
 
 
-class Analysed(NamedTuple):
+class Opinions(NamedTuple):
     """What the raters' answers say.
 
     Attributes
@@ -323,7 +323,7 @@ def analyse_answers(
     *,
     run: StrPath | None = None,
     out: StrPath | None = None,
-) -> Analysed:
+) -> Opinions:
     """Opinion scores, ranking and agreement from the files that raters saved.
 
     Parameters
@@ -344,7 +344,7 @@ def analyse_answers(
     given = read_answers(Path(folder), [Path(path) for path in answers])
     tables = analysis(given, None if run is None else Path(run))
     place = Path(folder) / "analysis" if out is None else Path(out)
-    return Analysed(given, tables, write_analysis(given, tables, place))
+    return Opinions(given, tables, write_analysis(given, tables, place))
 
 
 def _draw(

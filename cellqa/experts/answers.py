@@ -60,19 +60,19 @@ def read_answers(folder: Path, paths: Sequence[Path]) -> Answers:
     raters: dict[str, dict[str, Any]] = {}
     for path in paths:
         try:
-            found = _read(path)
-            _check(found, key)
+            content = _read(path)
+            _check(content, key)
         except CellqaError as error:
             failures.append((str(path), "answers", str(error)))
             continue
-        rater = printable(str(found["rater"]).strip())
-        if rater in raters and raters[rater] == found["answers"]:
+        rater = printable(str(content["rater"]).strip())
+        if rater in raters and raters[rater] == content["answers"]:
             notes.append(f"{path}: the same answers of {rater} again; counted once")
         elif rater in raters:
             failures.append((str(path), rater, "another file of this rater differs; keep one"))
         else:
-            raters[rater] = found["answers"]
-            open_ = sum(str(task["task"]) not in found["answers"] for task in key["tasks"])
+            raters[rater] = content["answers"]
+            open_ = sum(str(task["task"]) not in content["answers"] for task in key["tasks"])
             if open_:
                 notes.append(f"{rater} left {open_} of {len(key['tasks'])} tasks open")
     if not raters:
@@ -84,21 +84,21 @@ def read_answers(folder: Path, paths: Sequence[Path]) -> Answers:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise CellqaError(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise CellqaError(f"{path}: not JSON ({first_line(error)})") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise CellqaError(f"{path}: not the file of a questionnaire")
-    return found
+    return content
 
 
-def _check(found: dict[str, Any], key: dict[str, Any]) -> None:
-    answers = found.get("answers")
-    if not isinstance(answers, dict) or "questionnaire" not in found or not found.get("rater"):
+def _check(content: dict[str, Any], key: dict[str, Any]) -> None:
+    answers = content.get("answers")
+    if not isinstance(answers, dict) or "questionnaire" not in content or not content.get("rater"):
         raise CellqaError("not answers to a questionnaire")
-    if found["questionnaire"] != key["id"]:
+    if content["questionnaire"] != key["id"]:
         raise CellqaError("answers to another questionnaire")
     tasks = {str(task["task"]): task for task in key["tasks"]}
     for number_, answer in answers.items():

@@ -158,13 +158,13 @@ def _pictures(
     top, left, height, width = liveliest(leader, side)
     window = slice(top, top + height), slice(left, left + width)
     # each image has its own: brightness would give the method away, and is not what is asked
-    found = {}
+    pictures = {}
     for method in methods:
         pixels = planes[method].pixels[window].astype(np.float64)
         low, high = np.percentile(pixels, [0.5, 99.5])
         scaled = np.clip((pixels - low) / max(high - low, 1e-12), 0, 1)
-        found[method] = np.asarray(np.rint(255 * scaled).astype(np.uint8))
-    return found
+        pictures[method] = np.asarray(np.rint(255 * scaled).astype(np.uint8))
+    return pictures
 
 
 def _write(path: Path, pixels: Array) -> None:

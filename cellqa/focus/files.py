@@ -36,7 +36,7 @@ def measure_files(
 
     Returns
     -------
-    found : list of (Focus, planes)
+    stacks : list of (Focus, planes)
         With the file and the index of each plane.
     failures : list of (file, plane, reason)
         A plane that cannot be read keeps its place in the stack, without values.
@@ -76,14 +76,14 @@ def measure_files(
 
 
 def save_planes(
-    paths: Sequence[Path], found: Sequence[tuple[Focus, Sequence[tuple[Path, PlaneIndex]]]]
+    paths: Sequence[Path], stacks: Sequence[tuple[Focus, Sequence[tuple[Path, PlaneIndex]]]]
 ) -> list[Path]:
     """Save the sharpest plane of each stack as TIFF, in its own type and with its pixel size.
 
     A stack without a sharpest plane gets no file.
     """
     written = []
-    for target, (focus, places) in zip(paths, found, strict=True):
+    for target, (focus, places) in zip(paths, stacks, strict=True):
         if focus.best is None:
             continue
         source, index = places[focus.best]
@@ -108,9 +108,9 @@ def focus_rows(focus: Focus) -> list[list[str]]:
     return rows
 
 
-def write_focus(path: Path, found: Sequence[Focus]) -> Path:
+def write_focus(path: Path, foci: Sequence[Focus]) -> Path:
     """Write the values of every measure: a line for each stack and plane."""
-    header = ["stack", "plane", *found[0].values, "sharpest", "position"]
+    header = ["stack", "plane", *foci[0].values, "sharpest", "position"]
     lines = (
         [
             focus.name,
@@ -119,7 +119,7 @@ def write_focus(path: Path, found: Sequence[Focus]) -> Path:
             str(int(k == focus.best)),
             cell(focus.position),
         ]
-        for focus in found
+        for focus in foci
         for k, plane in enumerate(focus.planes)
     )
     return write_csv(path, header, lines)

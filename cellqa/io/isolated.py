@@ -57,8 +57,8 @@ def open_isolated(path: Path) -> ImageFile:
         return pixels
 
     def acquisition() -> Acquisition:
-        found: Acquisition = reader.ask("acquired", path, number)
-        return found
+        known: Acquisition = reader.ask("acquired", path, number)
+        return known
 
     def close() -> None:
         with contextlib.suppress(CellqaError):  # it has crashed, and so is closed
@@ -92,10 +92,10 @@ class _Reader:
     @classmethod
     def get(cls) -> _Reader:
         """The thread's own process, started again where it has ended."""
-        found: _Reader | None = getattr(cls._of_thread, "reader", None)
-        if found is None or found.process.poll() is not None:
-            found = cls._of_thread.reader = cls()
-        return found
+        reader: _Reader | None = getattr(cls._of_thread, "reader", None)
+        if reader is None or reader.process.poll() is not None:
+            reader = cls._of_thread.reader = cls()
+        return reader
 
     def ask(self, what: str, path: Path, number: int | None, *more: Any) -> Any:
         """The answer to a question about a file; its number is known once it is open.
@@ -115,7 +115,7 @@ class _Reader:
                 if not select.select([process.stdout], [], [], _SECONDS)[0]:
                     self.end()
                     raise ImageError(f"{path.name}: its reader gave no answer and was ended")
-                error, found = pickle.load(process.stdout)
+                error, answer = pickle.load(process.stdout)
             except (OSError, EOFError, pickle.UnpicklingError):
                 code = process.wait()
                 why = signal.Signals(-code).name if code < 0 else f"exit status {code}"
@@ -124,7 +124,7 @@ class _Reader:
                 ) from None
         if error:
             raise error
-        return found
+        return answer
 
     def end(self) -> None:
         """End the process."""
@@ -143,7 +143,7 @@ def _serve(questions: BinaryIO, answers: BinaryIO) -> None:
         except EOFError:
             return
         error: Exception | None = None
-        found: Any = None
+        answer: Any = None
         try:
             if what == "open":
                 number = next(numbers)
@@ -154,16 +154,16 @@ def _serve(questions: BinaryIO, answers: BinaryIO) -> None:
                 about = replace(
                     file, decode=nothing, decode_rows=parts, on_close=nothing, acquisition=nothing
                 )
-                found = (number, about)
+                answer = (number, about)
             elif what == "close":
                 files.pop(number).on_close()
             else:
-                found = getattr(files[number], what)(*more)
+                answer = getattr(files[number], what)(*more)
         except CellqaError as raised:
             error = raised
         except Exception as raised:
             error = ImageError(f"{path.name}: {raised}")
-        pickle.dump((error, found), answers, protocol=pickle.HIGHEST_PROTOCOL)
+        pickle.dump((error, answer), answers, protocol=pickle.HIGHEST_PROTOCOL)
         answers.flush()
 
 

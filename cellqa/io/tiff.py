@@ -179,9 +179,9 @@ def _loader(
 
     def load(number: int) -> Array:
         if page_of:
-            found = _present(path, page_of(number))
-            _check_extent(path, tif, found)
-            return np.asarray(found.asarray(maxworkers=1)).reshape(shape)
+            present = _present(path, page_of(number))
+            _check_extent(path, tif, present)
+            return np.asarray(present.asarray(maxworkers=1)).reshape(shape)
         if not whole:
             mapped = series.dataoffset is not None and page.compression == 1
             whole.append(
@@ -224,8 +224,8 @@ def _places(series: Any) -> Callable[[int], dict[str, int]]:
     def place(number: int) -> dict[str, int]:
         if not order:
             return {}
-        found = np.unravel_index(number, [outer[axis] for axis in order])
-        return dict(zip(order, map(int, found), strict=True))
+        places = np.unravel_index(number, [outer[axis] for axis in order])
+        return dict(zip(order, map(int, places), strict=True))
 
     return place
 
@@ -267,9 +267,9 @@ def _read_rows(
             continue  # sparse: never written
         tif.filehandle.seek(offset)
         data = tif.filehandle.read(count)
-        found, place, size = keyframe.decode(data, number, jpegtables=page.jpegtables)
+        decoded, place, size = keyframe.decode(data, number, jpegtables=page.jpegtables)
         top, left = place[2], place[3]
-        part = np.asarray(found).reshape(size)[0, :, :, :]
+        part = np.asarray(decoded).reshape(size)[0, :, :, :]
         rows = slice(max(start - top, 0), min(stop - top, shape[0] - top, part.shape[0]))
         columns = min(shape[1] - left, part.shape[1])
         part = part[rows, :columns]

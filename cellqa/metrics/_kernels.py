@@ -298,7 +298,7 @@ def similarities(
         _filter_row(planes, weights, ring[y % 11])
         if y < 10:
             continue
-        found = _similarities_of_row(
+        of_row = _similarities_of_row(
             _rows_to(ring, y),
             weights,
             c1,
@@ -308,7 +308,7 @@ def similarities(
             local,
         )
         for k in range(4):
-            totals[k] += found[k]
+            totals[k] += of_row[k]
         if n > 0:
             for x in range(width):
                 label = labels[y - 5, x + 5]

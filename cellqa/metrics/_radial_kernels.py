@@ -162,9 +162,9 @@ def _last_peak(curve: Array) -> int:
 def _first_peak_from_above(curve: Array, start: int) -> int:
     """Scan downwards; the first suffix whose peak is not its first sample gives the index."""
     for first in range(curve.size - 1, start - 1, -1):
-        found = _last_peak(curve[first:])
-        if found > 0:
-            return int(first + found)
+        peak = _last_peak(curve[first:])
+        if peak > 0:
+            return int(first + peak)
     return start
 
 

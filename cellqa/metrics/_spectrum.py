@@ -29,9 +29,9 @@ def spectrum(plane: Plane) -> Array:
     tapered = np.empty((wy.size, wx.size), np.float32)
     total = taper(plane.real, plane.mean, gain, wy, wx, tapered)
     total += plane.mean * gain * tapered.size
-    found = scipy.fft.rfft2(tapered, overwrite_x=True)
-    found[0, 0] = total
-    return np.asarray(found)
+    transform = scipy.fft.rfft2(tapered, overwrite_x=True)
+    transform[0, 0] = total
+    return np.asarray(transform)
 
 
 @lru_cache(maxsize=16)
@@ -56,10 +56,10 @@ def unusable(reference: Plane, image: Plane) -> str:
 
 def weights(y: Array, x: Array) -> Array:
     """How many frequencies of the whole plane each one of a quadrant stands for."""
-    found = np.full((y.size, x.size), 4.0)
-    found[0] /= 2
-    found[:, 0] /= 2
-    return found
+    counts = np.full((y.size, x.size), 4.0)
+    counts[0] /= 2
+    counts[:, 0] /= 2
+    return counts
 
 
 def quadrant(shape: tuple[int, int]) -> tuple[Array, Array]:

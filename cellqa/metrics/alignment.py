@@ -131,9 +131,9 @@ def displacement(reference: Plane, image: Plane) -> tuple[float, float]:
     """`shift` of checked planes."""
     problem = unusable(reference, image)
     if not problem:
-        found = _refined(reference.once(spectrum), image.once(spectrum), image.shape)
-        if found is not None:
-            return found
+        moved = _refined(reference.once(spectrum), image.once(spectrum), image.shape)
+        if moved is not None:
+            return moved
         problem = "the image and the ground truth have no structure in common"
     missing = Undefined(f"shift: {problem}")
     return missing, missing

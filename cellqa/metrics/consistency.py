@@ -93,8 +93,8 @@ def consistency(raw: npt.ArrayLike, image: npt.ArrayLike, *, scale: int = 1) -> 
     >>> from cellqa.simulate import filaments
     >>> sharp = filaments((128, 128), seed=1).ideal
     >>> raw = 3 * scipy.ndimage.gaussian_filter(sharp, 2, truncate=8) + 10
-    >>> found = consistency(raw, sharp)
-    >>> round(found.sigma, 2), round(found.gain, 2), round(found.rsp, 4)
+    >>> fit = consistency(raw, sharp)
+    >>> round(fit.sigma, 2), round(fit.gain, 2), round(fit.rsp, 4)
     (2.0, 3.0, 1.0)
     """
     return _checked(raw, image, scale)[0]
@@ -161,11 +161,11 @@ def consistency_map(raw: npt.ArrayLike, image: npt.ArrayLike, *, scale: int = 1)
     ----------
     Culley et al. 2018, doi 10.1038/nmeth.4605
     """
-    found, first, second = _checked(raw, image, scale)
+    fit, first, second = _checked(raw, image, scale)
     cosines, mean, gain = second.once(_cosines)
-    gy, gx = (_gaussian(k, found.sigma) for k in cosines.shape)
+    gy, gx = (_gaussian(k, fit.sigma) for k in cosines.shape)
     blurred = scipy.fft.idctn(cosines * gy[:, None] * gx, norm="ortho") / gain + mean
-    return np.asarray(first.real - (found.gain * blurred + found.offset), dtype=np.float32)
+    return np.asarray(first.real - (fit.gain * blurred + fit.offset), dtype=np.float32)
 
 
 def _checked(
@@ -177,10 +177,10 @@ def _checked(
     if problem:
         raise ValueError(f"`image` must fit `raw`: {problem}")
     reduced = _reduced(second, scale)
-    found = _fit(first, reduced)
-    if isinstance(found, str):
-        raise ValueError(f"`raw` and `image` must not be constant: {found}")
-    return found, first, reduced
+    fit = _fit(first, reduced)
+    if isinstance(fit, str):
+        raise ValueError(f"`raw` and `image` must not be constant: {fit}")
+    return fit, first, reduced
 
 
 def _misfit(raw: Plane, image: Plane, scale: int) -> str:

@@ -57,8 +57,8 @@ def band_energy(plane: Plane) -> float:
 
 def decorrelation_cutoff(plane: Plane) -> float:
     """Cut-off kc of decorrelation analysis (doi 10.1038/s41592-019-0515-7); nan without a peak."""
-    found = plane.once(normal)
-    return found.kc if found.has_peak else math.nan
+    analysis = plane.once(normal)
+    return analysis.kc if analysis.has_peak else math.nan
 
 
 MEASURES: Mapping[str, Callable[[Plane], float]] = {

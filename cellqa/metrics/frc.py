@@ -216,17 +216,17 @@ def frc_single(image: npt.ArrayLike, *, threshold: str = "1/7") -> RingCorrelati
         _check(part, "image", SMALLEST_SIDE)
     pairs = (((0, 0), (1, 1)), ((0, 1), (1, 0)))
     curves = [_correlation(parts[a], parts[b]) for a, b in pairs]
-    found = _ended(np.mean(curves, axis=0), *_rings(parts[0, 0].pixels.shape)[1:], threshold)
+    curve = _ended(np.mean(curves, axis=0), *_rings(parts[0, 0].pixels.shape)[1:], threshold)
     a, b, c, d = _CALIBRATION
-    factor = a * math.exp(c * (found.cutoff - b)) + d
+    factor = a * math.exp(c * (curve.cutoff - b)) + d
     return RingCorrelation(
-        found.radii / 2,
-        found.correlation,
-        found.smoothed,
-        found.threshold,
-        found.counts,
-        min(found.cutoff * factor, 1.0),
-        found.at_least,
+        curve.radii / 2,
+        curve.correlation,
+        curve.smoothed,
+        curve.threshold,
+        curve.counts,
+        min(curve.cutoff * factor, 1.0),
+        curve.at_least,
     )
 
 

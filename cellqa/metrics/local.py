@@ -103,8 +103,8 @@ def resolution_map(
     >>> from cellqa import resolution_map
     >>> from cellqa.simulate import filaments
     >>> image = filaments((256, 256), cutoff=0.5, photons=1000, seed=1).image
-    >>> found = resolution_map(image, pixel_size=0.1)
-    >>> found.values.shape, round(float(np.nanmedian(found.values)), 2)
+    >>> local = resolution_map(image, pixel_size=0.1)
+    >>> local.values.shape, round(float(np.nanmedian(local.values)), 2)
     ((5, 5), 0.44)
     """
     plane = as_plane(image, "image")
@@ -178,9 +178,11 @@ def sector_resolution(image: npt.ArrayLike, *, sectors: int = 8) -> list[Decorre
             f"got {plane.shape}"
         )
     plan = plan_of(plane.shape)
-    found = sector_sums(plane.once(spectrum), plan.bins, plan.y2, plan.x2, plan.radius2, sectors)
+    per_sector = sector_sums(
+        plane.once(spectrum), plan.bins, plan.y2, plan.x2, plan.radius2, sectors
+    )
     results = []
-    for sums, counts in zip(*found, strict=True):
+    for sums, counts in zip(*per_sector, strict=True):
         sector = from_sums(sums, counts, plan, fast=False, constant=plane.flat)
         if sector.has_peak and not _stands_out(sector.kc, sums, counts, plan):
             sector = replace(sector, has_peak=False)
@@ -195,10 +197,10 @@ def _cutoff(pixels: Array) -> float:
     plan = plan_of(flat.shape)
     sums, zeros = radial_sums(spectrum(plane), plan.bins, plan.y2, plan.x2, plan.radius2)
     counts = plan.counts - zeros
-    found = from_sums(sums, counts, plan, fast=False, constant=plane.flat)
-    if not found.has_peak or found.kc < _COARSEST / max(flat.shape):
+    analysis = from_sums(sums, counts, plan, fast=False, constant=plane.flat)
+    if not analysis.has_peak or analysis.kc < _COARSEST / max(flat.shape):
         return 0.0
-    return found.kc if _stands_out(found.kc, sums, counts, plan) else 0.0
+    return analysis.kc if _stands_out(analysis.kc, sums, counts, plan) else 0.0
 
 
 def _stands_out(kc: float, sums: Array, counts: Array, plan: Plan) -> bool:

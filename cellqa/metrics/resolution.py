@@ -171,19 +171,19 @@ def from_sums(
     index0 = int(peaks(unfiltered, 0, fast)[0])
     filters = _first_filters(shape, float(plan.first.radii[index0]))
     first = np.vstack([unfiltered, curves(filters, plan.first)])
-    found = peaks(first, max(index0 - 1, 0), fast)
-    found[0] = index0
-    radius = plan.first.radii[found]
+    all_peaks = peaks(first, max(index0 - 1, 0), fast)
+    all_peaks[0] = index0
+    radius = plan.first.radii[all_peaks]
     best = int(np.flatnonzero(radius == radius.max())[-1])
-    refined = _second(plan, int(found[best]))
+    refined = _second(plan, int(all_peaks[best]))
     second = curves(_second_filters(shape, filters, best), refined)
     found2 = peaks(second, 0, fast)
 
-    places = [np.column_stack([radius, first[np.arange(len(found)), found]])]
+    places = [np.column_stack([radius, first[np.arange(len(all_peaks)), all_peaks]])]
     places.append(np.column_stack([refined.radii[found2], second[np.arange(len(found2)), found2]]))
     peak = np.vstack(places)
     # the second pass's first result takes the place of the last filter's (the authors' program)
-    counted = np.delete(peak, len(found) - 1, axis=0)
+    counted = np.delete(peak, len(all_peaks) - 1, axis=0)
     kc = float(counted[counted[:, 1] >= MIN_AMPLITUDE, 0].max(initial=0.0))
     return Decorrelation(
         kc=kc,
@@ -237,9 +237,9 @@ def resolution_of(plane: Plane, pixel_size: float = 1.0, compat: bool = False) -
     """`resolution` of a checked plane."""
     if min(plane.shape) < SMALLEST_SIDE:
         return Undefined(f"resolution: {TOO_SMALL}")
-    found = _analyse(plane, fast=True) if compat else plane.once(normal)
-    if found.has_peak or (compat and found.kc > 0 and not found.constant):
-        return 2 * pixel_size / found.kc
+    analysis = _analyse(plane, fast=True) if compat else plane.once(normal)
+    if analysis.has_peak or (compat and analysis.kc > 0 and not analysis.constant):
+        return 2 * pixel_size / analysis.kc
     return Undefined("resolution: the decorrelation curves have no peak (constant image or noise)")
 
 

@@ -151,11 +151,11 @@ def ssim_map(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: floa
     """
     first, second = as_pair(reference, image)
     half = WINDOW // 2
-    found = np.full(first.shape, np.nan, np.float32)
-    if min(found.shape) >= WINDOW:
+    similarity = np.full(first.shape, np.nan, np.float32)
+    if min(similarity.shape) >= WINDOW:
         inside = _inside(first, second, check_data_range(data_range))
-        found[half:-half, half:-half] = inside
-    return found
+        similarity[half:-half, half:-half] = inside
+    return similarity
 
 
 def _inside(reference: Plane, image: Plane, data_range: float) -> Array:
@@ -165,8 +165,8 @@ def _inside(reference: Plane, image: Plane, data_range: float) -> Array:
     half = WINDOW // 2
 
     def local(plane: Array) -> Array:
-        found = cv2.sepFilter2D(plane, cv2.CV_64F, window, window)
-        return np.asarray(found[half:-half, half:-half])
+        mean = cv2.sepFilter2D(plane, cv2.CV_64F, window, window)
+        return np.asarray(mean[half:-half, half:-half])
 
     mean_x, mean_y = local(x), local(y)
     of_means, squares = mean_x * mean_y, mean_x**2 + mean_y**2
@@ -239,8 +239,8 @@ def _terms(
             terms[k, :2] = similarity(ours, theirs, _GAUSSIAN, c1, c2)
             continue
         labels, n = (labelled.labels, labelled.names.size + 1) if labelled else (_NO_LABELS, 0)
-        terms[k], found = similarities(ours, theirs, _GAUSSIAN, c1, c2, *fit, labels, n)
-        sums = found if labelled else sums
+        terms[k], of_scale = similarities(ours, theirs, _GAUSSIAN, c1, c2, *fit, labels, n)
+        sums = of_scale if labelled else sums
     return terms, sums
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cellqa.disk import StrPath
 from cellqa.errors import CellqaError, printable
 from cellqa.pairs.pairing import without_plane
 
@@ -45,14 +47,20 @@ class Grouping:
     _codes: dict[str, int] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, text: str) -> Grouping:
-        """A regular expression, or the name of a CSV file with the columns image and group.
+    def parse(cls, source: StrPath) -> Grouping:
+        """A grouping from an expression or a table.
+
+        Parameters
+        ----------
+        source : str or path
+            A regular expression, or a CSV file with the columns image and group.
 
         Raises
         ------
         CellqaError
             It is neither.
         """
+        text = os.fspath(source)
         if not text:
             raise CellqaError("--group: the expression is empty")
         if text.lower().endswith(".csv"):
@@ -74,11 +82,11 @@ class Grouping:
         name = without_plane(image)
         if self.expression is None:
             return self.table.get(image, self.table.get(name))
-        found = self.expression.search(name)
-        if found is None:
+        match = self.expression.search(name)
+        if match is None:
             return None
-        parts = list(found.groupdict().values()) or list(found.groups())
-        return "/".join(part or "" for part in parts) if parts else found.group()
+        parts = list(match.groupdict().values()) or list(match.groups())
+        return "/".join(part or "" for part in parts) if parts else match.group()
 
     def code(self, image: str) -> int:
         """A number for the group; an image without one gets its own."""

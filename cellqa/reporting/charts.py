@@ -106,8 +106,8 @@ def _marks(run: LoadedRun, metric: str, methods: list[str]) -> dict[str, str]:
     table = run.comparisons
     if table.empty:
         return {}
-    found = table[(table["metric"] == metric) & (table["first"] == methods[0])]
-    return {row["second"]: stars(row["p_holm"]) for _, row in found.iterrows()}
+    tests = table[(table["metric"] == metric) & (table["first"] == methods[0])]
+    return {row["second"]: stars(row["p_holm"]) for _, row in tests.iterrows()}
 
 
 def stars(p: float) -> str:

@@ -37,27 +37,29 @@ def save_decorrelation(paths: Sequence[Path], analysed: Sequence[Analysed]) -> l
 
 
 def _draw_decorrelation(plane: Analysed) -> Figure:
-    found = plane.found
+    analysis = plane.decorrelation
     figure = Figure(figsize=(8.0, 4.0), layout="constrained")
     axes = figure.subplots()
-    for curve in found.curves[1:]:
-        axes.plot(found.radii, curve, color=GREY, lw=0.6, alpha=0.8)
-    for curve in found.refined_curves:
-        axes.plot(found.refined_radii, curve, color=BLUE, lw=0.6, alpha=0.8)
-    axes.plot(found.radii, found.curves[0], color="black", lw=1.6)
-    axes.plot(*found.peaks[:12].T, "x", color=GREY, ms=5)
-    axes.plot(*found.peaks[12:].T, "x", color=BLUE, ms=5)
+    for curve in analysis.curves[1:]:
+        axes.plot(analysis.radii, curve, color=GREY, lw=0.6, alpha=0.8)
+    for curve in analysis.refined_curves:
+        axes.plot(analysis.refined_radii, curve, color=BLUE, lw=0.6, alpha=0.8)
+    axes.plot(analysis.radii, analysis.curves[0], color="black", lw=1.6)
+    axes.plot(*analysis.peaks[:12].T, "x", color=GREY, ms=5)
+    axes.plot(*analysis.peaks[12:].T, "x", color=BLUE, ms=5)
     handles = [
         axes.plot([], [], color="black", lw=1.6, label="unfiltered")[0],
         axes.plot([], [], color=GREY, label="high-pass, first pass")[0],
         axes.plot([], [], color=BLUE, label="high-pass, second pass")[0],
     ]
     title = f"{label(plane.name)}\n"
-    if found.has_peak:
+    if analysis.has_peak:
         unit = "µm" if plane.pixel_size else "px"
-        length = found.resolution(plane.pixel_size or 1.0)
-        handles.append(axes.axvline(found.kc, color=ORANGE, lw=1.2, ls="--", label="cut-off kc"))
-        title += f"kc = {found.kc:.3f}, resolution {length:.4g} {unit}, A0 = {found.amplitude:.3f}"
+        length = analysis.resolution(plane.pixel_size or 1.0)
+        handles.append(axes.axvline(analysis.kc, color=ORANGE, lw=1.2, ls="--", label="cut-off kc"))
+        title += (
+            f"kc = {analysis.kc:.3f}, resolution {length:.4g} {unit}, A0 = {analysis.amplitude:.3f}"
+        )
     else:
         title += "no peak: resolution is undefined"
     axes.set(xlim=(0, 1), ylim=(0, None), title=title)
@@ -76,7 +78,7 @@ def save_sectors(paths: Sequence[Path], analysed: Sequence[Analysed]) -> list[Pa
 
 def _draw_sectors(plane: Analysed) -> Figure:
     n = len(plane.sectors)
-    kc = [found.kc if found.has_peak else np.nan for found in plane.sectors]
+    kc = [sector.kc if sector.has_peak else np.nan for sector in plane.sectors]
     angles = np.arange(2 * n + 1) * np.pi / n
     figure = Figure(figsize=(4.6, 4.8), layout="constrained")
     axes: Any = figure.subplots(subplot_kw={"projection": "polar"})
@@ -84,10 +86,12 @@ def _draw_sectors(plane: Analysed) -> Figure:
     cut = [*kc, *kc, kc[0]]
     axes.fill(angles, cut, color=BLUE, alpha=0.15)
     axes.plot(angles, cut, "o-", color=BLUE, ms=3.5, lw=1.4, label="sector")
-    if plane.found.has_peak:
+    if plane.decorrelation.has_peak:
         round_ = np.linspace(0, 2 * np.pi, 181)
-        axes.plot(round_, np.full(181, plane.found.kc), "--", color=ORANGE, lw=1.2, label="all")
-    largest = np.nanmax([*kc, plane.found.kc])
+        axes.plot(
+            round_, np.full(181, plane.decorrelation.kc), "--", color=ORANGE, lw=1.2, label="all"
+        )
+    largest = np.nanmax([*kc, plane.decorrelation.kc])
     axes.set_ylim(0, min(1.0, 1.15 * largest) if largest > 0 else 1.0)
     if not np.isfinite(kc).any():
         axes.text(0, 0, "no peak in any direction", ha="center", va="center")
@@ -129,9 +133,9 @@ def save_resolution_map(path: Path, plane: Analysed) -> Path:
     return path
 
 
-def save_focus(paths: Sequence[Path], found: Sequence[Focus]) -> list[Path]:
+def save_focus(paths: Sequence[Path], foci: Sequence[Focus]) -> list[Path]:
     """Draw the measures of each stack over its planes, each from 0 to 1, and the vote."""
-    for path, focus in zip(paths, found, strict=True):
+    for path, focus in zip(paths, foci, strict=True):
         with matplotlib.rc_context(STYLE):
             _draw_focus(focus).savefig(path)
     return list(paths)

@@ -146,7 +146,7 @@ def shown(value: Any) -> str:
 
 def verdicts(run: LoadedRun) -> list[dict[str, str]]:
     """For each metric that matters: which method leads, by how much, how sure."""
-    found = []
+    sentences = []
     for of in run.leading:
         name = of.name
         table = run.summary[
@@ -155,7 +155,7 @@ def verdicts(run: LoadedRun) -> list[dict[str, str]]:
         table = table[table["n"] + table["infinite"] > 0]
         if table["infinite"].any():
             # a mean that leaves infinite values out ranks nothing
-            found.append(_by_ranks(run, of, list(table["method"])))
+            sentences.append(_by_ranks(run, of, list(table["method"])))
             continue
         table = table.sort_values("mean", ascending=not of.higher_is_better)
         if table.empty:
@@ -173,7 +173,7 @@ def verdicts(run: LoadedRun) -> list[dict[str, str]]:
             untouched, mean = float(found_input["mean"].iloc[0]), float(best["mean"])
             if untouched > mean if of.higher_is_better else untouched < mean:
                 caution = f"the untouched input is better: {of.shown(untouched)}{unit_of(run, of)}"
-        found.append(
+        sentences.append(
             {
                 "metric": name,
                 "method": str(best["method"]),
@@ -182,7 +182,7 @@ def verdicts(run: LoadedRun) -> list[dict[str, str]]:
                 "caution": caution,
             }
         )
-    return found
+    return sentences
 
 
 def _by_ranks(run: LoadedRun, of: Metric, methods: list[Any]) -> dict[str, str]:

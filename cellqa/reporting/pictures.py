@@ -107,9 +107,9 @@ def draw_pictures(
     drawn: dict[str, Pictures] = {}
     isolate = any(may_crash(n) for _, _, i in work for names in i.files.values() for n in names)
     results = ordered_map(draw, work, jobs, on_crash=_nothing, isolate=isolate)
-    for (_, name, _), found in zip(work, results, strict=True):
-        if found.files:
-            drawn[name] = found
+    for (_, name, _), pictures in zip(work, results, strict=True):
+        if pictures.files:
+            drawn[name] = pictures
         if progress:
             progress(len(drawn), len(work))
     return drawn
@@ -152,11 +152,11 @@ def _draw(
     files: dict[str, str] = {}
 
     def save(key: str, pixels: Array) -> None:
-        found = f"{number:04d}-{len(files):02d}.png"
+        name = f"{number:04d}-{len(files):02d}.png"
         ok, encoded = cv2.imencode(".png", pixels)
         if ok:
-            (target / found).write_bytes(encoded.tobytes())
-            files[key] = found
+            (target / name).write_bytes(encoded.tobytes())
+            files[key] = name
 
     for method, plane in planes.items():
         if plane.shape == shape:

@@ -40,5 +40,5 @@ def save_maps(
 
 def _safe(part: str) -> str:
     """A name that is a name in every folder: no separators, no dots alone, no hidden file."""
-    escaped = re.sub(r'[\x00-\x1f%/\\:*?"<>|]', lambda found: f"%{ord(found[0]):02X}", part)
+    escaped = re.sub(r'[\x00-\x1f%/\\:*?"<>|]', lambda match: f"%{ord(match[0]):02X}", part)
     return "%2E" + escaped[1:] if escaped.startswith(".") else escaped

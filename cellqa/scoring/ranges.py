@@ -60,15 +60,15 @@ def under_ranges(
             options=own,
             value_range=limits if name == "set" else None,
         )
-        found = next((r for r in rows if (r.image, r.method) == (row.image, row.method)), None)
-        if found is None or found.status != "ok":
+        rescored = next((r for r in rows if (r.image, r.method) == (row.image, row.method)), None)
+        if rescored is None or rescored.status != "ok":
             return None
-        if found.data_range is not None:
-            ranges[name] = {"data_range": found.data_range, **found.values}
+        if rescored.data_range is not None:
+            ranges[name] = {"data_range": rescored.data_range, **rescored.values}
     return {"image": row.image, "method": row.method, "ranges": ranges}
 
 
-def sentence(found: Mapping[str, Any]) -> str:
+def sentence(sensitivity: Mapping[str, Any]) -> str:
     """The same in one line.
 
     Examples
@@ -81,15 +81,15 @@ with its own range (4095)
     words = {"dtype": "the type's range", "set": "the range of all", "image": "its own range"}
     parts = [
         f"{v['psnr']:.1f} dB and {v['ssim']:.3f} with {words[name]} ({v['data_range']:g})"
-        for name, v in found["ranges"].items()
+        for name, v in sensitivity["ranges"].items()
     ]
     return (
-        f"the data range decides PSNR and SSIM: of {found['image']} ({found['method']}), the "
-        f"median image, {', '.join(parts)}"
+        f"the data range decides PSNR and SSIM: of {sensitivity['image']} "
+        f"({sensitivity['method']}), the median image, {', '.join(parts)}"
     )
 
 
 def row_at(rows: Sequence[Row], method: str, psnr: float) -> Row | None:
     """The row of a method with this PSNR."""
-    found = (r for r in rows if r.method == method and r.values.get("psnr") == psnr)
-    return next(found, None)
+    matching = (r for r in rows if r.method == method and r.values.get("psnr") == psnr)
+    return next(matching, None)

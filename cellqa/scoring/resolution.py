@@ -30,7 +30,7 @@ class Analysed(NamedTuple):
     Attributes
     ----------
     name : str
-    found : Decorrelation
+    decorrelation : Decorrelation
     pixel_size : float or None
         In micrometres.
     small : bool
@@ -48,7 +48,7 @@ class Analysed(NamedTuple):
     """
 
     name: str
-    found: Decorrelation
+    decorrelation: Decorrelation
     pixel_size: float | None
     small: bool = False
     single: RingCorrelation | None = None
@@ -92,39 +92,39 @@ def analyse_resolution(
     rows : list of list of str
         Plane, kc, resolution, unit, A0, what else was asked for, note; a heading first.
     failures : list of (file, plane, reason)
-    found : list of Analysed
+    analyses : list of Analysed
     """
     options: dict[str, Any] = {"frc": frc, "sectors": sectors, "tile": tile}
     work = partial(_analyse_file, pixel_size=pixel_size, fast=fast, **options)
     isolate = any(may_crash(path.name) for path in paths)
-    found: list[Analysed] = []
+    analyses: list[Analysed] = []
     failures: list[tuple[str, str, str]] = []
     for done, (analysed, failed) in enumerate(
         ordered_map(work, paths, 1, on_crash=_crashed, isolate=isolate), 1
     ):
-        found += analysed
+        analyses += analysed
         failures += failed
         if progress:
             progress(done, len(paths))
     more = ["1-image FRC"] * frc + ["map: q25, median, q75", "blank"] * (tile > 0)
     head = ["plane", "kc", "resolution", "unit", "A0", *more, "note"]
-    return [head, *(_row(plane, frc, tile > 0) for plane in found)], failures, found
+    return [head, *(_row(plane, frc, tile > 0) for plane in analyses)], failures, analyses
 
 
 def sector_rows(analysed: Analysed) -> list[list[str]]:
     """Direction in degrees, kc, resolution and unit of each sector; a heading first."""
     rows = [["direction", "kc", "resolution", "unit"]]
     unit = "µm" if analysed.pixel_size else "px"
-    for k, found in enumerate(analysed.sectors):
+    for k, sector in enumerate(analysed.sectors):
         direction = f"{k * 180 / len(analysed.sectors):g}°"
-        length = f"{found.resolution(analysed.pixel_size or 1.0):.4g}" if found.has_peak else "-"
-        rows.append([direction, f"{found.kc:.4f}" if found.has_peak else "-", length, unit])
+        length = f"{sector.resolution(analysed.pixel_size or 1.0):.4g}" if sector.has_peak else "-"
+        rows.append([direction, f"{sector.kc:.4f}" if sector.has_peak else "-", length, unit])
     return rows
 
 
-def map_paths(folder: Path, found: Sequence[Analysed]) -> list[Path]:
+def map_paths(folder: Path, analyses: Sequence[Analysed]) -> list[Path]:
     """FOLDER/NAME.resolution.tif of each plane; with its folders where names alone repeat."""
-    names = [Path(plane.name) for plane in found]
+    names = [Path(plane.name) for plane in analyses]
     if len({name.name for name in names}) < len(names):
         top = Path(os.path.commonpath([name.parent.absolute() for name in names]))
         names = [name.absolute().relative_to(top) for name in names]
@@ -134,11 +134,11 @@ def map_paths(folder: Path, found: Sequence[Analysed]) -> list[Path]:
 
 
 def write_maps(
-    paths: Sequence[Path], found: Sequence[Analysed], *, draw: Callable[[Path, Analysed], Path]
+    paths: Sequence[Path], analyses: Sequence[Analysed], *, draw: Callable[[Path, Analysed], Path]
 ) -> list[Path]:
     """Write each plane's map in the image's size, and its figure beside it as PNG."""
     written = []
-    for path, plane in zip(paths, found, strict=True):
+    for path, plane in zip(paths, analyses, strict=True):
         assert plane.local is not None  # it was asked for
         unit = "micrometres" if plane.pixel_size else "pixels"
         note = f"local resolution in {unit}, tiles of {plane.local.tile} px, nan: no structure"
@@ -151,7 +151,7 @@ def _analyse_file(
     path: Path, *, pixel_size: float | None, fast: bool, **options: Any
 ) -> tuple[list[Analysed], list[tuple[str, str, str]]]:
     failures: list[tuple[str, str, str]] = []
-    found: list[Analysed] = []
+    analyses: list[Analysed] = []
     try:
         with open_image(path) as file:
             for index in file.planes:
@@ -160,12 +160,12 @@ def _analyse_file(
                 try:
                     pixels = luminance(file.load(index))
                     size = pixel_size or file.pixel_size
-                    found.append(_analyse_plane(name, pixels, size, fast, **options))
+                    analyses.append(_analyse_plane(name, pixels, size, fast, **options))
                 except (CellqaError, ValueError, TypeError) as error:
                     failures.append((str(path), label or "image", str(error)))
     except CellqaError as error:
         failures.append((str(path), "file", str(error)))
-    return found, failures
+    return analyses, failures
 
 
 def _analyse_plane(
@@ -220,27 +220,27 @@ def _crashed(path: Path, reason: str) -> tuple[list[Analysed], list[tuple[str, s
 
 def files_of(images: Sequence[Path]) -> list[Path]:
     """The files, and those of the folders, each once."""
-    found: list[Path] = []
+    files: list[Path] = []
     for path in images:
         if not path.exists():
             raise CellqaError(f"IMAGE: {str(path)!r} does not exist")
         if path.is_dir() and not is_image_folder(path.name):
             folder = scan(path, "IMAGE")
-            found += sorted(path / n for names in folder.images.values() for n in names)
+            files += sorted(path / n for names in folder.images.values() for n in names)
         else:
-            found.append(path)
-    return list(dict.fromkeys(found))
+            files.append(path)
+    return list(dict.fromkeys(files))
 
 
 def _row(analysed: Analysed, frc: bool, tile: bool) -> list[str]:
-    name, found, size = analysed[:3]
+    name, decorrelation, size = analysed[:3]
     note = analysed.note
-    cells = [name, "-", "-", "-", f"{found.amplitude:.3f}"]
-    if not found.has_peak and not analysed.small:
+    cells = [name, "-", "-", "-", f"{decorrelation.amplitude:.3f}"]
+    if not decorrelation.has_peak and not analysed.small:
         note = "; ".join(filter(None, ["no peak: constant, or only noise", note]))
     elif not analysed.small:
         unit = "µm" if size else "px"
-        cells[1:4] = f"{found.kc:.4f}", f"{found.resolution(size or 1.0):.4g}", unit
+        cells[1:4] = f"{decorrelation.kc:.4f}", f"{decorrelation.resolution(size or 1.0):.4g}", unit
     if frc:
         single = analysed.single
         value = f"{single.resolution(size or 1.0):.4g}" if single and single.cutoff else "-"

@@ -93,8 +93,8 @@ def filtered(plane: Array, transfer: Callable[[Array], Array], margin: float) ->
     width = int(min(margin, min(plane.shape) - 1))
     padded = np.pad(plane, width, mode="reflect")
     spectrum = scipy.fft.rfft2(padded) * transfer(_radius(padded.shape))
-    found = scipy.fft.irfft2(spectrum, s=padded.shape)
-    return np.asarray(found[width : width + plane.shape[0], width : width + plane.shape[1]])
+    passed = scipy.fft.irfft2(spectrum, s=padded.shape)
+    return np.asarray(passed[width : width + plane.shape[0], width : width + plane.shape[1]])
 
 
 def deconvolve(scene: Scene, *, photons: float, cutoff: float, trust: float = 1.0) -> Array:
@@ -130,8 +130,8 @@ def deconvolve(scene: Scene, *, photons: float, cutoff: float, trust: float = 1.
     def wiener(radius: Array) -> Array:
         transfer = _otf(radius, scene.cutoff)
         signal = np.interp(radius, middles, means)
-        found = _otf(radius, cutoff) * transfer * signal / (transfer**2 * signal + noise)
-        return np.asarray(found)
+        gain = _otf(radius, cutoff) * transfer * signal / (transfer**2 * signal + noise)
+        return np.asarray(gain)
 
     return filtered(scene.image.astype(np.float64) - OFFSET, wiener, margin=32) + OFFSET
 

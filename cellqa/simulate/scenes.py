@@ -250,8 +250,8 @@ class _Blob:
 
 def _cloud(shape: tuple[int, ...], sigma: float, rng: np.random.Generator) -> Array:
     """Smooth noise of mean 0 and standard deviation 1."""
-    found = cv2.GaussianBlur(rng.normal(0, 1, shape).astype(np.float32), (0, 0), sigma)
-    return np.asarray((found - found.mean()) / found.std(), dtype=np.float64)
+    cloud = cv2.GaussianBlur(rng.normal(0, 1, shape).astype(np.float32), (0, 0), sigma)
+    return np.asarray((cloud - cloud.mean()) / cloud.std(), dtype=np.float64)
 
 
 def _line(depth: Array, where: float, width: float) -> Array:

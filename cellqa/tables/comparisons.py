@@ -152,8 +152,8 @@ def friedman(values: Mapping[str, Array], metric: Metric, groups: Array | None =
     methods, n = table.shape if table.ndim == 2 else (len(values), 0)
     statistic = p = math.nan
     if methods >= 3 and n >= 3 and (table != table[0]).any():
-        found = friedmanchisquare(*table)
-        statistic, p = float(found.statistic), float(found.pvalue)
+        test = friedmanchisquare(*table)
+        statistic, p = float(test.statistic), float(test.pvalue)
     return Friedman(metric.name, methods, n, statistic, p)
 
 
@@ -228,8 +228,8 @@ def _corrected(pairs: Sequence[Comparison]) -> list[Comparison]:
     if known:
         from statsmodels.stats.multitest import multipletests  # slow to import
 
-        found = multipletests([pairs[k].p for k in known], method="holm")[1]
-        for k, p in zip(known, found, strict=True):
+        p_holm = multipletests([pairs[k].p for k in known], method="holm")[1]
+        for k, p in zip(known, p_holm, strict=True):
             corrected[k] = replace(pairs[k], p_holm=float(p))
     return corrected
 

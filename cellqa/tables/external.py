@@ -216,20 +216,20 @@ def suspicions(tally: Tally) -> Iterator[str]:
     ranges from the quartiles.
     """
     for (method, name), values in tally.values.items():
-        found = pd.Series(values, dtype=float).dropna()
-        found = found[found.abs() < math.inf]
-        if len(found) < 8:
+        numbers = pd.Series(values, dtype=float).dropna()
+        numbers = numbers[numbers.abs() < math.inf]
+        if len(numbers) < 8:
             continue
-        q25, median, q75 = (float(q) for q in found.quantile([0.25, 0.5, 0.75]))
-        zeros = int((found == 0).sum())
-        rest = found[found != 0]
-        if zeros and len(rest) and q25 > 0 and zeros < len(found) / 2:
+        q25, median, q75 = (float(q) for q in numbers.quantile([0.25, 0.5, 0.75]))
+        zeros = int((numbers == 0).sum())
+        rest = numbers[numbers != 0]
+        if zeros and len(rest) and q25 > 0 and zeros < len(numbers) / 2:
             yield (
-                f"{name} of {method} is exactly 0 in {zeros} of {len(found)} images: they pull the "
-                f"mean from {rest.mean():.4g} to {found.mean():.4g}"
+                f"{name} of {method} is exactly 0 in {zeros} of {len(numbers)} images: they pull "
+                f"the mean from {rest.mean():.4g} to {numbers.mean():.4g}"
             )
         reach = 10 * (q75 - q25)
-        far = found[(found > q75 + reach) | (found < q25 - reach)]
+        far = numbers[(numbers > q75 + reach) | (numbers < q25 - reach)]
         far = far[far != 0]
         if reach > 0 and len(far):
             worst = float(far[(far - median).abs().idxmax()])
@@ -295,14 +295,14 @@ def _failed(table: pd.DataFrame, lower: Mapping[str, Any]) -> dict[tuple[str, st
     """Rows that the table itself calls failed."""
     if not {"image", "method", "status"} <= set(lower):
         return {}
-    found = {}
+    failures = {}
     for _, line in table.iterrows():
         status = line[lower["status"]].strip().lower()
         if status not in ("", "ok"):
             image, method = printable(line[lower["image"]]), _role(line[lower["method"]])
             reason = line[lower["reason"]] if "reason" in lower else status
-            found[image, method] = Row(image, method, status="failed", reason=printable(reason))
-    return found
+            failures[image, method] = Row(image, method, status="failed", reason=printable(reason))
+    return failures
 
 
 def _wide(table: pd.DataFrame) -> tuple[list[tuple[Any, ...]], list[str]]:

@@ -201,7 +201,7 @@ def mean_interval(
         return float(mean - reach), float(mean + reach)
     from scipy.stats import bootstrap  # slow to import
 
-    found = bootstrap(
+    interval = bootstrap(
         (sums, counts),
         lambda a, b, axis: a.sum(axis=axis) / b.sum(axis=axis),
         paired=True,
@@ -211,4 +211,4 @@ def mean_interval(
         method="BCa" if n <= _LARGEST_BCA else "percentile",
         rng=np.random.default_rng(SEED),
     ).confidence_interval
-    return float(found.low), float(found.high)
+    return float(interval.low), float(interval.high)

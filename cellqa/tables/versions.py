@@ -65,12 +65,12 @@ def _own_source() -> bytes:
 
 def _files_of(metric: Metric) -> list[Path]:
     """Files of other packages, or of a script, that a metric is computed by."""
-    found = []
+    files = []
     for function in (metric.function, metric.measure):
         module = getattr(function, "__module__", "") or ""
         if function is None or module.partition(".")[0] == "cellqa":
             continue
         with suppress(TypeError, OSError):  # of no file, as typed at a prompt
             source = inspect.getsourcefile(function)
-            found += [Path(source)] if source and Path(source).is_file() else []
-    return found
+            files += [Path(source)] if source and Path(source).is_file() else []
+    return files

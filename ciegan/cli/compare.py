@@ -18,13 +18,13 @@ _METHODS = "te,te_tuned,wiener,rl,pix2pix,paper,paper+egt,default"
 
 def _by_preset(ctx: Any, parameter: Any, values: tuple[str, ...]) -> dict[str, dict[str, str]]:
     """Parse [PRESET:]KEY=VALUE."""
-    found: dict[str, dict[str, str]] = {}
+    settings: dict[str, dict[str, str]] = {}
     for name, text in parse_settings(ctx, parameter, values).items():
         preset, colon, key = name.rpartition(":")
         if colon and preset not in ("default", "paper", "pix2pix"):
             raise click.BadParameter(f"{preset!r} is no preset: default, paper or pix2pix")
-        found.setdefault(preset, {})[key] = text
-    return found
+        settings.setdefault(preset, {})[key] = text
+    return settings
 
 
 @main.command()
@@ -97,7 +97,7 @@ def compare(
 
     try:
         with progress_bar("Comparing") as progress:
-            found = compare_methods(
+            compared = compare_methods(
                 data,
                 out,
                 parse_methods(names),
@@ -116,15 +116,15 @@ def compare(
     except (Interrupted, KeyboardInterrupt):
         click.echo("\ninterrupted: the same command goes on", err=True)
         raise SystemExit(INTERRUPTED) from None
-    click.echo(terminal_table(found.finished.tally, found.finished.summaries))
-    for rows in filter(None, (_short(found.costs), found.seeds)):
+    click.echo(terminal_table(compared.finished.tally, compared.finished.summaries))
+    for rows in filter(None, (_short(compared.costs), compared.seeds)):
         click.echo(f"\n{align(rows)}")
-    click.echo(f"\nwrote {out}: {found.page}")
-    warn(found.warnings)
-    failures = [(r.image, r.method, r.reason) for r in found.finished.tally.failures]
-    failures += [(name, "method", reason) for name, reason in found.failures]
-    total = found.finished.tally.rows + len(found.failures)
-    report_failures(total, failures, found.finished.paths[0])
+    click.echo(f"\nwrote {out}: {compared.page}")
+    warn(compared.warnings)
+    failures = [(r.image, r.method, r.reason) for r in compared.finished.tally.failures]
+    failures += [(name, "method", reason) for name, reason in compared.failures]
+    total = compared.finished.tally.rows + len(compared.failures)
+    report_failures(total, failures, compared.finished.paths[0])
 
 
 def _short(costs: list[list[str]]) -> list[list[str]]:

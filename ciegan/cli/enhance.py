@@ -25,7 +25,7 @@ def _parse_places(ctx: Any, parameter: Any, value: str | None) -> frozenset[int]
     """Parse A,B-C,... into numbers from 0."""
     if value is None:
         return None
-    found: set[int] = set()
+    places: set[int] = set()
     for part in value.split(","):
         first, dash, last = part.partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
@@ -33,8 +33,8 @@ def _parse_places(ctx: Any, parameter: Any, value: str | None) -> frozenset[int]
         end = int(last) if dash else int(first)
         if not int(first) <= end < 10**6:
             raise click.BadParameter(f"{part!r} ends before it begins, or is absurd")
-        found |= set(range(int(first), end + 1))
-    return frozenset(found)
+        places |= set(range(int(first), end + 1))
+    return frozenset(places)
 
 
 _NETWORK_OPTIONS: tuple[Any, ...] = (
@@ -189,10 +189,10 @@ def enhance(
     if mosaic == "before":
         plan(source, target)  # what is wrong with them is told before hours of work
         source = mosaics_beside(target, "raw", overwrite=overwrite)
-        found = assemble_folder(raw, source, **scan)
-        failures += failures_of(found)
-        if len(failures) == len(found):
-            report_failures(len(found), failures)
+        mosaics = assemble_folder(raw, source, **scan)
+        failures += failures_of(mosaics)
+        if len(failures) == len(mosaics):
+            report_failures(len(mosaics), failures)
     with progress_bar("Enhancing") as progress:
         records = enhance_files(
             checkpoint,
@@ -216,7 +216,7 @@ def enhance(
     if mosaic == "after":
         tiles = {job.source: job.target for job in plan(source, target)}
         place = mosaics_beside(target, "mosaic", overwrite=overwrite)
-        found = assemble_folder(source, place, tiles=tiles, **scan)
-        failures += failures_of(found)
-        total += len(found)
+        mosaics = assemble_folder(source, place, tiles=tiles, **scan)
+        failures += failures_of(mosaics)
+        total += len(mosaics)
     report_failures(total, failures)

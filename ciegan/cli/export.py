@@ -48,7 +48,7 @@ def export(
         raise click.UsageError("--author and --license are for --to bioimageio")
     from ciegan.network.export import export_network
 
-    found = export_network(
+    exported = export_network(
         run,
         out,
         to,
@@ -56,9 +56,11 @@ def export(
         licence=licence or "BSD-3-Clause",
         overwrite=overwrite,
     )
-    click.echo(f"wrote {found.path} ({found.size / 1e6:.3g} MB)")
-    click.echo(f"largest difference from the trained network: {found.difference:.2g} (of -1 to 1)")
-    click.echo(f"axes {found.axes}, float32; height and width in multiples of {found.stride}")
-    click.echo(f"halo of a tile: {found.halo} pixels")
-    click.echo(f"normalisation: {found.normalisation}")
-    warn(found.warnings)
+    click.echo(f"wrote {exported.path} ({exported.size / 1e6:.3g} MB)")
+    click.echo(
+        f"largest difference from the trained network: {exported.difference:.2g} (of -1 to 1)"
+    )
+    click.echo(f"axes {exported.axes}, float32; height and width in multiples of {exported.stride}")
+    click.echo(f"halo of a tile: {exported.halo} pixels")
+    click.echo(f"normalisation: {exported.normalisation}")
+    warn(exported.warnings)

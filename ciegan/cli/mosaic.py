@@ -70,24 +70,24 @@ def assemble_folder(
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     with progress_bar("Assembling") as progress:
-        found = assemble_scans(source, target, pattern, options, progress=progress, **more)
-    for each in found:
+        mosaics = assemble_scans(source, target, pattern, options, progress=progress, **more)
+    for each in mosaics:
         if each.placement is not None and not each.reason:
             line, warnings = tell_placement(each.scan, each.placement)
             click.echo(line)
             warn(warnings)
-    done = sum(not each.reason for each in found)
-    click.echo(f"assembled {done} of {len(found)} scans: {target}")
-    alone = left_out(source, [each.scan for each in found])
+    done = sum(not each.reason for each in mosaics)
+    click.echo(f"assembled {done} of {len(mosaics)} scans: {target}")
+    alone = left_out(source, [each.scan for each in mosaics])
     if alone:
         more_of_them = f" and {len(alone) - 1} more" if len(alone) > 1 else ""
         warn([f"{alone[0]}{more_of_them}: in no scan, left out"])
-    return found
+    return mosaics
 
 
-def failures_of(found: list[Assembled]) -> list[tuple[str, str, str]]:
+def failures_of(mosaics: list[Assembled]) -> list[tuple[str, str, str]]:
     """Scans that failed, as `report_failures` takes them."""
-    return [(each.scan.name, "mosaic", each.reason) for each in found if each.reason]
+    return [(each.scan.name, "mosaic", each.reason) for each in mosaics if each.reason]
 
 
 @main.command()
@@ -102,5 +102,5 @@ def mosaic(source: Path, target: Path, *, overwrite: bool, **scan: Any) -> None:
     by row and column in their names, or by stage positions in their files. OUT receives
     SCAN.ome.tif for each scan, and mosaic.csv: where each tile lies, and how sure that is.
     """
-    found = assemble_folder(source, target, overwrite=overwrite, **scan)
-    report_failures(len(found), failures_of(found))
+    mosaics = assemble_folder(source, target, overwrite=overwrite, **scan)
+    report_failures(len(mosaics), failures_of(mosaics))

@@ -26,24 +26,24 @@ class Seconds(click.ParamType[float]):
         parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", str(value))
         if not parts or "".join(a + b for a, b in parts) != str(value):
             self.fail(f"{value!r} is not a time as 90s, 15m or 1h30m", parameter, ctx)
-        found = sum(float(number) * _UNITS[unit] for number, unit in parts)
-        if not 1 <= found <= _LONGEST:
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+        if not 1 <= seconds <= _LONGEST:
             self.fail("the time must be a second at least, and ten years at most", parameter, ctx)
-        return found
+        return seconds
 
 
 def _parse_monitor(ctx: Any, parameter: Any, value: str | None) -> dict[str, float] | None:
     """Parse METRIC[=WEIGHT],... ."""
     if value is None:
         return None
-    found = {}
+    weights = {}
     for part in value.split(","):
         name, equals, weight = part.partition("=")
         try:
-            found[name.strip()] = float(weight) if equals else 1.0
+            weights[name.strip()] = float(weight) if equals else 1.0
         except ValueError:
             raise click.BadParameter(f"{part!r} is not METRIC or METRIC=WEIGHT") from None
-    return found
+    return weights
 
 
 # Options that are short for a key of the configuration.

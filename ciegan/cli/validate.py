@@ -1,4 +1,4 @@
-"""`ciegan validate` and `ciegan demo`."""
+"""`ciegan validate`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 import click
 
 from cellqa.cli.options import AnyPath, jobs_option, overwrite_option
-from cellqa.terminal import progress_bar, report_failures, tell_over_bar, warn
+from cellqa.terminal import progress_bar, report_failures, warn
 from ciegan.cli.group import device_option, main, need_torch
 
 
 def _parse_runs(ctx: Any, parameter: Any, values: tuple[str, ...]) -> dict[str, Path]:
     """Parse [NAME=]RUN; the name is the folder's where none is given."""
-    from cellqa.cli.options import parse_methods
+    from cellqa.cli.options import parse_folders
 
-    return parse_methods(ctx, parameter, values)
+    return parse_folders(ctx, parameter, values)
 
 
 @main.command()
@@ -57,7 +57,7 @@ def validate(
     first = next(iter(runs.values()))
     folder = out or (first if first.is_dir() else first.parent) / f"validation-{split}"
     with progress_bar("Enhancing") as progress:
-        found = validate_runs(
+        validated = validate_runs(
             runs,
             data,
             folder,
@@ -67,43 +67,10 @@ def validate(
             overwrite=overwrite,
             progress=progress,
         )
-    for name, what in found.settings.items():
+    for name, what in validated.settings.items():
         click.echo(f"{name}: {what}")
-    click.echo(terminal_table(found.finished.tally, found.finished.summaries))
-    click.echo("\nwrote " + ", ".join(map(str, [*found.finished.paths, found.page])))
-    warn([*found.warnings, *found.finished.warnings])
-    failures = [(r.image, r.method, r.reason) for r in found.finished.tally.failures]
-    report_failures(found.finished.tally.rows, failures, found.finished.paths[0])
-
-
-@main.command()
-@click.argument("out", default="ciegan-demo", type=AnyPath())
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is drawn."
-)
-@device_option
-@jobs_option
-@overwrite_option
-def demo(out: Path, seed: int, device: str, jobs: int, overwrite: bool) -> None:
-    """Prepare simulated pairs, train a small network, validate it, and print the table.
-
-    OUT is the folder to write to [default: ciegan-demo]. Some minutes; no download.
-    """
-    need_torch()
-    from cellqa.tables.means import terminal_table
-    from ciegan.demo import run_demo
-
-    with progress_bar("Training") as progress:
-        trained, found = run_demo(
-            out,
-            seed=seed,
-            device=device,
-            jobs=jobs,
-            overwrite=overwrite,
-            tell=tell_over_bar,
-            progress=progress,
-        )
-    click.echo(trained.describe())
-    click.echo()
-    click.echo(terminal_table(found.finished.tally, found.finished.summaries))
-    click.echo("\nwrote\n" + "\n".join(f"  {path}" for path in (out, found.results, found.page)))
+    click.echo(terminal_table(validated.finished.tally, validated.finished.summaries))
+    click.echo("\nwrote " + ", ".join(map(str, [*validated.finished.paths, validated.page])))
+    warn([*validated.warnings, *validated.finished.warnings])
+    failures = [(r.image, r.method, r.reason) for r in validated.finished.tally.failures]
+    report_failures(validated.finished.tally.rows, failures, validated.finished.paths[0])

@@ -38,20 +38,20 @@ def read_config(path: StrPath, start: Config | None = None) -> Config:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            found = tomllib.load(file)
+            table = tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise ConfigError(f"{path}: not a TOML file ({first_line(error)})") from None
     try:
-        config = from_dict(found, start)
+        config = from_dict(table, start)
         config.losses.check_terms()
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     return config
 
 
-def from_dict(found: Mapping[str, Any], start: Config | None = None) -> Config:
+def from_dict(table: Mapping[str, Any], start: Config | None = None) -> Config:
     """A configuration from nested dictionaries; see `read_config`.
 
     Terms of the loss need not be known: weights are used without them.
@@ -65,11 +65,11 @@ def from_dict(found: Mapping[str, Any], start: Config | None = None) -> Config:
       ...
     ciegan.config.sections.ConfigError: data.corp is unknown; did you mean crop?
     """
-    name = found.get("preset", (start or DEFAULT).preset)
-    if "preset" in found or start is None:
+    name = table.get("preset", (start or DEFAULT).preset)
+    if "preset" in table or start is None:
         check_choice("preset", name, tuple(PRESETS))
         start = PRESETS[name]
-    return typing.cast(Config, _merge(start, found, ""))
+    return typing.cast(Config, _merge(start, table, ""))
 
 
 def with_settings(config: Config, settings: Mapping[str, str]) -> Config:
@@ -84,12 +84,12 @@ def with_settings(config: Config, settings: Mapping[str, str]) -> Config:
         if name == "preset":
             raise ConfigError("preset is where settings start from: give --preset")
         try:
-            found = tomllib.loads(f"value = {text}")
+            parsed = tomllib.loads(f"value = {text}")
         except (ValueError, RecursionError):
-            found = {"value": text}  # a bare word is text
-        if len(found) > 1:
+            parsed = {"value": text}  # a bare word is text
+        if len(parsed) > 1:
             raise ConfigError(f"{name}: more than one value in {text!r}")
-        nested: Any = found["value"]
+        nested: Any = parsed["value"]
         for part in reversed(name.split(".")):
             nested = {part: nested}
         config = typing.cast(Config, _merge(config, nested, "", join=True))
@@ -97,12 +97,12 @@ def with_settings(config: Config, settings: Mapping[str, str]) -> Config:
     return config
 
 
-def _merge(start: Any, found: Mapping[str, Any], at: str, join: bool = False) -> Any:
+def _merge(start: Any, table: Mapping[str, Any], at: str, join: bool = False) -> Any:
     """A dataclass with the values found put in place of its own; tables are joined, or replaced."""
     types_of = typing.get_type_hints(type(start))
     known = {each.name for each in fields(start)}
     changed = {}
-    for name, value in found.items():
+    for name, value in table.items():
         # terms of the loss stand for themselves in TOML, as keys beside others
         terms = isinstance(start, Losses) and name == "weights"
         where = at.rstrip(".") if terms else f"{at}{name}"

@@ -162,13 +162,13 @@ class Losses:
             A term has no number for its weight.
         """
         settings = {each.name for each in fields(Losses)} - {"weights"}
-        found: dict[str, Any] = {name: table[name] for name in table if name in settings}
+        attributes: dict[str, Any] = {name: table[name] for name in table if name in settings}
         weights = {name: table[name] for name in table if name not in settings}
         for name, value in weights.items():
             # no weight was meant, but a setting
             if isinstance(value, str) and difflib.get_close_matches(name, settings, 1):
                 raise unknown(f"losses.{name}", name, settings)
-        return {**found, "weights": weights} if weights else found
+        return {**attributes, "weights": weights} if weights else attributes
 
 
 @dataclass(frozen=True)
@@ -283,12 +283,12 @@ class Monitor:
             raise ConfigError("monitor.metrics: name at least one metric")
         for name, weight in self.metrics.items():
             try:
-                found = metric(name)
+                chosen = metric(name)
             except ValueError as error:
                 raise ConfigError(f"monitor.metrics: {error}") from None
-            if found.higher_is_better is None:
+            if chosen.higher_is_better is None:
                 raise ConfigError(f"monitor.metrics: {name} has no better and worse")
-            if Role.MASK in found.needs:
+            if Role.MASK in chosen.needs:
                 raise ConfigError(f"monitor.metrics: {name} needs a mask, which training has not")
             check_value(f"monitor.metrics.{name}", weight, 0 < weight < float("inf"), "above 0")
         for name, least in (

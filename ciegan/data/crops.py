@@ -28,7 +28,7 @@ _SAMPLE = 2_000_000  # values that the percentiles of a training set are taken f
 
 
 @dataclass(frozen=True)
-class Tile:
+class TilePair:
     """A pair of files.
 
     Attributes
@@ -75,7 +75,7 @@ class Tile:
         return source, target, size
 
 
-def read_split(folder: Path, split: str) -> list[Tile]:
+def read_split(folder: Path, split: str) -> list[TilePair]:
     """The pairs of `folder/split`, sorted by name; pairs.csv tells field and limits if it is there.
 
     Raises
@@ -96,13 +96,13 @@ def read_split(folder: Path, split: str) -> list[Tile]:
     tiles = []
     for name in sorted(parts[INPUT].keys() | parts[TARGET].keys()):
         files = {role: images.get(name, ()) for role, images in parts.items()}
-        for role, found in files.items():
-            if len(found) != 1:
-                what = "has no partner" if not found else "is there twice"
+        for role, matching in files.items():
+            if len(matching) != 1:
+                what = "has no partner" if not matching else "is there twice"
                 raise CellqaError(f"{split}: {printable(name)} {what} in {role}/")
         field, limits = known.get(printable(name), (name, None))
-        paths = {role: place / role / found[0] for role, found in files.items()}
-        tiles.append(Tile(name, paths[INPUT], paths[TARGET], field, limits))
+        paths = {role: place / role / matching[0] for role, matching in files.items()}
+        tiles.append(TilePair(name, paths[INPUT], paths[TARGET], field, limits))
     return tiles
 
 
@@ -124,7 +124,7 @@ def _known(table: Path) -> dict[str, tuple[str, tuple[float, float]]]:
         ) from (None)
 
 
-def spread(tiles: Sequence[Tile], number: int) -> list[Tile]:
+def spread(tiles: Sequence[TilePair], number: int) -> list[TilePair]:
     """So many tiles, from all over the list."""
     places = np.linspace(0, len(tiles) - 1, min(number, len(tiles))).round().astype(int)
     return [tiles[k] for k in places]
@@ -142,7 +142,7 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         A tile is smaller than a crop, constant, of other channels than the first, or unreadable.
     """
 
-    def __init__(self, tiles: Sequence[Tile], data: Data, seed: int) -> None:
+    def __init__(self, tiles: Sequence[TilePair], data: Data, seed: int) -> None:
         self.tiles, self.data, self.seed = tiles, data, seed
         self.kept: dict[int, tuple[Array, Array]] = {}
         self.channels = 0

@@ -111,13 +111,13 @@ class _Defocus:
         blur = abs(strength) * sine / np.sqrt(1 - sine**2)
         margin = min(16 + 2 * blur / pixel_size, 512)
         mean = float(plane.mean())
-        found = defocused(
+        blurred = defocused(
             plane - mean,
             lambda q: self.transfer(q, strength),
             pixel_size=pixel_size,
             margin=margin,
         )
-        return found + mean
+        return blurred + mean
 
     def transfer(self, frequency: Array, distance: float) -> Array:
         raise NotImplementedError

@@ -124,8 +124,8 @@ def fluorescence_defocus(frequency: npt.ArrayLike, distance: float, microscope: 
     cutoff = 2 * na / light
     knots = _fluorescence(na, light, microscope.index, round(float(distance), 3))
     radii = np.asarray(frequency, dtype=np.float64)
-    found = np.interp(radii, cutoff * _low_first(), knots)
-    return np.where(radii < cutoff, found, 0.0)
+    values = np.interp(radii, cutoff * _low_first(), knots)
+    return np.where(radii < cutoff, values, 0.0)
 
 
 def brightfield_defocus(frequency: npt.ArrayLike, distance: float, microscope: Microscope) -> Array:
@@ -170,9 +170,9 @@ def brightfield_defocus(frequency: npt.ArrayLike, distance: float, microscope: M
     relative = defocused / np.where(passed, focused, np.inf)
     radii = np.asarray(frequency, dtype=np.float64)
     knots = np.linspace(0, cutoff, _BAND_POINTS)
-    found = np.interp(radii, knots, relative.real)
-    found += m.phase_at(radii) * np.interp(radii, knots, relative.imag)
-    return np.where(radii < cutoff, found, 0.0)
+    values = np.interp(radii, knots, relative.real)
+    values += m.phase_at(radii) * np.interp(radii, knots, relative.imag)
+    return np.where(radii < cutoff, values, 0.0)
 
 
 def defocused(
@@ -258,7 +258,7 @@ def fit_brightfield(
             f"`distances` must be as many as `planes` ({len(planes)}), got {len(distances)}"
         )
     start = microscope or Microscope()
-    rings = [ring_sums(focus, plane, pixel_size) for plane in planes]
+    rings = [rings_of(focus, plane, pixel_size) for plane in planes]
     finest = 1 / (smallest * pixel_size)
 
     def unpacked(x: Array) -> tuple[Microscope, Array]:
@@ -298,7 +298,7 @@ def fit_brightfield(
         )
         for x in starts[:_STARTS]
     ]
-    best = min(tries, key=lambda found: float(found.fun)).x
+    best = min(tries, key=lambda trial: float(trial.fun)).x
     scope, places = unpacked(best)
     return BrightfieldFit(scope, tuple(map(float, places)), tuple(correlations(best)))
 
@@ -321,7 +321,7 @@ class RingSums:
     second: Array
 
 
-def ring_sums(first: npt.ArrayLike, second: npt.ArrayLike, pixel_size: float) -> RingSums:
+def rings_of(first: npt.ArrayLike, second: npt.ArrayLike, pixel_size: float) -> RingSums:
     """Cross spectrum and powers of two images, in rings one coefficient wide; without the mean."""
     pair = as_pair(first, second)
     shape = pair[0].pixels.shape
@@ -359,13 +359,13 @@ def _low_first() -> Array:
 def _fluorescence(na: float, light: float, index: float, distance: float) -> Array:
     axis = np.linspace(-1, 1, _GRID) * na / light
     y, x = np.meshgrid(axis, axis, indexing="ij")
-    found = np.empty(_POINTS)
+    transfer = np.empty(_POINTS)
     for k, q in enumerate(2 * na / light * _low_first()):
         left, right = np.hypot(x - q / 2, y), np.hypot(x + q / 2, y)
         both = (left < na / light) & (right < na / light)
         phase = _axial(right[both], light, index) - _axial(left[both], light, index)
-        found[k] = np.cos(2 * np.pi * distance * phase).mean() if both.any() else 0.0
-    return found
+        transfer[k] = np.cos(2 * np.pi * distance * phase).mean() if both.any() else 0.0
+    return transfer
 
 
 @lru_cache(maxsize=512)

@@ -69,11 +69,11 @@ def _assigned(table: Path, names: Sequence[str]) -> dict[str, str]:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CellqaError(f"--split: {table}: {first_line(error)}") from None
-    found = {row.get("field") or "": row.get("split") or "" for row in rows}
+    splits = {row.get("field") or "": row.get("split") or "" for row in rows}
     for name in names:
-        if found.get(name) not in SPLITS:
+        if splits.get(name) not in SPLITS:
             raise CellqaError(
                 f"--split: {table}: field {printable(name)!r} needs a line with the columns field "
                 f"and split ({', '.join(SPLITS)})"
             )
-    return {name: found[name] for name in names}
+    return {name: splits[name] for name in names}

@@ -109,12 +109,12 @@ def prepare_zstack(
     out = Path(out)
     options, tiling = options or ZStack(), tiling or TilingOptions()
     paths = [Path(path).absolute() for path in stacks]  # names are relative to their top
-    found, failures = measure_files(paths, modality=options.modality, jobs=jobs)
+    measured, failures = measure_files(paths, modality=options.modality, jobs=jobs)
     sources: dict[str, tuple[Focus, _Places]] = {}
     fields: dict[str, str] = {}
     notes = []
-    top = os.path.commonpath([Path(focus.name).parent for focus, _ in found]) if found else ""
-    for focus, places in found:
+    top = os.path.commonpath([Path(focus.name).parent for focus, _ in measured]) if measured else ""
+    for focus, places in measured:
         if focus.best is None:
             failures.append((focus.name, "stack", f"no sharpest plane: {focus.note}"))
             continue
@@ -153,16 +153,16 @@ def positions(focus: Focus, places: _Places, options: ZStack) -> np.ndarray:
     """
     if not options.pattern:
         return np.arange(len(places)) * (options.step or 1.0)
-    found = []
+    heights = []
     for path, _ in places:
         match = re.search(options.pattern, path.name)
         try:
-            found.append(float(match[1]) if match else math.nan)
+            heights.append(float(match[1]) if match else math.nan)
         except (ValueError, TypeError):
-            found.append(math.nan)
-        if math.isnan(found[-1]):
+            heights.append(math.nan)
+        if math.isnan(heights[-1]):
             raise CellqaError(f"--z-pattern: no position in {path.name!r}")
-    return np.array(found)
+    return np.array(heights)
 
 
 def _pairs(
@@ -228,6 +228,6 @@ def _moved(pixels: np.ndarray, by: tuple[float, float]) -> tuple[np.ndarray, tup
     moved, inside = zip(
         *(moved_back(planes[..., k], by) for k in range(planes.shape[2])), strict=True
     )
-    found = np.stack(moved, axis=-1)
-    found = as_type(found, pixels.dtype)
-    return (found[..., 0] if pixels.ndim == 2 else found), inside[0]
+    shifted = np.stack(moved, axis=-1)
+    shifted = as_type(shifted, pixels.dtype)
+    return (shifted[..., 0] if pixels.ndim == 2 else shifted), inside[0]

@@ -24,7 +24,7 @@ from cellqa.scoring.plane import Scorer
 from cellqa.tables.cells import cell
 from cellqa.tables.files import write_csv
 from ciegan.enhancing.enhanced import Enhanced
-from ciegan.enhancing.folder import COLUMNS, TABLE
+from ciegan.enhancing.folder import COLUMNS, ENHANCED_TABLE
 from ciegan.enhancing.pool import Pool
 from ciegan.enhancing.watch_page import PAGE, Shown, write_page
 from ciegan.enhancing.watcher import FolderWatcher, WatchOptions
@@ -72,13 +72,13 @@ class Dashboard:
     def __init__(
         self,
         pool: Pool,
-        arrivals: FolderWatcher,
+        watcher: FolderWatcher,
         source: Path,
         target: Path,
         options: WatchOptions,
-        found: Watched,
+        watched: Watched,
     ) -> None:
-        self.pool, self.arrivals, self.found = pool, arrivals, found
+        self.pool, self.watcher, self.watched = pool, watcher, watched
         self.source, self.target, self.options = source.absolute(), target, options
         self.scores: dict[Path, dict[str, float]] = {}
         self.failed: dict[Path, Enhanced] = {}
@@ -106,14 +106,14 @@ class Dashboard:
     def take(self, job: Job, record: Enhanced) -> None:
         """Note what became of a file; score and draw it."""
         self.changed = True
-        self.found.counts[record.status] += 1
+        self.watched.counts[record.status] += 1
         self.failed.pop(job.source, None)
         if record.status == "failed":
             self.failed[job.source] = record
         elif record.status in ("ok", "moved"):
             self.times.append(time.monotonic())
             self._look_at(job)
-        self.arrivals.done(job)
+        self.watcher.done(job)
 
     def _look_at(self, job: Job) -> None:
         """Draw an image and its result, and score them."""
@@ -134,7 +134,7 @@ class Dashboard:
     def write(self, *, last: bool = False) -> None:
         """Write table and page, when it is time."""
         now = time.monotonic()
-        if self.unscored and not self.arrivals.waiting and not last:
+        if self.unscored and not self.watcher.waiting and not last:
             self._look_at(self.unscored.popleft())
             self.changed = True
         if not last and now < self.next:
@@ -145,7 +145,7 @@ class Dashboard:
         if rows is not None:
             names = [*COLUMNS, *self.score_names]
             lines = ([cell(row.get(name), 6) for name in names] for row in rows)
-            write_csv(self.target / TABLE, names, lines)
+            write_csv(self.target / ENHANCED_TABLE, names, lines)
             self.changed = False
             self.latest = rows
         write_page(
@@ -155,7 +155,7 @@ class Dashboard:
             list(self.shown),
             {
                 "source": printable(str(self.source)),
-                "waiting": self.arrivals.waiting,
+                "waiting": self.watcher.waiting,
                 "rate": len(self.times) * 60 / _RATE,
                 "watching": not last,
             },
@@ -171,13 +171,13 @@ class Dashboard:
             own = self.scores.get(target, {})
             rows[str(record["image"])] = {**record, **own}
         failures = dict(self.failed)
-        for path, reason in self.arrivals.refused.items():
+        for path, reason in self.watcher.refused.items():
             failures[path] = Enhanced(self._name(path), "failed", reason=reason)
-        self.found.failures = {}
+        self.watched.failures = {}
         for path, failure in failures.items():
             if path.exists():
                 rows[failure.image] = asdict(failure)
-                self.found.failures[failure.image] = failure.reason
+                self.watched.failures[failure.image] = failure.reason
         return [rows[name] for name in sorted(rows)]
 
 

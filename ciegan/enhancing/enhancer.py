@@ -17,9 +17,9 @@ from ciegan.network.checkpoint import Checkpoint
 from ciegan.network.normalisation import PERCENTILES, Normalisation, channels_of
 from ciegan.network.percentiles import percentiles_of_rows
 from ciegan.network.runner import Runner
-from ciegan.network.windows import SAMPLES, enhance_bands
+from ciegan.network.windows import MOST_SAMPLES, enhance_bands
 
-NORMALISATIONS = ("auto", "train", "image", "none")
+SCALINGS = ("auto", "train", "image", "none")
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ class EnhanceOptions:
     tile: int | None = None
 
     def __post_init__(self) -> None:
-        if self.normalize not in NORMALISATIONS:
+        if self.normalize not in SCALINGS:
             raise ValueError(
-                f"`normalize` must be one of {', '.join(NORMALISATIONS)}, got {self.normalize!r}"
+                f"`normalize` must be one of {', '.join(SCALINGS)}, got {self.normalize!r}"
             )
         if self.tile is not None and not 16 <= self.tile <= 65536:
             raise ValueError(f"`tile` must be 16 to 65536 pixels, got {self.tile}")
-        if not 1 <= self.samples <= SAMPLES:
-            raise ValueError(f"`samples` must be 1 to {SAMPLES}, got {self.samples}")
+        if not 1 <= self.samples <= MOST_SAMPLES:
+            raise ValueError(f"`samples` must be 1 to {MOST_SAMPLES}, got {self.samples}")
 
     def chosen(self, index: PlaneIndex) -> bool:
         """Whether a plane is enhanced."""
@@ -101,7 +101,7 @@ class Part:
     clipped: int
 
 
-class Network:
+class NetworkEnhancer:
     """A trained generator as an enhancer of planes.
 
     Parameters

@@ -22,7 +22,7 @@ from ciegan.mosaic import run as mosaic
 from ciegan.network.checkpoint import Checkpoint, choose_device
 from ciegan.network.runner import Runner
 
-TABLE = "enhanced.csv"
+ENHANCED_TABLE = "enhanced.csv"
 COLUMNS = tuple(field.name for field in fields(Enhanced))
 _DISAGREES = 0.9  # rsp below which --check lists an image
 
@@ -86,7 +86,7 @@ def enhance_files(
         if progress:
             progress(int(1000 * (len(records) + pool.fraction)), 1000 * len(work))
     rows = [records[k] for k in sorted(records)]
-    write_table(folder / TABLE, rows)
+    write_table(folder / ENHANCED_TABLE, rows)
     return rows
 
 
@@ -130,7 +130,7 @@ def mosaics_beside(folder: Path, what: str, *, overwrite: bool = False) -> Path:
         It holds something else.
     """
     place = beside(folder, what)
-    known = (place / mosaic.TABLE).exists()
+    known = (place / mosaic.MOSAIC_TABLE).exists()
     if place.exists() and not known and not overwrite and any(place.iterdir()):
         raise CellqaError(f"{str(place)!r} is needed for mosaics and holds something else")
     return place

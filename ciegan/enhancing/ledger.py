@@ -11,7 +11,7 @@ from typing import Any
 from cellqa.disk import Lines, content_hash, state
 from cellqa.enhance.files import Job
 
-JOURNAL = ".ciegan-enhanced.jsonl"
+LEDGER = ".ciegan-enhanced.jsonl"
 
 
 class Ledger:
@@ -80,8 +80,8 @@ class Ledger:
 
     def record(self, target: Path) -> Mapping[str, Any] | None:
         """The line of the table of a target that is done."""
-        found: Mapping[str, Any] | None = self._entries[str(target.absolute())].get("record")
-        return found
+        known: Mapping[str, Any] | None = self._entries[str(target.absolute())].get("record")
+        return known
 
     def begun(self) -> set[Path]:
         """Folders of targets that were begun and not finished, as a kill leaves them."""

@@ -28,7 +28,7 @@ from cellqa.io.isolated import open_safely
 from cellqa.metrics.consistency import consistency
 from cellqa.planes import Array
 from ciegan.enhancing.enhanced import Enhanced, take_over
-from ciegan.enhancing.enhancer import Network, Part
+from ciegan.enhancing.enhancer import NetworkEnhancer, Part
 from ciegan.enhancing.ledger import Ledger
 from ciegan.enhancing.output import _AHEAD, _File, _Output
 
@@ -52,7 +52,7 @@ class Pipeline:
 
     Parameters
     ----------
-    network : Network
+    network : NetworkEnhancer
     ledger : Ledger
     name_of : callable
         What a source is called in tables.
@@ -71,7 +71,7 @@ class Pipeline:
 
     def __init__(
         self,
-        network: Network,
+        network: NetworkEnhancer,
         ledger: Ledger,
         name_of: Callable[[Path], str],
         note: str,
@@ -291,7 +291,7 @@ class Pipeline:
                 if spread:
                     spread.put(np.zeros(block.shape, np.float32))
             return
-        found: list[Array] = []
+        results: list[Array] = []
         row = 0
         for part in self.network.parts(read, shape, source.dtype):
             file.clipped += part.clipped
@@ -307,11 +307,11 @@ class Pipeline:
                 if whole is None:
                     self._check_part(record, part)
                 else:
-                    found.append(part.enhanced)
+                    results.append(part.enhanced)
             if file.error:  # of writing
                 return
-        if found and whole is not None:
-            _agree(record, whole, np.concatenate(found))
+        if results and whole is not None:
+            _agree(record, whole, np.concatenate(results))
         file.planes += 1
 
     def _check_part(self, record: Enhanced, part: Part) -> None:

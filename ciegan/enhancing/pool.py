@@ -16,8 +16,8 @@ from cellqa.disk import alone, remove_temporary
 from cellqa.enhance.files import Job
 from cellqa.io import keeps_planes, split_suffix
 from ciegan.enhancing.enhanced import Enhanced
-from ciegan.enhancing.enhancer import EnhanceOptions, Network
-from ciegan.enhancing.ledger import JOURNAL, Ledger
+from ciegan.enhancing.enhancer import EnhanceOptions, NetworkEnhancer
+from ciegan.enhancing.ledger import LEDGER, Ledger
 from ciegan.enhancing.pipeline import Pipeline
 from ciegan.network.checkpoint import Checkpoint, content_hash
 from ciegan.network.runner import Runner
@@ -52,11 +52,11 @@ class Pool:
     ) -> None:
         model = content_hash(checkpoint.path)
         settings = f"{model} {json.dumps(options.as_settings(), sort_keys=True)}"
-        self.ledger = Ledger(target / JOURNAL, f"{settings} {version('cellqa')}")
+        self.ledger = Ledger(target / LEDGER, f"{settings} {version('cellqa')}")
         runners = runners or [Runner(checkpoint.generator, torch.device("cpu"))]
         self.pipelines = []
         for runner in runners:
-            network = Network(checkpoint, options, runner)
+            network = NetworkEnhancer(checkpoint, options, runner)
             for _ in range(runner.pipelines):
                 self.pipelines.append(
                     Pipeline(
@@ -100,15 +100,15 @@ class Pool:
 
     def _run(self, work: Iterable[Job]) -> Iterator[tuple[Job, Enhanced] | None]:
         shared = _Shared(work)
-        found: queue.Queue[tuple[Job, Enhanced] | BaseException | None] = queue.Queue()
+        done: queue.Queue[tuple[Job, Enhanced] | BaseException | None] = queue.Queue()
 
         def serve(pipeline: Pipeline) -> None:
             try:
                 for item in pipeline.run(shared):
-                    found.put(item)
+                    done.put(item)
             except BaseException as error:  # belongs to the one who waits
-                found.put(error)
-            found.put(None)
+                done.put(error)
+            done.put(None)
 
         threads = [
             threading.Thread(target=serve, args=(pipeline,), daemon=True)
@@ -120,7 +120,7 @@ class Pool:
         try:
             while left:
                 try:
-                    item = found.get(timeout=0.5)
+                    item = done.get(timeout=0.5)
                 except queue.Empty:
                     yield None
                     continue

@@ -83,12 +83,12 @@ def best(candidates: Sequence[Enhancer], pairs: Sequence[tuple[Array, Array]]) -
     """The enhancer of the highest mean PSNR over pairs of input and target."""
 
     def score(method: Enhancer) -> float:
-        found = []
+        values = []
         for source, target in pairs:
             truth, image = luminance(target), luminance(method(source))
             if truth.min() < truth.max():
                 span = float(truth.max()) - float(truth.min())
-                found.append(psnr(truth, image, data_range=span))
-        return float(np.mean(found)) if found else -math.inf
+                values.append(psnr(truth, image, data_range=span))
+        return float(np.mean(values)) if values else -math.inf
 
     return max(candidates, key=score)

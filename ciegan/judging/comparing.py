@@ -13,7 +13,7 @@ from cellqa.errors import CellqaError
 from cellqa.pairs.roles import Role
 from cellqa.terminal import Progress, Tell
 from ciegan.config import Config
-from ciegan.data.crops import Tile, read_split
+from ciegan.data.crops import TilePair, read_split
 from ciegan.data.splits import SPLITS
 from ciegan.judging.methods import Method, config_of
 from ciegan.judging.results import Compared, write_results
@@ -133,7 +133,7 @@ def compare(
 
 
 def _check_early(
-    tiles: Mapping[str, Sequence[Tile]],
+    tiles: Mapping[str, Sequence[TilePair]],
     configs: Iterable[Config],
     methods: Sequence[Method],
     kernel: Path | None,

@@ -67,7 +67,7 @@ def parse_methods(text: str) -> list[Method]:
     >>> [m.name for m in parse_methods("te,rl,paper+egt,default")]
     ['te', 'rl', 'paper+egt', 'default']
     """
-    found: dict[str, Method] = {}
+    methods: dict[str, Method] = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
         name, equals, path = part.partition("=")
         preset = name.removesuffix(_EGT)
@@ -89,12 +89,12 @@ def parse_methods(text: str) -> list[Method]:
                 f"--methods: {printable(name)!r} is none of {known}, PRESET+egt, NAME=WEIGHTS"
             )
         # names become folders, and some systems do not tell A from a
-        if name.casefold() in found:
+        if name.casefold() in methods:
             raise CellqaError(f"--methods: {printable(name)!r} is there twice")
-        found[name.casefold()] = method
-    if not found:
+        methods[name.casefold()] = method
+    if not methods:
         raise CellqaError("--methods: name one at least")
-    return list(found.values())
+    return list(methods.values())
 
 
 def config_of(

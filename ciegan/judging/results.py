@@ -64,11 +64,11 @@ def write_results(
         ("results-egt", first, egt),
         *((f"results-seed{k}", folders[k], target) for k in sorted(folders) if k),
     ]
-    found: dict[str, Finished] = {}
+    finished: dict[str, Finished] = {}
     for name, pred, truth in runs:
         work.tell(f"scoring: {name}")
         results = work.out / name
-        found[name] = score_tiles(
+        finished[name] = score_tiles(
             pred,
             work.tiles["test"],
             truth,
@@ -83,8 +83,8 @@ def write_results(
     notes = work.store.content
     shown = {n: notes["enhanced"][f"{n}/seed0" if n in weights else n] for n in order}
     cost = costs(order, shown, weights)
-    against = means(found["results-egt"], (*order, Role.RAW), COMPARED)
-    seeds = by_seed(found, [m.name for m in methods if m.preset])
+    against = means(finished["results-egt"], (*order, Role.RAW), COMPARED)
+    seeds = by_seed(finished, [m.name for m in methods if m.preset])
     tables = [
         Table("Cost", cost, cost_note(work.device, notes["networks"])),
         Table(
@@ -111,7 +111,7 @@ def write_results(
         save_charts(loaded, work.out / name / FIGURES)
         save_montage(loaded, work.out / name / FIGURES, jobs=jobs)
         pages.append(report(work.out / name, jobs=jobs, tables=more))
-    warnings = [*work.warnings, *(w for f in found.values() for w in f.warnings)]
+    warnings = [*work.warnings, *(w for f in finished.values() for w in f.warnings)]
     return Compared(
-        found["results"], pages[0], cost, seeds, work.failures, list(dict.fromkeys(warnings))
+        finished["results"], pages[0], cost, seeds, work.failures, list(dict.fromkeys(warnings))
     )

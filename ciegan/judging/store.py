@@ -12,7 +12,7 @@ from typing import Any
 from cellqa.disk import LOCK
 from cellqa.errors import CellqaError
 from cellqa.tables.files import write_json
-from ciegan.data.crops import Tile
+from ciegan.data.crops import TilePair
 from ciegan.data.prepare import PAIRS
 
 STORE = "compare.json"
@@ -47,7 +47,7 @@ class Store:
         self,
         out: Path,
         data: Path,
-        tiles: Mapping[str, Sequence[Tile]],
+        tiles: Mapping[str, Sequence[TilePair]],
         *,
         overwrite: bool,
     ) -> None:
@@ -56,8 +56,8 @@ class Store:
         self.content: dict[str, Any] = {"data": known, "networks": {}, "enhanced": {}}
         if is_started(out):
             try:
-                found = json.loads(self.path.read_text("utf-8"))
-                if not all(type(found[name]) is type(self.content[name]) for name in self.content):
+                stored = json.loads(self.path.read_text("utf-8"))
+                if not all(type(stored[name]) is type(self.content[name]) for name in self.content):
                     raise ValueError
             except (ValueError, KeyError, TypeError):
                 raise CellqaError(
@@ -66,7 +66,7 @@ class Store:
             if overwrite:
                 _remove_parts(out)
             else:
-                self.content = found
+                self.content = stored
         if self.content["data"] != known:
             raise CellqaError(
                 f"--out: {str(out)!r} holds a comparison on other data; give another folder, or "
@@ -80,8 +80,8 @@ class Store:
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """What is known of a network, or of enhanced images."""
-        found: dict[str, Any] | None = self.content[kind].get(name)
-        return found
+        about: dict[str, Any] | None = self.content[kind].get(name)
+        return about
 
     def drop(self, kind: str, name: str) -> None:
         """Forget it."""
@@ -102,14 +102,14 @@ def _remove_parts(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def _fingerprint(data: Path, tiles: Mapping[str, Sequence[Tile]]) -> str:
+def _fingerprint(data: Path, tiles: Mapping[str, Sequence[TilePair]]) -> str:
     """What tells data from other data: names, sizes, times, and the table of pairs."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     table = data / PAIRS
-    found.update(table.read_bytes() if table.exists() else b"")
+    digest.update(table.read_bytes() if table.exists() else b"")
     for split, of in tiles.items():
         for tile in of:
             for path in (tile.input, tile.target):
                 status = path.stat()
-                found.update(f"{split} {tile.name} {status.st_size} {status.st_mtime_ns}".encode())
-    return found.hexdigest()
+                digest.update(f"{split} {tile.name} {status.st_size} {status.st_mtime_ns}".encode())
+    return digest.hexdigest()

@@ -18,7 +18,7 @@ from ciegan.config import PRESETS, from_dict
 from ciegan.judging.methods import FIXED
 from ciegan.network.checkpoint import load
 from ciegan.network.cost import multiplications, parameters
-from ciegan.training.folder import SUMMARY
+from ciegan.training.folder import RUN_SUMMARY
 
 COMPARED = ("psnr", "ssim", "ms_ssim", "frc_resolution")
 _SEED_METRICS = (*COMPARED, "overclaim", "resolution")
@@ -29,8 +29,8 @@ _SPEEDS = {"tiles": 1.0, "pixels": 1e6}
 def summary_of(folder: Path) -> dict[str, Any] | None:
     """What a finished run says of itself; None where it is not finished."""
     try:
-        found = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-        return found if {"seconds", "steps", "best"} <= set(found) else None
+        summary = json.loads((folder / RUN_SUMMARY).read_text(encoding="utf-8"))
+        return summary if {"seconds", "steps", "best"} <= set(summary) else None
     except (OSError, ValueError, TypeError):
         return None
 
@@ -133,12 +133,14 @@ def interval(mean: float, low: float, high: float) -> str:
     return f"{mean:.4g}" + ("" if math.isnan(low) else f" ({low:.4g} to {high:.4g})")
 
 
-def by_seed(found: Mapping[str, Finished], names: Sequence[str]) -> list[list[str]]:
+def by_seed(finished: Mapping[str, Finished], names: Sequence[str]) -> list[list[str]]:
     """The mean of each seed, and how much they differ."""
-    others = sorted((n for n in found if n.startswith("results-seed")), key=lambda n: int(n[12:]))
+    others = sorted(
+        (n for n in finished if n.startswith("results-seed")), key=lambda n: int(n[12:])
+    )
     if not others or not names:
         return []
-    runs = [found["results"], *(found[name] for name in others)]
+    runs = [finished["results"], *(finished[name] for name in others)]
     numbers = ["0", *(name.removeprefix("results-seed") for name in others)]
     rows = [["method", "metric", *(f"seed {k}" for k in numbers), "mean", "std"]]
     for name in names:

@@ -26,7 +26,7 @@ from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.run import score_to_folder
 from cellqa.tables.finished import Finished
 from cellqa.terminal import Progress
-from ciegan.data.crops import Tile, read_split
+from ciegan.data.crops import TilePair, read_split
 from ciegan.data.prepare import PAIRS
 from ciegan.data.tiles import INPUT, TARGET
 from ciegan.judging.classical import FITTED, NAMES, fitted, pairs_to_fit
@@ -149,7 +149,7 @@ def validate(
 def _enhanced(
     networks: Mapping[str, Checkpoint],
     methods: Mapping[str, Enhancer],
-    tiles: Sequence[Tile],
+    tiles: Sequence[TilePair],
     data: Path,
     out: Path,
     device: torch.device,
@@ -198,7 +198,7 @@ def enhanced(network: Checkpoint, pixels: Array, whole: tuple[float, float] | No
     return as_type(values, pixels.dtype)
 
 
-def write_tile(folder: Path, tile: Tile, pixels: Array, size: float | None) -> Path:
+def write_tile(folder: Path, tile: TilePair, pixels: Array, size: float | None) -> Path:
     """Write what a method made of a tile, under the tile's name."""
     return write_tiff(folder / f"{tile.name}.tif", pixels, size)
 
@@ -226,7 +226,7 @@ def targets_of(data: Path) -> str:
 
 def score_tiles(
     pred: Mapping[str, Path],
-    tiles: Sequence[Tile],
+    tiles: Sequence[TilePair],
     gt: Path,
     raw: Path,
     results: Path,
@@ -243,7 +243,7 @@ def score_tiles(
     ----------
     pred : mapping of str to Path
         Name of each method to its folder.
-    tiles : sequence of Tile
+    tiles : sequence of TilePair
         Which name the fields.
     gt, raw : Path
         Folders of targets and inputs.
@@ -270,7 +270,7 @@ def score_tiles(
         raise KeyboardInterrupt from None
 
 
-def _grouping(tiles: Sequence[Tile], images: Sequence[Any], folder: Path) -> Grouping:
+def _grouping(tiles: Sequence[TilePair], images: Sequence[Any], folder: Path) -> Grouping:
     """Tiles of a field as one group, through a table that the run refers to."""
     field_of = {printable(tile.name): tile.field for tile in tiles}
     table = folder / FIELDS

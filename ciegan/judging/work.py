@@ -20,7 +20,7 @@ from cellqa.pairs.roles import Role
 from cellqa.planes import Array
 from cellqa.terminal import Progress, Tell
 from ciegan.config import Config, from_dict
-from ciegan.data.crops import Tile
+from ciegan.data.crops import TilePair
 from ciegan.data.prepare import PAIRS
 from ciegan.data.tiles import INPUT, TARGET
 from ciegan.judging.classical import FITTED, fitted, pairs_to_fit
@@ -34,7 +34,7 @@ from ciegan.network.checkpoint import (
     content_hash,
     load,
 )
-from ciegan.training.folder import SUMMARY
+from ciegan.training.folder import RUN_SUMMARY
 from ciegan.training.run import train
 
 
@@ -45,7 +45,7 @@ class Work:
     data: Path
     out: Path
     store: Store
-    tiles: Mapping[str, list[Tile]]
+    tiles: Mapping[str, list[TilePair]]
     device: torch.device
     tell: Tell
     progress: Progress
@@ -95,7 +95,7 @@ class Work:
         """Refuse to go on with a network that was begun with another budget or configuration."""
         name, folder = self._run(method, config)
         known = self.store.get("networks", name)
-        begun = any((folder / file).exists() for file in (SUMMARY, LAST))
+        begun = any((folder / file).exists() for file in (RUN_SUMMARY, LAST))
         if begun and not _is_same(known, config, budget):
             raise CellqaError(
                 f"--out: {name} was trained with another budget or other settings; give another "
@@ -112,7 +112,7 @@ class Work:
         self.store.put("networks", name, {**budget, "config": config.to_toml()})
         self.tell(f"training {method.name}, seed {config.seed}")
         resume = (folder / LAST).exists()
-        found = train(
+        trained = train(
             self.enhanced_data if method.egt else self.data,
             folder,
             config,
@@ -124,7 +124,7 @@ class Work:
             tell=self.tell,
             progress=self.progress,
         )
-        self.tell(f"{method.name}, seed {config.seed}: {found.describe()}")
+        self.tell(f"{method.name}, seed {config.seed}: {trained.describe()}")
         return folder
 
     def enhance_by(self, name: str, seed: int, path: Path) -> Path:
@@ -138,7 +138,7 @@ class Work:
         return self.enhance(f"{name}/seed{seed}", describe(network), make, content_hash(path))
 
     def enhance(
-        self, name: str, what: str, make: Callable[[Array, Array, Tile], Array], key: str = ""
+        self, name: str, what: str, make: Callable[[Array, Array, TilePair], Array], key: str = ""
     ) -> Path:
         """Write what a method makes of input and target of each test tile, and how long it takes.
 
@@ -164,11 +164,11 @@ class Work:
             if not count:
                 make(source, target, tile)  # the first is slower: it warms up
             start = time.perf_counter()
-            found = make(source, target, tile)
+            image = make(source, target, tile)
             taken += time.perf_counter() - start
             pixels += source.shape[0] * source.shape[1]
             count += 1
-            write_tile(folder, tile, found, size)
+            write_tile(folder, tile, image, size)
             self.progress(count, len(self.tiles["test"]))
         about = {"what": what, "key": key, "tiles": count, "pixels": pixels, "seconds": taken}
         self.store.put("enhanced", name, about)
@@ -204,13 +204,13 @@ def filter_tiles(
     work.enhance(Role.EGT, ENHANCERS[Role.EGT].describe(), _of_target)
 
 
-def _filtered(method: Enhancer, source: Array, target: Array, tile: Tile) -> Array:
+def _filtered(method: Enhancer, source: Array, target: Array, tile: TilePair) -> Array:
     return method(source)
 
 
-def _by_network(network: Checkpoint, source: Array, target: Array, tile: Tile) -> Array:
+def _by_network(network: Checkpoint, source: Array, target: Array, tile: TilePair) -> Array:
     return enhanced(network, source, tile.limits)
 
 
-def _of_target(source: Array, target: Array, tile: Tile) -> Array:
+def _of_target(source: Array, target: Array, tile: TilePair) -> Array:
     return ENHANCERS[Role.EGT](target)

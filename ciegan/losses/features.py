@@ -68,14 +68,14 @@ class VGG19(nn.Module):
         x = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
         if self.imagenet:
             x = ((x + 1) / 2 - self.mean) / self.deviation
-        found = {}
+        features = {}
         for name, convolution in self.convolutions.items():
             if name.endswith("_1") and name != "conv1_1":
                 x = self._pool(x)
             x = F.relu(convolution(x)) * getattr(self, f"scale_{name}")
             if name in self.wanted:
-                found[name] = x
-        return found
+                features[name] = x
+        return features
 
     def _pool(self, x: Tensor) -> Tensor:
         return F.max_pool2d(x, 2) if self.imagenet else F.avg_pool2d(x, 2)

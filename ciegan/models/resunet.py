@@ -94,5 +94,5 @@ class ResidualUNet(Generator):
                 x = self.shrink[k](x)
         for k in reversed(range(len(self.up))):
             x = self.up[k](F.pixel_shuffle(self.grow[k](x), 2) + skips[k])
-        found = F.pixel_shuffle(self.tail(x), 2)
-        return images + found if self.residual else found
+        added = F.pixel_shuffle(self.tail(x), 2)
+        return images + added if self.residual else added

@@ -16,7 +16,7 @@ from cellqa.io import PlaneIndex, luminance
 from cellqa.planes import Array
 from cellqa.planes.plane import as_plane
 from ciegan.mosaic.reading import TileFiles
-from ciegan.mosaic.registering import THINNEST, Found, prepared, register
+from ciegan.mosaic.registering import THINNEST, Match, prepared, register
 from ciegan.mosaic.scans import Scan
 
 # Correlation of two overlaps below which they are not taken for the same place. At the best of many
@@ -61,7 +61,7 @@ class Placing:
 
 
 @dataclass(frozen=True)
-class Pair:
+class Overlap:
     """Two tiles that lie beside each other.
 
     Attributes
@@ -114,17 +114,17 @@ def scan_positions(scan: Scan, steps: Array) -> Array:
     return np.asarray((places - places[0]) @ steps)
 
 
-def neighbours(scan: Scan, shape: Sequence[int]) -> list[Pair]:
+def neighbours(scan: Scan, shape: Sequence[int]) -> list[Overlap]:
     """Tiles beside or above each other, in the order of the tiles."""
     if not scan.staged:
         at = {(tile.row or 0, tile.col or 0): k for k, tile in enumerate(scan.tiles)}
-        found = [
-            Pair(at[row + dy, col + dx], k, axis)
+        touching = [
+            Overlap(at[row + dy, col + dx], k, axis)
             for (row, col), k in at.items()
             for axis, (dy, dx) in enumerate([(-1, 0), (0, -1)])
             if (row + dy, col + dx) in at
         ]
-        return sorted(found, key=lambda pair: (pair.second, pair.first))
+        return sorted(touching, key=lambda pair: (pair.second, pair.first))
     corners = np.array([(tile.y / shape[0], tile.x / shape[1]) for tile in scan.tiles])
     near = scipy.spatial.cKDTree(corners).query_pairs(1.0, p=np.inf, output_type="ndarray")
     pairs = []
@@ -133,7 +133,7 @@ def neighbours(scan: Scan, shape: Sequence[int]) -> list[Pair]:
         axis = int(abs(away[1]) > abs(away[0]))
         if abs(away[1 - axis]) <= 1 - _SIDE_BY_SIDE:
             ahead = away[axis] > 0  # the second lies further down, or right, by the stage
-            pairs.append(Pair(b, a, axis) if ahead else Pair(a, b, axis))
+            pairs.append(Overlap(b, a, axis) if ahead else Overlap(a, b, axis))
     return pairs
 
 
@@ -146,7 +146,7 @@ class Measuring:
     files : TileFiles
     plane : PlaneIndex
         That is looked at, of the first scene.
-    pairs : list of Pair
+    pairs : list of Overlap
     shape : (int, int)
     options : Placing
     """
@@ -156,7 +156,7 @@ class Measuring:
         scan: Scan,
         files: TileFiles,
         plane: PlaneIndex,
-        pairs: list[Pair],
+        pairs: list[Overlap],
         shape: tuple[int, int],
         options: Placing,
     ) -> None:
@@ -202,26 +202,26 @@ class Measuring:
             scale = np.ones(2) if self.scan.staged else np.array(self.shape) * share
             signs = [self._direction(axis, np.diag(scale))[0] for axis in (0, 1)]
             return np.diag(scale * signs)
-        found = [self._unknown(axis) for axis in (0, 1)]
+        corrections = [self._unknown(axis) for axis in (0, 1)]
         shares = [
             abs(step[axis]) / self.shape[axis]
-            for axis, step in enumerate(found)
+            for axis, step in enumerate(corrections)
             if step is not None
         ]
         if not shares:
             raise CellqaError("no overlap of its tiles was found; give --overlap")
         steps = np.diag(np.array(self.shape) * shares[0])  # where one axis tells nothing
-        for axis, step in enumerate(found):
+        for axis, step in enumerate(corrections):
             if step is not None:
                 steps[axis] = step
         return steps
 
-    def _direction(self, axis: int, steps: Array) -> tuple[int, list[Found]]:
+    def _direction(self, axis: int, steps: Array) -> tuple[int, list[Match]]:
         """Which sign of the displacement along an axis fits the images, and what it gives."""
         reach = list(self.reach)
         if steps[axis, axis] == 0:  # the overlap is unknown
             reach[axis] = _WIDEST / 2 * self.shape[axis]
-        scores, found = [], []
+        scores, matches = [], []
         for sign in (1, -1):
             flip = np.where(np.arange(2) == axis, sign, 1)
             nominal = scan_positions(self.scan, steps * flip[:, None])
@@ -231,59 +231,59 @@ class Measuring:
                 if steps[axis, axis] == 0:
                     centre[axis] = sign * (1 - _WIDEST / 2) * self.shape[axis]
                 each.append(self._registered(pair, centre, reach))
-            found.append([one for one in each if one.correlation >= TRUSTED])
-            scores.append(sum(evidence(one.correlation) for one in found[-1]))
+            matches.append([one for one in each if one.correlation >= TRUSTED])
+            scores.append(sum(evidence(one.correlation) for one in matches[-1]))
         best = int(scores[1] > scores[0])
-        return (1, -1)[best], found[best]
+        return (1, -1)[best], matches[best]
 
-    def _sample(self, axis: int) -> list[Pair]:
+    def _sample(self, axis: int) -> list[Overlap]:
         """Pairs of an axis, evenly drawn."""
         pairs = [pair for pair in self.pairs if pair.axis == axis]
         chosen = np.linspace(0, len(pairs) - 1, min(_SAMPLE, len(pairs))).round().astype(int)
         return [pairs[k] for k in chosen]
 
-    def _registered(self, pair: Pair, centre: Array, reach: Sequence[float]) -> Found:
+    def _registered(self, pair: Overlap, centre: Array, reach: Sequence[float]) -> Match:
         """On reduced tiles, in pixels of the whole ones."""
         by = self.reduction
         first, second = self.coarse(pair.first), self.coarse(pair.second)
         shift = (float(centre[0]) / by, float(centre[1]) / by)
-        found = register(first, second, shift, (reach[0] / by, reach[1] / by), refine=False)
-        return Found(found.y * by, found.x * by, found.correlation)
+        match = register(first, second, shift, (reach[0] / by, reach[1] / by), refine=False)
+        return Match(match.y * by, match.x * by, match.correlation)
 
     def _unknown(self, axis: int) -> Array | None:
         """The displacement along an axis that most pairs agree on; None where none is trusted."""
-        _, found = self._direction(axis, np.zeros((2, 2)))
-        if not found:
+        _, matches = self._direction(axis, np.zeros((2, 2)))
+        if not matches:
             return None
-        places = np.array([(one.y, one.x) for one in found])
+        places = np.array([(one.y, one.x) for one in matches])
         apart = np.abs(places[:, None] - places[None]).max(axis=2)
         agree = apart <= max(self.reach) / 2
-        weights = np.array([evidence(one.correlation) for one in found])
+        weights = np.array([evidence(one.correlation) for one in matches])
         most = agree[int((agree @ weights).argmax())]
         return np.asarray(np.median(places[most], axis=0))
 
     def all_pairs(
         self, steps: Array, progress: Callable[[float], None] | None
-    ) -> tuple[Array, list[Pair]]:
+    ) -> tuple[Array, list[Overlap]]:
         """Every pair registered near where it should be; those that fail get the median.
 
         Returns the steps as well, by what was found.
         """
         nominal = scan_positions(self.scan, steps)
         expected = [nominal[pair.second] - nominal[pair.first] for pair in self.pairs]
-        found = []
+        pairs = []
         for number, (pair, centre) in enumerate(zip(self.pairs, expected, strict=True), 1):
             first, second = self.tile(pair.first), self.tile(pair.second)
             place = (float(centre[0]), float(centre[1]))
             if all(n - abs(d) >= THINNEST for n, d in zip(self.shape, place, strict=True)):
-                found.append(register(first, second, place, (self.reach[0], self.reach[1])))
+                pairs.append(register(first, second, place, (self.reach[0], self.reach[1])))
             else:  # merely touching: what correlates there does so by chance
-                found.append(Found(*place, math.nan))
+                pairs.append(Match(*place, math.nan))
             if progress:
                 progress(number / len(self.pairs))
         measured = []
-        corrections = np.array([self._correction(axis, expected, found) for axis in (0, 1)])
-        for pair, centre, one in zip(self.pairs, expected, found, strict=True):
+        corrections = np.array([self._correction(axis, expected, pairs) for axis in (0, 1)])
+        for pair, centre, one in zip(self.pairs, expected, pairs, strict=True):
             trusted = one.correlation >= TRUSTED
             y, x = (one.y, one.x) if trusted else centre + corrections[pair.axis]
             measured.append(
@@ -291,11 +291,11 @@ class Measuring:
             )
         return (steps if self.scan.staged else steps + corrections), measured
 
-    def _correction(self, axis: int, expected: list[Array], found: list[Found]) -> Array:
+    def _correction(self, axis: int, expected: list[Array], matches: list[Match]) -> Array:
         """Median distance of what was found from what was expected."""
         away = [
             (one.y - centre[0], one.x - centre[1])
-            for pair, centre, one in zip(self.pairs, expected, found, strict=True)
+            for pair, centre, one in zip(self.pairs, expected, matches, strict=True)
             if pair.axis == axis and one.correlation >= TRUSTED
         ]
         return np.asarray(np.median(away, axis=0)) if away else np.zeros(2)

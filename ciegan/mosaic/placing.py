@@ -13,7 +13,7 @@ import scipy.sparse.linalg
 from cellqa.errors import CellqaError
 from cellqa.io import PlaneIndex
 from cellqa.planes import Array
-from ciegan.mosaic.pairs import Measuring, Pair, Placing, evidence, neighbours, scan_positions
+from ciegan.mosaic.pairs import Measuring, Overlap, Placing, evidence, neighbours, scan_positions
 from ciegan.mosaic.reading import TileFiles, check_tiles
 from ciegan.mosaic.scans import Scan
 
@@ -33,14 +33,14 @@ class Placement:
         Upper left corners (y, x) in pixels, from that of the whole.
     shape : (int, int)
         Of the whole.
-    pairs : tuple of Pair
+    pairs : tuple of Overlap
     """
 
     positions: Array
     shape: tuple[int, int]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[Overlap, ...]
 
-    def pairs_of(self, tile: int) -> list[Pair]:
+    def pairs_of(self, tile: int) -> list[Overlap]:
         """The pairs of a tile, given by its number."""
         return [pair for pair in self.pairs if tile in (pair.first, pair.second)]
 
@@ -120,7 +120,7 @@ def whole_and_fraction(position: float) -> tuple[int, float]:
     return math.floor(position), position - math.floor(position)
 
 
-def _fitted(nominal: Array, pairs: Sequence[Pair]) -> tuple[Array, list[Pair]]:
+def _fitted(nominal: Array, pairs: Sequence[Overlap]) -> tuple[Array, list[Overlap]]:
     """Positions by least squares over all pairs, and what each pair is worth beside the others.
 
     Solved for the distances from the nominal positions: where pairs do not connect all tiles, the

@@ -49,9 +49,9 @@ def check_tiles(scan: Scan, files: TileFiles) -> ImageFile:
                 f"{tile.name}: its pixel size {file.pixel_size} is not {size} as of "
                 f"{scan.tiles[0].name}"
             )
-    found = files.open(scan.tiles[0].path)
-    _check_extent(scan, found.shape_of(PlaneIndex(s=scan.tiles[0].scene)))
-    return found
+    opened = files.open(scan.tiles[0].path)
+    _check_extent(scan, opened.shape_of(PlaneIndex(s=scan.tiles[0].scene)))
+    return opened
 
 
 def _check_extent(scan: Scan, shape: tuple[int, ...]) -> None:

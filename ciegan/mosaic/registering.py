@@ -25,7 +25,7 @@ _STEPS = 12  # pixels from a peak of the phases that the correlation's may lie
 _FARTHEST = 1.5  # pixels from the correlation's peak that its refinement may go
 
 
-class Found(NamedTuple):
+class Match(NamedTuple):
     """Displacement of the second tile against the first, and the correlation of their overlap.
 
     The correlation is nan where there was nothing to correlate.
@@ -48,7 +48,7 @@ def register(
     reach: tuple[float, float],
     *,
     refine: bool = True,
-) -> Found:
+) -> Match:
     """Displacement (y, x) of the second tile against the first, within `reach` of `centre`.
 
     The parts of both tiles that can overlap are phase correlated (Kuglin and Hines 1975). Its
@@ -68,11 +68,11 @@ def register(
     """
     at = (round(centre[0]), round(centre[1]))
     around = (math.ceil(reach[0]), math.ceil(reach[1]))
-    best = Found(float(at[0]), float(at[1]), math.nan)
+    best = Match(float(at[0]), float(at[1]), math.nan)
     for y, x in _candidates(first, second, at, around):
         correlation = _correlation(first, second, (y, x))
         if not correlation <= best.correlation and not math.isnan(correlation):
-            best = Found(float(y), float(x), correlation)
+            best = Match(float(y), float(x), correlation)
     if math.isnan(best.correlation):
         return best
     best = _climbed(first, second, best)
@@ -82,7 +82,7 @@ def register(
     dy, dx, correlation = _refined(a, b)
     if math.isnan(correlation):
         return best
-    return Found(best.y + dy, best.x + dx, correlation)
+    return Match(best.y + dy, best.x + dx, correlation)
 
 
 def _candidates(
@@ -119,22 +119,22 @@ def _candidates(
         yield int(y) + centre[0] - reach[0], int(x) + centre[1] - reach[1]
 
 
-def _climbed(first: Array, second: Array, found: Found) -> Found:
+def _climbed(first: Array, second: Array, match: Match) -> Match:
     """The whole displacement uphill of one at which the correlation is highest.
 
     Noise moves the peaks of phases by some pixels where an image is blurred.
     """
     seen: dict[tuple[int, int], float] = {}
     for _ in range(_STEPS):
-        around = [(int(found.y) + y, int(found.x) + x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
+        around = [(int(match.y) + y, int(match.x) + x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
         for place in around:
             if place not in seen:
                 seen[place] = _correlation(first, second, place)
         top = max(around, key=lambda place: (not math.isnan(seen[place]), seen[place]))
-        if not seen[top] > found.correlation:
+        if not seen[top] > match.correlation:
             break
-        found = Found(float(top[0]), float(top[1]), seen[top])
-    return found
+        match = Match(float(top[0]), float(top[1]), seen[top])
+    return match
 
 
 def _facing(side: int, displacement: int, reach: int) -> tuple[slice, slice]:

@@ -19,7 +19,7 @@ from ciegan.mosaic.pairs import Placing
 from ciegan.mosaic.placing import Placement, place
 from ciegan.mosaic.scans import Scan, find_scans
 
-TABLE = "mosaic.csv"
+MOSAIC_TABLE = "mosaic.csv"
 COLUMNS = ("scan", "tile", "row", "col", "y", "x", "pairs", "correlation", "trusted")
 
 
@@ -83,13 +83,15 @@ def assemble_scans(
     """
     source, target = Path(source), Path(target)
     scans = find_scans(source, pattern)
-    found = [Assembled(scan, target / f"{scan.name}{SUFFIX}") for scan in scans]
-    _check_target(source, target, found)
+    mosaics = [Assembled(scan, target / f"{scan.name}{SUFFIX}") for scan in scans]
+    _check_target(source, target, mosaics)
     if not overwrite:
-        refuse_taken([Job(source, path) for path in (*(f.target for f in found), target / TABLE)])
+        refuse_taken(
+            [Job(source, path) for path in (*(f.target for f in mosaics), target / MOSAIC_TABLE)]
+        )
     total = sum(2 * len(scan.tiles) for scan in scans)
     before = 0
-    for each in found:
+    for each in mosaics:
         size = len(each.scan.tiles)
 
         def tell(share: float, start: int = before, size: int = size) -> None:
@@ -100,8 +102,8 @@ def assemble_scans(
         before += 2 * size
         tell(2)
     target.mkdir(parents=True, exist_ok=True)
-    write_csv(target / TABLE, COLUMNS, (line for each in found for line in _lines(each)))
-    return found
+    write_csv(target / MOSAIC_TABLE, COLUMNS, (line for each in mosaics for line in _lines(each)))
+    return mosaics
 
 
 def _assembled(
@@ -151,11 +153,11 @@ def tell_placement(scan: Scan, placement: Placement) -> tuple[str, list[str]]:
     return line, warnings
 
 
-def _check_target(source: Path, target: Path, found: Sequence[Assembled]) -> None:
+def _check_target(source: Path, target: Path, mosaics: Sequence[Assembled]) -> None:
     if (target.exists() and not target.is_dir()) or split_suffix(target.name)[1]:
         raise CellqaError(f"OUT: {str(target)!r} is not a folder; each scan becomes a file in it")
     outside = source.resolve()
-    for path in (target, *(each.target for each in found)):
+    for path in (target, *(each.target for each in mosaics)):
         inside = path.resolve()
         if inside == outside or (is_folder(source) and outside in inside.parents):
             raise CellqaError(f"OUT: {str(path)!r} is or lies inside IN; give a folder outside it")

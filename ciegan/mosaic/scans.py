@@ -182,10 +182,10 @@ def _by_name(
     """Scans whose names say row and column; a tile alone is none, unless the pattern is given."""
     groups: dict[str, list[Tile]] = {}
     for name in names:
-        found = _read_name(name, top, patterns, given)
-        if found is None:
+        parts = _read_name(name, top, patterns, given)
+        if parts is None:
             continue
-        called, *places = found
+        called, *places = parts
         row, col = (_number(text, which, name) for text, which in zip(places, _GROUPS, strict=True))
         tile = Tile(printable(name), top / name, row=row, col=col)
         groups.setdefault(called, []).append(tile)
@@ -304,11 +304,11 @@ def _touching(tiles: list[Tile], shape: tuple[int, ...]) -> list[list[Tile]]:
     _, parts = scipy.sparse.csgraph.connected_components(links, directed=False)
     same = tree.query_pairs(_COINCIDE, p=np.inf, output_type="ndarray")
     unusable = {int(parts[k]) for k in same.ravel()}  # channels or times in files of their own
-    found: dict[int, list[Tile]] = {}
+    groups: dict[int, list[Tile]] = {}
     for tile, part in zip(tiles, parts, strict=True):
         if int(part) not in unusable:
-            found.setdefault(int(part), []).append(tile)
-    several = [members for members in found.values() if len(members) > 1]
+            groups.setdefault(int(part), []).append(tile)
+    several = [members for members in groups.values() if len(members) > 1]
     return [sorted(members, key=lambda t: (t.y, t.x)) for members in several]
 
 

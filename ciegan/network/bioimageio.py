@@ -126,14 +126,14 @@ def package(
         zipfile.ZipFile(files) as archive,
         ValidationContext(root=archive, file_name=_DESCRIPTION, log_warnings=False),
     ):
-        found = build_description(described)
-        if not isinstance(found, InvalidDescr):
-            save_bioimageio_package_to_stream(found, output_stream=data)
-    if not isinstance(found, InvalidDescr):
+        description = build_description(described)
+        if not isinstance(description, InvalidDescr):
+            save_bioimageio_package_to_stream(description, output_stream=data)
+    if not isinstance(description, InvalidDescr):
         with zipfile.ZipFile(data) as archive:
-            found = load_description(archive)
-    if isinstance(found, InvalidDescr):
-        details = found.validation_summary.details
+            description = load_description(archive)
+    if isinstance(description, InvalidDescr):
+        details = description.validation_summary.details
         first = next(error for detail in details for error in detail.errors)
         place = ".".join(map(str, first.loc))
         raise CellqaError(f"bioimageio.spec refuses the package: {place}: {first.msg}")
@@ -154,11 +154,11 @@ def _examples(checkpoint: Checkpoint, about: Mapping[str, Any]) -> dict[str, byt
     low, high = checkpoint.normalisation.limits(image)
     planes = ((image.astype(np.float64) - low) * (2 / (high - low)) - 1).astype(np.float32)
     with torch.inference_mode():
-        found = checkpoint.generator(torch.from_numpy(planes)).numpy()
-    result = found.astype(np.float64)
+        output = checkpoint.generator(torch.from_numpy(planes)).numpy()
+    result = output.astype(np.float64)
     for step in after(checkpoint.normalisation):
         result = result * step["kwargs"]["gain"] + step["kwargs"]["offset"]
-    pair = np.concatenate([planes[0], found[0]], axis=2)
+    pair = np.concatenate([planes[0], output[0]], axis=2)
     pixels = np.rint(255 * np.clip((pair + 1) / 2, 0, 1)).astype(np.uint8)
     shown = pixels[::-1].transpose(1, 2, 0) if len(pixels) == 3 else pixels[0]  # OpenCV's BGR
     return {

@@ -129,9 +129,9 @@ def load(path: StrPath) -> Checkpoint:
         raise CellqaError(f"{path}: there is no such file")
     if path.suffix.lower() == onnx.SUFFIX:
         data, metadata = onnx.read(path)
-        found = _described(metadata, path)
-        generator = onnx.OnnxGenerator(data, found.generator, path.name)
-        return replace(found, generator=generator.eval())
+        checkpoint = _described(metadata, path)
+        generator = onnx.OnnxGenerator(data, checkpoint.generator, path.name)
+        return replace(checkpoint, generator=generator.eval())
     if path.suffix.lower() == realesrgan.SUFFIX:
         return _of_real_esrgan(path)
     with path.open("rb") as file:
@@ -153,9 +153,9 @@ def load(path: StrPath) -> Checkpoint:
             f"{path.name}: not weights of this version of ciegan "
             f"(format {metadata.get('format', 'unknown')!r}, not {_FORMAT!r})"
         )
-    found = _described(metadata, path)
-    fill(found.generator, state, path.name)
-    return replace(found, generator=found.generator.eval())
+    checkpoint = _described(metadata, path)
+    fill(checkpoint.generator, state, path.name)
+    return replace(checkpoint, generator=checkpoint.generator.eval())
 
 
 def content_hash(path: Path) -> str:

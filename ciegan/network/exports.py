@@ -30,8 +30,8 @@ class Export:
     def load(self) -> Callable[..., Any]:
         """The function."""
         module, _, name = self.make.partition(":")
-        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-        return found
+        function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        return function
 
 
 _ONNX = ("onnx", "onnxruntime", "onnxscript")

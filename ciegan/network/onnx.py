@@ -103,14 +103,14 @@ class OnnxGenerator(Generator):
             raise MemoryError(f"images of {shape} take {size / 1e9:.1f} GB of memory")
         pixels = images.detach().to("cpu", torch.float32).contiguous().numpy()
         try:
-            (found,) = self.session.run(None, {self._input: pixels})
+            (output,) = self.session.run(None, {self._input: pixels})
         except Exception as error:  # each kind of failure is a class of its own
             if "allocate" in str(error):
                 raise MemoryError(first_line(error)) from None
             raise CellqaError(f"onnxruntime failed on {shape} ({first_line(error)})") from None
-        if found.shape != shape:
-            raise CellqaError(f"the ONNX network makes {found.shape} of {shape}")
-        return torch.from_numpy(found).to(images.device)
+        if output.shape != shape:
+            raise CellqaError(f"the ONNX network makes {output.shape} of {shape}")
+        return torch.from_numpy(output).to(images.device)
 
 
 def _is_image(end: Any, channels: int) -> bool:
@@ -186,8 +186,8 @@ def need(packages: Iterable[str], extra: str, who: str) -> None:
     """
     for name in packages:
         try:
-            found = importlib.util.find_spec(name) is not None
+            installed = importlib.util.find_spec(name) is not None
         except ModuleNotFoundError:  # the package around it
-            found = False
-        if not found:
+            installed = False
+        if not installed:
             raise MissingExtraError(f"{who} {name}; install it with: pip install 'cellqa[{extra}]'")

@@ -75,15 +75,15 @@ def read(path: Path) -> RealESRGAN:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about odd pickles, which are refused below
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # a hostile file can bring any error up, and torch's are of many lines
         raise CellqaError(
             f"{path.name}: cannot be loaded as weights alone: damaged, or a pickle with more in "
             "it, which could run code and is not run"
         ) from None
-    state = found
-    if isinstance(found, Mapping):
-        state = found.get("params_ema", found.get("params", found))
+    state = content
+    if isinstance(content, Mapping):
+        state = content.get("params_ema", content.get("params", content))
     try:
         return _filled(state)
     except CellqaError as error:

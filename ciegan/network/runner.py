@@ -165,7 +165,7 @@ class Runner:
 
     def _send(self, group: list[tuple[Array, Future[Array]]]) -> None:
         try:
-            found = self._run(np.stack([window for window, _ in group]))
+            outputs = self._run(np.stack([window for window, _ in group]))
         except MemoryError as error:
             if len(group) == 1:
                 group[0][1].set_exception(error)
@@ -178,7 +178,7 @@ class Runner:
             for _, done in group:
                 done.set_exception(error)
         else:
-            for image, (_, done) in zip(found, group, strict=True):
+            for image, (_, done) in zip(outputs, group, strict=True):
                 done.set_result(image)
 
     def _run(self, windows: Array) -> Array:
@@ -187,8 +187,8 @@ class Runner:
                 batch = torch.from_numpy(windows).to(self.device, memory_format=torch.channels_last)
                 narrow = torch.autocast(self.device.type, torch.float16)
                 with narrow if self.half else nullcontext():
-                    found = self.forward(batch)
-                images: Array = found.float().cpu().numpy()
+                    outputs = self.forward(batch)
+                images: Array = outputs.float().cpu().numpy()
         except (RuntimeError, MemoryError) as error:
             if not is_memory_error(error):
                 raise

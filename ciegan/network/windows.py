@@ -16,7 +16,7 @@ from ciegan.models import Generator
 from ciegan.network.normalisation import Normalisation, scaled, unscaled
 from ciegan.network.runner import _SMALLEST_TILE, Runner
 
-SAMPLES = 8  # flips and quarter turns of an image
+MOST_SAMPLES = 8  # flips and quarter turns of an image
 
 
 def tile_side(length: int, window: int, generator: Generator) -> int:
@@ -202,10 +202,10 @@ def _band(
         x = slice(
             columns.kept.start - columns.computed.start, columns.kept.stop - columns.computed.start
         )
-        found = [turned_back(runner(turned(window, k)), k)[:, y, x] for k in range(samples)]
-        out[:, :, columns.kept] = found[0] if samples == 1 else np.mean(found, axis=0)
+        outputs = [turned_back(runner(turned(window, k)), k)[:, y, x] for k in range(samples)]
+        out[:, :, columns.kept] = outputs[0] if samples == 1 else np.mean(outputs, axis=0)
         if spread is not None:
-            spread[:, :, columns.kept] = np.std(found, axis=0, ddof=1)
+            spread[:, :, columns.kept] = np.std(outputs, axis=0, ddof=1)
         start = columns.kept.stop
     return out, spread
 
@@ -257,6 +257,6 @@ def enhance_plane(
 def _runner_of(generator: Generator) -> Runner:
     """A runner that leaves the generator where and as it is: in full precision, while training."""
     parameter = next(generator.parameters(), torch.zeros(()))
-    found = Runner(generator, precision="32", batch=1)
-    found.device = parameter.device
-    return found
+    runner = Runner(generator, precision="32", batch=1)
+    runner.device = parameter.device
+    return runner

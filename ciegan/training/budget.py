@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 
 from ciegan.config import PRESETS, Config
-from ciegan.data.crops import Crops, Tile, crops_of_steps
+from ciegan.data.crops import Crops, TilePair, crops_of_steps
 from ciegan.losses import VGG19
 from ciegan.training.memory import Batch, step_within_memory
 from ciegan.training.objective import TrainingError
@@ -33,7 +33,7 @@ def steps_within(
     seconds: float,
     config: Config,
     crops: Crops,
-    validation: list[Tile],
+    validation: list[TilePair],
     vgg: VGG19 | None,
     device: torch.device,
 ) -> int:
@@ -68,12 +68,12 @@ def steps_within(
             for k in range(0, steps, max(1, steps // 1000))
         ]
         each = sum(costs.get(name, 0.0) for name in names) / len(names)
-        found = int(_SPARE * seconds / (each + validating / every_of(config, steps)))
-        if found < 1:
+        fitting = int(_SPARE * seconds / (each + validating / every_of(config, steps)))
+        if fitting < 1:
             raise TrainingError(f"not one step ends in {seconds:.0f} s; give --max-time more")
-        if found == steps:
+        if fitting == steps:
             break
-        steps = found
+        steps = fitting
     return steps
 
 

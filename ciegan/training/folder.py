@@ -12,13 +12,13 @@ from ciegan.config import Config, read_config
 from ciegan.network.checkpoint import BEST, LAST
 from ciegan.training.step import Networks
 
-CONFIG, HISTORY, SUMMARY = "config.toml", "metrics.csv", "summary.json"
+CONFIG, HISTORY, RUN_SUMMARY = "config.toml", "metrics.csv", "summary.json"
 SAMPLES, EVENTS = "samples", "tensorboard"
-_FILES = (CONFIG, HISTORY, SUMMARY, BEST, LAST)
+_FILES = (CONFIG, HISTORY, RUN_SUMMARY, BEST, LAST)
 _FOLDERS = (SAMPLES, EVENTS)
 
 
-def check_folder(out: Path, config: Config, *, resume: bool, overwrite: bool) -> Config:
+def check_run(out: Path, config: Config, *, resume: bool, overwrite: bool) -> Config:
     """See that a run can be written, or find the one to go on with; nothing is changed yet."""
     try:
         str(out).encode()
@@ -57,9 +57,9 @@ def check_last(out: Path, networks: Networks) -> None:
     if not path.exists():
         return
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        state = {name: value.shape for name, value in found["state_dict"].items()}
-        found["pytorch-lightning_version"], found["steps_done"], found["drawn_from"]
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        state = {name: value.shape for name, value in content["state_dict"].items()}
+        content["pytorch-lightning_version"], content["steps_done"], content["drawn_from"]
     except Exception as error:  # a hostile file can bring any error up
         raise CellqaError(
             f"{path}: damaged, or no checkpoint of weights alone ({first_line(error)}); without "

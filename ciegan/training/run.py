@@ -26,7 +26,7 @@ from cellqa.scoring.image import compile_kernels
 from cellqa.tables.files import write_json
 from cellqa.terminal import Progress, Tell
 from ciegan.config import Config, read_config
-from ciegan.data.crops import Crops, Tile, read_split, spread
+from ciegan.data.crops import Crops, TilePair, read_split, spread
 from ciegan.losses import VGG19, load_vgg
 from ciegan.losses.base import FEATURES
 from ciegan.network.checkpoint import LAST, choose_device, make_generator
@@ -34,7 +34,7 @@ from ciegan.network.memory import keep
 from ciegan.network.normalisation import channels_of
 from ciegan.training.budget import every_of, steps_within
 from ciegan.training.callbacks import RunWriter, Stopping, WholeCheckpoints
-from ciegan.training.folder import CONFIG, EVENTS, SUMMARY, check_folder, check_last, clear_folder
+from ciegan.training.folder import CONFIG, EVENTS, RUN_SUMMARY, check_last, check_run, clear_folder
 from ciegan.training.monitor import Scores
 from ciegan.training.objective import TrainingError
 from ciegan.training.schedule import boundaries
@@ -146,7 +146,7 @@ def train(
         config = read_config(out / CONFIG)
         tell, progress = lambda line: None, lambda done, total: None
     else:
-        config = check_folder(out, config, resume=resume, overwrite=overwrite)
+        config = check_run(out, config, resume=resume, overwrite=overwrite)
     config.losses.check_terms()
     make_generator(config, 1)  # what is wrong with its name or options is told first
     compile_kernels(tell)
@@ -178,7 +178,7 @@ def train(
     _fit(trainer, networks, out / LAST if resume and (out / LAST).exists() else None)
     trained = _trained(trainer, networks, keeper, untouched.values)
     if trainer.is_global_zero:
-        write_json(out / SUMMARY, _summary(trained, chosen, devices))
+        write_json(out / RUN_SUMMARY, _summary(trained, chosen, devices))
     return trained
 
 
@@ -251,7 +251,9 @@ def _check_devices(device: torch.device, devices: int) -> None:
         del os.environ["LOCAL_RANK"]  # Lightning takes it for a number
 
 
-def _check_validation(tiles: list[Tile], crops: Crops, config: Config, devices: int) -> list[Tile]:
+def _check_validation(
+    tiles: list[TilePair], crops: Crops, config: Config, devices: int
+) -> list[TilePair]:
     """Read what will be validated on, so that what is wrong is told before hours pass."""
     fields = {tile.field for tile in crops.tiles} & {tile.field for tile in tiles}
     if fields:

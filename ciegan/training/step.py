@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from cellqa.enhance.filters import as_type
 from cellqa.errors import first_line
 from ciegan.config import Config
-from ciegan.data.crops import Crops, Tile, TimedLoader, crops_of_steps, spread
+from ciegan.data.crops import Crops, TilePair, TimedLoader, crops_of_steps, spread
 from ciegan.losses import VGG19
 from ciegan.losses.base import VERDICTS
 from ciegan.models import DISCRIMINATORS, Discriminator, Generator
@@ -47,7 +47,7 @@ class Networks(pl.LightningModule):
     config : Config
     crops : Crops
         To train on.
-    validation : sequence of Tile
+    validation : sequence of TilePair
         To validate on.
     vgg : VGG19, optional
         For `perceptual` and `style`.
@@ -57,7 +57,7 @@ class Networks(pl.LightningModule):
         self,
         config: Config,
         crops: Crops,
-        validation: Sequence[Tile] = (),
+        validation: Sequence[TilePair] = (),
         vgg: VGG19 | None = None,
     ) -> None:
         super().__init__()
@@ -122,13 +122,15 @@ class Networks(pl.LightningModule):
         """Adam for the generator and, if there is one, for the discriminator."""
         settings = self.config.optimizer
         betas = settings.beta1, settings.beta2
-        found: list[torch.optim.Optimizer] = [
+        optimizers: list[torch.optim.Optimizer] = [
             torch.optim.Adam(self.generator.parameters(), settings.rate, betas=betas)
         ]
         if self.discriminator is not None:
             parameters = self.discriminator.parameters()
-            found.append(torch.optim.Adam(parameters, settings.discriminator_rate, betas=betas))
-        return found
+            optimizers.append(
+                torch.optim.Adam(parameters, settings.discriminator_rate, betas=betas)
+            )
+        return optimizers
 
     def on_fit_start(self) -> None:
         """Bring the features to the device, and compile where asked for."""
@@ -285,7 +287,7 @@ class Networks(pl.LightningModule):
         """Of the training images."""
         return self.crops.normalisation
 
-    def enhanced(self, tile: Tile) -> tuple[Any, Any, Any, float | None]:
+    def enhanced(self, tile: TilePair) -> tuple[Any, Any, Any, float | None]:
         """Enhanced image, input, target and pixel size of a tile."""
         source, target, size = tile.load()
         with torch.autocast(self.device.type, enabled=False):  # as the weights will be used

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ import pytest
 
 from cellqa.disk import Lines
 from cellqa.errors import CellqaError
-from cellqa.metrics.foreground import Object
 from cellqa.scoring.journal import FORMAT, Journal
 from cellqa.tables.rows import Row
 
@@ -148,15 +146,3 @@ def test_rows_of_other_columns_are_scored_again(tmp_path: Path, change: Any) -> 
     journal._places["a"] = journal._lines.append({"image": "a", "states": {}, "rows": [row]})
     assert journal.get("a") is None
     journal.close()
-
-
-def test_what_is_as_usual_is_not_written() -> None:
-    assert Row("a", "net").to_json().keys() <= {
-        "image", "method", "pixel_size", "data_range", "values",
-    }  # fmt: skip
-
-
-def test_objects_come_back() -> None:
-    objects = tuple(Object(k, 5, 1.5, 2.5, 3.0, 4.0, float("inf"), 0.1, 0.5) for k in (3, 7))
-    row = Row("a", "net", limits=(0.0, 9.0), objects=objects)
-    assert Row.from_json(json.loads(json.dumps(row.to_json()))) == row

@@ -13,7 +13,7 @@ from ciegan.data.optics import (
     defocused,
     fit_brightfield,
     fluorescence_defocus,
-    ring_sums,
+    rings_of,
 )
 
 SCOPE = Microscope(na=0.6, wavelength=0.55, condenser_na=0.1, phase=3.0)
@@ -109,7 +109,7 @@ def test_a_simulated_series_is_fitted() -> None:
 def test_ring_sums_by_parseval() -> None:
     rng = np.random.default_rng(0)
     image = rng.normal(0, 1, (64, 64))
-    rings = ring_sums(image, image, 0.5)
+    rings = rings_of(image, image, 0.5)
     assert rings.cross == pytest.approx(rings.first)
     assert rings.frequency[-1] < 1 / (2 * 0.5)
 

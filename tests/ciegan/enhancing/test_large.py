@@ -187,16 +187,16 @@ def peak(model: Path, source: Path, target: Path) -> float:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_memory_does_not_grow_with_the_image(tmp_path: Path, model: Path) -> None:
-    """Three times the rows, 90 megabytes more: not even the half of them in memory."""
+    """Five times the rows, 65 megabytes more: not even the half of them in memory."""
     width = 2048
     peaks = []
-    for rows in (9000, 32000):
+    for rows in (4000, 20000):
         path = tmp_path / f"{rows}.tif"
-        pattern = np.tile(image(np.uint16, (320, width)), (100, 1))[:rows]
+        pattern = np.tile(image(np.uint16, (320, width)), (63, 1))[:rows]
         tifffile.imwrite(path, pattern, rowsperstrip=64)
         peaks.append(peak(model, path, tmp_path / f"{rows}-out.tif"))
         with open_image(tmp_path / f"{rows}-out.tif") as file:
             assert file.shape == (rows, width)
     grown = peaks[1] - peaks[0]
-    assert grown < 40, f"{peaks} MiB"
+    assert grown < 32, f"{peaks} MiB"
     assert peaks[1] < 2000

@@ -12,7 +12,6 @@ from click.testing import CliRunner
 from fields import write_fields
 from torch import nn
 
-import ciegan.judging.work as work
 from cellqa.enhance import ENHANCERS, RichardsonLucy, Wiener
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
@@ -22,6 +21,7 @@ from ciegan.cli import main
 from ciegan.config import PRESETS
 from ciegan.data import TilingOptions, prepare_blur
 from ciegan.data.degrade import Gaussian, Noise
+from ciegan.judging import results, work
 from ciegan.judging.classical import best
 from ciegan.judging.comparing import compare
 from ciegan.judging.methods import config_of, parse_methods
@@ -32,8 +32,14 @@ from ciegan.network.cost import multiplications, parameters
 from ciegan.training.run import Interrupted
 
 SMALL = {
-    "": {"data.crop": "32", "data.batch_size": "2", "monitor.samples": "1"},
-    "default": {"generator.options.widths": "[4, 8]", "generator.options.blocks": "[1, 1]"},
+    "": {"data.crop": "32", "data.batch_size": "2", "monitor.samples": "0"},
+    "pix2pix": {"generator.options.width": "8"},
+    "default": {
+        "generator.options.widths": "[4, 8]",
+        "generator.options.blocks": "[1, 1]",
+        "discriminator.options.width": "4",
+        "discriminator.options.layers": "2",
+    },
 }
 
 
@@ -44,6 +50,13 @@ def run(data: Path, out: Path, methods: str, **more: Any) -> Compared:
 def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures take longer than all the rest; for tests of that."""
+    for name in ("save_charts", "save_montage"):
+        monkeypatch.setattr(results, name, lambda *_, **__: [])
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +117,7 @@ def test_enhanced_truth_is_what_the_other_scores_are_against(
     )
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_called_again_it_takes_what_is_done(
     prepared: Path,
     compared: tuple[Path, Compared, list[str]],
@@ -121,6 +135,7 @@ def test_called_again_it_takes_what_is_done(
     assert (out / "results/scores.csv").read_bytes() == before
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_it_goes_on_where_it_was_ended(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +157,7 @@ def test_it_goes_on_where_it_was_ended(
     assert weights.stat().st_mtime_ns == written
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_one_method_fails_alone_and_may_be_tried_again(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,6 +183,7 @@ def test_one_method_fails_alone_and_may_be_tried_again(
     assert not (tmp_path / "out/seeds.csv").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_training_that_was_killed_goes_on(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,7 +203,7 @@ def test_a_training_that_was_killed_goes_on(
         run(prepared, tmp_path / "out", "default")
     assert not (tmp_path / "out/networks/default/seed0/summary.json").exists()
     assert (tmp_path / "out/networks/default/seed0/last.ckpt").exists()
-    monkeypatch.undo()
+    monkeypatch.setattr(RunWriter, "on_validation_end", ends)
     found = run(prepared, tmp_path / "out", "default")
     assert (tmp_path / "out/results/scores.csv").read_bytes() == (
         tmp_path / "whole/results/scores.csv"
@@ -202,6 +219,7 @@ def test_the_page_says_what_was_other_than_in_the_presets(
     assert "default: monitor.patience 0 (of 10)" in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_given_weights_stand_beside(
     prepared: Path, compared: tuple[Path, Compared, list[str]], tmp_path: Path
 ) -> None:
@@ -213,6 +231,7 @@ def test_given_weights_stand_beside(
     assert found.costs[1][0] == "mine"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_would_mix_is_refused(prepared: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(prepared, out, "default")

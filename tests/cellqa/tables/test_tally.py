@@ -1,0 +1,68 @@
+"""What a run remembers of its rows."""
+
+import math
+
+import numpy as np
+
+from cellqa.metrics.registry import select
+from cellqa.pairs.grouping import Grouping
+from cellqa.pairs.pairing import Pairing
+from cellqa.tables.rows import Row, failed
+from cellqa.tables.tally import Tally
+
+NOTHING = Pairing({}, ())
+
+
+def tally(grouping: Grouping | None = None) -> Tally:
+    counted = Tally(["net", "gt"], select(["psnr", "entropy"]), {"gt"}, grouping)
+    for place, name in enumerate("abc"):
+        if name == "b":
+            counted.add(failed(f"{name}.tif", "net", "damaged"), place)
+        else:
+            values = {"psnr": 20.0 + place, "entropy": math.nan}
+            counted.add(Row(f"{name}.tif", "net", 0.1, 255.0, values), place)
+        counted.add(Row(f"{name}.tif", "gt", 0.1, values={"entropy": 5.0}), place)
+    return counted
+
+
+def test_values_are_aligned_by_image() -> None:
+    counted = tally()
+    assert (counted.rows, counted.scored["net"], counted.failed["net"]) == (6, 2, 1)
+    psnr = counted.aligned("psnr")
+    assert list(psnr) == ["net"]  # the truth has none
+    np.testing.assert_array_equal(psnr["net"], [20, math.nan, 22])
+    assert list(counted.places["net"]) == [0, 2]
+    assert counted.named_failures() == [{"image": "b.tif", "method": "net", "reason": "damaged"}]
+
+
+def test_groups_follow_the_images() -> None:
+    counted = tally(Grouping.parse("[ab]"))
+    groups = counted.groups_of("gt")
+    assert groups is not None
+    assert len(set(groups.tolist())) == 3  # a, b, and c for itself
+    assert any("does not match 1 of 3 images" in line for line in counted.warnings(NOTHING))
+
+
+def test_the_variant_names_the_data_range_if_there_is_one() -> None:
+    counted = tally()
+    psnr = counted.metrics[0]
+    assert counted.variant(psnr).endswith("L=255]")
+    counted.add(Row("d.tif", "net", 0.1, 4095.0, {"psnr": 1.0}))
+    assert counted.variant(psnr).endswith("L of each image]")
+
+
+def test_what_to_distrust_is_said() -> None:
+    counted = tally()
+    counted.add(Row("d.tif", "net", None, 255.0, {"psnr": 1.0}, notes=("net is saturated",)))
+    said = counted.warnings(Pairing({}, (), {"net": ("x.tif", "y.tif")}))
+    assert said[0] == "net: 2 without a partner (x.tif, y.tif)"
+    assert "net is saturated (1 images)" in said
+    assert any("unknown for 1" in line for line in said)
+
+
+def test_many_failures_are_counted_and_a_thousand_named() -> None:
+    counted = Tally(["net"], select(["psnr"]))
+    for k in range(1500):
+        counted.add(failed(f"{k}.tif", "net", "gone"))
+    assert counted.failed["net"] == 1500
+    assert len(counted.named_failures()) == 1000
