@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -24,27 +26,29 @@ def run(*arguments: object) -> str:
     return result.output
 
 
+@pytest.fixture(scope="module")
+def scored_once(tmp_path_factory: pytest.TempPathFactory, sharp8: np.ndarray) -> Path:
+    """Eight images and two methods, scored into `run`."""
+    top = tmp_path_factory.mktemp("scored")
+    for k in range(8):
+        image = np.roll(sharp8, 11 * k, axis=0)
+        versions = {"gt": image, "soft": blurred(image, 1 + k / 9), "softer": blurred(image, 3)}
+        for folder, pixels in versions.items():
+            (top / folder).mkdir(exist_ok=True)
+            encoded = cv2.imencode(".png", pixels)[1]
+            (top / folder / f"i{k}.png").write_bytes(encoded.tobytes())
+    roles = ["--pred", top / "soft", "--pred", top / "softer"]
+    roles += ["--gt", top / "gt", "--input", top / "softer"]
+    run("score", *roles, "--out", top / "run", "--gallery", 5)
+    return top
+
+
 @pytest.fixture
-def scored(folders: Folders, sharp8: np.ndarray, tmp_path: Path) -> Path:
-    images = {f"i{k}": np.roll(sharp8, 11 * k, axis=0) for k in range(8)}
-    gt = folders("gt", **images)
-    soft = folders("soft", **{n: blurred(i, 1 + k / 9) for k, (n, i) in enumerate(images.items())})
-    softer = folders("softer", **{n: blurred(i, 3) for n, i in images.items()})
-    run(
-        "score",
-        "--pred",
-        soft,
-        "--pred",
-        softer,
-        "--gt",
-        gt,
-        "--input",
-        softer,
-        "--out",
-        tmp_path / "run",
-        "--gallery",
-        5,
-    )
+def scored(scored_once: Path, tmp_path: Path) -> Path:
+    """The run, with images of its own beside it."""
+    shutil.copytree(scored_once, tmp_path, dirs_exist_ok=True)
+    record = tmp_path / "run" / "run.json"
+    record.write_text(record.read_text().replace(str(scored_once), str(tmp_path)))
     return tmp_path / "run"
 
 

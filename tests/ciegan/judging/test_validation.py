@@ -98,7 +98,7 @@ def test_colour_from_end_to_end(tmp_path: Path, tiny: Config) -> None:
         (["none", "--data", "DATA"], "there is no such file"),
         (["DATA", "--data", "DATA"], "no best.safetensors here"),
         (["RUN", "--data", "none"], "there is no folder"),
-        (["RUN", "--data", "DATA", "--out", "full"], "is not empty"),
+        (["RUN", "--data", "DATA", "--out", "full"], "is not an earlier validation's"),
         (["RUN", "--data", "DATA", "--device", "cuda"], "no CUDA device"),
         (["egt=RUN", "--data", "DATA"], "is the name of another method"),
     ],

@@ -48,10 +48,10 @@ def test_any_size(name: str, shape: tuple[int, int]) -> None:
 @pytest.mark.parametrize("name", GENERATORS)
 def test_no_seams(name: str) -> None:
     generator = awake(name)
-    pixels = np.random.default_rng(0).random((301, 278)).astype(np.float32)
+    pixels = np.random.default_rng(0).random((221, 198)).astype(np.float32)
     whole = enhance_plane(generator, pixels, UNIT, tile=4096)
     assert np.abs(whole - pixels).max() > 0.01  # it does something
-    for tile in (128, 256) if name == "paper" else (64, 100, 128, 256):
+    for tile in (128,) if name == "paper" else (64, 100, 128):
         found = enhance_plane(generator, pixels, UNIT, tile=tile)
         # float32 sums in another order; a grey level in 8 bits is 4e-3
         assert np.abs(found - whole).max() < 1e-4
