@@ -17,7 +17,7 @@ demo-train: $(VENV)/gan  ## Prepare simulated pairs, train a small network on th
 	$(BIN)/ciegan demo ciegan-demo --overwrite
 
 test: $(VENV)/test  ## Run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8
 
 test-slow: $(VENV)/test  ## Run the long versions of the kill, fuzz and cluster tests
 	$(BIN)/python -m pytest -m slow tests

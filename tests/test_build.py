@@ -104,30 +104,26 @@ def test_the_wheel_scores_a_folder(tmp_path: Path) -> None:
     python = Path(places["scripts"]) / Path(sys.executable).name
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
 
-    def run(*arguments: str) -> str:
+    def run(*arguments: str, status: int = 0) -> tuple[str, str]:
         found = subprocess.run(
-            [str(python), "-m", *arguments],
+            [str(python), *arguments],
             cwd=tmp_path,
             env=environment,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert found.returncode == 0, found.stderr[-3000:]
-        return found.stdout
+        assert found.returncode == status, found.stderr[-3000:]
+        return found.stdout, found.stderr
 
-    said = run("cellqa", "score", "--pred", "out", "--gt", "gt", "--jobs", "1")
+    compiling = "from cellqa.scoring.image import compile_kernels; compile_kernels(print)"
+    told, _ = run("-c", compiling)
+    assert told.startswith("compiling for this machine, once")
+    assert str(site) in told
+    assert run("-c", compiling) == ("", "")
+    said, _ = run("-m", "cellqa", "score", "--pred", "out", "--gt", "gt", "--jobs", "1")
     assert "psnr" in said
     assert (tmp_path / "cellqa-results" / "report.html").is_file()
-    help_ = run("ciegan", "train", "--help")
-    assert "--preset" in help_
-    refused = subprocess.run(
-        [str(python), "-m", "ciegan", "train", "data", "run"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert refused.returncode == 1
-    assert "install it with: pip install 'cellqa[gan]'" in refused.stderr
+    assert "--preset" in run("-m", "ciegan", "train", "--help")[0]
+    _, refused = run("-m", "ciegan", "train", "data", "run", status=1)
+    assert "install it with: pip install 'cellqa[gan]'" in refused

@@ -145,9 +145,23 @@ def _context() -> multiprocessing.context.BaseContext:
     context.set_forkserver_preload(
         ["cellqa.scoring.image", "cellqa.enhance"]
     )  # imported once for all
-    with interrupts.ignored():
+    with interrupts.ignored(), _safe_path():
         forkserver.ensure_running()
     return context
+
+
+@contextlib.contextmanager
+def _safe_path() -> Iterator[None]:
+    """Processes that are started do not import from the current folder, which may hold anything."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def _died() -> type[Exception]:

@@ -26,6 +26,7 @@ def run(kind: str, folder: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow  # the wheel's test sees the same, in its own environment
 def test_the_first_compilation_is_told_once(tmp_path: Path) -> None:
     (told,) = run("kept", tmp_path)
     assert told.startswith("compiling for this machine, once")

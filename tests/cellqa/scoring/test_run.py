@@ -20,7 +20,6 @@ from images import blurred
 from cellqa.cli import main
 from cellqa.disk import TEMPORARY
 from cellqa.engines import LocalEngine
-from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError
 from cellqa.pairs.pairing import pair_folders
 from cellqa.scoring.image import Opened
@@ -285,35 +284,6 @@ def busy(process: int) -> bool:
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     line = Path(f"/proc/{process}/cmdline").read_bytes()
     return b"resource_tracker" not in line and int(fields[1]) != 1 and int(fields[11]) > 0
-
-
-def crash_on_13(item: int) -> int:
-    if item == 13:
-        os.kill(os.getpid(), signal.SIGSEGV)
-    return item * item
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_crash_in_a_library_takes_one_item(jobs: int) -> None:
-    isolate = jobs == 1  # one process is this one, unless a format may crash
-    results = ordered_map(
-        crash_on_13, range(40), jobs, on_crash=lambda i, why: why, isolate=isolate
-    )
-    found = list(results)
-    expected = [k * k for k in range(40)]
-    expected[13] = "ended its process (SIGSEGV)"  # type: ignore[call-overload]
-    assert found == expected
-
-
-def test_a_script_without_a_guard_is_told(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        "from cellqa.engines.local import ordered_map\n"
-        "print(list(ordered_map(abs, range(40), 2, on_crash=lambda i, why: why)))\n"
-    )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1
-    assert "worker processes cannot start" in done.stderr
 
 
 def test_files_that_vanish_or_change_fail_alone(
