@@ -68,7 +68,7 @@ def run_demo(
     enhance_files(data / Role.RAW, data / "te", ENHANCERS["te"])
     enhance_files(data / Role.REFERENCE, data / Role.EGT, ENHANCERS[Role.EGT])
     pred = {name: data / name for name in ("te", Role.EGT)}
-    pairing = pair_folders(pred, gt=data / Role.REFERENCE, raw=data / Role.RAW)
+    pairing = pair_folders(pred, reference=data / Role.REFERENCE, raw=data / Role.RAW)
     finished = score_to_folder(
         pairing,
         results,

@@ -56,7 +56,7 @@ def build(
     from cellqa.experts.build import questionnaire as build_page
 
     built = build_page(
-        pred, out, gt=gt, images=images, repeats=repeats, seed=seed, overwrite=overwrite
+        pred, out, reference=gt, images=images, repeats=repeats, seed=seed, overwrite=overwrite
     )
     click.echo(f"{built.tasks} tasks over {built.images} images\nwrote {built.page}, {built.key}")
 

@@ -201,7 +201,7 @@ def score(
     if absent:
         raise click.UsageError(f"--fail-under: {absent} is not computed; see --metrics")
     grouping = Grouping.parse(group) if group is not None else None
-    pairing = pair_folders(pred, gt=gt, raw=input_, mask=mask)
+    pairing = pair_folders(pred, reference=gt, raw=input_, mask=mask)
     options = ScoreOptions(
         chosen,
         data_range,

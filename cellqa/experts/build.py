@@ -62,7 +62,7 @@ def questionnaire(
     pred: Mapping[str, StrPath],
     out: StrPath,
     *,
-    gt: StrPath | None = None,
+    reference: StrPath | None = None,
     images: int = 12,
     repeats: float = 0.1,
     seed: int = 1,
@@ -81,7 +81,8 @@ def questionnaire(
     pred : dict
         Method to its folder; two methods at least, the ground truth counts as one.
     out : path
-    gt : path, optional
+    reference : path, optional
+        Ground truth, which is shown like a method.
     images : int
         Drawn at random from those that all methods have.
     repeats : float
@@ -99,7 +100,7 @@ def questionnaire(
     out = Path(out)
     if (out / KEY).exists() and not overwrite:
         raise CellqaError(f"--out: {str(out)!r} holds a questionnaire; another name or --overwrite")
-    pairing = pair_folders(pred, gt=gt)
+    pairing = pair_folders(pred, reference=reference)
     methods = list(pairing.methods)
     if len(methods) < 2:
         raise CellqaError("a questionnaire compares: give two methods, or one and --gt")

@@ -19,7 +19,7 @@ class Affine(NamedTuple):
 
 def affine_of(case: Case) -> Affine:
     """`affine` of a case; use it as `case.once(affine_of)`."""
-    reference, image = case.truth, case.image
+    reference, image = case.pair
     low, high = image.extremes
     if low == high:
         missing = Undefined("gain, offset and fitted scores: the image is constant")

@@ -190,5 +190,5 @@ def _frequencies(k: int, n: int) -> Array:
 
 def measure(case: Case, names: Set[str]) -> dict[str, float]:
     """The family: `shift_y` and `shift_x`."""
-    y, x = displacement(case.truth, case.image)
+    y, x = displacement(*case.pair)
     return {"shift_y": y, "shift_x": x}

@@ -44,7 +44,7 @@ class Case:
     --------
     >>> import numpy as np
     >>> case = Case.of(np.ones((4, 4)), reference=np.zeros((4, 4)))
-    >>> case.once(lambda case: float(case.image.mean - case.truth.mean))
+    >>> case.once(lambda case: float(case.image.mean - case.reference.mean))
     1.0
     """
 
@@ -83,10 +83,10 @@ class Case:
         ValueError, TypeError
             Image and reference, or reference and mask, differ in shape; a value is NaN or infinite.
         """
-        truth = None
+        compared = None
         plane = Plane.of(image, "image") if reference is None else None
         if plane is None:
-            truth, plane = as_pair(reference, image)  # type: ignore[arg-type]
+            compared, plane = as_pair(reference, image)  # type: ignore[arg-type]
         labels = None
         if mask is not None:
             pixels = np.asarray(mask)
@@ -95,14 +95,14 @@ class Case:
                     f"`mask` must have the shape of `reference` {plane.shape}, got {pixels.shape}"
                 )
             labels = Labels.of(pixels != 0)
-        untouched = Plane.of(raw, "raw") if raw is not None else None
-        return cls(plane, truth, untouched, labels, **options)
+        source = Plane.of(raw, "raw") if raw is not None else None
+        return cls(plane, compared, source, labels, **options)
 
     @property
-    def truth(self) -> Plane:
-        """The reference, for families that are called for only where there is one."""
+    def pair(self) -> tuple[Plane, Plane]:
+        """Reference and image, for families that are called only where there are both."""
         assert self.reference is not None
-        return self.reference
+        return self.reference, self.image
 
     def once(self, compute: Callable[[Case], Value]) -> Value:
         """`compute(self)`, kept: several metrics need how image and reference correlate."""

@@ -159,7 +159,7 @@ def error_of(case: Case) -> Array:
     if isinstance(fit.gain, Undefined):
         raise ValueError("`image` must not be constant: no gain fits it to the ground truth")
     fitted = case.image.pixels * np.float64(fit.gain) + fit.offset
-    return np.asarray(fitted - case.truth.pixels, dtype=np.float32)
+    return np.asarray(fitted - case.pair[0].pixels, dtype=np.float32)
 
 
 def _one(
@@ -181,7 +181,7 @@ def measure(case: Case, names: Set[str]) -> dict[str, float]:
     scores = pixel_scores(case, {name.removesuffix("_fit") for name in names}, *fit)
     values.update({f"{name}_fit": value for name, value in scores.items()})
     if "si_psnr" in names:
-        low, high = case.truth.extremes
+        low, high = case.pair[0].extremes
         span = high - low if high > low else Undefined("si_psnr: the ground truth is constant")
         values["si_psnr"] = pixel_scores(case, {"psnr"}, *fit, data_range=span)["psnr"]
     return values

@@ -125,7 +125,8 @@ def objects(case: Case) -> list[Object]:
 
 
 def _sums(case: Case, mask: Labels) -> Array:
-    sums = label_sums(case.truth.real, case.image.real, mask.labels, mask.names.size + 1)
+    reference, image = case.pair
+    sums = label_sums(reference.real, image.real, mask.labels, mask.names.size + 1)
     return np.asarray(sums[1:])
 
 

@@ -239,16 +239,17 @@ def between(first: Plane, second: Plane, threshold: str = "1/7") -> RingCorrelat
 
 def correlation_of(case: Case) -> RingCorrelation:
     """`frc` of image and reference, for `Case.once`."""
-    return between(case.image, case.truth)
+    reference, image = case.pair
+    return between(image, reference)
 
 
 def resolution_between(case: Case, pixel_size: float, threshold: str = "1/7") -> float:
     """`frc_resolution` of a case."""
-    problem = unusable(case.truth, case.image)
+    problem = unusable(*case.pair)
     if problem:
         return Undefined(f"frc_resolution: {problem}")
     standard = threshold == "1/7"
-    curve = case.once(correlation_of) if standard else between(case.image, case.truth, threshold)
+    curve = case.once(correlation_of) if standard else between(case.image, case.pair[0], threshold)
     value = curve.resolution(pixel_size)
     if curve.at_least:
         return Bound(value, "frc_resolution: agreement up to the Nyquist frequency, or beyond")

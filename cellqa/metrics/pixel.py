@@ -118,7 +118,7 @@ def pixel_scores(
     data_range: float | None = None,
 ) -> dict[str, float]:
     """`psnr` and `nrmse` of gain x image + offset; the data range is the case's by default."""
-    reference, image = case.truth, case.image
+    reference, image = case.pair
     error = squared_error(reference.real, image.real, gain, offset)
     values = {}
     if "nrmse" in names:

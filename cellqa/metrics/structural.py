@@ -194,7 +194,7 @@ def measure(case: Case, names: Set[str]) -> dict[str, float]:
     """The family: `ssim` and `ms_ssim`, those of the fitted image, and `ssim_fg`."""
     if isinstance(case.data_range, Undefined):
         return dict.fromkeys(names, case.data_range)
-    reference, image = case.truth, case.image
+    reference, image = case.pair
     fit = _AS_IT_IS
     values: dict[str, float] = {}
     if any(name.endswith("_fit") for name in names):
@@ -280,7 +280,8 @@ def ssim_of_labels(case: Case, mask: Labels) -> Array:
     """Sum of SSIM, and number of pixels around which the window fits, of each object."""
     if min(case.image.shape) < WINDOW or math.isnan(case.data_range):
         return np.zeros((mask.names.size, 2))
-    scales = [(case.truth.real, case.image.real)]
+    reference, image = case.pair
+    scales = [(reference.real, image.real)]
     return _terms(scales, case.data_range, _AS_IT_IS, mask)[1][1:]
 
 

@@ -138,7 +138,7 @@ def scan(path: StrPath, role: str) -> Folder:
 def pair_folders(
     pred: Mapping[str, StrPath],
     *,
-    gt: StrPath | None = None,
+    reference: StrPath | None = None,
     raw: StrPath | None = None,
     mask: StrPath | None = None,
 ) -> Pairing:
@@ -148,7 +148,7 @@ def pair_folders(
     ----------
     pred : dict
         Method name to folder.
-    gt, raw : path, optional
+    reference, raw : path, optional
         The folders of the ground truth and of the unenhanced images (the method `input`).
     mask : path, optional
         The folder of the masks.
@@ -165,8 +165,8 @@ def pair_folders(
         if name in GIVEN or not name:
             raise CellqaError(f"a method cannot be called {name!r}; give another as NAME=DIR")
         folders[name] = scan(path, "--pred")
-    if gt is not None:
-        folders[Role.REFERENCE] = scan(gt, Role.REFERENCE.option)
+    if reference is not None:
+        folders[Role.REFERENCE] = scan(reference, Role.REFERENCE.option)
     if mask is not None:
         folders[Role.MASK] = scan(mask, Role.MASK.option)
     return pair(folders)
@@ -195,25 +195,26 @@ def pair(methods: Mapping[str, Folder]) -> Pairing:
     >>> paired.images[0].files, paired.unpaired
     ({'net': ('a.png',), 'gt': ('a.tif',)}, {'gt': ('b.tif',)})
     """
-    gt = methods.get(Role.REFERENCE)
+    reference = methods.get(Role.REFERENCE)
     others = {name: f for name, f in methods.items() if name not in (Role.REFERENCE, Role.MASK)}
     stems = sorted({stem for folder in others.values() for stem in folder.images})
     unpaired: dict[str, tuple[str, ...]] = {}
-    if gt is not None:
+    if reference is not None:
         for name, folder in methods.items():
-            if name != Role.REFERENCE and not any(stem in gt.images for stem in folder.images):
+            if name != Role.REFERENCE and reference.images.keys().isdisjoint(folder.images):
                 example = next(iter(folder.images.values()))[0]
                 raise CellqaError(
-                    f"{folder.path} ({name}) and {gt.path} (gt) have no image name in common: "
-                    f"{example!r} has no partner, for example; names must match without suffix"
+                    f"{folder.path} ({name}) and {reference.path} (gt) have no image name in "
+                    f"common: {example!r} has no partner, for example; names must match without "
+                    "suffix"
                 )
-            alone = [f[0] for stem, f in folder.images.items() if stem not in gt.images]
+            alone = [f[0] for stem, f in folder.images.items() if stem not in reference.images]
             if name != Role.REFERENCE and alone:
                 unpaired[name] = tuple(alone)
-        lonely = [f[0] for stem, f in gt.images.items() if stem not in set(stems)]
+        lonely = [f[0] for stem, f in reference.images.items() if stem not in set(stems)]
         if lonely:
             unpaired[Role.REFERENCE] = tuple(lonely)
-        stems = [stem for stem in stems if stem in gt.images]
+        stems = [stem for stem in stems if stem in reference.images]
     order = sorted(methods, key=lambda name: name != Role.REFERENCE)
     images = []
     for stem in stems:

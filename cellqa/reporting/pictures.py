@@ -55,7 +55,9 @@ def as_scored(run: LoadedRun, images: Sequence[str]) -> tuple[dict[str, Path], d
     folders = {name: Path(path) for name, path in run.record.folders.items()}
     pred = {m: p for m, p in folders.items() if m not in GIVEN}
     try:
-        pairing = pair_folders(pred, gt=folders.get(Role.REFERENCE), raw=folders.get(Role.RAW))
+        pairing = pair_folders(
+            pred, reference=folders.get(Role.REFERENCE), raw=folders.get(Role.RAW)
+        )
     except CellqaError:
         return {}, {}
     by_name = {image.name: image for image in pairing.images}
@@ -162,15 +164,15 @@ def _draw(
         if plane.shape == shape:
             save(f"image:{method}", _grey(plane.pixels[window], low, high))
     for method, plane in planes.items():
-        truth = planes.get(Role.REFERENCE)
-        if truth is None or method == Role.REFERENCE or plane.shape != shape:
+        reference = planes.get(Role.REFERENCE)
+        if reference is None or method == Role.REFERENCE or plane.shape != shape:
             continue
         if not plane.flat:
-            error = error_map(truth.pixels, plane.pixels)[window]
+            error = error_map(reference.pixels, plane.pixels)[window]
             save(f"error:{method}", _coloured(error / max(high - low, 1e-12) + 0.5, "PuOr_r"))
         data_range = ranges.get(name, np.nan)
         if data_range and np.isfinite(data_range):
-            similar = ssim_map(truth.pixels, plane.pixels, data_range=float(data_range))[window]
+            similar = ssim_map(reference.pixels, plane.pixels, data_range=float(data_range))[window]
             save(f"ssim:{method}", _coloured(similar, "viridis"))
     return Pictures(files, (top, left, height, width), (shape[0], shape[1]))
 

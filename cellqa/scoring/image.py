@@ -145,8 +145,8 @@ def _score_files(
     with _opened(image, folders, image.files, options.max_pixels) as every:
         opened = {role: every[role] for role in image.methods}
         leader = _leader(opened.values())
-        truth = opened.get(Role.REFERENCE)
-        if leader is None or (truth is not None and truth.problem):
+        reference = opened.get(Role.REFERENCE)
+        if leader is None or (reference is not None and reference.problem):
             return [failed(image.name, m, _why(opened, m)) for m in image.methods]
         rows: list[Row] = []
         for name, planes in _planes(image.name, opened, leader):
@@ -171,15 +171,15 @@ def _score_plane(
     """The rows of one plane: reference and raw image are loaded first, then method by method."""
     for role in {Role.REFERENCE, Role.RAW} & planes.keys():
         planes[role] = planes[role].loaded()
-    truth, raw = planes.get(Role.REFERENCE), planes.get(Role.RAW)
-    if truth is not None and truth.problem:
-        reason = f"ground truth: {truth.problem}"
+    reference, raw = planes.get(Role.REFERENCE), planes.get(Role.RAW)
+    if reference is not None and reference.problem:
+        reason = f"ground truth: {reference.problem}"
         return [
-            failed(name, method, truth.problem if method == Role.REFERENCE else reason)
+            failed(name, method, reference.problem if method == Role.REFERENCE else reason)
             for method in methods
         ]
     scorer = Scorer(
-        truth.plane if truth else None,
+        reference.plane if reference else None,
         options,
         value_range,
         raw=raw.plane if raw else None,

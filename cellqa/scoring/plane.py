@@ -71,7 +71,7 @@ class Scored:
         if self._aligned is not None:
             case = self._aligned.case
             if not math.isnan(case.data_range):
-                pair = case.truth.pixels, case.image.pixels
+                pair = [plane.pixels for plane in case.pair]
                 maps["ssim"] = ssim_map(*pair, data_range=case.data_range)
             if not case.image.flat:
                 maps["error"] = error_of(case)
@@ -86,7 +86,7 @@ class Scored:
     def _placed(self, pixels: Array) -> Array:
         """A map of what was compared, within the whole reference."""
         assert self._aligned is not None
-        shape = self._whole.truth.shape
+        shape = self._whole.pair[0].shape
         if pixels.shape == shape:
             return pixels
         top, left = self._aligned.origin
@@ -333,12 +333,12 @@ def _undone(case: Case, needs_raw: bool) -> Aligned:
     ImageError
         Nothing is left.
     """
-    truth, image = case.truth, case.image
-    y, x = displacement(truth, image)
+    reference, image = case.pair
+    y, x = displacement(reference, image)
     if math.isnan(y) or math.hypot(y, x) < _STILL:
         return Aligned(case, y, x)
     moved, _ = moved_back(image.pixels, (y, x))
-    again = displacement(truth, Plane(np.ascontiguousarray(moved), image.dtype))
+    again = displacement(reference, Plane(np.ascontiguousarray(moved), image.dtype))
     if not math.isnan(again[0]) and math.hypot(*again) < 1:
         y, x = y + again[0], x + again[1]
     moved, (rows, columns) = moved_back(image.pixels, (y, x))
@@ -346,8 +346,8 @@ def _undone(case: Case, needs_raw: bool) -> Aligned:
     def cropped(pixels: Array, of: Plane) -> Plane:
         return Plane(np.ascontiguousarray(pixels[rows, columns]), of.dtype)
 
-    reference = cropped(truth.pixels, truth)
-    if not reference.pixels.size:
+    shown = cropped(reference.pixels, reference)
+    if not shown.pixels.size:
         raise ImageError(f"displaced by more than its size ({y:.1f}, {x:.1f} pixels)")
     raw = None
     if needs_raw and case.raw is not None and case.raw.shape == image.shape:
@@ -355,7 +355,7 @@ def _undone(case: Case, needs_raw: bool) -> Aligned:
     registered = replace(
         case,
         image=cropped(moved, image),
-        reference=reference,
+        reference=shown,
         raw=raw,
         mask=case.mask.cropped(rows, columns) if case.mask else None,
     )

@@ -60,7 +60,7 @@ def score_pairing(
     Examples
     --------
     >>> from cellqa import pair_folders
-    >>> pairing = pair_folders({"net": "out"}, gt="sharp")  # doctest: +SKIP
+    >>> pairing = pair_folders({"net": "out"}, reference="sharp")  # doctest: +SKIP
     >>> score_pairing(pairing)[0].values["ssim"]  # doctest: +SKIP
     0.91
     """

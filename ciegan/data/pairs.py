@@ -42,7 +42,7 @@ def prepare_pairs(
     """
     blurred, sharp, out = Path(blurred), Path(sharp), Path(out)
     tiling = tiling or TilingOptions()
-    pairing = pair_folders({_BLURRED: blurred}, gt=sharp)
+    pairing = pair_folders({_BLURRED: blurred}, reference=sharp)
     sources = {
         image.name: {
             role: [pairing.folders[role] / n for n in names] for role, names in image.files.items()

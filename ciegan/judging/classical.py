@@ -85,10 +85,10 @@ def best(candidates: Sequence[Enhancer], pairs: Sequence[tuple[Array, Array]]) -
     def score(method: Enhancer) -> float:
         values = []
         for source, target in pairs:
-            truth, image = luminance(target), luminance(method(source))
-            if truth.min() < truth.max():
-                span = float(truth.max()) - float(truth.min())
-                values.append(psnr(truth, image, data_range=span))
+            reference, image = luminance(target), luminance(method(source))
+            if reference.min() < reference.max():
+                span = float(reference.max()) - float(reference.min())
+                values.append(psnr(reference, image, data_range=span))
         return float(np.mean(values)) if values else -math.inf
 
     return max(candidates, key=score)

@@ -65,13 +65,13 @@ def write_results(
         *((f"results-seed{k}", folders[k], target) for k in sorted(folders) if k),
     ]
     finished: dict[str, Finished] = {}
-    for name, pred, truth in runs:
+    for name, pred, reference in runs:
         work.tell(f"scoring: {name}")
         results = work.out / name
         finished[name] = score_tiles(
             pred,
             work.tiles["test"],
-            truth,
+            reference,
             source,
             results,
             jobs=jobs,

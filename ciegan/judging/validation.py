@@ -227,7 +227,7 @@ def targets_of(data: Path) -> str:
 def score_tiles(
     pred: Mapping[str, Path],
     tiles: Sequence[TilePair],
-    gt: Path,
+    reference: Path,
     raw: Path,
     results: Path,
     *,
@@ -245,14 +245,14 @@ def score_tiles(
         Name of each method to its folder.
     tiles : sequence of TilePair
         Which name the fields.
-    gt, raw : Path
+    reference, raw : Path
         Folders of targets and inputs.
     results : Path
         Receives what `cellqa score` writes, and fields.csv.
     jobs, resume, overwrite, command, progress
         As in `cellqa.scoring.run.score_to_folder`.
     """
-    pairing = pair_folders(dict(pred), gt=gt, raw=raw)
+    pairing = pair_folders(dict(pred), reference=reference, raw=raw)
     results.mkdir(parents=True, exist_ok=True)
     try:
         return score_to_folder(

@@ -79,8 +79,8 @@ class Judge:
             return Plane(as_plane(luminance(pixels), name), pixels.dtype)
 
         if key not in self._scorers:
-            truth, raw = plane(target, "target"), plane(source, "input")
-            self._scorers[key] = Scorer(truth, self.options, raw=raw)
+            reference, raw = plane(target, "target"), plane(source, "input")
+            self._scorers[key] = Scorer(reference, self.options, raw=raw)
         scored = self._scorers[key].score("", "ciegan", plane(image, "image"), pixel_size)
         return dict(scored.row.values)
 

@@ -74,7 +74,7 @@ import ciegan
 image = np.zeros((64, 64))
 assert_type(cellqa.psnr(image, image, data_range=1.0), float)
 assert_type(cellqa.ssim_map(image, image, data_range=1.0), npt.NDArray[Any])
-pairing = cellqa.pair_folders({"net": "out"}, gt=Path("sharp"))
+pairing = cellqa.pair_folders({"net": "out"}, reference=Path("sharp"))
 finished = cellqa.score_to_folder(pairing, "results", grouping=cellqa.Grouping.parse("field"))
 assert_type(finished, cellqa.Finished)
 assert_type(finished.summaries[0].mean, float)
@@ -125,7 +125,7 @@ def test_a_plain_script_scores_folders(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import cellqa\n"
-        "pairing = cellqa.pair_folders({'net': 'out'}, gt='gt')\n"
+        "pairing = cellqa.pair_folders({'net': 'out'}, reference='gt')\n"
         "finished = cellqa.score_to_folder(pairing, 'results')\n"
         "print(len(cellqa.score_pairing(pairing)), finished.tally.rows)\n"
     )

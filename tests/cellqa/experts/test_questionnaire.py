@@ -48,7 +48,7 @@ def roles(folders: Folders, sharp8: np.ndarray) -> dict[str, Path]:
 @pytest.fixture
 def made(roles: dict[str, Path], tmp_path: Path) -> Path:
     pred = {name: path for name, path in roles.items() if name != "gt"}
-    questionnaire(pred, tmp_path / "Q", gt=roles["gt"], images=5, repeats=0.2, seed=3)
+    questionnaire(pred, tmp_path / "Q", reference=roles["gt"], images=5, repeats=0.2, seed=3)
     return tmp_path / "Q"
 
 

@@ -35,7 +35,7 @@ class Scores:
 def score(pred: dict[str, Path], gt: Path | None = None, **settings: object) -> Scores:
     raw = settings.pop("raw", None)
     jobs = settings.pop("jobs", 1)
-    pairing = pair_folders(pred, gt=gt, raw=raw)  # type: ignore[arg-type]
+    pairing = pair_folders(pred, reference=gt, raw=raw)  # type: ignore[arg-type]
     options = ScoreOptions(**settings)  # type: ignore[arg-type]
     return Scores(score_pairing(pairing, options=options, jobs=jobs), pairing, options)  # type: ignore[arg-type]
 

@@ -20,7 +20,7 @@ from cellqa.tables.summary import below
 def measure(case: Case, names: Set[str]) -> Mapping[str, float]:
     return {
         "brightness": float(case.image.mean),
-        "off": abs(float(case.image.mean - case.truth.mean)) if case.reference else float("nan"),
+        "off": abs(float(case.image.mean - case.pair[0].mean)) if case.reference else math.nan,
     }
 
 
@@ -42,7 +42,7 @@ def pairing(tmp_path: Path) -> cellqa.Pairing:
         image = rng.integers(0, 200, (64, 64), np.uint8)
         for folder, added in (("gt", 0), ("one", 5), ("two", 10)):
             write_tiff(tmp_path / folder / f"{name}.tif", image + np.uint8(added), None)
-    return cellqa.pair_folders({n: tmp_path / n for n in ("one", "two")}, gt=tmp_path / "gt")
+    return cellqa.pair_folders({n: tmp_path / n for n in ("one", "two")}, reference=tmp_path / "gt")
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -152,7 +152,7 @@ def test_jobs_change_nothing(
     tmp_path: Path,
     engine: LocalEngine,
 ) -> None:
-    pairing = pair_folders({"net": many[0]}, gt=many[1])
+    pairing = pair_folders({"net": many[0]}, reference=many[1])
     score_to_folder(pairing, tmp_path / "two", engine=engine)
     assert outcome(tmp_path / "two") == whole[1]
 
@@ -290,7 +290,7 @@ def test_files_that_vanish_or_change_fail_alone(
     many: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net, gt = many
-    pairing = pair_folders({"net": net}, gt=gt)
+    pairing = pair_folders({"net": net}, reference=gt)
     (net / "003.png").unlink()
     load = Opened.loaded
 
@@ -482,7 +482,7 @@ def test_every_pass_over_czi_is_isolated(tmp_path: Path) -> None:
             seen.append(options["isolate"])
             return super().map(*arguments, **options)  # type: ignore[arg-type]
 
-    pairing = pair_folders({"net": tmp_path / "net"}, gt=tmp_path / "gt")
+    pairing = pair_folders({"net": tmp_path / "net"}, reference=tmp_path / "gt")
     options = ScoreOptions(data_range="set")
     finished = score_to_folder(pairing, tmp_path / "r", options=options, engine=Watched(1))
     assert finished.tally.failed.total() == 0
