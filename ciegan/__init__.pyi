@@ -14,6 +14,7 @@ from .config import (
     Schedule as Schedule,
     from_dict as from_dict,
     read_config as read_config,
+    to_toml as to_toml,
 )
 from .data import (
     TASKS as TASKS,

@@ -1,7 +1,6 @@
 """Everything that a training run may be told."""
 
 from ciegan.config.presets import DEFAULT, PAPER, PIX2PIX, PRESETS
-from ciegan.config.reading import from_dict, read_config, with_settings
 from ciegan.config.sections import (
     Config,
     ConfigError,
@@ -12,6 +11,7 @@ from ciegan.config.sections import (
     Optimizer,
     Schedule,
 )
+from ciegan.config.toml import from_dict, read_config, to_toml, with_settings
 
 __all__ = [
     "DEFAULT",
@@ -28,5 +28,6 @@ __all__ = [
     "Schedule",
     "from_dict",
     "read_config",
+    "to_toml",
     "with_settings",
 ]

@@ -1,10 +1,10 @@
-"""Everything that a training run may be told, checked and written as TOML."""
+"""Everything that a training run may be told, checked."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from cellqa.errors import CellqaError, printable
@@ -353,19 +353,3 @@ class Config:
     def __post_init__(self) -> None:
         check_choice("precision", self.precision, PRECISIONS)
         check_value("seed", self.seed, 0 <= self.seed < 2**32, "0 to 2^32 - 1")
-
-    def to_toml(self) -> str:
-        """The whole configuration as TOML."""
-        import tomli_w  # of the extra `gan`
-
-        from ciegan.config.presets import PRESETS
-
-        preset = PRESETS[self.preset].losses if self.preset in PRESETS else None
-        table = {**asdict(self), "losses": self.losses.as_table(preset)}
-        return tomli_w.dumps(_plain(table))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value

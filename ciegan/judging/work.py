@@ -19,7 +19,7 @@ from cellqa.errors import CellqaError, printable
 from cellqa.pairs.roles import Role
 from cellqa.planes import Array
 from cellqa.terminal import Progress, Tell
-from ciegan.config import Config, from_dict
+from ciegan.config import Config, from_dict, to_toml
 from ciegan.data.crops import TilePair
 from ciegan.data.prepare import PAIRS
 from ciegan.data.tiles import INPUT, TARGET
@@ -109,7 +109,7 @@ class Work:
             return folder
         if method.egt:
             self.enhance_targets()
-        self.store.put("networks", name, {**budget, "config": config.to_toml()})
+        self.store.put("networks", name, {**budget, "config": to_toml(config)})
         self.tell(f"training {method.name}, seed {config.seed}")
         resume = (folder / LAST).exists()
         trained = train(

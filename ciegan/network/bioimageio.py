@@ -15,6 +15,7 @@ import torch
 
 from cellqa.errors import CellqaError
 from cellqa.simulate import filaments, nuclei
+from ciegan.config import to_toml
 from ciegan.network.checkpoint import Checkpoint
 from ciegan.network.normalisation import PERCENTILES, Normalisation
 
@@ -258,7 +259,7 @@ def _content(
                     {"relative_tolerance": 0, "absolute_tolerance": 1e-3 * gain}
                 ]
             },
-            "ciegan": {"config": config.to_toml(), "about": dict(about)},
+            "ciegan": {"config": to_toml(config), "about": dict(about)},
         },
     }
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from cellqa.disk import StrPath, appearing
 from cellqa.errors import CellqaError, first_line
-from ciegan.config import Config, ConfigError, Network, from_dict
+from ciegan.config import Config, ConfigError, Network, from_dict, to_toml
 from ciegan.models import GENERATORS, Generator
 from ciegan.network import onnx, realesrgan
 from ciegan.network.normalisation import Normalisation
@@ -95,7 +95,7 @@ def save(
         "versions": {name: version(name) for name in ("cellqa", "torch")},
     }
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    metadata = {"format": _FORMAT, "config": config.to_toml(), "about": json.dumps(about)}
+    metadata = {"format": _FORMAT, "config": to_toml(config), "about": json.dumps(about)}
     with appearing(path) as temporary:
         try:
             save_file(tensors, temporary, metadata)

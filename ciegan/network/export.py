@@ -26,6 +26,7 @@ from torch import Tensor
 
 from cellqa.disk import StrPath, appearing
 from cellqa.errors import CellqaError, first_line
+from ciegan.config import to_toml
 from ciegan.models import Generator
 from ciegan.network import bioimageio, onnx, realesrgan
 from ciegan.network.checkpoint import BEST, Checkpoint, content_hash, load
@@ -259,7 +260,7 @@ def to_onnx(model: Model) -> tuple[bytes, list[Run]]:
         del part.metadata_props[:]
     for key, value in (
         ("format", onnx.FORMAT),
-        ("config", model.checkpoint.config.to_toml()),
+        ("config", to_toml(model.checkpoint.config)),
         ("about", json.dumps(model.about())),
     ):
         proto.metadata_props.add(key=key, value=value)
@@ -283,7 +284,7 @@ def _quiet_exporter() -> Iterator[None]:
 
 def to_torchscript(model: Model) -> tuple[bytes, list[Run]]:
     """TorchScript, with the description as an extra file."""
-    description = {"config": model.checkpoint.config.to_toml(), "about": model.about()}
+    description = {"config": to_toml(model.checkpoint.config), "about": model.about()}
     with _deprecated(), torch.no_grad():
         # compared below, at other sizes than the traced one
         traced = torch.jit.trace(model.generator, model.noise(_TRACED), check_trace=False)

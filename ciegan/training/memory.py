@@ -3,21 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from ciegan.training.objective import TrainingError
-
-if TYPE_CHECKING:
-    from ciegan.training.step import Networks
+from ciegan.config import Config
+from ciegan.models import Discriminator, Generator
+from ciegan.training.objective import Objective, TrainingError
+from ciegan.training.schedule import Phase
 
 Batch = tuple[Tensor, Tensor]  # inputs and targets
 
 
+class Stepping(Protocol):
+    """What takes steps; see `ciegan.training.step.Networks`."""
+
+    config: Config
+    generator: Generator
+    discriminator: Discriminator | None
+    objective: Objective
+    steps_done: int
+
+    @property
+    def device(self) -> torch.device:
+        """On which it is."""
+
+    @property
+    def phase(self) -> Phase:
+        """Phase of the step to come."""
+
+    def step(
+        self,
+        source: Tensor,
+        target: Tensor,
+        optimizers: Sequence[Any],
+        backward: Callable[[Tensor], None],
+    ) -> None:
+        """Let those learn whose phase it is."""
+
+
 def step_within_memory(
-    networks: Networks,
+    networks: Stepping,
     batch: Batch,
     optimizers: Sequence[Any],
     backward: Callable[[Tensor], None],
@@ -48,7 +75,7 @@ def step_within_memory(
         )
 
 
-def largest_batch(networks: Networks, batch: Batch) -> int:
+def largest_batch(networks: Stepping, batch: Batch) -> int:
     """The largest power of two of crops, below the batch's, that a step has memory for."""
     size = 1 << (len(batch[0]) - 1).bit_length() >> 1 if len(batch[0]) > 1 else 0
     while size:
@@ -63,7 +90,7 @@ def largest_batch(networks: Networks, batch: Batch) -> int:
     return 0
 
 
-def _fits(networks: Networks, source: Tensor, target: Tensor) -> bool:
+def _fits(networks: Stepping, source: Tensor, target: Tensor) -> bool:
     judge = networks.discriminator
     try:
         image = networks.generator(source)

@@ -25,7 +25,7 @@ from cellqa.errors import CellqaError, first_line, printable
 from cellqa.scoring.image import compile_kernels
 from cellqa.tables.files import write_json
 from cellqa.terminal import Progress, Tell
-from ciegan.config import Config, read_config
+from ciegan.config import Config, read_config, to_toml
 from ciegan.data.crops import Crops, TilePair, read_split, spread
 from ciegan.losses import VGG19, load_vgg
 from ciegan.losses.base import FEATURES
@@ -174,7 +174,7 @@ def train(
     if not child and not resume:
         clear_folder(out)  # now that nothing is left that could be wrong
         with appearing_text(out / CONFIG) as file:
-            file.write(config.to_toml())
+            file.write(to_toml(config))
     _fit(trainer, networks, out / LAST if resume and (out / LAST).exists() else None)
     trained = _trained(trainer, networks, keeper, untouched.values)
     if trainer.is_global_zero:

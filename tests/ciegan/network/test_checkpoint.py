@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from cellqa.errors import CellqaError
-from ciegan.config import Config
+from ciegan.config import Config, to_toml
 from ciegan.models import GENERATORS
 from ciegan.network.checkpoint import load, save
 from ciegan.network.normalisation import Normalisation
@@ -95,7 +95,7 @@ def test_a_pickle_is_refused_and_never_run(
 def test_of_another_network(weights: Path, tiny: Config) -> None:
     other = replace(tiny, generator=replace(tiny.generator, name="unet", options={}))
     with pytest.raises(CellqaError, match=r"another network than its configuration says \(UNet"):
-        load(rewritten(weights, config=other.to_toml()))
+        load(rewritten(weights, config=to_toml(other)))
 
 
 @pytest.mark.parametrize(

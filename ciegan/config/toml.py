@@ -1,4 +1,4 @@
-"""Configurations from TOML, from nested dictionaries, and from dotted names."""
+"""Configurations to TOML and from it, from nested dictionaries, and from dotted names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -146,3 +146,19 @@ def _typed(where: str, value: Any, wanted: Any) -> Any:
         kind = names.get(wanted, "a list of texts" if origin is tuple else "a table")
         raise ConfigError(f"{where} must be {kind}, got {value!r}")
     return value
+
+
+def to_toml(config: Config) -> str:
+    """The whole configuration as TOML; `from_dict` reads it back."""
+    import tomli_w  # of the extra `gan`
+
+    # a term that the preset has and this one has not is named, too
+    preset = PRESETS[config.preset].losses if config.preset in PRESETS else None
+    table = {**asdict(config), "losses": config.losses.as_table(preset)}
+    return tomli_w.dumps(_plain(table))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
