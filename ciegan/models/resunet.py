@@ -32,7 +32,7 @@ class ResidualUNet(Generator):
     Without normalisation and without pooling over the image, so that a pixel's result depends on
     its surroundings alone, whatever the tile and the batch. Dense 3 x 3 convolutions at half the
     resolution are what a CPU does best: in the same time they reach a higher PSNR than blocks
-    with depth-wise convolutions (NAFNet), see benchmarks/README.md.
+    with depth-wise convolutions (NAFNet), see benchmarks/networks.md.
 
     Parameters
     ----------
