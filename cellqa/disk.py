@@ -89,6 +89,8 @@ def _force(path: Path) -> None:
 def alone(folder: Path, role: str, *, name: str = LOCK) -> Iterator[None]:
     """Keep other processes that do the same out of a folder, which is made.
 
+    What a kill left half written in it is removed, as nobody else is writing there.
+
     The system's lock ends with the process, however it ends. File systems without locks have none.
 
     Parameters
@@ -120,6 +122,7 @@ def alone(folder: Path, role: str, *, name: str = LOCK) -> Iterator[None]:
             f"{role}: {str(folder / name)!r} cannot be locked ({error.strerror}); remove it"
         ) from None
     try:
+        remove_temporary(folder)
         yield
     finally:
         lock.release()

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cellqa.disk import LOCK
+from cellqa.disk import LOCK, state
 from cellqa.errors import CellqaError
 from cellqa.tables.files import write_json
 from ciegan.data.crops import TilePair
@@ -110,6 +110,6 @@ def _fingerprint(data: Path, tiles: Mapping[str, Sequence[TilePair]]) -> str:
     for split, of in tiles.items():
         for tile in of:
             for path in (tile.input, tile.target):
-                status = path.stat()
-                digest.update(f"{split} {tile.name} {status.st_size} {status.st_mtime_ns}".encode())
+                size_and_time = " ".join(map(str, state(path)))
+                digest.update(f"{split} {tile.name} {size_and_time}".encode())
     return digest.hexdigest()

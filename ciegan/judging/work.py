@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from cellqa.disk import appearing
 from cellqa.enhance import ENHANCERS, Enhancer
 from cellqa.errors import CellqaError, printable
 from cellqa.pairs.roles import Role
@@ -73,18 +74,16 @@ class Work:
         if place.exists():
             return
         self.tell("enhancing the targets (EGT)")
-        half = place.with_name(f".{place.name}")
-        shutil.rmtree(half, ignore_errors=True)
         wanted = [(split, tile) for split in ("train", "val") for tile in self.tiles[split]]
-        for done, (split, tile) in enumerate(wanted, 1):
-            source, target, size = tile.load()
-            write_tile(half / split / INPUT, tile, source, size)
-            write_tile(half / split / TARGET, tile, ENHANCERS[Role.EGT](target), size)
-            self.progress(done, len(wanted))
-        table = self.data / PAIRS
-        if table.exists():
-            shutil.copy(table, half / PAIRS)
-        half.rename(place)
+        with appearing(place, folder=True) as made:
+            for done, (split, tile) in enumerate(wanted, 1):
+                source, target, size = tile.load()
+                write_tile(made / split / INPUT, tile, source, size)
+                write_tile(made / split / TARGET, tile, ENHANCERS[Role.EGT](target), size)
+                self.progress(done, len(wanted))
+            table = self.data / PAIRS
+            if table.exists():
+                shutil.copy(table, made / PAIRS)
 
     def _run(self, method: Method, config: Config) -> tuple[str, Path]:
         """Name and folder of a network."""

@@ -86,8 +86,9 @@ def test_two_processes_do_not_write_to_a_folder(tmp_path: Path) -> None:
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     holder.stdout.close()
+    (tmp_path / f"{TEMPORARY}1.csv").touch()
     with alone(tmp_path, "--out"):  # the lock ends with the process, however it ends
-        pass
+        assert [p.name for p in tmp_path.iterdir()] == [LOCK]
 
 
 def test_a_lock_that_is_no_file_is_one_line(tmp_path: Path) -> None:
