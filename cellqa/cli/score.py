@@ -289,7 +289,7 @@ def _print_finished(
     click.echo(terminal_table(finished.tally, finished.summaries))
     click.echo("\nwrote " + ", ".join(str(path) for path in finished.paths))
     warn(finished.warnings)
-    missed = below(finished.summaries, finished.tally.metrics, limits or {}, methods)
+    missed = below(finished.tally, finished.summaries, limits or {}, methods)
     for line in missed:
         click.echo(printable(f"below the limit: {line}"), err=True)
     failures = [(r.image, r.method, r.reason) for r in finished.tally.failures]

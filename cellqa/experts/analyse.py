@@ -18,9 +18,9 @@ from cellqa.experts.answers import Answers, read_answers
 from cellqa.planes import Array
 from cellqa.reporting.figures import COLOURS, STYLE, label
 from cellqa.reporting.load import load_run
+from cellqa.statistics import mean_interval
 from cellqa.tables.cells import cell
 from cellqa.tables.files import write_csv
-from cellqa.tables.summary import mean_interval
 
 _FEWEST_RATERS = 3  # from which intervals resample raters; below, images
 

@@ -33,7 +33,7 @@ class Grouping:
         The expression, or the table's name.
     expression : pattern or None
         Its named groups together make the name of the group; without named ones its numbered
-        ones; without any the whole match.
+        ones; without any the whole match. One with a # sees the plane's label too.
     table : dict
         Image name to group.
     unmatched : int
@@ -78,11 +78,13 @@ class Grouping:
         >>> wells = Grouping.parse(r"(?P<plate>p\d+)_(?P<well>[A-H]\d+)_")
         >>> wells.group("p1_B03_s2.tif#t0c0z1"), wells.group("test.tif")
         ('p1/B03', None)
+        >>> Grouping.parse(r"#t(?P<time>\d+)").group("p1_B03_s2.tif#t4c0z1")
+        '4'
         """
         name = without_plane(image)
         if self.expression is None:
             return self.table.get(image, self.table.get(name))
-        match = self.expression.search(name)
+        match = self.expression.search(image if "#" in self.source else name)
         if match is None:
             return None
         parts = list(match.groupdict().values()) or list(match.groups())

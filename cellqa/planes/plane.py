@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -116,6 +117,13 @@ class Plane:
         """Whether all values are equal, or their range is beyond floating point."""
         low, high = self.extremes
         return not (1e-300 < high - low < 1e300)
+
+    @cached_property
+    def digest(self) -> int:
+        """A number of 56 bits that is equal for equal pixels of equal type."""
+        of = hashlib.blake2b(f"{self.shape} {self.dtype}".encode(), digest_size=7)
+        of.update(self.pixels.data)
+        return int.from_bytes(of.digest(), "big")
 
     @cached_property
     def mean(self) -> float:

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from cellqa.metrics.metric import Metric
 from cellqa.pairs.roles import Role
 from cellqa.reporting.figures import COLOURS, GREY, STYLE, label
+from cellqa.reporting.leaders import lead
 from cellqa.reporting.load import LoadedRun
 
 _PAIRS = 21  # of methods, beyond which those with the best method are drawn
@@ -135,8 +136,9 @@ def draw_differences(run: LoadedRun) -> Figure | None:
     if table.empty:
         return None
     if table[["first", "second"]].drop_duplicates().shape[0] > _PAIRS:
-        leader = _leader(run)
-        table = table[table["first"].eq(leader) | table["second"].eq(leader)]
+        known = lead(run, run.main) if run.main else None
+        leaders = known.leaders[:1] if known else []
+        table = table[table["first"].isin(leaders) | table["second"].isin(leaders)]
     metrics = [m for m in run.metrics if (table["metric"] == m.name).any()]
     columns = min(3, len(metrics))
     rows = math.ceil(len(metrics) / columns)
@@ -168,14 +170,6 @@ def draw_differences(run: LoadedRun) -> Figure | None:
     for axes in panels[len(metrics) :]:
         axes.axis("off")
     return figure
-
-
-def _leader(run: LoadedRun) -> str:
-    """The method with the best mean of the main metric."""
-    assert run.main is not None
-    table = run.summary[run.summary["method"].isin(run.ranked)]
-    means = table[table["metric"] == run.main.name].set_index("method")["mean"]
-    return str(means.idxmax() if run.main.higher_is_better else means.idxmin())
 
 
 def draw_wins(run: LoadedRun) -> Figure | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -12,13 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
-import pandas as pd
 from markupsafe import Markup
 
 from cellqa.disk import StrPath, appearing_text
 from cellqa.errors import CellqaError, first_line
-from cellqa.metrics.metric import Metric
 from cellqa.pairs.roles import Role
+from cellqa.reporting.leaders import unit_of, verdicts
 from cellqa.reporting.load import LoadedRun, choose, load_run
 from cellqa.reporting.pictures import Pictures, draw_pictures
 from cellqa.tables.cells import cell
@@ -142,91 +140,6 @@ def shown(value: Any) -> str:
     ('0.1235', '–', 'inf', '12')
     """
     return cell(value, 4, undefined=_NOTHING)
-
-
-def verdicts(run: LoadedRun) -> list[dict[str, str]]:
-    """For each metric that matters: which method leads, by how much, how sure."""
-    sentences = []
-    for of in run.leading:
-        name = of.name
-        table = run.summary[
-            (run.summary["metric"] == name) & run.summary["method"].isin(run.ranked)
-        ]
-        table = table[table["n"] + table["infinite"] > 0]
-        if table["infinite"].any():
-            # a mean that leaves infinite values out ranks nothing
-            sentences.append(_by_ranks(run, of, list(table["method"])))
-            continue
-        table = table.sort_values("mean", ascending=not of.higher_is_better)
-        if table.empty:
-            continue
-        best = table.iloc[0]
-        text = f"{of.name} {of.shown(float(best['mean']))}{unit_of(run, of)}"
-        low, high = float(best["ci_low"]), float(best["ci_high"])
-        if not math.isnan(low):
-            text += f" (95 % interval {of.shown(low)} to {of.shown(high)})"
-        found_input = run.summary[
-            (run.summary["metric"] == name) & (run.summary["method"] == Role.RAW)
-        ]
-        caution = ""
-        if not found_input.empty and float(found_input["n"].iloc[0]):
-            untouched, mean = float(found_input["mean"].iloc[0]), float(best["mean"])
-            if untouched > mean if of.higher_is_better else untouched < mean:
-                caution = f"the untouched input is better: {of.shown(untouched)}{unit_of(run, of)}"
-        sentences.append(
-            {
-                "metric": name,
-                "method": str(best["method"]),
-                "text": text,
-                "against": _against(run, of, str(best["method"]), table),
-                "caution": caution,
-            }
-        )
-    return sentences
-
-
-def _by_ranks(run: LoadedRun, of: Metric, methods: list[Any]) -> dict[str, str]:
-    """A verdict by medians, where some values are infinite (identical images, no agreement)."""
-    medians = run.values(of.name)[methods].median()
-    best = str(medians.idxmax() if of.higher_is_better else medians.idxmin())
-    text = f"median {of.name}, {of.shown(float(medians[best]))}{unit_of(run, of)}"
-    against = "some values are infinite, so that means leave them out: see the tests below"
-    return {"metric": of.name, "method": best, "text": text, "against": against, "caution": ""}
-
-
-def unit_of(run: LoadedRun, of: Metric) -> str:
-    """The unit, with a space before it."""
-    unit = of.unit_where(run.sized)
-    return f" {unit}" if unit else ""
-
-
-def _against(run: LoadedRun, of: Metric, best: str, table: pd.DataFrame) -> str:
-    """The leader against the next method, or against the input where there is no other."""
-    others = [str(m) for m in table["method"] if m != best]
-    rival = others[0] if others else str(Role.RAW)
-    if run.comparisons.empty:
-        return "alone: nothing to compare with"
-    pairs = run.comparisons[run.comparisons["metric"] == of.name]
-    for first, second, sign in ((best, rival, 1.0), (rival, best, -1.0)):
-        row = pairs[(pairs["first"] == first) & (pairs["second"] == second)]
-        if row.empty:
-            continue
-        line = row.iloc[0]
-        mean = sign * float(line["mean_difference"])
-        better = float(line["better"]) if sign > 0 else 1 - float(line["better"])
-        p = float(line["p_holm"])
-        worse = mean > 0 if of.higher_is_better is False else mean < 0
-        sure = "no test" if math.isnan(p) else f"p = {p:.2g} (Holm)"
-        if not math.isnan(p) and p >= 0.05:
-            sure += ": not a sure difference"
-        verb = "behind" if worse else "ahead of"
-        if mean == 0:
-            return f"on average the same as {rival}"
-        return (
-            f"{of.shown(abs(mean))}{unit_of(run, of)} {verb} {rival}, better on {better:.0%} of "
-            f"{int(line['n'])} images, {sure}"
-        )
-    return "nothing to compare with"
 
 
 def _summary(run: LoadedRun) -> list[dict[str, Any]]:

@@ -208,6 +208,7 @@ class Scorer:
             notes=(*told, *self._notes(method, plane, values)),
             limits=self._own_limits(),
             objects=tuple(_objects(aligned)) if aligned else (),
+            digest=plane.digest,
         )
         return Scored(row, whole, aligned)
 

@@ -9,12 +9,14 @@ from itertools import combinations
 
 import numpy as np
 
+from cellqa.errors import Undefined
 from cellqa.metrics.metric import Metric
 from cellqa.planes import Array
-from cellqa.tables.summary import mean_interval
+from cellqa.statistics import mean_interval
 from cellqa.tables.tally import Tally
 
-_FEWEST = 2  # differences without which there is nothing to test
+_FEWEST = 3  # differences without which there is no test
+_TESTABLE = 6  # differences from which Wilcoxon's test can find p below 0.05
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Comparison:
     mean_difference, median_difference : float
         Of first - second: the mean over finite ones, the median over all; nan where there is none.
     ci_low, ci_high : float
-        95 % bootstrap interval of the mean difference (BCa; of groups, where there are groups).
+        95 % interval of the mean difference (`cellqa.statistics.mean_interval`).
     better : float
         Share of the images on which the first is better, ties counted half; nan for a metric
         without a direction.
@@ -37,7 +39,8 @@ class Comparison:
         Matched-pairs rank-biserial correlation: (rank sum in favour of the first - against it) /
         (all), -1 to 1, positive where the first is better (larger, for a metric without direction).
     p : float
-        Wilcoxon signed-rank test, two-sided; of group means, where there are groups.
+        Wilcoxon signed-rank test, two-sided; of group means, where there are groups. nan below 3
+        of them.
     p_holm : float
         Corrected by Holm over all comparisons of the metric.
     groups : int
@@ -46,6 +49,9 @@ class Comparison:
         Differences that are infinite: they count in ranks and shares, not in means.
     variant : str
         The metric's name with its variant and data range.
+    reason : str
+        Why there is no interval; or that there are fewer than six images or groups, so that no
+        outcome could have p below 0.05.
     """
 
     metric: str
@@ -63,6 +69,7 @@ class Comparison:
     groups: int
     infinite: int
     variant: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ def compare_all(tally: Tally) -> tuple[list[Comparison], list[Friedman]]:
     """
     pairs: list[Comparison] = []
     tests: list[Friedman] = []
-    groups = np.array(tally.groups, dtype=int) if tally.grouping is not None else None
+    groups = tally.groups
     for metric in tally.metrics:
         if not metric.ranks or (tally.mixed_units and metric.length):
             continue
@@ -189,7 +196,16 @@ def _compare(
         math.nan,
         0 if of_group is None else tested.size,
         n - int(finite.sum()),
+        reason=_reason(tested.size, of_group is not None, low),
     )
+
+
+def _reason(n: int, grouped: bool, low: float) -> str:
+    """Why so few say so little; else why there is no interval."""
+    if n < _TESTABLE:
+        what = "group" if grouped else "image"
+        return f"{n} {what}{'' if n == 1 else 's'}: too few to test"
+    return low.reason if isinstance(low, Undefined) else ""
 
 
 def _share_better(gain: Array) -> float:

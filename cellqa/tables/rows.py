@@ -32,6 +32,8 @@ class Row:
         Extremes of the ground truth, where its data range is a matter of choice (not 8 bits).
     objects : tuple of Object
         Lines of objects.csv.
+    digest : int
+        Of the pixels: equal for copies; -1 where unknown.
     """
 
     image: str
@@ -44,6 +46,7 @@ class Row:
     notes: tuple[str, ...] = ()
     limits: tuple[float, float] | None = None
     objects: tuple[Object, ...] = ()
+    digest: int = -1
 
     def to_json(self) -> dict[str, Any]:
         """By key, for `from_json`; floats survive exactly, and what is as usual is left out."""
@@ -80,7 +83,7 @@ class Row:
 
 _NOTHING = object()
 _PLAIN = tuple(f.name for f in fields(Row) if f.name != "objects")
-_USUAL = {"status": "ok", "reason": "", "notes": (), "limits": None}
+_USUAL = {"status": "ok", "reason": "", "notes": (), "limits": None, "digest": -1}
 
 
 def failed(image: str, method: str, reason: str) -> Row:

@@ -5,19 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from cellqa.errors import Undefined
 from cellqa.metrics.metric import Metric
+from cellqa.statistics import mean_interval
 from cellqa.tables.tally import Tally
-
-SEED = 20220713  # of the bootstrap, so that a run repeated gives the same intervals
-RESAMPLES = 2000
-_BATCH = 300_000  # values in memory at once
-_LARGEST_BOOTSTRAP = 50_000  # beyond, the mean is normal
-_LARGEST_BCA = 5000  # beyond, the jackknife's cost grows while its correction vanishes
 
 
 @dataclass(frozen=True)
@@ -32,15 +26,17 @@ class Summary:
     mean, median, std, q25, q75 : float
         `std` is the sample's (n - 1); nan where n is too small.
     ci_low, ci_high : float
-        95 % bootstrap interval of the mean (BCa), seeded; nan below 3 images.
+        95 % interval of the mean (`cellqa.statistics.mean_interval`); nan where there is none.
     infinite, undefined, failed : int
         Images left out: identical ones in PSNR; undefined values; files not scored.
     variant : str
         The metric's name with its variant and data range.
     groups : int
-        Groups that were resampled for the interval; 0 where images count as independent.
+        Groups that the images belong to; 0 where images count as independent.
     widened : float
         Width of the interval over that of independent images; nan where there are no groups.
+    ci_reason : str
+        Why there is no interval.
     """
 
     method: str
@@ -59,6 +55,7 @@ class Summary:
     variant: str = ""
     groups: int = 0
     widened: float = math.nan
+    ci_reason: str = ""
 
 
 def summarise(tally: Tally) -> list[Summary]:
@@ -84,36 +81,41 @@ def summarise(tally: Tally) -> list[Summary]:
 
 
 def below(
+    tally: Tally,
     summaries: Sequence[Summary],
-    metrics: Sequence[Metric],
     limits: Mapping[str, float],
     methods: Collection[str],
 ) -> list[str]:
     """A line for each limit that the mean of a method misses, or that it has no mean for.
 
-    Infinite values (PSNR of identical images) are on the good side and do not count.
+    Infinity counts as what it means: on the worse side (agreement with the ground truth at no
+    frequency) it misses every limit, on the better side (PSNR of identical images) none.
 
     Examples
     --------
     >>> from cellqa.metrics.registry import select
     >>> from cellqa.tables.rows import Row
-    >>> metrics = select(["psnr"])
-    >>> tally = Tally(["net", "gt"], metrics)
+    >>> tally = Tally(["net", "gt"], select(["psnr"]))
     >>> tally.add(Row("a.png", "net", values={"psnr": 30.0}))
-    >>> below(summarise(tally), metrics, {"psnr": 31}, ["net"])
+    >>> below(tally, summarise(tally), {"psnr": 31}, ["net"])
     ['psnr of net is 30, limit 31']
     """
     lines = []
-    higher = {m.name: m.higher_is_better for m in metrics}
+    higher = {m.name: m.higher_is_better for m in tally.metrics}
     for summary in summaries:
         if summary.metric not in limits or summary.method not in methods:
             continue
-        limit, mean = limits[summary.metric], summary.mean
         sign = 1 if higher[summary.metric] else -1
-        only_infinite = not summary.n and summary.infinite
-        if not only_infinite and not sign * mean >= sign * limit:
+        values = sign * np.array(tally.values[summary.method, summary.metric], dtype=float)
+        worst = int((values == -math.inf).sum())
+        limit, mean = limits[summary.metric], summary.mean
+        if worst:
+            value = f"{-sign * math.inf:g} on {worst} of {values.size} images"
+        elif (not summary.n and summary.infinite) or sign * mean >= sign * limit:
+            continue
+        else:
             value = f"{mean:g}" if summary.n else "undefined"
-            lines.append(f"{summary.metric} of {summary.method} is {value}, limit {limit:g}")
+        lines.append(f"{summary.metric} of {summary.method} is {value}, limit {limit:g}")
     return lines
 
 
@@ -148,67 +150,5 @@ def _summary(tally: Tally, method: str, of: Metric) -> Summary:
         tally.variant(of),
         0 if kept is None else np.unique(kept).size,
         widened,
+        low.reason if isinstance(low, Undefined) and n else "",
     )
-
-
-def mean_interval(
-    values: npt.NDArray[Any], groups: npt.NDArray[Any] | None = None
-) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean, seeded.
-
-    Bias-corrected and accelerated (BCa); the percentile method above 5,000 values (or groups), the
-    normal approximation above 50,000, where all three agree.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n,)
-        Finite.
-    groups : ndarray of int, shape (n,), optional
-        Whole groups are resampled (cluster bootstrap): values of a group are not independent. Then
-        the bounds are nan below 3 groups.
-
-    Returns
-    -------
-    low, high : float
-        nan below 3 values; the value itself where all are equal.
-
-    References
-    ----------
-    Efron B. J Am Stat Assoc 82, 171-185 (1987). doi 10.1080/01621459.1987.10478410
-    Field CA, Welsh AH. J R Stat Soc B 69, 369-390 (2007). doi 10.1111/j.1467-9868.2007.00593.x
-
-    Examples
-    --------
-    >>> mean_interval(np.array([1.0, 1.0, 1.0]))
-    (1.0, 1.0)
-    """
-    if values.size < 3:
-        return math.nan, math.nan
-    # equal but for rounding: no resample can differ
-    if np.ptp(values) <= 1e-12 * np.abs(values).max():
-        return float(values.min()), float(values.max())
-    sums, counts = values, np.ones(values.size)
-    if groups is not None:
-        _, place = np.unique(groups, return_inverse=True)
-        sums, counts = np.bincount(place, values), np.bincount(place).astype(float)
-    n = sums.size
-    if n < 3:
-        return math.nan, math.nan
-    mean = sums.sum() / counts.sum()
-    if n > _LARGEST_BOOTSTRAP:
-        deviation = sums - mean * counts  # of a ratio of sums, to first order
-        reach = 1.959964 * math.sqrt(n * deviation.var(ddof=1)) / counts.sum()
-        return float(mean - reach), float(mean + reach)
-    from scipy.stats import bootstrap  # slow to import
-
-    interval = bootstrap(
-        (sums, counts),
-        lambda a, b, axis: a.sum(axis=axis) / b.sum(axis=axis),
-        paired=True,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=max(1, _BATCH // n),
-        method="BCa" if n <= _LARGEST_BCA else "percentile",
-        rng=np.random.default_rng(SEED),
-    ).confidence_interval
-    return float(interval.low), float(interval.high)

@@ -12,7 +12,7 @@ import numpy as np
 from cellqa.metrics.metric import Metric
 from cellqa.pairs.grouping import Grouping, TileWatch
 from cellqa.pairs.pairing import Pairing, without_plane
-from cellqa.pairs.roles import Role
+from cellqa.pairs.roles import GIVEN, Role
 from cellqa.tables.rows import Row
 
 _SHOWN_FAILURES = 1000  # named in run.json; scores.csv names them all
@@ -30,9 +30,8 @@ class Tally:
     places, planes : dict
         Method to the place of each value's row, as `add` was told; and to its plane, from 0 in
         the order of the run, by which methods are compared.
-    groups : array of int
-        Group of each plane; empty where images count as independent.
     grouping : Grouping or None
+        As the user gave it.
     watch : TileWatch
         Whether the names look like tiles.
     data_ranges : set of float
@@ -46,6 +45,8 @@ class Tally:
     scored, failed : Counter
         Rows of each method.
     notes : Counter
+    digests : dict
+        Method to the digest of each of its planes, as `places`.
     sized : Counter
         Whether the pixel size is known, over the rows that are `ok`.
     failures : list of Row
@@ -67,11 +68,14 @@ class Tally:
         self.places = {m: array("q") for m in self.methods}
         self.planes = {m: array("q") for m in self.methods}
         self.grouping = grouping
-        self.groups = array("q")
+        self.digests = {m: array("q") for m in self.methods}
+        self._codes = array("q")  # of each plane, as the grouping has it
+        self._files = array("q")  # of each plane, which image it is of
+        self._groups: tuple[int, np.ndarray | None] = -1, None
         self.watch = TileWatch()
         self.data_ranges: set[float] = set()
         self._plane, self._image = "", ""
-        self._count = 0
+        self._count = self._images = 0
         self.limits: tuple[float, float] | None = None
         self.objects = 0
         self.values = {(m, k.name): array("d") for m in self.methods for k in self.metrics}
@@ -92,6 +96,7 @@ class Tally:
         self.scored[row.method] += 1
         self.places[row.method].append(place)
         self.planes[row.method].append(self._count - 1)
+        self.digests[row.method].append(row.digest)
         if row.data_range is not None and len(self.data_ranges) < 2:
             self.data_ranges.add(row.data_range)
         self.objects += len(row.objects)
@@ -109,11 +114,13 @@ class Tally:
         self._plane = plane
         self._count += 1
         if self.grouping is not None:
-            self.groups.append(self.grouping.code(plane))
+            self._codes.append(self.grouping.code(plane))
         image = without_plane(plane)
         if image != self._image:
             self._image = image
+            self._images += 1
             self.watch.add(image)
+        self._files.append(self._images)
 
     def aligned(self, metric: str) -> dict[str, np.ndarray]:
         """Each method's value of each plane, nan where there is none; no method without any."""
@@ -125,11 +132,33 @@ class Tally:
                 aligned[method] = values
         return aligned
 
+    @property
+    def groups(self) -> np.ndarray | None:
+        """Group of each plane; None where each is a sample of its own.
+
+        As the grouping has it. Without one, planes of one file are a group, and so are copies.
+        """
+        if self._groups[0] != self.rows:
+            self._groups = self.rows, self._grouped()
+        return self._groups[1]
+
+    def _grouped(self) -> np.ndarray | None:
+        if self.grouping is not None:
+            return np.array(self._codes, dtype=int)
+        return joined(np.array(self._files, dtype=int), self._contents())
+
+    def _contents(self) -> np.ndarray:
+        """A number for what each plane holds: its ground truth, else the first method it has."""
+        contents = np.full(self._count, -1, dtype=np.int64)
+        order = sorted(self.methods, key=lambda m: m != Role.REFERENCE)
+        for method in reversed(order):
+            contents[np.array(self.planes[method], dtype=int)] = self.digests[method]
+        return contents
+
     def groups_of(self, method: str) -> np.ndarray | None:
-        """Group of each of a method's values; None where images count as independent."""
-        if self.grouping is None:
-            return None
-        return np.take(np.array(self.groups, dtype=int), np.array(self.planes[method], dtype=int))
+        """Group of each of a method's values; None where each is a sample of its own."""
+        groups = self.groups
+        return None if groups is None else groups[np.array(self.planes[method], dtype=int)]
 
     def variant(self, metric: Metric) -> str:
         """The metric's name with its variant and data range."""
@@ -160,7 +189,7 @@ class Tally:
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             warnings.append(f"{method}: {len(names)} without a partner ({shown})")
         warnings += [f"{note} ({count} images)" for note, count in sorted(self.notes.items())]
-        warnings += self._clusters()
+        warnings += self._clusters() + self._copies() + self._incomplete()
         if self.mixed_units:
             warnings.append(
                 f"the pixel size is known for {self.sized[True]} rows and unknown for "
@@ -172,7 +201,15 @@ class Tally:
     def _clusters(self) -> list[str]:
         """What to know of images that are not independent."""
         if self.grouping is None:
-            return [line] if (line := self.watch.warning()) else []
+            told = [line] if (line := self.watch.warning()) else []
+            if self._count > self._images:
+                files = f"{self._images} file{'s' * (self._images > 1)}"
+                told.append(
+                    f"{self._count} planes of {files}: planes of a file are one sample in "
+                    "intervals and tests; --group says otherwise (an expression with # sees the "
+                    "plane, as in #t0c0z3)"
+                )
+            return told
         if not self.grouping.matched:
             return [f"--group {self.grouping.source} matches no image: each is its own group"]
         if self.grouping.unmatched:
@@ -181,3 +218,77 @@ class Tally:
                 f"{self._count} images: each of those is its own group"
             ]
         return []
+
+    def _copies(self) -> list[str]:
+        """Which images are there more than once, and which methods are their ground truth."""
+        told = []
+        contents = self._contents()
+        known = contents[contents >= 0]
+        files = np.array(self._files, dtype=int)[contents >= 0]
+        _, first, place = np.unique(known, return_index=True, return_inverse=True)
+        copies = int((files != files[first][place]).sum())
+        if copies:
+            told.append(
+                f"{copies} of {self._count} images are copies of another, pixel for pixel: copies "
+                "are one sample in intervals and tests"
+            )
+        for method in (m for m in self.methods if m != Role.REFERENCE):
+            same = self._equal_to_reference(method)
+            if same:
+                told.append(
+                    f"{method} is its ground truth, pixel for pixel, on {same} of "
+                    f"{self.scored[method]} images: is the folder the right one?"
+                )
+        return told
+
+    def _equal_to_reference(self, method: str) -> int:
+        if Role.REFERENCE not in self.methods:
+            return 0
+        reference = np.full(self._count, -1, dtype=np.int64)
+        reference[np.array(self.planes[Role.REFERENCE], dtype=int)] = self.digests[Role.REFERENCE]
+        own = np.array(self.digests[method], dtype=np.int64)
+        return int(
+            ((own == reference[np.array(self.planes[method], dtype=int)]) & (own >= 0)).sum()
+        )
+
+    def _incomplete(self) -> list[str]:
+        """Which methods lack images that others have: their means are of other images."""
+        compared = [m for m in self.methods if m not in GIVEN and self.scored[m]]
+        most = max((self.scored[m] for m in compared), default=0)
+        return [
+            f"{method} has {self.scored[method]} of {most} images: its means are of fewer images "
+            "than those of others; comparisons and the page's leaders are of the images that all "
+            "have"
+            for method in compared
+            if self.scored[method] < most
+        ]
+
+
+def joined(files: np.ndarray, contents: np.ndarray) -> np.ndarray | None:
+    """Groups of planes that are of one file or hold the same; None where each is alone.
+
+    Parameters
+    ----------
+    files, contents : ndarray of int, shape (n,)
+        Number of the file of each plane; and of what it holds, -1 where that is unknown.
+
+    Examples
+    --------
+    >>> joined(np.array([1, 1, 2, 3]), np.array([7, 8, 9, 8])).tolist()
+    [0, 0, 1, 0]
+    >>> joined(np.array([1, 2]), np.array([-1, -1]))
+    """
+    from scipy.sparse import coo_matrix  # slow to import
+    from scipy.sparse.csgraph import connected_components
+
+    n = files.size
+    known = contents >= 0
+    kinds = np.unique(contents[known], return_inverse=True)[1]
+    numbers = np.unique(files, return_inverse=True)[1]
+    planes = np.concatenate([np.arange(n), np.flatnonzero(known)])
+    shared = np.concatenate([n + numbers, n + n + kinds])
+    if np.unique(numbers).size == n and np.unique(kinds).size == kinds.size:
+        return None
+    graph = coo_matrix((np.ones(planes.size, bool), (planes, shared)), shape=(3 * n, 3 * n))
+    groups = connected_components(graph, directed=False)[1][:n]
+    return np.asarray(np.unique(groups, return_inverse=True)[1])

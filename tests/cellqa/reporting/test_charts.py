@@ -14,8 +14,10 @@ from images import blurred
 
 from cellqa.cli import main
 from cellqa.reporting.charts import CHARTS, save_charts
+from cellqa.reporting.leaders import verdicts
 from cellqa.reporting.load import choose, load_run
-from cellqa.reporting.page import as_json, verdicts
+from cellqa.reporting.page import as_json
+from cellqa.tables.external import run_of_table
 
 Folders = Callable[..., Path]
 
@@ -175,3 +177,32 @@ def test_pictures_of_changed_files_are_not_shown(scored: Path, tmp_path: Path) -
     said = run("figures", scored)
     assert "no montage" in said
     assert "decorrelation" not in said
+
+
+def ranked(tmp_path: Path, rows: dict[str, list[str]], metric: str) -> dict[str, str]:
+    """The verdict of a table of scores, an empty cell where a method has no image."""
+    table = tmp_path / "table.csv"
+    lines = ["image," + ",".join(f"{metric}_{method}" for method in rows)]
+    lines += [
+        f"i{k}," + ",".join(cells) for k, cells in enumerate(zip(*rows.values(), strict=True))
+    ]
+    table.write_text("\n".join(lines))
+    run_of_table(table, tmp_path / "run")
+    (found,) = verdicts(load_run(tmp_path / "run"))
+    return found
+
+
+def test_who_leaves_out_the_hard_images_does_not_lead(tmp_path: Path) -> None:
+    full = ["31", "32", "33", "9", "8", "9"]
+    picky = ["30", "31", "32", "", "", ""]
+    found = ranked(tmp_path, {"full": full, "picky": picky}, "psnr")
+    assert found["method"] == "full"
+    assert "on the 3 of 6 images that all methods have" in found["text"]
+    assert "too few to test" in found["against"]
+
+
+def test_a_tie_has_no_leader(tmp_path: Path) -> None:
+    rows = {"one": ["inf", "inf", "3"], "two": ["inf", "2", "inf"], "three": ["inf"] * 3}
+    found = ranked(tmp_path, rows, "frc_resolution")
+    assert found["method"] == "one and two and three"
+    assert found["tie"]

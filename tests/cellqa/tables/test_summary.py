@@ -7,7 +7,7 @@ import pytest
 
 from cellqa.metrics.registry import select
 from cellqa.tables.rows import Row
-from cellqa.tables.summary import mean_interval, summarise
+from cellqa.tables.summary import below, summarise
 from cellqa.tables.tally import Tally
 
 
@@ -40,49 +40,30 @@ def test_too_few_values_have_no_spread() -> None:
     assert math.isnan(none.mean)
 
 
-def test_the_interval_covers_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(0)
-    hits = 0
-    for _ in range(200):
-        low, high = mean_interval(rng.normal(5, 2, 40))
-        hits += low < 5 < high
-    # 95 % of 200 is 190 with a standard deviation of 3; BCa at n = 40 runs 1-2 % low
-    assert 178 <= hits <= 198
-
-
-def test_intervals_are_seeded() -> None:
-    values = np.random.default_rng(1).normal(size=30)
-    assert mean_interval(values) == mean_interval(values)
-    low, high = mean_interval(np.random.default_rng(1).normal(size=6000))
-    assert low < high
-
-
-@pytest.mark.parametrize(("groups", "each"), [(30, 10), (60, 4)])
-def test_the_cluster_interval_covers_where_images_are_not_independent(
-    groups: int, each: int
+@pytest.mark.parametrize(
+    ("metric", "values", "limit", "missed"),
+    [
+        ("psnr", [30.0, math.inf], 29, False),  # identical images are no reason to fail
+        ("psnr", [math.inf], 29, False),
+        ("psnr", [30.0, math.inf], 31, True),
+        ("frc_resolution", [math.inf], 3, True),  # agreement nowhere is the worst there is
+        ("frc_resolution", [2.5, 2.5, math.inf], 5, True),
+        ("frc_resolution", [2.5, 2.5], 5, False),
+        ("frc_resolution", [math.nan], 5, True),
+    ],
+)
+def test_infinity_counts_on_the_side_that_it_stands_for(
+    metric: str, values: list[float], limit: float, missed: bool
 ) -> None:
-    """A field has its own level: intervals over tiles miss, intervals over fields do not."""
-    rng = np.random.default_rng(groups)
-    field = np.repeat(np.arange(groups), each)
-    hits = np.zeros(2)
-    for _ in range(200):
-        values = rng.normal(0, 1, groups)[field] + rng.normal(0, 0.5, groups * each)
-        for k, of in enumerate((field, None)):
-            low, high = mean_interval(values, of)
-            hits[k] += low < 0 < high
-    # 190 expected, standard deviation 3; BCa of 30 groups runs a little low
-    assert 174 <= hits[0] <= 198
-    assert hits[1] < 155
+    counted = Tally(["net", "gt"], select([metric]))
+    for k, value in enumerate(values):
+        counted.add(Row(f"{k}", "net", values={metric: value}))
+    assert bool(below(counted, summarise(counted), {metric: limit}, ["net"])) == missed
 
 
-def test_the_cluster_interval_of_groups_of_one_is_the_plain_one() -> None:
-    values = np.random.default_rng(1).normal(size=25)
-    assert mean_interval(values, np.arange(25)) == mean_interval(values)
-    assert math.isnan(mean_interval(values, np.arange(25) % 2)[0])  # two groups are too few
-
-
-def test_large_numbers_take_the_normal_interval() -> None:
-    values = np.random.default_rng(1).exponential(size=60_000)
-    low, high = mean_interval(values)
-    reach = 1.959964 * values.std(ddof=1) / math.sqrt(values.size)
-    assert (low, high) == pytest.approx((values.mean() - reach, values.mean() + reach))
+def test_where_there_is_no_interval_the_reason_is_said() -> None:
+    (equal,) = summarise(tally(0.0, 0.0, 0.0))
+    assert math.isnan(equal.ci_low)
+    assert equal.ci_reason == "all 3 values are equal"
+    (two,) = summarise(tally(1.0, 2.0))
+    assert two.ci_reason == "2 values: 3 are needed"

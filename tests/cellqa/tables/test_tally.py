@@ -66,3 +66,32 @@ def test_many_failures_are_counted_and_a_thousand_named() -> None:
         counted.add(failed(f"{k}.tif", "net", "gone"))
     assert counted.failed["net"] == 1500
     assert len(counted.named_failures()) == 1000
+
+
+def test_planes_of_a_file_are_one_sample() -> None:
+    counted = Tally(["net", "gt"], select(["psnr"]), {"gt"})
+    for name in ("a.tif#t0c0z0", "a.tif#t1c0z0", "b.tif#t0c0z0", "b.tif#t1c0z0"):
+        counted.add(Row(name, "net", values={"psnr": 20.0}))
+    assert counted.groups is not None
+    assert counted.groups.tolist() == [0, 0, 1, 1]
+    assert any("4 planes of 2 files" in line for line in counted.warnings(NOTHING))
+
+
+def test_copies_are_one_sample_and_are_told() -> None:
+    counted = Tally(["net", "gt"], select(["psnr"]), {"gt"})
+    for place, (net, gt) in enumerate([(5, 1), (6, 1), (7, 2), (3, 3)]):
+        counted.add(Row(f"{place}.tif", "net", values={"psnr": 20.0}, digest=net))
+        counted.add(Row(f"{place}.tif", "gt", digest=gt))
+    assert counted.groups is not None
+    assert counted.groups.tolist() == [0, 0, 1, 2]
+    said = counted.warnings(NOTHING)
+    assert any("1 of 4 images are copies" in line for line in said)
+    assert any("net is its ground truth, pixel for pixel, on 1 of 4" in line for line in said)
+
+
+def test_methods_that_lack_images_are_told() -> None:
+    counted = Tally(["one", "two", "gt"], select(["psnr"]), {"gt"})
+    for place in range(3):
+        counted.add(Row(f"{place}.tif", "one", values={"psnr": 20.0}))
+    counted.add(Row("0.tif", "two", values={"psnr": 20.0}))
+    assert any("two has 1 of 3 images" in line for line in counted.warnings(NOTHING))
