@@ -68,6 +68,13 @@ from cellqa.terminal import (
 )
 @click.option("--metrics", callback=parse_metrics, metavar="A,B", help="Only these [default: all].")
 @click.option(
+    "--frc-threshold",
+    type=click.Choice(["1/7", "0.5", "half-bit"]),
+    default="1/7",
+    show_default=True,
+    help="Correlation below which images no longer agree (frc_resolution).",
+)
+@click.option(
     "--fit",
     type=click.Choice(["none", "affine"]),
     default="none",
@@ -152,6 +159,7 @@ def score(
     pixel_size: float | None,
     data_range: str | float,
     metrics: list[str] | None,
+    frc_threshold: str,
     fit: str,
     register: bool,
     mask: Path | None,
@@ -212,6 +220,7 @@ def score(
         register=register,
         scale=scale,
         maps="maps" if maps else None,
+        frc_threshold=frc_threshold,
     )
     compile_kernels(tell)
     stop_in_order()

@@ -29,8 +29,8 @@ def radial_products(raw: Array, image: Array, y2: Array, x2: Array, scale: float
 
 
 @kernel(error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
-def _correlation(sums: Array, square: Array, sigma: float) -> float:
-    """Correlation with the raw image, but for its constant norm, of the image blurred by sigma."""
+def _explained(sums: Array, square: Array, sigma: float) -> float:
+    """What of the raw image's squares the image blurred by sigma explains, gain of any sign."""
     cross = 0.0
     energy = 0.0
     factor = -0.5 * np.pi * np.pi * sigma * sigma
@@ -38,16 +38,16 @@ def _correlation(sums: Array, square: Array, sigma: float) -> float:
         g = np.exp(factor * square[k])
         cross += g * sums[k, 0]
         energy += g * g * sums[k, 1]
-    return cross / np.sqrt(energy) if energy > 0 else -np.inf
+    return cross * cross / energy if energy > 0 else -np.inf
 
 
 @kernel(error_model="numpy")
 def best_sigma(sums: Array, square: Array, grid: Array) -> float:
-    """The sigma of the largest correlation: the best of the grid, refined by golden section."""
+    """The sigma that explains most: the best of the grid, refined by golden section."""
     best = 0
     highest = -np.inf
     for i in range(grid.size):
-        value = _correlation(sums, square, grid[i])
+        value = _explained(sums, square, grid[i])
         if value > highest:
             highest = value
             best = i
@@ -56,20 +56,20 @@ def best_sigma(sums: Array, square: Array, grid: Array) -> float:
     ratio = (np.sqrt(5.0) - 1) / 2
     a = high - ratio * (high - low)
     b = low + ratio * (high - low)
-    at_a = _correlation(sums, square, a)
-    at_b = _correlation(sums, square, b)
+    at_a = _explained(sums, square, a)
+    at_b = _explained(sums, square, b)
     while high - low > 1e-3:
         if at_a >= at_b:
             high, b, at_b = b, a, at_a
             a = high - ratio * (high - low)
-            at_a = _correlation(sums, square, a)
+            at_a = _explained(sums, square, a)
         else:
             low, a, at_a = a, b, at_b
             b = low + ratio * (high - low)
-            at_b = _correlation(sums, square, b)
+            at_b = _explained(sums, square, b)
     middle = (low + high) / 2
     # the grid's own points may be the optimum: 0 is when the image is no sharper than the raw one
-    if _correlation(sums, square, middle) <= highest + 1e-9 * abs(highest):
+    if _explained(sums, square, middle) <= highest + 1e-9 * abs(highest):
         middle = grid[best]
     return float(middle)
 

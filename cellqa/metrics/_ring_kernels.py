@@ -10,13 +10,15 @@ from cellqa.planes.compiled import kernel
 
 @kernel(fastmath={"contract", "nsz"})
 def ring_sums(first: Array, second: Array, rings: Array, n: int) -> Array:
-    """Sums over each ring of Re(F G*), |F|^2 and |G|^2.
+    """Sums over each ring of Re(F G*), |F|^2, |G|^2 and |F|^2 |G|^2.
+
+    The last is the variance of the first where the phases of F and G have nothing in common.
 
     Half planes of images of odd sides, as `rfft2` returns them; rows +y and -y lie in one ring,
     all but the first column count twice. Ring `n` takes what lies beyond.
     """
     ny, nx = first.shape
-    sums = np.zeros((n + 1, 3))
+    sums = np.zeros((n + 1, 4))
     for y in range(ny // 2 + 1):
         for x in range(nx):
             f = first[y, x]
@@ -24,20 +26,26 @@ def ring_sums(first: Array, second: Array, rings: Array, n: int) -> Array:
             cross = f.real * g.real + f.imag * g.imag
             power_f = f.real * f.real + f.imag * f.imag
             power_g = g.real * g.real + g.imag * g.imag
+            both = power_f * power_g
             if y > 0:
                 f = first[ny - y, x]
                 g = second[ny - y, x]
                 cross += f.real * g.real + f.imag * g.imag
-                power_f += f.real * f.real + f.imag * f.imag
-                power_g += g.real * g.real + g.imag * g.imag
+                of_f = f.real * f.real + f.imag * f.imag
+                of_g = g.real * g.real + g.imag * g.imag
+                power_f += of_f
+                power_g += of_g
+                both += of_f * of_g
             if x > 0:
                 cross *= 2
                 power_f *= 2
                 power_g *= 2
+                both *= 2
             row = sums[rings[y, x]]
             row[0] += cross
             row[1] += power_f
             row[2] += power_g
+            row[3] += both
     return sums
 
 

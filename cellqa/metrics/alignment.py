@@ -11,6 +11,7 @@ import numpy.typing as npt
 import scipy.fft
 
 from cellqa.errors import Undefined
+from cellqa.metrics._lattice import lattice_displacement
 from cellqa.metrics._ring_kernels import phase_sums, whiten
 from cellqa.metrics._spectrum import spectrum, unusable
 from cellqa.metrics.case import Case
@@ -42,7 +43,9 @@ def shift(reference: npt.ArrayLike, image: npt.ArrayLike) -> tuple[float, float]
     -------
     tuple of float
         Undefined (nan that carries its reason) for constant images, below 41 pixels a side, and
-        where no ring is coherent: unrelated images.
+        where no ring is coherent: unrelated images. Of a periodic structure (grids, pillars,
+        gratings) the smallest displacement modulo its period, a `Bound` that says so; along the
+        lines of a grating undefined.
 
     Raises
     ------
@@ -142,6 +145,9 @@ def displacement(reference: Plane, image: Plane) -> tuple[float, float]:
 def _refined(first: Array, second: Array, shape: tuple[int, ...]) -> tuple[float, float] | None:
     ny, nx = (n - (n + 1) % 2 for n in shape)
     ky, kx = (max(1, int(_BAND * (n // 2))) for n in (ny, nx))
+    periodic = lattice_displacement(first, second, (ny, nx), ky, kx)
+    if periodic is not None:
+        return periodic
     size = [scipy.fft.next_fast_len(2 * k + 1, real=True) for k in (ky, kx)]  # zeros fill it up
     phases = np.empty((2 * ky + 1, kx + 1), np.complex64)
     weighted = np.zeros((size[0], size[1] // 2 + 1), np.complex64)

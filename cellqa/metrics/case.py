@@ -39,6 +39,8 @@ class Case:
         How many times the raw image's pixels the image has along each side.
     compat : bool
         The definitions of the CIEGAN authors' program.
+    frc_threshold : str
+        `1/7`, `0.5` or `half-bit`; see `cellqa.frc`.
 
     Examples
     --------
@@ -56,6 +58,7 @@ class Case:
     pixel_size: float = 1.0
     scale: int = 1
     compat: bool = False
+    frc_threshold: str = "1/7"
     _known: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod

@@ -80,6 +80,7 @@ def consistency(raw: npt.ArrayLike, image: npt.ArrayLike, *, scale: int = 1) -> 
     Borders are mirrored, so that the blur is a product in the space of cosine transforms (DCT-II)
     and the sums of squares are exact there. The sigma is searched from 0 to an eighth of the
     shorter side: first on a grid (0, 0.25, and up by 30 %), then by golden section to 1e-3 pixels.
+    The gain may be negative (inverted contrast), and `rsp` then is.
 
     References
     ----------
@@ -268,7 +269,8 @@ def _gaussian(n: int, sigma: float) -> Array:
 @lru_cache(maxsize=16)
 def _grid(largest: float) -> Array:
     steps = math.floor(math.log(max(largest, _FINEST) / _FINEST) / math.log(_RATIO))
-    return np.concatenate([[0.0], _FINEST * _RATIO ** np.arange(steps + 1)])
+    sigmas = _FINEST * _RATIO ** np.arange(steps + 1)
+    return np.concatenate([[0.0], sigmas[sigmas < largest], [max(largest, _FINEST)]])
 
 
 def measure(case: Case, names: Set[str]) -> dict[str, float]:

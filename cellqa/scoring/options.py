@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from cellqa.io import MAX_PIXELS
+from cellqa.metrics.frc import THRESHOLDS
 from cellqa.metrics.metric import Metric
 from cellqa.metrics.registry import for_run
 from cellqa.tables.files import scores_header
@@ -33,6 +34,8 @@ class ScoreOptions:
         `otsu`: pixels of the ground truth above Otsu's threshold are the mask.
     register : bool
         Undo each image's displacement before it is compared with its ground truth.
+    frc_threshold : str
+        `1/7`, `0.5` or `half-bit`: where agreement ends.
     scale : int
         How many times the pixels of the input the other images have along each side.
     maps : str or None
@@ -53,6 +56,7 @@ class ScoreOptions:
     register: bool = False
     scale: int = 1
     maps: str | None = None
+    frc_threshold: str = "1/7"
 
     def __post_init__(self) -> None:
         self._check_metrics()
@@ -66,6 +70,9 @@ class ScoreOptions:
             raise ValueError(f"`pixel_size` must be above 0 micrometres, got {self.pixel_size}")
         if self.foreground not in (None, "otsu"):
             raise ValueError(f"`foreground` must be otsu, got {self.foreground!r}")
+        if self.frc_threshold not in THRESHOLDS:
+            known = ", ".join(THRESHOLDS)
+            raise ValueError(f"`frc_threshold` must be one of {known}, got {self.frc_threshold!r}")
         if self.scale < 1:
             raise ValueError(f"`scale` must be 1 or more, got {self.scale}")
         if self.compat not in (None, "ciegan"):

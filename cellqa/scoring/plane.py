@@ -192,7 +192,7 @@ class Scorer:
             moves = {"shift_y": aligned.y, "shift_x": aligned.x}
             own = [m.name for m in compared if m.measure is alignment.measure]
             values = {n: moves[n] for n in own}
-            if isinstance(aligned.y, Undefined):
+            if isinstance(aligned.y, Undefined) and isinstance(aligned.x, Undefined):
                 told.append(f"{method} could not be registered")
         left = [m for m in compared if m.name not in values]
         values |= self._measured(left, aligned.case if aligned else whole)
@@ -222,6 +222,7 @@ class Scorer:
             pixel_size or 1.0,
             self.options.scale,
             self.options.compat == "ciegan",
+            self.options.frc_threshold,
         )
 
     def _of_another_size(
@@ -335,24 +336,25 @@ def _undone(case: Case, needs_raw: bool) -> Aligned:
         Nothing is left.
     """
     reference, image = case.pair
-    y, x = displacement(reference, image)
-    if math.isnan(y) or math.hypot(y, x) < _STILL:
-        return Aligned(case, y, x)
-    moved, _ = moved_back(image.pixels, (y, x))
-    again = displacement(reference, Plane(np.ascontiguousarray(moved), image.dtype))
-    if not math.isnan(again[0]) and math.hypot(*again) < 1:
-        y, x = y + again[0], x + again[1]
-    moved, (rows, columns) = moved_back(image.pixels, (y, x))
+    told = displacement(reference, image)
+    by = _known(told)
+    if math.hypot(*by) < _STILL:
+        return Aligned(case, *told)
+    moved, _ = moved_back(image.pixels, by)
+    again = _known(displacement(reference, Plane(np.ascontiguousarray(moved), image.dtype)))
+    if math.hypot(*again) < 1:
+        by = by[0] + again[0], by[1] + again[1]
+    moved, (rows, columns) = moved_back(image.pixels, by)
 
     def cropped(pixels: Array, of: Plane) -> Plane:
         return Plane(np.ascontiguousarray(pixels[rows, columns]), of.dtype)
 
     shown = cropped(reference.pixels, reference)
     if not shown.pixels.size:
-        raise ImageError(f"displaced by more than its size ({y:.1f}, {x:.1f} pixels)")
+        raise ImageError(f"displaced by more than its size ({by[0]:.1f}, {by[1]:.1f} pixels)")
     raw = None
     if needs_raw and case.raw is not None and case.raw.shape == image.shape:
-        raw = cropped(moved_back(case.raw.pixels, (y, x))[0], case.raw)  # as its enhanced image
+        raw = cropped(moved_back(case.raw.pixels, by)[0], case.raw)  # as its enhanced image
     registered = replace(
         case,
         image=cropped(moved, image),
@@ -360,7 +362,14 @@ def _undone(case: Case, needs_raw: bool) -> Aligned:
         raw=raw,
         mask=case.mask.cropped(rows, columns) if case.mask else None,
     )
+    y, x = (t if math.isnan(t) else b for t, b in zip(told, by, strict=True))
     return Aligned(registered, y, x, (rows.start, columns.start))
+
+
+def _known(displaced: tuple[float, float]) -> tuple[float, float]:
+    """What can be undone of a displacement: along the lines of a grating, nothing can be told."""
+    y, x = (0.0 if math.isnan(d) else float(d) for d in displaced)
+    return y, x
 
 
 def _objects(aligned: Aligned) -> Iterator[Object]:

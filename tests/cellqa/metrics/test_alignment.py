@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import scipy.ndimage
 
-from cellqa import Undefined, shift, shift_x, shift_y, simulate
+from cellqa import Bound, Undefined, shift, shift_x, shift_y, simulate
 from cellqa.metrics.alignment import moved_back
 
 
@@ -82,3 +83,49 @@ def test_whole_pixels_keep_their_values(sharp8: np.ndarray) -> None:
     moved, (rows, columns) = moved_back(sharp8, (1.0, 0.01))
     assert moved.dtype == np.uint8
     assert np.array_equal(moved[rows, columns], sharp8[1:])
+
+
+def lattice(kind: str, n: int = 256) -> np.ndarray:
+    y, x = np.mgrid[:n, :n]
+    return {
+        "sine": 100 + 50 * np.cos(2 * np.pi * x / 16) + 50 * np.cos(2 * np.pi * y / 16),
+        "pillars": np.where((x % 16 < 8) & (y % 16 < 8), 200.0, 50.0),
+        "wells": np.where((x % 32 - 16) ** 2 + (y % 32 - 16) ** 2 < 64, 200.0, 50.0),
+        "hexagonal": 100 + sum(np.cos(0.35 * (a * x + b * y)) for a, b in HEXAGON) * 30,
+    }[kind]
+
+
+HEXAGON = [(1.0, 0.0), (0.5, math.sqrt(0.75)), (-0.5, math.sqrt(0.75))]
+
+
+@pytest.mark.parametrize("kind", ["sine", "pillars", "wells", "hexagonal"])
+@pytest.mark.parametrize("by", [(0, 3), (5, -6), (7, 1)])
+def test_a_lattice_is_told_up_to_its_period(kind: str, by: tuple[int, int]) -> None:
+    whole, (y, x) = lattice(kind, 300), by
+    rng = np.random.default_rng(1)
+    one = whole[20:276, 20:276] + rng.normal(0, 5, (256, 256))
+    two = whole[20 - y : 276 - y, 20 - x : 276 - x] + rng.normal(0, 5, (256, 256))
+    found = shift(one, two)
+    assert isinstance(found[0], Bound)
+    assert "period" in found[0].reason
+    moved, valid = moved_back(two, found)
+    assert np.corrcoef(one[valid].ravel(), moved[valid].ravel())[0, 1] > 0.8
+    if kind != "hexagonal":  # where another of its places may be nearer
+        assert found == pytest.approx(by, abs=0.05)
+
+
+def test_along_a_grating_nothing_is_told() -> None:
+    x = np.arange(200)
+    grating = np.tile(100 + 50 * np.sin(x / 3), (200, 1))
+    y, along = shift(grating, np.roll(grating, 2, axis=1))
+    assert isinstance(y, Undefined)
+    assert "along a line" in y.reason
+    assert along == pytest.approx(2, abs=0.05)
+
+
+@pytest.mark.parametrize("draw", [simulate.filaments, simulate.nuclei, simulate.spots])
+def test_cells_are_not_periodic(draw: Callable[..., simulate.Scene]) -> None:
+    for seed in range(6):
+        scene = draw((128, 128), photons=300, seed=seed)
+        noisy = np.random.default_rng(seed).poisson(scene.ideal)
+        assert not isinstance(shift(scene.image, noisy)[0], Bound)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import scipy.fft
 import scipy.ndimage
 import scipy.optimize
 
@@ -96,3 +97,31 @@ def test_constant_images_have_none(sharp16: np.ndarray) -> None:
         consistency(flat, sharp16)
     with pytest.raises(ValueError, match="the image is constant"):
         consistency(sharp16, flat)
+
+
+def exact(raw: np.ndarray, image: np.ndarray) -> tuple[float, float]:
+    """Sigma and correlation of the least squared difference, on a dense grid."""
+    ours, theirs = (scipy.fft.dctn(p - p.mean(), norm="ortho") for p in (raw, image))
+    frequencies = [np.arange(n) / n for n in raw.shape]
+    radius2 = np.add.outer(*(f**2 for f in frequencies))
+    best = (np.inf, 0.0, 0.0)
+    for sigma in np.concatenate([[0], np.geomspace(0.05, min(raw.shape) / 8, 800)]):
+        blurred = theirs * np.exp(-0.5 * np.pi**2 * sigma**2 * radius2)
+        cross, energy, total = (ours * blurred).sum(), (blurred**2).sum(), (ours**2).sum()
+        best = min(best, (total - cross**2 / energy, sigma, cross / np.sqrt(energy * total)))
+    return best[1], best[2]
+
+
+@pytest.mark.parametrize("sigma", [2.5, 12.0, 19.5])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_optimum_is_found_up_to_the_limit_and_with_inverted_contrast(
+    sigma: float, sign: int
+) -> None:
+    sharp = scene()
+    noise = np.random.default_rng(1).normal(0, 2, sharp.shape)
+    raw = scipy.ndimage.gaussian_filter(sharp, sigma) + noise
+    found = consistency(raw, sign * sharp)  # searched up to 160 / 8 = 20
+    expected = exact(raw, sign * sharp)
+    assert found.sigma == pytest.approx(expected[0], rel=0.01)
+    assert found.rsp == pytest.approx(expected[1], abs=1e-3)
+    assert np.sign(found.rsp) == sign
