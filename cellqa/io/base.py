@@ -25,6 +25,8 @@ MAX_PLANES = 1_000_000
 # Resolution tags coarser than this are a print setting (72, 300, 600 dpi), not a microscope's.
 COARSEST_TAG_UM = 20.0
 
+_SQUARE = 0.01  # sides of a pixel that differ by less are equal
+
 _UNITS_UM = {
     "m": 1e6,
     "meter": 1e6,
@@ -130,6 +132,8 @@ class ImageFile:
     dtype : numpy.dtype
     pixel_size : float or None
         In micrometres, along X; None where the file does not say.
+    pixel_size_y : float or None
+        Along Y, where the file states it.
     decode : callable
         What `load` calls; it may raise anything.
     on_close : callable
@@ -155,6 +159,15 @@ class ImageFile:
     decode_rows: Callable[[PlaneIndex, int, int], Array] | None = None
     acquisition: Callable[[], Acquisition] = Acquisition
     tiff: TiffStructure | None = None
+    pixel_size_y: float | None = None
+
+    @property
+    def stretched(self) -> str:
+        """What to know of pixels that are not square; empty where they are, or may be."""
+        x, y = self.pixel_size, self.pixel_size_y
+        if not x or not y or abs(y / x - 1) <= _SQUARE:
+            return ""
+        return f"its pixels are not square ({x:g} x {y:g} µm)"
 
     def shape_of(self, index: PlaneIndex) -> tuple[int, ...]:
         """Shape of a plane: that of its scene, where scenes differ."""

@@ -72,7 +72,17 @@ def _open(path: Path, document: Any, max_pixels: int, close: Any) -> ImageFile:
         )
 
     return ImageFile(
-        path, planes, shapes[0], first.dtype, size, load, close, shapes, load, acquisition
+        path,
+        planes,
+        shapes[0],
+        first.dtype,
+        size,
+        load,
+        close,
+        shapes,
+        load,
+        acquisition,
+        pixel_size_y=_scaling(document, "Y"),
     )
 
 

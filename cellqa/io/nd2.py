@@ -82,4 +82,5 @@ def _open(path: Path, file: nd2.ND2File, handle: BinaryIO, max_pixels: int) -> I
         close,
         decode_rows=load,
         acquisition=acquisition,
+        pixel_size_y=in_micrometres(file.voxel_size().y, "um") if size else None,
     )

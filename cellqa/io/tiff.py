@@ -109,13 +109,14 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
         planes,
         shape,
         dtype,
-        _pixel_size(tif),
+        _pixel_size(tif, "X"),
         load,
         tif.close,
         shapes,
         load_rows if in_parts else None,
         lambda: _acquisition(tif, planes),
         _structure(tif),
+        _pixel_size(tif, "Y"),
     )
 
 
@@ -315,13 +316,13 @@ def _decode_lzw(path: Path) -> Array:
     return np.asarray(pixels)
 
 
-def _pixel_size(tif: tifffile.TiffFile) -> float | None:
+def _pixel_size(tif: tifffile.TiffFile, axis: str) -> float | None:
     if tif.is_ome and tif.ome_metadata:
         attributes = ome_pixels(tif.ome_metadata)[0]
-        unit = attributes.get("PhysicalSizeXUnit", "µm")
-        return in_micrometres(attributes.get("PhysicalSizeX"), unit)
+        unit = attributes.get(f"PhysicalSize{axis}Unit", "µm")
+        return in_micrometres(attributes.get(f"PhysicalSize{axis}"), unit)
     page = tif.pages.first
-    tag = page.tags.get("XResolution")
+    tag = page.tags.get(f"{axis}Resolution")
     if tag is None or not isinstance(tag.value, tuple) or not all(tag.value):
         return None
     per_unit = tag.value[0] / tag.value[1]

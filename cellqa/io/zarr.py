@@ -62,6 +62,7 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
         load,
         decode_rows=load,
         acquisition=acquisition,
+        pixel_size_y=_step(scales, level, names.index("y")),
     )
 
 

@@ -78,7 +78,10 @@ def save_montage(
         figure = Figure(figsize=(2.1 * len(methods) + 0.4, 2.2 * len(rows)), layout="constrained")
         grid = figure.subplots(len(rows), len(methods), squeeze=False)
         for line, (reason, image, images) in zip(grid, rows, strict=True):
-            size = run.scores.loc[run.scores["image"] == image, "pixel_size"].dropna()
+            known = run.scores[(run.scores["image"] == image) & run.scores["pixel_size"].notna()]
+            # with --scale, the input has larger pixels than those that are drawn
+            own = known[known["method"] != Role.RAW]
+            size = (own if len(own) else known)["pixel_size"]
             part = _part(images)
             for axes, method in zip(line, methods, strict=True):
                 axes.set(xticks=[], yticks=[])

@@ -161,8 +161,8 @@ def _draw(
             files[key] = name
 
     for method, plane in planes.items():
-        if plane.shape == shape:
-            save(f"image:{method}", _grey(plane.pixels[window], low, high))
+        if (pixels := _enlarged(plane.pixels, shape)) is not None:
+            save(f"image:{method}", _grey(pixels[window], low, high))
     for method, plane in planes.items():
         reference = planes.get(Role.REFERENCE)
         if reference is None or method == Role.REFERENCE or plane.shape != shape:
@@ -175,6 +175,14 @@ def _draw(
             similar = ssim_map(reference.pixels, plane.pixels, data_range=float(data_range))[window]
             save(f"ssim:{method}", _coloured(similar, "viridis"))
     return Pictures(files, (top, left, height, width), (shape[0], shape[1]))
+
+
+def _enlarged(pixels: Array, shape: tuple[int, ...]) -> Array | None:
+    """The image, each pixel repeated where it has fewer (--scale); None where it does not fit."""
+    factor = max(1, shape[0] // pixels.shape[0])
+    if tuple(factor * n for n in pixels.shape) != shape:
+        return None
+    return pixels if factor == 1 else pixels.repeat(factor, 0).repeat(factor, 1)
 
 
 def liveliest(

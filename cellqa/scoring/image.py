@@ -74,6 +74,30 @@ class Opened:
         """In micrometres, as the file says."""
         return self.file.pixel_size if self.file else None
 
+    def sized(self, leader: Opened, options: ScoreOptions) -> tuple[float | None, list[str]]:
+        """The pixel size that counts, and what to know of it.
+
+        That of the leading image, so that all are measured alike; a raw image of fewer pixels
+        (`scale`) has larger ones.
+        """
+        own, notes = self.pixel_size, []
+        scale = options.scale if self.role == Role.RAW else 1
+        theirs = leader.pixel_size
+        if leader.role == Role.RAW and theirs:
+            theirs /= options.scale
+        size = options.pixel_size or theirs
+        size = size * scale if size else own
+        if own and size and not options.pixel_size and not math.isclose(own, size, rel_tol=0.01):
+            notes.append(
+                f"{self.role} states another pixel size than {scale} times that of its ground "
+                "truth, which counts"
+                if scale > 1
+                else f"{self.role} states another pixel size than its ground truth, which counts"
+            )
+        if self.file and self.file.stretched and not options.pixel_size:
+            notes.append(f"{self.role}: {self.file.stretched}: lengths are in units of X")
+        return size, notes
+
 
 def score_image(
     image: Image,
@@ -172,6 +196,7 @@ def _score_plane(
     for role in {Role.REFERENCE, Role.RAW} & planes.keys():
         planes[role] = planes[role].loaded()
     reference, raw = planes.get(Role.REFERENCE), planes.get(Role.RAW)
+    first = next(each for each in planes.values() if each.file is leader)
     if reference is not None and reference.problem:
         reason = f"ground truth: {reference.problem}"
         return [
@@ -186,16 +211,12 @@ def _score_plane(
         mask=mask,
         no_raw=raw.problem if raw else "",
     )
-    return [_score_method(name, planes[m].loaded(), leader, scorer) for m in methods]
+    return [_score_method(name, planes[m].loaded(), first, scorer) for m in methods]
 
 
-def _score_method(name: str, opened: Opened, leader: ImageFile, scorer: Scorer) -> Row:
+def _score_method(name: str, opened: Opened, leader: Opened, scorer: Scorer) -> Row:
     method, options = opened.role, scorer.options
-    own = opened.pixel_size
-    size = options.pixel_size or leader.pixel_size or own
-    notes = []
-    if own and size and not options.pixel_size and not math.isclose(own, size, rel_tol=0.01):
-        notes.append(f"{method} states another pixel size than its ground truth, which counts")
+    size, notes = opened.sized(leader, options)
     if opened.colour:
         notes.append("colour: the luminance (ITU-R 601) was scored")
     try:
@@ -203,7 +224,7 @@ def _score_method(name: str, opened: Opened, leader: ImageFile, scorer: Scorer) 
             raise ImageError(opened.problem)
         scored = scorer.score(name, method, opened.plane, size, notes)
         if options.maps is not None:
-            save_maps(Path(options.maps), method, name, scored.maps(), size)
+            save_maps(Path(options.maps), method, name, scored.maps(), size, options.scale)
     except CellqaError as error:
         return failed(name, method, str(error))
     return scored.row

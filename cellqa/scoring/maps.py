@@ -14,9 +14,16 @@ from cellqa.planes import Array
 
 
 def save_maps(
-    folder: Path, method: str, image: str, maps: Mapping[str, Array], pixel_size: float | None
+    folder: Path,
+    method: str,
+    image: str,
+    maps: Mapping[str, Array],
+    pixel_size: float | None,
+    scale: int = 1,
 ) -> list[Path]:
     """Write FOLDER/METHOD/IMAGE.NAME.tif for each map, as float32 with the pixel size.
+
+    That of consistency has the pixels of the raw image, `scale` times as large.
 
     Characters of the method's and the image's name that mean something in a path of some system
     are escaped as in web addresses (%2F); folders of the image's name stay folders.
@@ -31,7 +38,9 @@ def save_maps(
     for name, pixels in maps.items():
         path = folder.joinpath(*places[:-1], f"{places[-1]}.{name}.tif")
         try:
-            write_tiff(path, pixels.astype(np.float32), pixel_size)
+            factor = scale if name == "consistency" else 1
+            size = pixel_size * factor if pixel_size else None
+            write_tiff(path, pixels.astype(np.float32), size)
         except OSError as error:
             raise CellqaError(f"{path}: the map cannot be written: {error.strerror}") from None
         paths.append(path)

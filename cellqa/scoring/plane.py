@@ -174,7 +174,9 @@ class Scorer:
         ImageError
             The plane is of another size than its reference, or displaced beyond it.
         """
-        whole = self._case(plane, pixel_size)
+        # lengths in pixels are in those of the enhanced images
+        pixels = float(self.options.scale) if method == Role.RAW else 1.0
+        whole = self._case(plane, pixel_size or pixels)
         wanted = [m for m in self.options.metrics if m.applies(method, self.given)]
         compared = [m for m in wanted if Role.REFERENCE in m.needs]
         others = [m for m in wanted if Role.REFERENCE not in m.needs]
@@ -212,14 +214,14 @@ class Scorer:
         )
         return Scored(row, whole, aligned)
 
-    def _case(self, plane: Plane, pixel_size: float | None) -> Case:
+    def _case(self, plane: Plane, pixel_size: float) -> Case:
         return Case(
             plane,
             self.reference,
             self.raw,
             self.mask.labels if self.mask else None,
             self.data_range,
-            pixel_size or 1.0,
+            pixel_size,
             self.options.scale,
             self.options.compat == "ciegan",
             self.options.frc_threshold,

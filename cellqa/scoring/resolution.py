@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -45,6 +46,8 @@ class Analysed(NamedTuple):
         The plane, where there is a map to draw over it.
     note : str
         What could not be done, and why.
+    pixel_size_y : float or None
+        Along Y, where it is not that along X.
     """
 
     name: str
@@ -56,6 +59,15 @@ class Analysed(NamedTuple):
     local: LocalResolution | None = None
     pixels: Array | None = None
     note: str = ""
+    pixel_size_y: float | None = None
+
+    def length_of(self, sector: int) -> float:
+        """Resolution of a sector, in micrometres where the pixel size is known, else in pixels."""
+        angle = math.pi * sector / len(self.sectors)
+        x = self.pixel_size or 1.0
+        y = self.pixel_size_y or x
+        # a frequency of kc along each axis' own Nyquist, in cycles per unit of length
+        return 2 / (self.sectors[sector].kc * math.hypot(math.cos(angle) / x, math.sin(angle) / y))
 
 
 def analyse_resolution(
@@ -117,7 +129,7 @@ def sector_rows(analysed: Analysed) -> list[list[str]]:
     unit = "µm" if analysed.pixel_size else "px"
     for k, sector in enumerate(analysed.sectors):
         direction = f"{k * 180 / len(analysed.sectors):g}°"
-        length = f"{sector.resolution(analysed.pixel_size or 1.0):.4g}" if sector.has_peak else "-"
+        length = f"{analysed.length_of(k):.4g}" if sector.has_peak else "-"
         rows.append([direction, f"{sector.kc:.4f}" if sector.has_peak else "-", length, unit])
     return rows
 
@@ -160,7 +172,12 @@ def _analyse_file(
                 try:
                     pixels = luminance(file.load(index))
                     size = pixel_size or file.pixel_size
-                    analyses.append(_analyse_plane(name, pixels, size, fast, **options))
+                    analysed = _analyse_plane(name, pixels, size, fast, **options)
+                    if file.stretched and not pixel_size:
+                        note = f"{file.stretched}: lengths are in units of X, sectors in both"
+                        note = "; ".join(filter(None, [analysed.note, note]))
+                        analysed = analysed._replace(note=note, pixel_size_y=file.pixel_size_y)
+                    analyses.append(analysed)
                 except (CellqaError, ValueError, TypeError) as error:
                     failures.append((str(path), label or "image", str(error)))
     except CellqaError as error:

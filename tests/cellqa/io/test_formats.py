@@ -177,7 +177,7 @@ def test_nd2_planes_outlive_their_file(tmp_path: Path) -> None:
         dtype = mapped.dtype
 
         def voxel_size(self) -> Any:
-            return SimpleNamespace(x=0.5)
+            return SimpleNamespace(x=0.5, y=0.5)
 
         def read_frame(self, number: int) -> np.ndarray:
             return mapped[number]

@@ -11,6 +11,7 @@ import tifffile
 from images import blurred
 
 import cellqa
+from cellqa import resolution, simulate
 from cellqa.errors import CellqaError
 from cellqa.metrics.registry import METRICS, select
 from cellqa.pairs.pairing import Pairing, pair_folders
@@ -358,3 +359,36 @@ def test_names_on_one_line(tmp_path: Path, sharp8: np.ndarray) -> None:
     row = score({"n": tmp_path / "gt"}, tmp_path / "gt").rows[0]
     assert row.image == "a\\x0d\\x0ab.png"
     assert row.status == "ok"
+
+
+def written(folder: Path, image: np.ndarray, x: float, y: float | None = None) -> None:
+    """As OME-TIFF, with the size of its pixels."""
+    folder.mkdir(exist_ok=True)
+    sizes = {"PhysicalSizeX": x, "PhysicalSizeY": y or x}
+    units = {"PhysicalSizeXUnit": "µm", "PhysicalSizeYUnit": "µm"}
+    tifffile.imwrite(folder / "a.ome.tif", image, metadata={"axes": "YX", **sizes, **units})
+
+
+@pytest.mark.parametrize("stated", [None, 0.1])
+def test_the_input_has_pixels_of_its_own(tmp_path: Path, stated: float | None) -> None:
+    """With --scale 2, those of the input are twice as large."""
+    truth = simulate.filaments((256, 256), cutoff=0.3, photons=1000, seed=1).image
+    small = truth.reshape(128, 2, 128, 2).mean(axis=(1, 3)).astype(np.float32)
+    large = small.repeat(2, 0).repeat(2, 1)
+    for name, image, size in (("gt", truth, 0.1), ("net", large, 0.1), ("raw", small, 0.2)):
+        written(tmp_path / name, image, size)
+    options = ScoreOptions(scale=2, pixel_size=stated)
+    folders = {"net": tmp_path / "net"}
+    pairing = pair_folders(folders, reference=tmp_path / "gt", raw=tmp_path / "raw")
+    rows = {row.method: row for row in score_pairing(pairing, options=options)}
+    assert {m: r.pixel_size for m, r in rows.items()} == {"net": 0.1, "gt": 0.1, "input": 0.2}
+    expected = resolution(small, pixel_size=0.2)
+    assert rows["input"].values["resolution"] == pytest.approx(expected)
+    assert not any("pixel size" in note for row in rows.values() for note in row.notes)
+
+
+def test_pixels_that_are_not_square_are_told(tmp_path: Path, sharp16: np.ndarray) -> None:
+    for name in ("gt", "net"):
+        written(tmp_path / name, sharp16, 0.1, 0.3)
+    scores = score({"net": tmp_path / "net"}, tmp_path / "gt")
+    assert any("not square (0.1 x 0.3 µm)" in w for w in scores.warnings)

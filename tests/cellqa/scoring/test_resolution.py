@@ -117,3 +117,19 @@ def test_noise_has_no_direction(tmp_path: Path) -> None:
     status, text = run(path, "--sectors", "8", "--frc")
     assert status == 0
     assert sum(line.split()[1:3] == ["-", "-"] for line in text.splitlines() if "°" in line) == 8
+
+
+def test_sectors_know_both_sides_of_a_pixel(tmp_path: Path) -> None:
+    """An XZ reslice: pixels of 0.1 x 0.3 µm."""
+    image = simulate.filaments((256, 256), cutoff=0.3, photons=1000, seed=1).image
+    sizes = {"PhysicalSizeX": 0.1, "PhysicalSizeY": 0.3}
+    units = {"PhysicalSizeXUnit": "µm", "PhysicalSizeYUnit": "µm"}
+    path = tmp_path / "xz.ome.tif"
+    tifffile.imwrite(path, image, metadata={"axes": "YX", **sizes, **units})
+    status, text = run(path, "--sectors", 2)
+    assert status == 0
+    assert "not square (0.1 x 0.3 µm)" in text
+    lengths = {line.split()[0]: line.split()[1:3] for line in text.splitlines() if "°" in line}
+    for direction, size in (("0°", 0.1), ("90°", 0.3)):
+        kc, length = map(float, lengths[direction])
+        assert length == pytest.approx(2 * size / kc, rel=2e-3)
