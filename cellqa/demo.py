@@ -15,7 +15,7 @@ from cellqa.disk import take_folder
 from cellqa.engines import LocalEngine
 from cellqa.enhance import ENHANCERS, enhance_files
 from cellqa.errors import CellqaError
-from cellqa.io import luminance, open_image
+from cellqa.io import grey, open_image
 from cellqa.pairs.pairing import pair_folders
 from cellqa.pairs.roles import Role
 from cellqa.planes import Array
@@ -95,7 +95,7 @@ def _samples() -> dict[str, Array]:
     folder = files("skimage") / "data"
     for name, source in (("cell", "cell.png"), ("ihc", "ihc.png"), ("retina", "retina.jpg")):
         with open_image(Path(str(folder / source))) as file:
-            samples[f"real_{name}"] = luminance(file.load(file.planes[0]))
+            samples[f"real_{name}"] = grey(file.load(file.planes[0]))
     return samples
 
 

@@ -100,7 +100,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         for point in sorted(entry_points(group=self.group), key=lambda p: (_source(p), p.name)):
             try:
                 self._add(point)
-            except Exception as error:  # somebody else's code
+            except (Exception, SystemExit) as error:  # somebody else's code
                 _problems.append(
                     f"{_source(point)}: {self.group} {point.name!r} is left out ({_why(error)})"
                 )
@@ -108,15 +108,19 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
     def _add(self, point: EntryPoint) -> None:
         loaded = point.load()
         entries = loaded if isinstance(loaded, (list, tuple)) else [loaded]
+        added: dict[str, Entry] = {}
         for entry in entries:
             if problem := self._wrong(entry):
                 raise CellqaError(problem)
             own = getattr(entry, "name", None)
             name = own if isinstance(own, str) else point.name
+            if name in added:
+                raise CellqaError(f"{name!r} is there twice")
             if name in self._entries:
                 raise CellqaError(f"{name!r} is the name of another, of {self._package[name]}")
-            self._entries[name] = entry
-            self._package[name] = _source(point)
+            added[name] = entry
+        self._entries |= added
+        self._package |= dict.fromkeys(added, _source(point))
 
 
 def instance_of(kind: type) -> Callable[[Any], str]:
@@ -213,7 +217,7 @@ def take_problems() -> list[str]:
     return taken
 
 
-def _why(error: Exception) -> str:
+def _why(error: BaseException) -> str:
     """What is wrong, with the kind of error where the words alone do not say it."""
     if isinstance(error, CellqaError):
         return str(error)

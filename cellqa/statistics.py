@@ -59,9 +59,12 @@ def mean_interval(
     """
     if values.size < _FEWEST:
         return _none(f"{values.size} values: {_FEWEST} are needed")
-    if np.ptp(values) <= 1e-12 * np.abs(values).max():  # equal but for rounding
+    largest = float(np.abs(values).max())
+    if np.ptp(values) <= 1e-12 * largest:  # equal but for rounding
         return _none(f"all {values.size} values are equal")
-    sums, counts = values, np.ones(values.size)
+    values = values / largest  # squares and cubes stay within floating point
+    sums: npt.NDArray[Any] = values
+    counts: npt.NDArray[Any] = np.ones(values.size)
     if groups is not None:
         _, place = np.unique(groups, return_inverse=True)
         sums, counts = np.bincount(place, values), np.bincount(place).astype(float)
@@ -71,7 +74,7 @@ def mean_interval(
     mean = sums.sum() / counts.sum()
     deviations = (sums - mean * counts) * (n / counts.sum())  # of a ratio of sums, to first order
     variance = float((deviations**2).mean())
-    if variance <= (1e-12 * np.abs(values).max()) ** 2:
+    if variance <= 1e-24:
         return _none(f"all {n} groups have one mean")
     from scipy.special import stdtrit  # slow to import
 
@@ -81,7 +84,7 @@ def mean_interval(
     if n < _FEW:
         above, below = max(above, quantile), min(below, -quantile)
     error = math.sqrt(variance / (n - 1))
-    return float(mean - above * error), float(mean - below * error)
+    return float((mean - above * error) * largest), float((mean - below * error) * largest)
 
 
 def _transformed(quantile: float, skewness: float, n: int) -> float:

@@ -75,6 +75,13 @@ from cellqa.terminal import (
     help="Correlation below which images no longer agree (frc_resolution).",
 )
 @click.option(
+    "--colour",
+    type=click.Choice(["auto", "channels"]),
+    default="auto",
+    show_default=True,
+    help="Of red, green and blue: the one picture that they show, else their luminance; or each.",
+)
+@click.option(
     "--fit",
     type=click.Choice(["none", "affine"]),
     default="none",
@@ -160,6 +167,7 @@ def score(
     data_range: str | float,
     metrics: list[str] | None,
     frc_threshold: str,
+    colour: str,
     fit: str,
     register: bool,
     mask: Path | None,
@@ -221,6 +229,7 @@ def score(
         scale=scale,
         maps="maps" if maps else None,
         frc_threshold=frc_threshold,
+        colour=colour,
     )
     compile_kernels(tell)
     stop_in_order()

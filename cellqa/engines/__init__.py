@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from cellqa.engines.base import Engine
 from cellqa.engines.local import LocalEngine
+from cellqa.errors import CellqaError, first_line
 from cellqa.plugins import Registry, instance_of
 
 __all__ = ["ENGINES", "Engine", "EngineKind", "LocalEngine", "open_engine", "parse_engine"]
@@ -88,9 +89,18 @@ def open_engine(text: str, jobs: int) -> Engine:
     ValueError
         There is no such engine.
     CellqaError
-        Its packages are not installed, or the cluster does not answer.
+        Its packages are not installed, or the cluster does not answer; or another package's engine
+        cannot be opened.
     """
     kind, address = parse_engine(text)
     module, _, name = kind.opens.partition(":")
-    engine: Engine = getattr(importlib.import_module(module), name)(address, jobs)
+    try:
+        engine: Engine = getattr(importlib.import_module(module), name)(address, jobs)
+    except CellqaError:
+        raise
+    except Exception as error:
+        if ENGINES.package_of(kind.name) == "cellqa":
+            raise
+        why = f"{type(error).__name__}: {first_line(error)}"
+        raise CellqaError(f"--engine {kind.name}: its package cannot open it ({why})") from None
     return engine

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from cellqa.disk import StrPath
 from cellqa.engines.local import ordered_map
-from cellqa.errors import CellqaError
+from cellqa.errors import CellqaError, first_line
 from cellqa.io import (
     format_of,
     is_image_folder,
@@ -196,4 +196,9 @@ def _enhance(job: Job, *, enhancer: Enhancer) -> str | None:
         return f"{error.filename or job.target}: cannot be written ({error.strerror or error})"
     except cv2.error as error:
         return f"{job.source.name}: OpenCV cannot filter it ({error.err})"
+    except Exception as error:
+        if type(enhancer).__module__.partition(".")[0] in ("cellqa", "ciegan"):
+            raise
+        what = f"{type(error).__name__}: {first_line(error)}"  # of another package
+        return f"{job.source.name}: {enhancer.name} cannot enhance it ({what})"
     return None

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cellqa.enhance._kernels import equalise
-from cellqa.io import luminance
+from cellqa.io import carriers, grey, luminance
 from cellqa.planes import Array
 from cellqa.planes.plane import as_plane
 
@@ -113,13 +113,19 @@ class Traditional:
 def through_luminance(pixels: Array, enhance: Callable[[Array], Array]) -> Array:
     """Enhance a plane (Y, X), or colour pixels (Y, X, S) by what their luminance gains.
 
-    Red, green and blue gain alike, so that hue differences stay; alpha is kept.
+    Red, green and blue gain alike, so that hue differences stay; alpha is kept. Of a grey picture
+    in pseudo-colour, the colours that hold it are enhanced.
     """
     if pixels.ndim == 2:
         return enhance(pixels)
+    there = carriers(pixels)
+    if there:
+        out = pixels.copy()
+        out[..., there] = enhance(grey(pixels))[..., None]
+        return out
     colours = min(pixels.shape[2], 3) if pixels.shape[2] >= 3 else 1
-    grey = luminance(pixels)
-    gain = enhance(grey).astype(np.float64) - grey
+    bright = luminance(pixels)
+    gain = enhance(bright).astype(np.float64) - bright
     out = pixels.copy()
     out[..., :colours] = as_type(pixels[..., :colours] + gain[..., None], pixels.dtype)
     return out
@@ -223,8 +229,13 @@ def clahe(
 
 
 def as_type(values: Array, dtype: np.dtype[Any]) -> Array:
-    """Values in an image's own type: integers are rounded and clipped."""
+    """Values in an image's own type: clipped to what it holds, integers rounded."""
     if dtype.kind in "iu":
         info = np.iinfo(dtype)
-        values = np.clip(np.rint(values), info.min, info.max)
+        largest = np.float64(info.max)
+        if int(largest) > info.max:  # 64 bits: the next number that a double can hold is below
+            largest = np.nextafter(largest, 0)
+        values = np.clip(np.rint(values), info.min, largest)
+    elif dtype.itemsize < np.asarray(values).dtype.itemsize:
+        values = np.clip(values, np.finfo(dtype).min, np.finfo(dtype).max)
     return np.asarray(values).astype(dtype)

@@ -12,7 +12,7 @@ from cellqa.disk import StrPath
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.focus.vote import Focus, measured, vote
-from cellqa.io import PlaneIndex, is_image_folder, luminance, may_crash, open_image, write_tiff
+from cellqa.io import PlaneIndex, grey, is_image_folder, may_crash, open_image, write_tiff
 from cellqa.metrics.focus import MEASURES
 from cellqa.pairs.pairing import scan
 from cellqa.planes.plane import Plane
@@ -185,7 +185,7 @@ def _measure_place(place: tuple[Path, PlaneIndex]) -> tuple[tuple[int, ...], lis
     path, index = place
     try:
         with open_image(path) as file:
-            plane = Plane.of(luminance(file.load(index)), "image")
+            plane = Plane.of(grey(file.load(index)), "image")
         return plane.shape, measured(plane)
     except (CellqaError, ValueError, TypeError) as error:
         return first_line(error)

@@ -20,17 +20,21 @@ import numpy as np
 from cellqa.disk import StrPath, appearing
 from cellqa.errors import CellqaError, ImageError, MissingExtraError, first_line
 from cellqa.io.base import (
+    COLOURS,
     LARGE,
     MAX_PIXELS,
     Acquisition,
     ImageFile,
     PlaneIndex,
+    carriers,
+    grey,
     luminance,
 )
 from cellqa.planes import Array
 from cellqa.plugins import Registry, instance_of
 
 __all__ = [
+    "COLOURS",
     "FORMATS",
     "LARGE",
     "MAX_PIXELS",
@@ -38,7 +42,9 @@ __all__ = [
     "Format",
     "ImageFile",
     "PlaneIndex",
+    "carriers",
     "format_of",
+    "grey",
     "is_image_folder",
     "luminance",
     "may_crash",
@@ -88,6 +94,16 @@ class Format:
     may_crash: bool = False
 
 
+def _wrong(entry: Any) -> str:
+    if problem := instance_of(Format)(entry):
+        return problem
+    others = ((suffix, known.name) for known in FORMATS.values() for suffix in known.suffixes)
+    taken = next(
+        (f"{suffix} is read as {name}" for suffix, name in others if suffix in entry.suffixes), ""
+    )
+    return f"{entry.name}: {taken} already" if taken else ""
+
+
 FORMATS: Registry[Format] = Registry(
     "cellqa.formats",
     (
@@ -117,7 +133,7 @@ FORMATS: Registry[Format] = Registry(
             may_crash=True,
         ),
     ),
-    wrong=instance_of(Format),
+    wrong=_wrong,
 )
 
 

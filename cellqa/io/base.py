@@ -347,3 +347,51 @@ def luminance(pixels: Array) -> Array:
     if pixels.dtype.kind in "iu":
         grey = np.rint(grey)
     return np.asarray(grey.astype(pixels.dtype if pixels.dtype.kind != "b" else np.float32))
+
+
+COLOURS = ("red", "green", "blue")
+_EMPTY = 0.02  # of the strongest colour's spread: what a lossy codec leaves in the others
+
+
+def carriers(pixels: Array) -> tuple[int, ...]:
+    """Colours that hold the one picture that colour pixels (Y, X, S) show; empty if there are more.
+
+    A grey picture in pseudo-colour is in one of them, or is the same in several; the others are
+    constant, but for what a lossy codec leaves there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> blue = np.zeros((2, 2, 3), np.uint8)
+    >>> blue[..., 2] = [[10, 200], [30, 4]]
+    >>> carriers(blue)
+    (2,)
+    """
+    if pixels.ndim == 2 or pixels.shape[2] < 3:
+        return ()
+    spread = [float(pixels[..., k].std(dtype=np.float64)) for k in range(3)]
+    if not max(spread) > 0:
+        return ()
+    there = tuple(k for k in range(3) if spread[k] > _EMPTY * max(spread))
+    first = pixels[..., there[0]]
+    return there if all(np.array_equal(first, pixels[..., k]) for k in there[1:]) else ()
+
+
+def grey(pixels: Array, colour: int | None = None) -> Array:
+    """Grey values of pixels (Y, X) or (Y, X, S): of that colour, else of the one picture they show.
+
+    That is the colour that holds it (`carriers`), or the luminance of true colour.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> blue = np.zeros((2, 2, 3), np.uint8)
+    >>> blue[..., 2] = [[10, 200], [30, 4]]
+    >>> grey(blue).tolist(), luminance(blue).tolist()
+    ([[10, 200], [30, 4]], [[1, 23], [3, 0]])
+    """
+    if pixels.ndim == 3 and pixels.shape[2] >= 3:
+        there = carriers(pixels) if colour is None else (colour,)
+        if there:
+            return np.ascontiguousarray(pixels[..., there[0]])
+    return luminance(pixels)

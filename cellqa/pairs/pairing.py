@@ -13,7 +13,7 @@ from cellqa.errors import CellqaError, printable
 from cellqa.io import FORMATS, is_image_folder, split_suffix
 from cellqa.pairs.roles import GIVEN, Role
 
-_PLANE = re.compile(r"#(s\d+)?t\d+c\d+z\d+$")
+_PLANE = re.compile(r"(#(s\d+)?t\d+c\d+z\d+)?(#(red|green|blue))?$")
 
 
 def without_plane(name: str) -> str:
@@ -21,10 +21,16 @@ def without_plane(name: str) -> str:
 
     Examples
     --------
-    >>> without_plane("a#1.tif#t0c1z3"), without_plane("a#1.tif")
-    ('a#1.tif', 'a#1.tif')
+    >>> without_plane("a#1.tif#t0c1z3"), without_plane("a#1.tif#red"), without_plane("a#1.tif")
+    ('a#1.tif', 'a#1.tif', 'a#1.tif')
     """
     return _PLANE.sub("", name)
+
+
+def of_one_colour(name: str) -> bool:
+    """Whether a row's name is of one colour of a picture (`--colour channels`)."""
+    match = _PLANE.search(name)
+    return match is not None and match[3] is not None
 
 
 @dataclass(frozen=True)

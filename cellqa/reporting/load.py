@@ -108,6 +108,14 @@ def load_run(folder: Path) -> LoadedRun:
         raise CellqaError(f"{folder}: the run cannot be read ({error})") from None
     if not {"image", "method", "status", "reason"} <= set(scores.columns):
         raise CellqaError(f"{folder / SCORES}: not the scores of a run")
+    for name in (SCORES, SUMMARY, COMPARISONS):
+        if (folder / name).is_file() and not (folder / name).read_bytes().endswith(b"\n"):
+            raise CellqaError(f"{folder / name}: cut short; score again with --resume")
+    if record.rows and len(scores) != record.rows:
+        raise CellqaError(
+            f"{folder / SCORES}: {len(scores)} rows, but the run had {record.rows}; score again "
+            "with --resume"
+        )
     scores["reason"] = scores["reason"].fillna("")
     methods = list(dict.fromkeys([*record.folders, *scores["method"]]))
     methods = [m for m in methods if m != Role.MASK and (scores["method"] == m).any()]

@@ -7,16 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cellqa.disk import state
 from cellqa.errors import CellqaError, ImageError
-from cellqa.io import ImageFile, PlaneIndex, luminance, open_image
+from cellqa.io import COLOURS, ImageFile, PlaneIndex, carriers, grey, open_image
 from cellqa.metrics._kernels import similarity
 from cellqa.metrics.registry import METRICS
-from cellqa.pairs.pairing import Image
+from cellqa.pairs.pairing import Image, of_one_colour
 from cellqa.pairs.roles import Role
+from cellqa.planes import Array
 from cellqa.planes.compiled import is_kept, kept_in
 from cellqa.planes.labels import Mask
 from cellqa.planes.plane import Plane, as_plane
@@ -40,8 +42,11 @@ class Opened:
         Of the plane; None where the file has no such plane.
     plane : Plane or None
         Once it is loaded.
-    colour : bool
-        Whether it was in colour, so that its luminance counts.
+    colour : int or None
+        Which of red, green and blue counts; None for the one picture that they show, or their
+        luminance.
+    note : str
+        What was made of colours.
     problem : str
         Why there is no file, or no plane; empty where there is.
     """
@@ -50,7 +55,8 @@ class Opened:
     file: ImageFile | None = None
     index: PlaneIndex | None = None
     plane: Plane | None = None
-    colour: bool = False
+    colour: int | None = None
+    note: str = ""
     problem: str = ""
 
     def loaded(self) -> Opened:
@@ -62,12 +68,29 @@ class Opened:
             return replace(self, problem=f"{name}: this plane is not in the file")
         try:
             pixels = self.file.load(self.index)
-            plane = as_plane(luminance(pixels), "image")
+            plane = as_plane(grey(pixels, self.colour), "image")
         except CellqaError as error:
             return replace(self, problem=str(error))
         except (ValueError, TypeError) as error:
             return replace(self, problem=f"{name}: {error}")
-        return replace(self, plane=Plane(plane, pixels.dtype), colour=pixels.ndim == 3)
+        return replace(self, plane=Plane(plane, pixels.dtype), **self._coloured(pixels))
+
+    def _coloured(self, pixels: Array) -> dict[str, Any]:
+        """Which colour counts, and what to say of it."""
+        if pixels.ndim == 2 or pixels.shape[2] < 3 or self.colour is not None:
+            return {}
+        there = carriers(pixels)
+        if not there:
+            return {"note": "colour: the luminance (ITU-R 601) was scored; see --colour"}
+        if len(there) == 3:
+            return {}  # grey, written as colour
+        names = " and ".join(COLOURS[k] for k in there)
+        return {"colour": there[0], "note": f"colour: a picture in {names} alone: it was scored"}
+
+    @property
+    def in_colour(self) -> bool:
+        """Whether its pixels are red, green and blue."""
+        return self.file is not None and len(self.file.shape) == 3 and self.file.shape[2] >= 3
 
     @property
     def pixel_size(self) -> float | None:
@@ -173,7 +196,7 @@ def _score_files(
         if leader is None or (reference is not None and reference.problem):
             return [failed(image.name, m, _why(opened, m)) for m in image.methods]
         rows: list[Row] = []
-        for name, planes in _planes(image.name, opened, leader):
+        for name, planes in _planes(image.name, opened, leader, options.colour == "channels"):
             mask = None
             if Role.MASK in folders:
                 mask = _mask(every.get(Role.MASK), planes, leader)
@@ -196,6 +219,10 @@ def _score_plane(
     for role in {Role.REFERENCE, Role.RAW} & planes.keys():
         planes[role] = planes[role].loaded()
     reference, raw = planes.get(Role.REFERENCE), planes.get(Role.RAW)
+    if reference is not None and reference.colour is not None:
+        # what is compared with it is of the same colour
+        same = {role: replace(p, colour=reference.colour) for role, p in planes.items()}
+        planes |= {r: p for r, p in same.items() if planes[r].plane is None and p.in_colour}
     first = next(each for each in planes.values() if each.file is leader)
     if reference is not None and reference.problem:
         reason = f"ground truth: {reference.problem}"
@@ -217,8 +244,8 @@ def _score_plane(
 def _score_method(name: str, opened: Opened, leader: Opened, scorer: Scorer) -> Row:
     method, options = opened.role, scorer.options
     size, notes = opened.sized(leader, options)
-    if opened.colour:
-        notes.append("colour: the luminance (ITU-R 601) was scored")
+    if opened.note:
+        notes.append(opened.note)
     try:
         if opened.plane is None:
             raise ImageError(opened.problem)
@@ -237,7 +264,7 @@ def _leader(opened: Iterable[Opened]) -> ImageFile | None:
 
 
 def _planes(
-    image: str, opened: Mapping[str, Opened], leader: ImageFile
+    image: str, opened: Mapping[str, Opened], leader: ImageFile, by_colour: bool
 ) -> Iterator[tuple[str, dict[str, Opened]]]:
     """Each plane's name, and what each role and method has of it.
 
@@ -253,10 +280,13 @@ def _planes(
     scenes = every[-1].s > 0
     for index in every:
         name = f"{image}#{index.label(scenes)}" if len(every) > 1 else image
-        yield (
-            name,
-            {role: replace(o, index=places[role].get(index)) for role, o in opened.items()},
-        )
+        there = {role: replace(o, index=places[role].get(index)) for role, o in opened.items()}
+        if not by_colour or not any(o.in_colour for o in there.values()):
+            yield name, there
+            continue
+        for k, colour in enumerate(COLOURS):
+            parts = {r: replace(o, colour=k if o.in_colour else None) for r, o in there.items()}
+            yield f"{name}#{colour}", parts
 
 
 @contextmanager
@@ -318,20 +348,22 @@ def load_plane(
         leader = _leader(opened.values())
         if leader is None:
             return {}
-        for plane, planes in _planes(image.name, opened, leader):
+        for plane, planes in _planes(image.name, opened, leader, of_one_colour(name)):
             if plane == name:
                 loaded = (each.loaded() for each in planes.values())
                 return {each.role: each.plane for each in loaded if each.plane is not None}
     return {}
 
 
-def extremes(image: Image, *, folder: Path, max_pixels: int) -> tuple[float, float] | None:
+def extremes(image: Image, *, folder: Path, options: ScoreOptions) -> tuple[float, float] | None:
     """Smallest and largest value of an image's reference; None where it cannot be read."""
-    opened = _open(Role.REFERENCE, folder, image.files[Role.REFERENCE], max_pixels)
+    role, by_colour = Role.REFERENCE, options.colour == "channels"
+    opened = _open(role, folder, image.files[role], options.max_pixels)
     if opened.file is None:
         return None  # its failure is reported when it is scored
     with opened.file as file:
-        planes = [replace(opened, index=index).loaded().plane for index in file.planes]
+        of_each = _planes(image.name, {role: opened}, file, by_colour)
+        planes = [each[role].loaded().plane for _, each in of_each]
     if not all(planes):
         return None
     limits = [plane.extremes for plane in planes if plane is not None]

@@ -34,6 +34,9 @@ class ScoreOptions:
         `otsu`: pixels of the ground truth above Otsu's threshold are the mask.
     register : bool
         Undo each image's displacement before it is compared with its ground truth.
+    colour : str
+        `auto`: the one picture that colours show (pseudo-colour), else their luminance; `channels`:
+        red, green and blue each by itself.
     frc_threshold : str
         `1/7`, `0.5` or `half-bit`: where agreement ends.
     scale : int
@@ -57,6 +60,7 @@ class ScoreOptions:
     scale: int = 1
     maps: str | None = None
     frc_threshold: str = "1/7"
+    colour: str = "auto"
 
     def __post_init__(self) -> None:
         self._check_metrics()
@@ -70,6 +74,8 @@ class ScoreOptions:
             raise ValueError(f"`pixel_size` must be above 0 micrometres, got {self.pixel_size}")
         if self.foreground not in (None, "otsu"):
             raise ValueError(f"`foreground` must be otsu, got {self.foreground!r}")
+        if self.colour not in ("auto", "channels"):
+            raise ValueError(f"`colour` must be auto or channels, got {self.colour!r}")
         if self.frc_threshold not in THRESHOLDS:
             known = ", ".join(THRESHOLDS)
             raise ValueError(f"`frc_threshold` must be one of {known}, got {self.frc_threshold!r}")

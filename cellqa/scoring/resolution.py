@@ -13,7 +13,7 @@ import numpy as np
 
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, printable
-from cellqa.io import is_image_folder, luminance, may_crash, open_image, write_tiff
+from cellqa.io import grey, is_image_folder, may_crash, open_image, write_tiff
 from cellqa.metrics._spectrum import SMALLEST_SIDE, TOO_SMALL
 from cellqa.metrics.frc import RingCorrelation, frc_single
 from cellqa.metrics.local import LocalResolution, resolution_map, sector_resolution
@@ -170,7 +170,7 @@ def _analyse_file(
                 label = file.label(index)
                 name = printable(f"{path}#{label}" if label else str(path))
                 try:
-                    pixels = luminance(file.load(index))
+                    pixels = grey(file.load(index))
                     size = pixel_size or file.pixel_size
                     analysed = _analyse_plane(name, pixels, size, fast, **options)
                     if file.stretched and not pixel_size:

@@ -61,7 +61,7 @@ def range_of_all(
     if options.data_range != "set" or Role.REFERENCE not in pairing.folders:
         return None
     folder = pairing.folders[Role.REFERENCE].absolute()
-    work = partial(extremes, folder=folder, max_pixels=options.max_pixels)
+    work = partial(extremes, folder=folder, options=options)
     of_each = over_images(engine, work, pairing.images, pairing, nothing)
     limits = [pair for pair in of_each if pair is not None]
     if not limits:

@@ -10,6 +10,7 @@ import pytest
 
 from cellqa import plugins
 from cellqa.errors import CellqaError
+from cellqa.io import Format, _wrong
 from cellqa.plugins import Registry, instance_of, settings_of, take_problems, with_settings
 
 POINTS = {
@@ -126,3 +127,27 @@ def test_wrong_settings_are_one_line(given: dict[str, str], problem: str) -> Non
         with_settings(Settings(), given)
     with pytest.raises(ValueError, match="3 or more"):
         with_settings(Settings(), {"sides": "2"})
+
+
+def test_a_list_that_names_one_thing_twice_adds_none_of_it(
+    monkeypatch: pytest.MonkeyPatch, table: Registry[Entry]
+) -> None:
+    monkeypatch.setattr(Others, "SEVERAL", (Entry("three"), Entry("three")))
+    assert "three" not in table
+    assert any("'three' is there twice" in line for line in take_problems())
+
+
+def test_a_module_that_exits_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, table: Registry[Entry]
+) -> None:
+    def leave(self: Others) -> None:
+        raise SystemExit(7)
+
+    monkeypatch.setattr(Others, "BREAKS", property(leave))
+    assert "two" in table
+    assert any("'breaks' is left out" in line for line in take_problems())
+
+
+def test_a_format_cannot_take_a_suffix() -> None:
+    assert ".png is read as PNG" in _wrong(Format("PNGplus", (".png",), "reader"))
+    assert not _wrong(Format("other", (".other",), "reader"))

@@ -139,11 +139,55 @@ def test_missing_planes_fail(folders: Folders, sharp16: np.ndarray) -> None:
     assert "this plane is not in the file" in rows[1].reason
 
 
-def test_colour_is_scored_as_luminance(folders: Folders, sharp8: np.ndarray) -> None:
-    colour = np.stack([sharp8] * 3, axis=-1)
-    scores = score({"net": folders("net", a=colour)}, folders("gt", a=sharp8))
+def test_true_colour_is_scored_as_luminance(folders: Folders, sharp8: np.ndarray) -> None:
+    colour = np.stack([sharp8, sharp8, np.roll(sharp8, 5, axis=0)], axis=-1)
+    scores = score({"net": folders("net", a=colour)}, folders("gt", a=colour))
     assert only(scores, "net").values["psnr"] == math.inf
     assert any("luminance" in w for w in scores.warnings)
+
+
+@pytest.mark.parametrize("colours", [(0,), (1,), (2,), (0, 2), (0, 1, 2)])
+def test_a_grey_picture_in_pseudo_colour_is_scored_as_it_is(
+    folders: Folders, sharp8: np.ndarray, colours: tuple[int, ...]
+) -> None:
+    def coloured(plane: np.ndarray) -> np.ndarray:
+        out = np.zeros((*plane.shape, 3), np.uint8)
+        out[..., colours] = plane[..., None]
+        return out[..., ::-1]  # OpenCV writes blue, green, red
+
+    soft = blurred(sharp8, 2)
+    plain = score({"net": folders("net", a=soft)}, folders("gt", a=sharp8))
+    gt = folders("gt-colour", a=coloured(sharp8))
+    shown = score({"net": folders("net-colour", a=coloured(soft))}, gt)
+    mixed = score({"net": folders("net", a=soft)}, gt)
+    expected = only(plain, "net").values
+    for scores in (shown, mixed):
+        assert only(scores, "net").values == expected
+    said = [w for w in shown.warnings if "colour" in w]
+    assert bool(said) == (len(colours) < 3)
+
+
+def test_what_is_compared_is_of_the_colour_of_the_truth(
+    folders: Folders, sharp8: np.ndarray
+) -> None:
+    """A network that gives all three colours, against a truth in blue."""
+    rng = np.random.default_rng(1)
+    other = rng.integers(0, 255, sharp8.shape, np.uint8)
+    gt = folders("gt", a=np.stack([sharp8, 0 * sharp8, 0 * sharp8], axis=-1))  # blue first
+    net = folders("net", a=np.stack([sharp8, other, other], axis=-1))
+    assert only(score({"net": net}, gt), "net").values["psnr"] == math.inf
+
+
+def test_colours_one_by_one(folders: Folders, sharp8: np.ndarray) -> None:
+    colour = np.stack([sharp8, np.roll(sharp8, 5, 0), np.roll(sharp8, 9, 1)], axis=-1)
+    net = colour.copy()
+    net[..., 0] = blurred(sharp8, 2)  # blue
+    pair = {"net": folders("net", a=net)}, folders("gt", a=colour)
+    scores = score(*pair, colour="channels", data_range="set")
+    rows = {r.image: r.values["psnr"] for r in scores.rows if r.method == "net"}
+    assert list(rows) == [f"a.png#{name}" for name in ("red", "green", "blue")]
+    assert rows["a.png#red"] == rows["a.png#green"] == math.inf
+    assert rows["a.png#blue"] < 50
 
 
 def test_types_that_differ_are_told(folders: Folders, sharp8: np.ndarray) -> None:
