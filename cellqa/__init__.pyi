@@ -48,6 +48,13 @@ from .metrics.consistency import (
     rsf_sigma as rsf_sigma,
     rsp as rsp,
 )
+from .metrics.detail import (
+    DetailBudget as DetailBudget,
+    detail_budget as detail_budget,
+    invented as invented,
+    supported as supported,
+    unexplained as unexplained,
+)
 from .metrics.fitted import (
     affine as affine,
     error_map as error_map,
@@ -73,7 +80,6 @@ from .metrics.local import (
     sector_resolution as sector_resolution,
 )
 from .metrics.metric import Metric as Metric
-from .metrics.overclaim import overclaim as overclaim
 from .metrics.pixel import nrmse as nrmse, psnr as psnr
 from .metrics.registry import METRICS as METRICS, metric as metric, select as select
 from .metrics.resolution import (

@@ -131,16 +131,13 @@ def parse_metrics(
 
 
 def parse_data_range(ctx: click.Context, parameter: click.Parameter, value: str) -> str | float:
-    """Parse auto, dtype, set or a number."""
-    if value in ("auto", "dtype", "set"):
-        return value
+    """Parse auto, dtype, set, percentile or a number."""
+    from cellqa.scoring.data_range import parse
+
     try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not 1e-150 < number < 1e150:  # its square must be a number
-        raise click.BadParameter(f"must be auto, dtype, set or a number above 0, got {value!r}")
-    return number
+        return parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def parse_limits(

@@ -63,7 +63,7 @@ from cellqa.terminal import (
     default="auto",
     show_default=True,
     callback=parse_data_range,
-    metavar="auto|dtype|set|VALUE",
+    metavar="auto|dtype|set|percentile[:LOW,HIGH]|VALUE",
     help="Range of PSNR and SSIM. auto: 255 for 8 bits, else max - min of the ground truth.",
 )
 @click.option("--metrics", callback=parse_metrics, metavar="A,B", help="Only these [default: all].")
@@ -98,6 +98,13 @@ from cellqa.terminal import (
     type=AnyPath(),
     metavar="DIR",
     help="Masks or labels of the foreground, by name: adds scores over it, and objects.csv.",
+)
+@click.option(
+    "--valid",
+    type=AnyPath(),
+    metavar="DIR",
+    help="Where there is a picture (not 0), by name: the largest rectangle within is scored. "
+    "Margins of one value are found without it.",
 )
 @click.option(
     "--foreground",
@@ -171,6 +178,7 @@ def score(
     fit: str,
     register: bool,
     mask: Path | None,
+    valid: Path | None,
     foreground: str | None,
     scale: int,
     group: str | None,
@@ -217,7 +225,7 @@ def score(
     if absent:
         raise click.UsageError(f"--fail-under: {absent} is not computed; see --metrics")
     grouping = Grouping.parse(group) if group is not None else None
-    pairing = pair_folders(pred, reference=gt, raw=input_, mask=mask)
+    pairing = pair_folders(pred, reference=gt, raw=input_, mask=mask, valid=valid)
     options = ScoreOptions(
         chosen,
         data_range,

@@ -49,6 +49,37 @@ def ring_sums(first: Array, second: Array, rings: Array, n: int) -> Array:
     return sums
 
 
+@kernel(fastmath={"contract", "nsz"})
+def triple_sums(first: Array, second: Array, third: Array, rings: Array, n: int) -> Array:
+    """Sums over each ring of |F|^2, Re(F G*), Re(F H*); as `ring_sums`."""
+    ny, nx = first.shape
+    sums = np.zeros((n + 1, 3))
+    for y in range(ny // 2 + 1):
+        for x in range(nx):
+            f = first[y, x]
+            g = second[y, x]
+            h = third[y, x]
+            power = f.real * f.real + f.imag * f.imag
+            with_g = f.real * g.real + f.imag * g.imag
+            with_h = f.real * h.real + f.imag * h.imag
+            if y > 0:
+                f = first[ny - y, x]
+                g = second[ny - y, x]
+                h = third[ny - y, x]
+                power += f.real * f.real + f.imag * f.imag
+                with_g += f.real * g.real + f.imag * g.imag
+                with_h += f.real * h.real + f.imag * h.imag
+            if x > 0:
+                power *= 2
+                with_g *= 2
+                with_h *= 2
+            row = sums[rings[y, x]]
+            row[0] += power
+            row[1] += with_g
+            row[2] += with_h
+    return sums
+
+
 @kernel(error_model="numpy", fastmath={"contract", "nsz"})
 def whiten(first: Array, second: Array, ky: int, kx: int, phases: Array, weighted: Array) -> None:
     """F* G over its magnitude into `phases`, over the root of its magnitude into `weighted`.

@@ -46,6 +46,24 @@ def window(size: int) -> Array:
     return np.asarray(weights[: size - (size + 1) % 2])
 
 
+@lru_cache(maxsize=4)
+def rings_of(shape: tuple[int, int]) -> tuple[Array, Array, Array]:
+    """Ring of each frequency of one quadrant; radius and count of each ring from the first on."""
+    y, x = quadrant(shape)
+    n = max(y.size, x.size) - 1
+    radius = np.sqrt(y[:, None] ** 2 + x[None, :] ** 2)
+    rings = np.minimum(radius * n + 0.5, n + 1).astype(np.int32)
+    counts = np.bincount(rings.ravel(), weights(y, x).ravel(), n + 2)
+    return rings, np.arange(1, n + 1) / n, counts[1 : n + 1]
+
+
+@lru_cache(maxsize=16)
+def independent(shape: tuple[int, int]) -> float:
+    """Share of the frequencies that are independent of their neighbours: the taper blurs them."""
+    squares = [window(n) ** 2 for n in shape]
+    return float(np.prod([w.mean() ** 2 / (w**2).mean() for w in squares]))
+
+
 def unusable(reference: Plane, image: Plane) -> str:
     """Why the spectra of these images cannot be compared; empty if they can."""
     if min(image.pixels.shape) < SMALLEST_SIDE:

@@ -39,6 +39,8 @@ class Case:
         How many times the raw image's pixels the image has along each side.
     compat : bool
         The definitions of the CIEGAN authors' program.
+    raw_noise : float or None
+        Variance of the raw image's noise in its squared grey levels; None for an estimate.
     frc_threshold : str
         `1/7`, `0.5` or `half-bit`; see `cellqa.frc`.
 
@@ -59,6 +61,7 @@ class Case:
     scale: int = 1
     compat: bool = False
     frc_threshold: str = "1/7"
+    raw_noise: float | None = None
     _known: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Set
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,7 +12,13 @@ import numpy.typing as npt
 
 from cellqa.errors import Bound, Undefined
 from cellqa.metrics._ring_kernels import ring_sums
-from cellqa.metrics._spectrum import SMALLEST_SIDE, quadrant, spectrum, unusable, weights, window
+from cellqa.metrics._spectrum import (
+    SMALLEST_SIDE,
+    independent,
+    rings_of,
+    spectrum,
+    unusable,
+)
 from cellqa.metrics.case import Case
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane, as_pair, as_plane, check_pixel_size
@@ -225,7 +232,7 @@ def frc_single(image: npt.ArrayLike, *, threshold: str = "1/7") -> RingCorrelati
     pairs = (((0, 0), (1, 1)), ((0, 1), (1, 0)))
     curves = [_correlation(parts[a], parts[b]) for a, b in pairs]
     mean, variance = np.mean(curves, axis=0)
-    curve = _ended(mean, variance, *_rings(parts[0, 0].pixels.shape)[1:], threshold)
+    curve = _ended(mean, variance, *rings_of(parts[0, 0].pixels.shape)[1:], threshold)
     a, b, c, d = _CALIBRATION
     factor = a * math.exp(c * (curve.cutoff - b)) + d
     return RingCorrelation(
@@ -242,7 +249,7 @@ def frc_single(image: npt.ArrayLike, *, threshold: str = "1/7") -> RingCorrelati
 def between(first: Plane, second: Plane, threshold: str = "1/7") -> RingCorrelation:
     """`frc` of checked planes."""
     _check_threshold(threshold)
-    radii, counts = _rings(first.shape)[1:]
+    radii, counts = rings_of(first.shape)[1:]
     return _ended(*_correlation(first, second), radii, counts, threshold)
 
 
@@ -280,34 +287,16 @@ def _check_threshold(threshold: str) -> None:
         raise ValueError(f"`threshold` must be one of {', '.join(THRESHOLDS)}, got {threshold!r}")
 
 
-@lru_cache(maxsize=4)
-def _rings(shape: tuple[int, int]) -> tuple[Array, Array, Array]:
-    """Ring of each frequency of one quadrant; radius and count of each ring from the first on."""
-    y, x = quadrant(shape)
-    n = max(y.size, x.size) - 1
-    radius = np.sqrt(y[:, None] ** 2 + x[None, :] ** 2)
-    rings = np.minimum(radius * n + 0.5, n + 1).astype(np.int32)
-    counts = np.bincount(rings.ravel(), weights(y, x).ravel(), n + 2)
-    return rings, np.arange(1, n + 1) / n, counts[1 : n + 1]
-
-
 def _correlation(first: Plane, second: Plane) -> tuple[Array, Array]:
     """The curve, and the variance that it has where the images have nothing in common."""
-    rings, radii, _ = _rings(first.shape)
+    rings, radii, _ = rings_of(first.shape)
     spectra = first.once(spectrum), second.once(spectrum)
     cross, power1, power2, both = ring_sums(*spectra, rings, radii.size + 1)[1:-1].T
     power = power1 * power2
     known = power > 0
     correlation = np.divide(cross, np.sqrt(power), out=np.zeros(radii.size), where=known)
     chance = np.divide(both, power, out=np.ones(radii.size), where=known)
-    return correlation, chance / _independent(first.shape)
-
-
-@lru_cache(maxsize=16)
-def _independent(shape: tuple[int, int]) -> float:
-    """Share of the frequencies that are independent of their neighbours: the taper blurs them."""
-    squares = [window(n) ** 2 for n in shape]
-    return float(np.prod([w.mean() ** 2 / (w**2).mean() for w in squares]))
+    return correlation, chance / independent(first.shape)
 
 
 def _ended(
@@ -355,3 +344,8 @@ def _bands(wanted: Array, width: int) -> list[tuple[int, int]]:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(np.int8)))
     runs = zip(edges[::2], edges[1::2], strict=True)
     return [(int(start), int(end)) for start, end in runs if end - start >= width]
+
+
+def measure(case: Case, names: Set[str]) -> dict[str, float]:
+    """The family: `frc_resolution`."""
+    return {"frc_resolution": resolution_between(case, case.pixel_size)}

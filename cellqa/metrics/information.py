@@ -19,6 +19,7 @@ from cellqa.metrics._kernels import (
 from cellqa.metrics.case import Case
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane
+from cellqa.planes.region import span
 
 LEVELS = 256
 
@@ -27,8 +28,8 @@ def mi(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
     """Mutual information of the grey levels, in nats. Higher is better.
 
     sum p(a, b) ln(p(a, b) / (p(a) p(b))) over the joint histogram of 256 equal bins: the levels
-    themselves for a uint8 reference, otherwise from the reference's minimum to its maximum;
-    values outside fall into the end bins.
+    themselves for a uint8 reference, otherwise from the reference's minimum to its maximum, but
+    for outliers (hot pixels, see `cellqa.planes.region`); values outside fall into the end bins.
 
     Parameters
     ----------
@@ -171,7 +172,7 @@ class _Levels:
 def _bins(plane: Plane) -> _Bins:
     if plane.dtype == np.uint8:
         return _GREY_LEVELS
-    low, high = plane.extremes
+    low, high = span(plane)
     return _Bins(low, LEVELS / (high - low) if high > low else 0.0)
 
 

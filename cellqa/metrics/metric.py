@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, fields
 from typing import Any
@@ -77,6 +78,21 @@ class Metric:
     of: str = ""
     leads: int = 0
     extra: str = ""
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Smallest and largest value that there can be, of `range`.
+
+        Examples
+        --------
+        >>> from cellqa import metric
+        >>> metric("ssim").bounds, metric("psnr").bounds
+        ((-1.0, 1.0), (-inf, inf))
+        """
+        match = re.match(r"(-?[\d.]+)(?: pixels)? to (inf|-?[\d.]+$)", self.range)
+        if match is None:
+            return -math.inf, math.inf
+        return (0.0 if self.length else float(match[1])), float(match[2])
 
     @property
     def arrow(self) -> str:

@@ -13,22 +13,29 @@ from typing import Any
 from cellqa.metrics import (
     alignment,
     consistency,
+    detail,
     fitted,
     foreground,
+    frc,
     information,
-    overclaim,
     pixel,
     resolution,
     structural,
 )
-from cellqa.metrics.frc import frc_resolution
 from cellqa.metrics.metric import Metric
 from cellqa.pairs.roles import Role
 from cellqa.plugins import Registry, instance_of
 
 GT, RAW, MASK = (Role.REFERENCE,), (Role.RAW,), (Role.REFERENCE, Role.MASK)
+BOTH = (Role.REFERENCE, Role.RAW)
 FIT, FOREGROUND = "--fit affine", "--mask or --foreground"
 AS_GIVEN = "as the table has it"  # the definition of what another program computed
+
+
+RETIRED = {
+    "overclaim": "it accused filters and missed forgeries; see `invented` (--gt and --input) and "
+    "`supported` (--gt)"
+}
 
 
 def _wrong(entry: Any) -> str:
@@ -98,7 +105,7 @@ METRICS: Registry[Metric] = Registry(
             doi="10.1038/s41592-019-0515-7",
         ),
         Metric(
-            name="frc_resolution", function=frc_resolution, measure=overclaim.measure, needs=GT,
+            name="frc_resolution", function=frc.frc_resolution, measure=frc.measure, needs=GT,
             higher_is_better=False, unit="µm", length=True, decimals=3, leads=4,
             range="2 pixels to inf",
             measures="finest detail shared with the ground truth",
@@ -107,10 +114,51 @@ METRICS: Registry[Metric] = Registry(
             doi="10.1038/nmeth.2448",
         ),
         Metric(
-            name="overclaim", function=overclaim.overclaim, measure=overclaim.measure, needs=GT,
-            higher_is_better=False, decimals=3, leads=5, range="0 to 1",
-            measures="apparent detail that the ground truth does not support",
-            definition="max(0, 1 - resolution / frc_resolution)",
+            name="invented", function=detail.invented, measure=detail.measure, needs=BOTH,
+            higher_is_better=False, decimals=4, leads=5, range="0 to 1",
+            measures="detail that neither ground truth nor raw image explain",
+            definition="detail budget: 1 - R²gr of the ring spectra, above a tenth of Nyquist",
+            doi="10.1002/9781118625590",
+        ),
+        Metric(
+            name="invented_amplitude", measure=detail.measure, needs=BOTH,
+            higher_is_better=False, decimals=3, range="0 to inf",
+            measures="amplitude of what is invented, over that of true detail",
+            definition="detail budget: √(invented / (measured + inferred))",
+        ),
+        Metric(
+            name="measured", measure=detail.measure, needs=BOTH, higher_is_better=True,
+            decimals=4, range="0 to 1",
+            measures="detail that the raw image shows, and the ground truth too",
+            definition="detail budget: R²g + R²r - R²gr",
+        ),
+        Metric(
+            name="inferred", measure=detail.measure, needs=BOTH, decimals=4, range="0 to 1",
+            measures="detail that is right, and not in the raw image",
+            definition="detail budget: R²gr - R²r",
+        ),
+        Metric(
+            name="noise", measure=detail.measure, needs=BOTH, higher_is_better=False,
+            decimals=4, range="0 to 1",
+            measures="detail that the raw image alone shows: its noise",
+            definition="detail budget: R²gr - R²g",
+        ),
+        Metric(
+            name="untestable", measure=detail.measure, needs=BOTH, decimals=4, range="0 to 1",
+            measures="detail not of the raw image, where the ground truth is noise",
+            definition="detail budget: 1 - R²gr where the truth is within its noise",
+        ),
+        Metric(
+            name="supported", function=detail.supported, measure=detail.measure, needs=GT,
+            higher_is_better=True, decimals=4, range="0 to 1",
+            measures="detail that the ground truth explains",
+            definition="detail budget: R²g of the ring spectra, above a tenth of Nyquist",
+        ),
+        Metric(
+            name="unexplained", function=detail.unexplained, measure=detail.measure, needs=RAW,
+            higher_is_better=False, decimals=3, range="0 to inf",
+            measures="what of the raw image is not explained, over its noise",
+            definition="reduced chi-square of the ring spectra; 1: all but noise is explained",
         ),
         Metric(
             name="rsp", function=consistency.rsp, measure=consistency.measure, needs=RAW,
@@ -228,6 +276,8 @@ def metric(name: str) -> Metric:
     >>> metric("ssim").higher_is_better
     True
     """
+    if name in RETIRED:
+        raise ValueError(f"{name} is gone: {RETIRED[name]}")
     if name not in METRICS:
         raise ValueError(f"no metric is called {name!r}; choose from {', '.join(METRICS)}")
     return METRICS[name]

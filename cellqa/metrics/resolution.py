@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.errors import Undefined
+from cellqa.errors import Bound, Undefined
 from cellqa.metrics._radial_kernels import (
     decorrelation_curves,
     join_bins,
@@ -20,6 +20,7 @@ from cellqa.metrics._radial_kernels import (
 from cellqa.metrics._spectrum import (
     SMALLEST_SIDE,
     TOO_SMALL,
+    independent,
     linspace,
     quadrant,
     spectrum,
@@ -33,6 +34,13 @@ FINE = 4  # bins for each pixel of the longer side
 N_RADII = 50
 N_FILTERS = 10
 MIN_AMPLITUDE = 0.05
+_BANDS = (0.8, 0.8667, 0.9333, 1.0)  # radii between which the noise is looked at; corners beyond
+_WHITE = 1.12  # ratio of the bands' powers up to which noise is white
+_SURE = 4.0  # standard errors of that ratio
+FILTERED = (
+    "the highest frequencies hold no white noise (filtered, denoised, resampled or compressed): it "
+    "tells of the filter, not of the detail"
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,9 @@ class Decorrelation:
         False for a constant image, for kc = 0 and for white noise, where kc means nothing.
     constant : bool
         Whether all pixels are equal.
+    white : bool
+        The premise of the analysis: noise that is white at the highest frequencies. Where it is
+        not, kc tells of the filter that took it, not of the detail.
     radii, refined_radii : ndarray, shape (50,)
         Radii at which the curves of the first and of the second pass are sampled.
     curves : ndarray, shape (12, 50)
@@ -63,6 +74,7 @@ class Decorrelation:
     amplitude: float
     has_peak: bool
     constant: bool
+    white: bool
     radii: Array
     curves: Array
     refined_radii: Array
@@ -190,12 +202,30 @@ def from_sums(
         amplitude=float(peak[0, 1]),
         has_peak=not constant and kc > float(plan.first.radii[1]),
         constant=constant,
+        white=_is_white(sums, counts, plan),
         radii=plan.first.radii,
         curves=first,
         refined_radii=refined.radii,
         refined_curves=second,
         peaks=peak,
     )
+
+
+def _is_white(sums: Array, counts: Array, plan: Plan) -> bool:
+    """Whether the power of the highest frequencies is the same in all bands, corners included."""
+    radius = np.sqrt(plan.radius2)
+    radius[-1] = np.inf  # the corners
+    band = np.searchsorted(_BANDS, radius)
+    number = np.bincount(band, counts, len(_BANDS) + 1)[1:]
+    power = np.bincount(band, sums[:, 1], len(_BANDS) + 1)[1:] / np.maximum(number, 1)
+    most, least = int(power.argmax()), int(power.argmin())
+    if not power[most] > 0:
+        return True  # no noise at all
+    if not power[least] > 0:
+        return False
+    ratio = power[most] / power[least]
+    error = math.sqrt((2 / number[[most, least]]).sum() / independent(plan.shape))
+    return bool(ratio <= max(_WHITE, 1 + _SURE * error))
 
 
 def resolution(image: npt.ArrayLike, *, pixel_size: float = 1.0, compat: bool = False) -> float:
@@ -212,7 +242,9 @@ def resolution(image: npt.ArrayLike, *, pixel_size: float = 1.0, compat: bool = 
     Returns
     -------
     float
-        At least 2 pixels. Undefined (nan that carries its reason) for images below 41 pixels a
+        At least 2 pixels. A `Bound` with its reason where the highest frequencies hold no white
+        noise, the premise of the analysis: filtered, denoised, resampled and compressed images read
+        finer than they are. Undefined (nan that carries its reason) for images below 41 pixels a
         side, which are all apodised border, and where the curves have no peak: constant images
         and white noise.
 
@@ -239,7 +271,8 @@ def resolution_of(plane: Plane, pixel_size: float = 1.0, compat: bool = False) -
         return Undefined(f"resolution: {TOO_SMALL}")
     analysis = _analyse(plane, fast=True) if compat else plane.once(normal)
     if analysis.has_peak or (compat and analysis.kc > 0 and not analysis.constant):
-        return 2 * pixel_size / analysis.kc
+        value = 2 * pixel_size / analysis.kc
+        return value if analysis.white or compat else Bound(value, f"resolution: {FILTERED}")
     return Undefined("resolution: the decorrelation curves have no peak (constant image or noise)")
 
 
@@ -316,4 +349,10 @@ def _second_filters(shape: tuple[int, int], filters: Array, best: int) -> Array:
 
 def measure(case: Case, names: Set[str]) -> dict[str, float]:
     """The family: `resolution`."""
-    return {"resolution": resolution_of(case.image, case.pixel_size, case.compat)}
+    value = resolution_of(case.image, case.pixel_size, case.compat)
+    enlarged = case.raw is not None and case.image.shape != case.raw.shape
+    if enlarged and value < 2 * case.scale * case.pixel_size and not case.compat:
+        value = Undefined(
+            "resolution: finer than two pixels of the input, which measured nothing there"
+        )
+    return {"resolution": value}

@@ -11,7 +11,7 @@ from pathlib import Path
 from cellqa.disk import StrPath
 from cellqa.errors import CellqaError, printable
 from cellqa.io import FORMATS, is_image_folder, split_suffix
-from cellqa.pairs.roles import GIVEN, Role
+from cellqa.pairs.roles import GIVEN, UNSCORED, Role
 
 _PLANE = re.compile(r"(#(s\d+)?t\d+c\d+z\d+)?(#(red|green|blue))?$")
 
@@ -71,8 +71,8 @@ class Image:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The roles that are scored: all but the mask."""
-        return tuple(role for role in self.files if role != Role.MASK)
+        """The roles that are scored: all but the masks."""
+        return tuple(role for role in self.files if role not in UNSCORED)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ class Pairing:
     Attributes
     ----------
     folders : dict
-        Method to its folder, `gt` and `input` among them; and `mask`, which is not scored.
+        Method to its folder, `gt` and `input` among them; and `mask` and `valid`, which are not
+        scored.
     images : tuple of Image
         Sorted by name.
     unpaired : dict
@@ -95,8 +96,8 @@ class Pairing:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The roles that are scored: all but the mask."""
-        return tuple(role for role in self.folders if role != Role.MASK)
+        """The roles that are scored: all but the masks."""
+        return tuple(role for role in self.folders if role not in UNSCORED)
 
 
 def scan(path: StrPath, role: str) -> Folder:
@@ -147,6 +148,7 @@ def pair_folders(
     reference: StrPath | None = None,
     raw: StrPath | None = None,
     mask: StrPath | None = None,
+    valid: StrPath | None = None,
 ) -> Pairing:
     """List the folders and pair their images by name.
 
@@ -156,8 +158,8 @@ def pair_folders(
         Method name to folder.
     reference, raw : path, optional
         The folders of the ground truth and of the unenhanced images (the method `input`).
-    mask : path, optional
-        The folder of the masks.
+    mask, valid : path, optional
+        The folders of the masks of the foreground, and of where there is a picture.
 
     Raises
     ------
@@ -175,6 +177,8 @@ def pair_folders(
         folders[Role.REFERENCE] = scan(reference, Role.REFERENCE.option)
     if mask is not None:
         folders[Role.MASK] = scan(mask, Role.MASK.option)
+    if valid is not None:
+        folders[Role.VALID] = scan(valid, Role.VALID.option)
     return pair(folders)
 
 
@@ -202,7 +206,7 @@ def pair(methods: Mapping[str, Folder]) -> Pairing:
     ({'net': ('a.png',), 'gt': ('a.tif',)}, {'gt': ('b.tif',)})
     """
     reference = methods.get(Role.REFERENCE)
-    others = {name: f for name, f in methods.items() if name not in (Role.REFERENCE, Role.MASK)}
+    others = {name: f for name, f in methods.items() if name not in (Role.REFERENCE, *UNSCORED)}
     stems = sorted({stem for folder in others.values() for stem in folder.images})
     unpaired: dict[str, tuple[str, ...]] = {}
     if reference is not None:

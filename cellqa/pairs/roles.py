@@ -12,6 +12,7 @@ class Role(StrEnum):
     RAW = "input"  # the untouched images
     EGT = "egt"  # enhanced ground truth: made of the reference, so it leads nothing
     MASK = "mask"  # the foreground; not scored
+    VALID = "valid"  # where there is a picture; not scored
 
     def __repr__(self) -> str:
         return repr(self.value)  # as the plain text that stands in tables
@@ -22,7 +23,8 @@ class Role(StrEnum):
         return f"--{self.value}"
 
 
-GIVEN = (Role.REFERENCE, Role.RAW, Role.MASK)  # what metrics may need
+GIVEN = (Role.REFERENCE, Role.RAW, Role.MASK, Role.VALID)
+UNSCORED = (Role.MASK, Role.VALID)
 
 
 def in_order(methods: list[str]) -> list[str]:

@@ -78,10 +78,14 @@ class Plane:
         uint8, uint16, float32 or float64.
     dtype : numpy.dtype
         Of the image before it was widened.
+    missing : ndarray of bool, shape (Y, X), or None
+        Where there was NaN, which `pixels` has as the mean of the others; None where there was
+        none.
     """
 
     pixels: Array
     dtype: np.dtype[Any]
+    missing: Array | None = field(default=None, repr=False, compare=False)
     _known: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def once(self, compute: Callable[[Plane], Value]) -> Value:
@@ -89,6 +93,14 @@ class Plane:
         if compute not in self._known:
             self._known[compute] = compute(self)
         value: Value = self._known[compute]
+        return value
+
+    def beside(self, other: Plane, compute: Callable[[Plane, Plane], Value]) -> Value:
+        """`compute(self, other)`, kept: several images need how the same two compare."""
+        key = compute, id(other)
+        if key not in self._known:
+            self._known[key] = other, compute(self, other)  # other lives on, and so does its id
+        value: Value = self._known[key][1]
         return value
 
     @property
@@ -100,6 +112,23 @@ class Plane:
     def of(cls, image: npt.ArrayLike, name: str) -> Plane:
         """Check an image; see `as_plane` for what is refused."""
         return cls(as_plane(image, name), np.asarray(image).dtype)
+
+    @classmethod
+    def with_gaps(cls, image: npt.ArrayLike, name: str) -> Plane:
+        """Check an image that may hold NaN where there is no picture.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `as_plane`, but for NaN; or there is nothing else.
+        """
+        pixels = np.asarray(image)
+        missing = np.isnan(pixels) if pixels.dtype.kind == "f" else None
+        if missing is None or not missing.any() or missing.all():
+            return cls.of(image, name)
+        filled = pixels.copy()
+        filled[missing] = pixels[~missing].mean(dtype=np.float64)
+        return cls(as_plane(filled, name), pixels.dtype, missing)
 
     @cached_property
     def real(self) -> Array:

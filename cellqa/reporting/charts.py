@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from cellqa.metrics.metric import Metric
 from cellqa.pairs.roles import Role
+from cellqa.reporting.budget import draw_budget
 from cellqa.reporting.figures import COLOURS, GREY, STYLE, label
 from cellqa.reporting.leaders import lead
 from cellqa.reporting.load import LoadedRun
@@ -214,21 +215,15 @@ def draw_wins(run: LoadedRun) -> Figure | None:
 
 
 def draw_tradeoff(run: LoadedRun) -> Figure | None:
-    """Resolution against fidelity: sharper is to the left, truer is up; rings are overclaims."""
+    """Resolution against fidelity: sharper is to the left, truer is up."""
     fidelity = run.main
     has_resolution = any(m.name == "resolution" for m in run.metrics)
     if fidelity is None or Role.REFERENCE not in fidelity.needs or not has_resolution:
         return None
     x, y = run.values("resolution"), run.values(fidelity.name)
-    over = (
-        run.values("overclaim")
-        if any(m.name == "overclaim" for m in run.metrics)
-        else pd.DataFrame()
-    )
     figure = Figure(figsize=(5.6, 4.0), layout="constrained")
     axes = figure.subplots()
     colours = colour_of(run)
-    ringed = False
     for method in (m for m in y.columns if m in x.columns):
         points = pd.DataFrame({"x": x[method], "y": y[method]}).replace([np.inf], np.nan).dropna()
         axes.plot(
@@ -241,12 +236,6 @@ def draw_tradeoff(run: LoadedRun) -> Figure | None:
             color=colours[method],
             label=label(method, 30),
         )
-        if method in over:
-            claims = points[over[method].reindex(points.index) > 0.1]
-            axes.plot(claims["x"], claims["y"], "o", ms=7.5, mfc="none", mec="black", mew=0.8)
-            ringed |= not claims.empty
-    if ringed:
-        axes.plot([], [], "o", ms=7.5, mfc="none", mec="black", label="overclaim > 0.1")
     if Role.REFERENCE in x:
         median = float(x[Role.REFERENCE].median())
         axes.axvline(median, color=GREY, lw=1, ls="--", label="ground truth's resolution")
@@ -259,6 +248,7 @@ def draw_tradeoff(run: LoadedRun) -> Figure | None:
 
 
 CHARTS: dict[str, Callable[[LoadedRun], Figure | None]] = {
+    "detail": draw_budget,
     "boxplots": draw_boxes,
     "differences": draw_differences,
     "wins": draw_wins,

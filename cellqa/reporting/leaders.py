@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cellqa.metrics.metric import Metric
+from cellqa.metrics.resolution import FILTERED
 from cellqa.pairs.roles import Role
 from cellqa.reporting.load import LoadedRun
 
@@ -41,11 +42,13 @@ class Lead:
 
 
 def lead(run: LoadedRun, of: Metric) -> Lead | None:
-    """Who leads; None where no method has a value."""
+    """Who leads; None where no method has a value, or where it tells of filters."""
     table = run.values(of.name)
     candidates = [m for m in run.ranked if m in table.columns]
     if not candidates:
         return None
+    if of.name == "resolution" and _filtered(run, candidates):
+        return None  # what it tells is of the filters
     every = table[candidates].dropna(how="all")
     common = every.dropna()
     if common.empty:
@@ -63,6 +66,12 @@ def lead(run: LoadedRun, of: Metric) -> Lead | None:
     raw = str(Role.RAW) if Role.RAW in table.columns else ""
     rival = others[0] if others else raw
     return Lead(of, leaders, rival, known, len(common), len(every), medians)
+
+
+def _filtered(run: LoadedRun, methods: list[str]) -> bool:
+    """Whether resolution tells of the filter in some image of these methods."""
+    rows = run.scores[run.scores["method"].isin(methods)]
+    return bool(rows["reason"].str.contains(FILTERED, regex=False).any())
 
 
 def verdicts(run: LoadedRun) -> list[dict[str, str]]:

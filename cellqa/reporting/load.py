@@ -10,7 +10,7 @@ import pandas as pd
 
 from cellqa.errors import CellqaError
 from cellqa.metrics.metric import Metric
-from cellqa.pairs.roles import Role, in_order
+from cellqa.pairs.roles import UNSCORED, Role, in_order
 from cellqa.tables.folder import COMPARISONS, RUN, SCORES, SUMMARY
 from cellqa.tables.record import RunRecord
 
@@ -118,7 +118,7 @@ def load_run(folder: Path) -> LoadedRun:
         )
     scores["reason"] = scores["reason"].fillna("")
     methods = list(dict.fromkeys([*record.folders, *scores["method"]]))
-    methods = [m for m in methods if m != Role.MASK and (scores["method"] == m).any()]
+    methods = [m for m in methods if m not in UNSCORED and (scores["method"] == m).any()]
     known = record.known_metrics()
     columns = [m for m in known if m.name in scores and scores[m.name].notna().any()]
     for m in columns:
@@ -127,7 +127,7 @@ def load_run(folder: Path) -> LoadedRun:
 
 
 def choose(run: LoadedRun, n: int) -> dict[str, list[str]]:
-    """Images worth a look, by why: worst, median, best, most disagreement, most overclaim.
+    """Images worth a look, by why: worst, median, best, most disagreement, most invented.
 
     At most `n` in all; an image stands under the first reason that it has.
     """
@@ -150,11 +150,10 @@ def choose(run: LoadedRun, n: int) -> dict[str, list[str]]:
     if table.shape[1] > 1:
         spread = (table.max(axis=1) - table.min(axis=1)).dropna().sort_values(ascending=False)
         reasons["most disagreement"] = list(spread.index)
-    if any(m.name == "overclaim" for m in run.metrics):
-        over = run.values("overclaim")
-        over = over[[m for m in run.judged if m in over.columns]].max(axis=1)
-        over = over[over > 0.1].sort_values(ascending=False)
-        reasons["most overclaim"] = list(over.index)
+    if any(m.name == "invented" for m in run.metrics):
+        shares = run.values("invented")
+        most = shares[[m for m in run.judged if m in shares.columns]].max(axis=1)
+        reasons["most invented"] = list(most.dropna().sort_values(ascending=False).index)
     chosen: dict[str, list[str]] = {reason: [] for reason in reasons}
     taken: set[str] = set()
     while len(taken) < n:

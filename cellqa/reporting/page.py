@@ -16,6 +16,7 @@ from markupsafe import Markup
 from cellqa.disk import StrPath, appearing_text
 from cellqa.errors import CellqaError, first_line
 from cellqa.pairs.roles import Role
+from cellqa.reporting.budget import MEANING, budget_of
 from cellqa.reporting.leaders import unit_of, verdicts
 from cellqa.reporting.load import LoadedRun, choose, load_run
 from cellqa.reporting.pictures import Pictures, draw_pictures
@@ -62,7 +63,7 @@ def report(
         Of the run.
     gallery : int
         Images that get pictures: the worst, median, best, those that methods disagree on most,
-        the largest overclaims. The others have their numbers.
+        most invented detail. The others have their numbers.
     tables : sequence of Table
         What else there is to say of the methods; kept in tables.json, so that the page can be made
         again.
@@ -95,6 +96,8 @@ def report(
         settings=run.record,
         command=shlex.join(str(part) for part in run.record.command),
         verdicts=verdicts(run),
+        budget=budget_of(run),
+        meaning=MEANING,
         warnings=run.record.warnings,
         summary=_summary(run),
         comparisons=_comparisons(run),

@@ -17,11 +17,12 @@ from cellqa.io import COLOURS, ImageFile, PlaneIndex, carriers, grey, open_image
 from cellqa.metrics._kernels import similarity
 from cellqa.metrics.registry import METRICS
 from cellqa.pairs.pairing import Image, of_one_colour
-from cellqa.pairs.roles import Role
+from cellqa.pairs.roles import UNSCORED, Role
 from cellqa.planes import Array
 from cellqa.planes.compiled import is_kept, kept_in
 from cellqa.planes.labels import Mask
-from cellqa.planes.plane import Plane, as_plane
+from cellqa.planes.plane import Plane
+from cellqa.planes.region import Region, largest_rectangle
 from cellqa.scoring.maps import save_maps
 from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.plane import Scorer
@@ -68,12 +69,12 @@ class Opened:
             return replace(self, problem=f"{name}: this plane is not in the file")
         try:
             pixels = self.file.load(self.index)
-            plane = as_plane(grey(pixels, self.colour), "image")
+            plane = Plane.with_gaps(grey(pixels, self.colour), "image")
         except CellqaError as error:
             return replace(self, problem=str(error))
         except (ValueError, TypeError) as error:
             return replace(self, problem=f"{name}: {error}")
-        return replace(self, plane=Plane(plane, pixels.dtype), **self._coloured(pixels))
+        return replace(self, plane=replace(plane, dtype=pixels.dtype), **self._coloured(pixels))
 
     def _coloured(self, pixels: Array) -> dict[str, Any]:
         """Which colour counts, and what to say of it."""
@@ -173,6 +174,7 @@ def compile_kernels(tell: Tell) -> None:
         mask = Mask.of(np.greater(pixels, 9))
         for metrics in (tuple(m for m in own if not m.option), own):
             Scorer(plane, ScoreOptions(metrics), raw=plane, mask=mask).score("", "", plane)
+    largest_rectangle(np.zeros((2, 2), bool))
 
 
 def file_states(image: Image, folders: Mapping[str, Path]) -> dict[str, list[list[int]]]:
@@ -197,12 +199,14 @@ def _score_files(
             return [failed(image.name, m, _why(opened, m)) for m in image.methods]
         rows: list[Row] = []
         for name, planes in _planes(image.name, opened, leader, options.colour == "channels"):
-            mask = None
-            if Role.MASK in folders:
-                mask = _mask(every.get(Role.MASK), planes, leader)
+            masks: dict[str, Mask] = {
+                role: _mask(role, every.get(role), planes, leader)
+                for role in UNSCORED
+                if role in folders
+            }
             if Role.RAW in folders and Role.RAW not in planes:
                 planes[Role.RAW] = Opened(Role.RAW, problem="there is none of this name")
-            rows += _score_plane(name, planes, image.methods, leader, mask, options, value_range)
+            rows += _score_plane(name, planes, image.methods, leader, masks, options, value_range)
         return rows
 
 
@@ -211,7 +215,7 @@ def _score_plane(
     planes: dict[str, Opened],
     methods: Sequence[str],
     leader: ImageFile,
-    mask: Mask | None,
+    masks: Mapping[str, Mask],
     options: ScoreOptions,
     value_range: tuple[float, float] | None,
 ) -> list[Row]:
@@ -230,14 +234,21 @@ def _score_plane(
             failed(name, method, reference.problem if method == Role.REFERENCE else reason)
             for method in methods
         ]
-    scorer = Scorer(
-        reference.plane if reference else None,
-        options,
-        value_range,
-        raw=raw.plane if raw else None,
-        mask=mask,
-        no_raw=raw.problem if raw else "",
-    )
+    valid = masks.get(Role.VALID)
+    try:
+        if valid is not None and valid.labels is None:
+            raise ImageError(f"--valid: {valid.missing}")
+        scorer = Scorer(
+            reference.plane if reference else None,
+            options,
+            value_range,
+            raw=raw.plane if raw else None,
+            mask=masks.get(Role.MASK),
+            no_raw=raw.problem if raw else "",
+            valid=valid.labels.labels if valid and valid.labels else None,
+        )
+    except CellqaError as error:
+        return [failed(name, method, str(error)) for method in methods]
     return [_score_method(name, planes[m].loaded(), first, scorer) for m in methods]
 
 
@@ -319,10 +330,10 @@ def _why(opened: Mapping[str, Opened], method: str) -> str:
     return opened[method].problem or f"ground truth: {opened[Role.REFERENCE].problem}"
 
 
-def _mask(mask: Opened | None, planes: Mapping[str, Opened], leader: ImageFile) -> Mask:
+def _mask(role: Role, mask: Opened | None, planes: Mapping[str, Opened], leader: ImageFile) -> Mask:
     """The mask of a plane: the plane of the same place, or a single one for all; or why not."""
     if mask is None:
-        return Mask(None, "there is no mask of this name")
+        return Mask(None, f"there is no {role.option} of this name")
     if mask.file is None:
         return Mask(None, mask.problem)
     file = mask.file
@@ -335,7 +346,9 @@ def _mask(mask: Opened | None, planes: Mapping[str, Opened], leader: ImageFile) 
             return Mask(None, f"{file.path.name}: this plane is not in the mask")
         place = file.planes[order]
     try:
-        return Mask.of(file.load(place))
+        pixels = file.load(place)
+        # of where there is a picture, every value but 0 says the same
+        return Mask.of(grey(pixels) != 0 if role == Role.VALID else pixels)
     except CellqaError as error:
         return Mask(None, str(error))
 
@@ -366,5 +379,6 @@ def extremes(image: Image, *, folder: Path, options: ScoreOptions) -> tuple[floa
         planes = [each[role].loaded().plane for _, each in of_each]
     if not all(planes):
         return None
-    limits = [plane.extremes for plane in planes if plane is not None]
+    parts = [Region.of([plane]).taken(plane) for plane in planes if plane is not None]
+    limits = [part.extremes for part in parts]
     return min(low for low, _ in limits), max(high for _, high in limits)

@@ -10,6 +10,7 @@ from cellqa.io import MAX_PIXELS
 from cellqa.metrics.frc import THRESHOLDS
 from cellqa.metrics.metric import Metric
 from cellqa.metrics.registry import for_run
+from cellqa.scoring import data_range
 from cellqa.tables.files import scores_header
 
 
@@ -23,7 +24,8 @@ class ScoreOptions:
         Those of the table, or others.
     data_range : str or float
         `auto`: 255 for uint8, else max - min of the image's ground truth; `dtype`: the type's
-        maximum; `set`: max - min over all ground truths; a number: 0 to that number.
+        maximum; `set`: max - min over all ground truths; `percentile[:LOW,HIGH]`: between two
+        percentiles of the image's ground truth (0.1 and 99.9); a number: 0 to that number.
     pixel_size : float or None
         In micrometres; None takes it from the files.
     compat : str or None
@@ -64,12 +66,10 @@ class ScoreOptions:
 
     def __post_init__(self) -> None:
         self._check_metrics()
-        if isinstance(self.data_range, str) and self.data_range not in ("auto", "dtype", "set"):
-            raise ValueError(
-                f"`data_range` must be auto, dtype, set or a number, got {self.data_range!r}"
-            )
-        if not isinstance(self.data_range, str) and not 0 < self.data_range < math.inf:
-            raise ValueError(f"`data_range` must be above 0, got {self.data_range}")
+        try:
+            object.__setattr__(self, "data_range", data_range.parse(self.data_range))
+        except ValueError as error:
+            raise ValueError(f"`data_range` {error}") from None
         if self.pixel_size is not None and not 0 < self.pixel_size < math.inf:
             raise ValueError(f"`pixel_size` must be above 0 micrometres, got {self.pixel_size}")
         if self.foreground not in (None, "otsu"):

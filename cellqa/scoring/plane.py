@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,43 +11,34 @@ import numpy as np
 
 from cellqa.errors import Bound, ImageError, Undefined, first_line
 from cellqa.metrics import alignment, consistency
-from cellqa.metrics.alignment import displacement, moved_back
 from cellqa.metrics.case import Case, Family
 from cellqa.metrics.consistency import consistency_map
 from cellqa.metrics.fitted import error_of
-from cellqa.metrics.foreground import EMPTY, Object, objects
+from cellqa.metrics.foreground import EMPTY
 from cellqa.metrics.metric import Metric
 from cellqa.metrics.structural import ssim_map
 from cellqa.pairs.roles import Role
 from cellqa.planes import Array
 from cellqa.planes.labels import Mask
 from cellqa.planes.plane import Plane
+from cellqa.scoring.aligned import Aligned, placed_objects, undone
+from cellqa.scoring.data_range import data_range
+from cellqa.scoring.distrust import of_plane
 from cellqa.scoring.options import ScoreOptions
+from cellqa.scoring.parts import Parts
 from cellqa.tables.rows import Row
 
 LARGEST_SHIFT = 0.3  # pixels; beyond, a run warns
-SATURATED = 0.005  # share of pixels at the type's largest value from which a run warns
 _STILL = 0.01  # pixels: a displacement below is none
 
 
 @dataclass(frozen=True)
-class Aligned:
-    """An image beside its reference, as both are compared.
+class Shapes:
+    """Of the whole reference and raw image; and where the raw image's part begins."""
 
-    Attributes
-    ----------
-    case : Case
-        Over what both show once the displacement is undone.
-    y, x : float
-        The displacement, in pixels; undefined where none was looked for or found.
-    origin : (int, int)
-        Where the case begins in the whole reference.
-    """
-
-    case: Case
-    y: float = math.nan
-    x: float = math.nan
-    origin: tuple[int, int] = (0, 0)
+    reference: tuple[int, ...] = ()
+    raw: tuple[int, ...] = ()
+    raw_origin: tuple[int, int] = (0, 0)
 
 
 class Scored:
@@ -58,14 +49,14 @@ class Scored:
     row : Row
     """
 
-    def __init__(self, row: Row, whole: Case, aligned: Aligned | None) -> None:
+    def __init__(self, row: Row, whole: Case, aligned: Aligned | None, shape: Shapes) -> None:
         self.row = row
-        self._whole, self._aligned = whole, aligned
+        self._whole, self._aligned, self._shape = whole, aligned, shape
 
     def maps(self) -> dict[str, Array]:
         """The maps that exist: `ssim` and `error` of the reference's shape, `consistency`.
 
-        Where a displacement was undone, the first two are nan beyond what was compared.
+        They are nan beyond what was compared.
         """
         maps: dict[str, Array] = {}
         if self._aligned is not None:
@@ -75,24 +66,25 @@ class Scored:
                 maps["ssim"] = ssim_map(*pair, data_range=case.data_range)
             if not case.image.flat:
                 maps["error"] = error_of(case)
-            maps = {name: self._placed(pixels) for name, pixels in maps.items()}
+            origin, shape = self._aligned.origin, self._shape.reference
+            maps = {name: _placed(pixels, origin, shape) for name, pixels in maps.items()}
         image, raw = self._whole.image, self._whole.raw
         if raw is None or raw.flat or image.flat or self.row.method == Role.RAW:
             return maps
         if _enlarged(raw, image, self._whole.scale):
-            maps["consistency"] = consistency_map(raw.pixels, image.pixels, scale=self._whole.scale)
+            of_raw = consistency_map(raw.pixels, image.pixels, scale=self._whole.scale)
+            maps["consistency"] = _placed(of_raw, self._shape.raw_origin, self._shape.raw)
         return maps
 
-    def _placed(self, pixels: Array) -> Array:
-        """A map of what was compared, within the whole reference."""
-        assert self._aligned is not None
-        shape = self._whole.pair[0].shape
-        if pixels.shape == shape:
-            return pixels
-        top, left = self._aligned.origin
-        whole = np.full(shape, np.nan, np.float32)
-        whole[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
-        return whole
+
+def _placed(pixels: Array, origin: tuple[int, int], shape: tuple[int, ...]) -> Array:
+    """A map of what was compared, within the whole image."""
+    if pixels.shape == shape:
+        return pixels
+    top, left = origin
+    whole = np.full(shape, np.nan, np.float32)
+    whole[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+    return whole
 
 
 class Scorer:
@@ -108,6 +100,13 @@ class Scorer:
     mask : Mask or None
     no_raw : str
         Why the raw image could not be read.
+    valid : ndarray or None, shape of the reference
+        0 where there is no picture.
+
+    Raises
+    ------
+    ImageError
+        Nothing of the reference is valid, or it holds NaN where it should be.
 
     Examples
     --------
@@ -129,17 +128,34 @@ class Scorer:
         raw: Plane | None = None,
         mask: Mask | None = None,
         no_raw: str = "",
+        valid: Array | None = None,
     ) -> None:
-        self.reference, self.raw, self.options = reference, raw, options
-        self._no_raw = no_raw
+        self.options, self._no_raw = options, no_raw
+        self._parts = parts = Parts(reference, raw, options.scale, valid)
+        self._shape = Shapes(
+            reference.shape if reference else (),
+            raw.shape if raw else (),
+            parts.origin(raw) if raw else (0, 0),
+        )
+        region = parts.region(reference) if reference else None
+        self._outliers = len(region.outliers) if region else 0
+        self._margin = region is not None and region.margin
+        self._origin = parts.origin(reference) if reference else (0, 0)
+        if reference is not None:
+            reference = parts.taken(reference, "the ground truth", own=False)
+        self.reference = reference
+        self.raw = parts.taken(raw, "the raw image", own=True) if raw else None
         self._limits: tuple[float, float] | None = None
         self.data_range: float = Undefined("")
         self.mask = mask
         if reference is not None:
-            self.data_range, self._limits = _data_range(reference, options.data_range, value_range)
+            self.data_range, self._limits = data_range(reference, options.data_range, value_range)
+            if self.mask and region:
+                self.mask = self.mask.fitting(self._shape.reference)
+                if not region.whole:
+                    self.mask = self.mask.cropped(region.rows, region.columns)
             if options.foreground == "otsu":
                 self.mask = Mask.otsu(reference)
-            self.mask = self.mask.fitting(reference.shape) if self.mask else None
         there = {
             Role.REFERENCE: reference is not None,
             Role.RAW: raw is not None or bool(no_raw),
@@ -172,11 +188,20 @@ class Scorer:
         Raises
         ------
         ImageError
-            The plane is of another size than its reference, or displaced beyond it.
+            The plane is of another size than its reference, displaced beyond it, or holds NaN
+            where it is scored.
         """
+        digest = plane.digest
+        alike = plane.shape == self._shape.reference
+        part = self._parts.taken(plane, "the image", own=True)
+        # what its reference does not have counts as error
+        beside = self._parts.taken(plane, "the image", own=False) if alike else part
+        alone = part is not beside and not np.array_equal(part.pixels, beside.pixels)
+        if not alone:
+            beside = part
         # lengths in pixels are in those of the enhanced images
         pixels = float(self.options.scale) if method == Role.RAW else 1.0
-        whole = self._case(plane, pixel_size or pixels)
+        whole = self._case(part, pixel_size or pixels)
         wanted = [m for m in self.options.metrics if m.applies(method, self.given)]
         compared = [m for m in wanted if Role.REFERENCE in m.needs]
         others = [m for m in wanted if Role.REFERENCE not in m.needs]
@@ -184,13 +209,13 @@ class Scorer:
         values: dict[str, float] = {}
         aligned = None
         if self.reference is not None and method != Role.REFERENCE:
-            if plane.shape == self.reference.shape:
-                aligned = Aligned(whole)
+            if alike:
+                aligned = Aligned(replace(whole, image=beside), origin=self._origin)
             else:
                 values = self._of_another_size(method, plane, compared)
         if aligned is not None and self.options.register:
             needs_raw = any(Role.RAW in m.needs for m in compared)
-            aligned = _undone(aligned.case, needs_raw)
+            aligned = undone(aligned, needs_raw)
             moves = {"shift_y": aligned.y, "shift_x": aligned.x}
             own = [m.name for m in compared if m.measure is alignment.measure]
             values = {n: moves[n] for n in own}
@@ -207,12 +232,12 @@ class Scorer:
             data_range=None if math.isnan(self.data_range) else self.data_range,
             values={m.name: values[m.name] for m in self.options.metrics if m.name in values},
             reason="; ".join(dict.fromkeys(r for r in reasons if r)),
-            notes=(*told, *self._notes(method, plane, values)),
+            notes=(*told, *self._notes(method, part, values, alone)),
             limits=self._own_limits(),
-            objects=tuple(_objects(aligned)) if aligned else (),
-            digest=plane.digest,
+            objects=tuple(placed_objects(aligned)) if aligned else (),
+            digest=digest,
         )
-        return Scored(row, whole, aligned)
+        return Scored(row, whole, aligned, self._shape)
 
     def _case(self, plane: Plane, pixel_size: float) -> Case:
         return Case(
@@ -239,8 +264,9 @@ class Scorer:
         """
         assert self.reference is not None
         scale = self.options.scale
-        if method != Role.RAW or not _enlarged(plane, self.reference, scale):
-            ours, theirs = (" x ".join(map(str, p.shape)) for p in (plane, self.reference))
+        whole = self._shape.reference
+        if method != Role.RAW or tuple(scale * n for n in plane.shape) != whole:
+            ours, theirs = (" x ".join(map(str, s)) for s in (plane.shape, whole))
             raise ImageError(f"size {ours} differs from the ground truth's {theirs}")
         smaller = Undefined(f"the input is smaller than its ground truth (--scale {scale})")
         return {m.name: smaller for m in compared}
@@ -276,22 +302,25 @@ class Scorer:
             return None
         return self.reference.extremes
 
-    def _notes(self, method: str, plane: Plane, values: Mapping[str, float]) -> list[str]:
+    def _notes(
+        self, method: str, plane: Plane, values: Mapping[str, float], alone: bool
+    ) -> list[str]:
         notes = []
-        if self.reference is not None and plane.dtype != self.reference.dtype:
+        if method == Role.REFERENCE and self._margin:
+            notes.append("a margin of one value was found and left out of every score")
+        if method == Role.REFERENCE and self._outliers:
             notes.append(
-                f"{method} is {plane.dtype} but its ground truth {self.reference.dtype}: "
-                "values were compared as they are"
+                "gt has outliers (hot or dead pixels, alone and far out): the median of their "
+                "neighbours took their place in every image"
             )
-        if self._limits is not None:
-            low, high = self._limits
-            if plane.extremes[0] < low or plane.extremes[1] > high:
-                notes.append(f"{method} has values beyond the data range")
-        if _saturated(plane):
+        if alone:
             notes.append(
-                f"{method} is saturated: over {SATURATED:.1%} of the pixels are at the type's "
-                "largest value, where structure is lost"
+                f"{method} has outliers (hot or dead pixels, alone and far out) that its ground "
+                "truth has not: they count as errors, and no metric without ground truth sees them"
             )
+        notes += of_plane(method, plane, self.reference, self._limits)
+        if isinstance(values.get("resolution"), Bound):
+            notes.append(f"{method}: the resolution tells of the filter, not of the detail")
         shift = math.hypot(values.get("shift_y", math.nan), values.get("shift_x", math.nan))
         if shift > LARGEST_SHIFT and not self.options.register:
             notes.append(
@@ -329,84 +358,5 @@ def _number(name: str, known: Mapping[str, Any]) -> float:
         return Undefined(f"{name}: its family gives no number ({type(value).__name__})")
 
 
-def _undone(case: Case, needs_raw: bool) -> Aligned:
-    """The displacement, and the case over what both images show once it is undone.
-
-    Raises
-    ------
-    ImageError
-        Nothing is left.
-    """
-    reference, image = case.pair
-    told = displacement(reference, image)
-    by = _known(told)
-    if math.hypot(*by) < _STILL:
-        return Aligned(case, *told)
-    moved, _ = moved_back(image.pixels, by)
-    again = _known(displacement(reference, Plane(np.ascontiguousarray(moved), image.dtype)))
-    if math.hypot(*again) < 1:
-        by = by[0] + again[0], by[1] + again[1]
-    moved, (rows, columns) = moved_back(image.pixels, by)
-
-    def cropped(pixels: Array, of: Plane) -> Plane:
-        return Plane(np.ascontiguousarray(pixels[rows, columns]), of.dtype)
-
-    shown = cropped(reference.pixels, reference)
-    if not shown.pixels.size:
-        raise ImageError(f"displaced by more than its size ({by[0]:.1f}, {by[1]:.1f} pixels)")
-    raw = None
-    if needs_raw and case.raw is not None and case.raw.shape == image.shape:
-        raw = cropped(moved_back(case.raw.pixels, by)[0], case.raw)  # as its enhanced image
-    registered = replace(
-        case,
-        image=cropped(moved, image),
-        reference=shown,
-        raw=raw,
-        mask=case.mask.cropped(rows, columns) if case.mask else None,
-    )
-    y, x = (t if math.isnan(t) else b for t, b in zip(told, by, strict=True))
-    return Aligned(registered, y, x, (rows.start, columns.start))
-
-
-def _known(displaced: tuple[float, float]) -> tuple[float, float]:
-    """What can be undone of a displacement: along the lines of a grating, nothing can be told."""
-    y, x = (0.0 if math.isnan(d) else float(d) for d in displaced)
-    return y, x
-
-
-def _objects(aligned: Aligned) -> Iterator[Object]:
-    """Scores of each object of the mask, with its place in the whole reference."""
-    top, left = aligned.origin
-    for each in objects(aligned.case):
-        yield each._replace(y=each.y + top, x=each.x + left)
-
-
-def _saturated(plane: Plane) -> bool:
-    """Whether more than a few pixels are at the largest value of an integer type."""
-    if plane.dtype.kind not in "iu" or plane.extremes[1] < np.iinfo(plane.dtype).max:
-        return False
-    return bool((plane.pixels == plane.extremes[1]).mean() > SATURATED)
-
-
 def _enlarged(small: Plane, large: Plane, scale: int) -> bool:
     return tuple(scale * n for n in small.shape) == large.shape
-
-
-def _data_range(
-    reference: Plane, how: str | float, of_set: tuple[float, float] | None
-) -> tuple[float, tuple[float, float] | None]:
-    """L, and the limits that values should keep."""
-    if isinstance(how, (int, float)):
-        return float(how), (0.0, float(how))
-    if how == "dtype":
-        if reference.dtype.kind not in "iu":
-            reason = f"psnr, ssim, ms_ssim: --data-range dtype means nothing for {reference.dtype}"
-            return Undefined(reason), None
-        info = np.iinfo(reference.dtype)
-        return float(info.max), (float(info.min), float(info.max))
-    if how == "auto" and reference.dtype == np.uint8:
-        return 255.0, (0.0, 255.0)
-    low, high = of_set or reference.extremes
-    if low == high:
-        return Undefined("psnr, ssim, ms_ssim: the ground truth is constant, its range 0"), None
-    return high - low, (low, high)

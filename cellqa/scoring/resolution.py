@@ -17,7 +17,7 @@ from cellqa.io import grey, is_image_folder, may_crash, open_image, write_tiff
 from cellqa.metrics._spectrum import SMALLEST_SIDE, TOO_SMALL
 from cellqa.metrics.frc import RingCorrelation, frc_single
 from cellqa.metrics.local import LocalResolution, resolution_map, sector_resolution
-from cellqa.metrics.resolution import Decorrelation, decorrelation
+from cellqa.metrics.resolution import FILTERED, Decorrelation, decorrelation
 from cellqa.pairs.pairing import scan
 from cellqa.planes import Array
 from cellqa.terminal import Progress
@@ -256,6 +256,8 @@ def _row(analysed: Analysed, frc: bool, tile: bool) -> list[str]:
     if not decorrelation.has_peak and not analysed.small:
         note = "; ".join(filter(None, ["no peak: constant, or only noise", note]))
     elif not analysed.small:
+        if not decorrelation.white:
+            note = "; ".join(filter(None, [FILTERED, note]))
         unit = "µm" if size else "px"
         cells[1:4] = f"{decorrelation.kc:.4f}", f"{decorrelation.resolution(size or 1.0):.4g}", unit
     if frc:

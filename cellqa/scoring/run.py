@@ -12,7 +12,7 @@ from typing import Any
 
 from cellqa.disk import StrPath, alone
 from cellqa.engines import Engine, LocalEngine
-from cellqa.errors import Interrupted
+from cellqa.errors import CellqaError, Interrupted
 from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import Image, Pairing
 from cellqa.pairs.roles import GIVEN, Role
@@ -116,7 +116,8 @@ def score_to_folder(
     Raises
     ------
     CellqaError
-        `out` holds an earlier run, cannot be written, or the disk is full.
+        `out` holds an earlier run, lies in a folder of images, cannot be written, or the disk is
+        full; a method's folder is that of the ground truth.
     Interrupted
         By the user (SIGINT). The journal is kept.
     """
@@ -125,6 +126,7 @@ def score_to_folder(
     options = options or ScoreOptions()
     engine = engine or LocalEngine(1)
     check_folder(out, overwrite=overwrite, resume=resume)
+    _check_places(pairing, out)
     if options.maps is not None:
         options = replace(options, maps=str((out / MAPS).absolute()))
     images = pairing.images[shard[0] - 1 :: shard[1]]
@@ -200,9 +202,24 @@ def merge(parts: Sequence[StrPath], out: StrPath, *, overwrite: bool = False) ->
         return finish(out, collected.pairing, collected.parts, tally, collected.record, start)
 
 
+def _check_places(pairing: Pairing, out: Path) -> None:
+    """Refuse an `out` among the images, and a method that is its own ground truth."""
+    places = {role: path.resolve() for role, path in pairing.folders.items()}
+    for role, place in places.items():
+        if place == out.resolve() or place in out.resolve().parents:
+            where = "is" if place == out.resolve() else "lies inside"
+            raise CellqaError(
+                f"--out: {str(out)!r} {where} the folder of {role} "
+                f"({pairing.folders[role]}), whose images are read; give a folder outside it"
+            )
+    for method in pairing.methods:
+        if method != Role.REFERENCE and places[method] == places.get(Role.REFERENCE):
+            raise CellqaError(f"{method} and gt are the same folder: {pairing.folders[method]}")
+
+
 def _given(pairing: Pairing, options: ScoreOptions) -> frozenset[str]:
     """What the run has of reference, raw images and masks."""
-    given = {role for role in GIVEN if role in pairing.folders}
+    given = {role for role in GIVEN if role in pairing.folders and role != Role.VALID}
     if options.foreground and Role.REFERENCE in given:
         given.add(Role.MASK)
     return frozenset(given)

@@ -128,10 +128,13 @@ def _summary(tally: Tally, method: str, of: Metric) -> Summary:
     groups = tally.groups_of(method)
     kept = groups[np.isfinite(values)] if groups is not None and not unusable else None
     low, high = mean_interval(finite, kept)
+    reason = low.reason if isinstance(low, Undefined) and n else ""
     widened = math.nan
     if kept is not None:
         alone = mean_interval(finite)
         widened = (high - low) / (alone[1] - alone[0]) if alone[1] > alone[0] else math.nan
+    least, most = of.bounds  # beyond, there is no mean
+    low, high = max(low, least), min(high, most)
     q25, median, q75 = np.quantile(finite, [0.25, 0.5, 0.75]) if n else [math.nan] * 3
     return Summary(
         method,
@@ -150,5 +153,5 @@ def _summary(tally: Tally, method: str, of: Metric) -> Summary:
         tally.variant(of),
         0 if kept is None else np.unique(kept).size,
         widened,
-        low.reason if isinstance(low, Undefined) and n else "",
+        reason,
     )

@@ -15,6 +15,7 @@ from cellqa.pairs.pairing import Pairing, without_plane
 from cellqa.pairs.roles import GIVEN, Role
 from cellqa.tables.rows import Row
 
+_AS_THEY_ARE = "values were compared as they are"
 _SHOWN_FAILURES = 1000  # named in run.json; scores.csv names them all
 
 
@@ -184,11 +185,12 @@ class Tally:
 
     def warnings(self, pairing: Pairing) -> list[str]:
         """What a reader of the numbers must know, a line each."""
-        warnings = []
+        notes = [f"{note} ({count} images)" for note, count in sorted(self.notes.items())]
+        warnings = [note for note in notes if _AS_THEY_ARE in note]  # nothing means more
         for method, names in pairing.unpaired.items():
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             warnings.append(f"{method}: {len(names)} without a partner ({shown})")
-        warnings += [f"{note} ({count} images)" for note, count in sorted(self.notes.items())]
+        warnings += [note for note in notes if _AS_THEY_ARE not in note]
         warnings += self._clusters() + self._copies() + self._incomplete()
         if self.mixed_units:
             warnings.append(

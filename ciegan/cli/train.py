@@ -59,7 +59,7 @@ _SHORT = {
     "min_delta": "monitor.min_delta",
     "min_steps": "monitor.min_steps",
     "every": "monitor.every",
-    "max_overclaim": "monitor.max_overclaim",
+    "max_invented": "monitor.max_invented",
     "vgg_weights": "losses.vgg",
     "seed": "seed",
 }
@@ -85,7 +85,11 @@ _SHORT = {
     callback=_parse_monitor,
     help="What the best weights are best in, on the validation split.",
 )
-@click.option("--max-overclaim", type=float, help="Keep no weights whose mean overclaim is above.")
+@click.option(
+    "--max-invented",
+    type=float,
+    help="Keep no weights whose mean share of invented detail is above.",
+)
 @click.option("--every", type=int, help="Steps between validations.")
 @click.option("--patience", type=int, help="Validations without a gain before stopping.")
 @click.option("--min-delta", type=float, help="What counts as a gain.")

@@ -262,8 +262,9 @@ class Monitor:
         Training does not stop before.
     min_adversarial_steps : int
         Nor before both networks were trained together for so many steps.
-    max_overclaim : float
-        Weights whose mean `overclaim` is above are not kept as the best; 1 for any.
+    max_invented : float
+        Weights whose mean `invented` (share of detail, see `cellqa.detail_budget`) is above are not
+        kept as the best; 1 for any.
     samples : int
         Images in the sample montages; 0 for no montages.
     """
@@ -275,7 +276,7 @@ class Monitor:
     min_delta: float = 0.0
     min_steps: int = 0
     min_adversarial_steps: int = 500
-    max_overclaim: float = 1.0
+    max_invented: float = 1.0
     samples: int = 4
 
     def __post_init__(self) -> None:
@@ -303,19 +304,19 @@ class Monitor:
             value = getattr(self, name)
             check_value(f"monitor.{name}", value, value >= least, f"{least} or more")
         check_value(
-            "monitor.max_overclaim", self.max_overclaim, 0 <= self.max_overclaim <= 1, "0 to 1"
+            "monitor.max_invented", self.max_invented, 0 <= self.max_invented <= 1, "0 to 1"
         )
 
     def warnings(self) -> list[str]:
         """What to distrust: a monitor that rewards invention."""
-        others = [metric(name) for name in self.metrics if name != "overclaim"]
+        others = [metric(name) for name in self.metrics if name != "invented"]
         if any(Role.REFERENCE in each.needs for each in others):
             return []
         names = ", ".join(self.metrics)
         return [
             f"the monitor ({names}) compares nothing with the target: it can be raised by invented "
-            "detail; add a fidelity metric, as in --monitor ssim=1,resolution=0.1, or a limit on "
-            "overclaim"
+            "detail; add a fidelity metric, as in --monitor ssim=1,resolution=0.1, or a limit as "
+            "--max-invented 0.1"
         ]
 
 

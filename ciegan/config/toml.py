@@ -16,6 +16,7 @@ from cellqa.errors import first_line
 from ciegan.config.presets import DEFAULT, PRESETS
 from ciegan.config.sections import Config, ConfigError, Losses, Network, check_choice, unknown
 
+RETIRED = {"monitor.max_overclaim": "see monitor.max_invented"}
 _LARGEST = 10**300  # whole numbers beyond are no floats
 
 
@@ -44,6 +45,10 @@ def read_config(path: StrPath, start: Config | None = None) -> Config:
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise ConfigError(f"{path}: not a TOML file ({first_line(error)})") from None
     try:
+        for key, instead in RETIRED.items():
+            section, _, name = key.partition(".")
+            if isinstance(table.get(section), dict) and name in table[section]:
+                raise ConfigError(f"{key} is gone: {instead}")
         config = from_dict(table, start)
         config.losses.check_terms()
     except ConfigError as error:
@@ -106,6 +111,8 @@ def _merge(start: Any, table: Mapping[str, Any], at: str, join: bool = False) ->
         # terms of the loss stand for themselves in TOML, as keys beside others
         terms = isinstance(start, Losses) and name == "weights"
         where = at.rstrip(".") if terms else f"{at}{name}"
+        if f"{at}{name}" in RETIRED:
+            continue  # weights of before hold it
         if name not in known:
             raise unknown(where, name, known)
         own = getattr(start, name)

@@ -21,7 +21,7 @@ from ciegan.network.cost import multiplications, parameters
 from ciegan.training.folder import RUN_SUMMARY
 
 COMPARED = ("psnr", "ssim", "ms_ssim", "frc_resolution")
-_SEED_METRICS = (*COMPARED, "overclaim", "resolution")
+_SEED_METRICS = (*COMPARED, "invented", "resolution")
 _SIDE = 256  # of the image whose multiplications are counted
 _SPEEDS = {"tiles": 1.0, "pixels": 1e6}
 

@@ -172,7 +172,7 @@ class RunWriter(Callback):
             )
         self._samples(pl_module)
         shown = ", ".join(f"{name} {value:.4g}" for name, value in scores.values.items())
-        mark = " (best)" if best else " (vetoed: overclaim)" if veto else ""
+        mark = " (best)" if best else " (vetoed: invented detail)" if veto else ""
         self.tell(f"step {pl_module.steps_done}: {shown}{mark}")
 
     def _row(

@@ -41,8 +41,8 @@ class Scores:
 def watched(monitor: Monitor) -> tuple[str, ...]:
     """Metrics that a validation computes, in the order of the registry."""
     names = {*_ALWAYS, *monitor.metrics}
-    if monitor.max_overclaim < 1:
-        names.add("overclaim")
+    if monitor.max_invented < 1:
+        names.add("invented")
     return tuple(m.name for m in select(names))
 
 
@@ -91,6 +91,9 @@ class Judge:
         for name in self.names:
             values = [row[name] for row in rows if name in row]
             finite = [value for value in values if math.isfinite(value)]
+            sign = 1 if metric(name).higher_is_better else -1
+            if any(sign * value == -math.inf for value in values):
+                finite = [-sign * math.inf]  # agreement nowhere is the worst there is
             means[name] = float(np.mean(finite)) if finite else math.nan
             if not finite:
                 reasons = (getattr(value, "reason", "") for value in values)

@@ -211,8 +211,9 @@ def _trained(
     config, notes = networks.config, list(keeper.warnings)
     if not keeper.best:
         raise TrainingError(
-            f"no weights were kept: overclaim was above {config.monitor.max_overclaim:g} at each "
-            f"of {keeper.vetoed} validations (--max-overclaim)"
+            "no weights were kept: the share of invented detail was above "
+            f"{config.monitor.max_invented:g} at each of {keeper.vetoed} validations "
+            "(--max-invented)"
         )
     stopped = "steps" if networks.steps_done >= config.schedule.steps else "early"
     timer = next((c for c in trainer.callbacks if isinstance(c, Timer)), None)  # type: ignore[attr-defined]

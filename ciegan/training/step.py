@@ -324,10 +324,10 @@ class Networks(pl.LightningModule):
         Raises
         ------
         TrainingError
-            A metric of the monitor, or overclaim where it is limited, is undefined on every image.
+            A metric of the monitor, or invented where it is limited, is undefined on every image.
         """
         monitor = self.config.monitor
-        needed = [*monitor.metrics, *(["overclaim"] if monitor.max_overclaim < 1 else [])]
+        needed = [*monitor.metrics, *(["invented"] if monitor.max_invented < 1 else [])]
         for name in needed:
             if name in scores.undefined:
                 raise TrainingError(
@@ -337,7 +337,7 @@ class Networks(pl.LightningModule):
 
     @property
     def vetoed(self) -> bool:
-        """Whether the last validation found more overclaim than is allowed."""
+        """Whether the last validation found more invented detail than is allowed."""
         assert self.scores is not None
-        limit = self.config.monitor.max_overclaim
-        return limit < 1 and not self.scores.values["overclaim"] <= limit
+        limit = self.config.monitor.max_invented
+        return limit < 1 and not self.scores.values["invented"] <= limit

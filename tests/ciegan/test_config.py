@@ -135,7 +135,7 @@ def test_settings_by_dotted_names() -> None:
 def test_a_monitor_that_rewards_invention_is_told() -> None:
     assert Monitor({"ssim": 1.0}).warnings() == []
     assert Monitor({"resolution": 1.0, "psnr": 1.0}).warnings() == []
-    for alone in ("resolution", "entropy", "overclaim"):
+    for alone in ("resolution", "entropy", "invented"):
         assert "invented" in Monitor({alone: 1.0}).warnings()[0]
 
 

@@ -114,8 +114,8 @@ def test_names_survive_the_table(
     folders: Callable[..., Path], sharp8: np.ndarray, tmp_path: Path
 ) -> None:
     name = 'a, "b" <i>ü'
-    gt = folders("gt", **{name: sharp8})
-    assert run("score", "--pred", f"x={gt}", "--gt", gt, "--out", tmp_path / "r").exit_code == 0
+    gt, net = (folders(folder, **{name: sharp8}) for folder in ("gt", "net"))
+    assert run("score", "--pred", f"x={net}", "--gt", gt, "--out", tmp_path / "r").exit_code == 0
     assert table(tmp_path / "r" / "scores.csv")[0]["image"] == f"{name}.png"
 
 
@@ -239,9 +239,10 @@ def test_a_folder_that_cannot_be_written(
 def test_names_that_are_not_utf8(
     folders: Callable[..., Path], sharp8: np.ndarray, tmp_path: Path
 ) -> None:
-    gt = folders("gt", a=sharp8)
-    (gt / "a.png").rename(gt / os.fsdecode(b"b\xff.png"))
-    result = run("score", "--pred", f"x={gt}", "--gt", gt, "--out", tmp_path / "run")
+    gt, net = (folders(folder, a=sharp8) for folder in ("gt", "net"))
+    for folder in (gt, net):
+        (folder / "a.png").rename(folder / os.fsdecode(b"b\xff.png"))
+    result = run("score", "--pred", f"x={net}", "--gt", gt, "--out", tmp_path / "run")
     assert result.exit_code == 0, result.output
 
 

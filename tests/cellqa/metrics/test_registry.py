@@ -8,6 +8,7 @@ import pytest
 from images import blurred
 
 import cellqa
+from cellqa.metrics import detail
 from cellqa.metrics.case import Case
 from cellqa.metrics.metric import Metric
 from cellqa.metrics.registry import METRICS, metric, of_facts, select
@@ -36,15 +37,15 @@ def test_the_direction_is_true(entry: Metric, sharp8: np.ndarray) -> None:
         soft, softer = sharp8, sharp8 // 4
     if entry.higher_is_better is None:
         return
-    if entry.name in ("overclaim", "rsp", "rse"):
+    raw = sharp8
+    if entry.name in ("rsp", "rse") or entry.measure is detail.measure:
         # blur claims no detail, and only takes away what a fitted blur takes away as well
         rng = np.random.default_rng(1)
         noise = rng.normal(size=sharp8.shape)
         soft, softer = sharp8, np.clip(sharp8 + 20 * blurred(noise, 0.7), 0, 255)
-        if entry.name == "overclaim":
-            soft, softer = blurred(sharp8, 1.5), blurred(sharp8, 4) + 2 * noise
-    roles = {"reference": Role.REFERENCE, "raw": Role.RAW}
-    given = {name: sharp8 for name, role in roles.items() if role in entry.needs}
+        raw = softer if entry.name == "noise" else raw
+    given = {Role.REFERENCE: ("reference", sharp8), Role.RAW: ("raw", raw)}
+    given = dict(given[role] for role in entry.needs if role in given)
     cases = (Case.of(i, mask=sharp8 > 100, data_range=255, **given) for i in (soft, softer))
     better, worse = (entry.measure(case, {entry.name})[entry.name] for case in cases)
     assert (better > worse) is entry.higher_is_better

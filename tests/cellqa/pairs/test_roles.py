@@ -9,7 +9,7 @@ def test_a_role_is_its_text() -> None:
     assert json.dumps({Role.RAW: [Role.REFERENCE]}) == '{"input": ["gt"]}'
     assert f"{Role.EGT} {[Role.MASK]!r}" == "egt ['mask']"
     assert {"gt": 1}[Role.REFERENCE] == 1
-    assert {role.option for role in GIVEN} == {"--gt", "--input", "--mask"}
+    assert {role.option for role in GIVEN} == {"--gt", "--input", "--mask", "--valid"}
 
 
 def test_methods_stand_between_raw_images_and_truth() -> None:

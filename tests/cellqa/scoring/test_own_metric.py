@@ -85,11 +85,11 @@ def test_what_cannot_be_sent_to_a_worker_is_one_line(
 ) -> None:
     own = Metric(name="own", measure=lambda case, names: {"own": 1.0})
     options = ScoreOptions((own,))
-    cellqa.score_to_folder(pairing, tmp_path / "one", options=options)
+    cellqa.score_to_folder(pairing, tmp_path / "out", options=options)
     with pytest.raises(
         cellqa.CellqaError, match=r"cannot be sent to other processes .*lambda.*jobs=1"
     ):
-        cellqa.score_to_folder(pairing, tmp_path / "two", options=options, engine=LocalEngine(2))
+        cellqa.score_to_folder(pairing, tmp_path / "out2", options=options, engine=LocalEngine(2))
 
 
 @pytest.mark.parametrize(

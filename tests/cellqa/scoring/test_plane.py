@@ -73,7 +73,7 @@ def test_labels_give_foreground_scores_and_objects(
     assert float(rows["a.png", "net"]["ssim_fg"]) == pytest.approx(expected, rel=1e-12)
     other = rows["b.png", "net"]
     assert other["ssim_fg"] == ""
-    assert "there is no mask of this name" in other["reason"]
+    assert "there is no --mask of this name" in other["reason"]
     assert other["status"] == "ok"
     objects = table(out / "objects.csv")
     assert [(o["image"], o["method"], o["label"], o["area"]) for o in objects] == [

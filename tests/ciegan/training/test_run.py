@@ -137,7 +137,7 @@ def test_early_stopping_waits_for_the_adversarial_phase(
     assert found.steps == 14
 
 
-def test_a_veto_by_overclaim(
+def test_a_veto_by_invented(
     prepared: Path, tmp_path: Path, tiny: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([(0.1, 1.0), (0.5, 9.0), (0.2, 2.0), (0.9, 9.0)])
@@ -146,10 +146,10 @@ def test_a_veto_by_overclaim(
     def pretended(self: Judge, rows: Any) -> Any:
         found = summarise(self, rows)
         claim, score = next(scores, (0.0, 0.0))
-        return replace(found, values={**found.values, "overclaim": claim}, score=score)
+        return replace(found, values={**found.values, "invented": claim}, score=score)
 
-    config = replace(tiny, monitor=replace(tiny.monitor, max_overclaim=0.3))
-    untouched = Scores({"psnr": 1.0, "ssim": 1.0, "overclaim": 0.0}, 1.0)
+    config = replace(tiny, monitor=replace(tiny.monitor, max_invented=0.3))
+    untouched = Scores({"psnr": 1.0, "ssim": 1.0, "invented": 0.0}, 1.0)
     monkeypatch.setattr("ciegan.training.run._untouched", lambda networks: untouched)
     monkeypatch.setattr(Judge, "summarise", pretended)
     found = train(prepared, tmp_path / "run", config)

@@ -1,0 +1,92 @@
+"""An image beside its reference, its displacement undone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cellqa.errors import ImageError
+from cellqa.metrics.alignment import displacement, moved_back
+from cellqa.metrics.case import Case
+from cellqa.metrics.foreground import Object, objects
+from cellqa.planes import Array
+from cellqa.planes.plane import Plane
+
+_STILL = 0.01  # pixels: a displacement below is none
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """An image beside its reference, as both are compared.
+
+    Attributes
+    ----------
+    case : Case
+        Over what both show once the displacement is undone.
+    y, x : float
+        The displacement, in pixels; undefined where none was looked for or found.
+    origin : (int, int)
+        Where the case begins in the whole reference.
+    """
+
+    case: Case
+    y: float = math.nan
+    x: float = math.nan
+    origin: tuple[int, int] = (0, 0)
+
+
+def undone(beside: Aligned, needs_raw: bool) -> Aligned:
+    """The displacement, and the case over what both images show once it is undone.
+
+    Raises
+    ------
+    ImageError
+        Nothing is left.
+    """
+    case = beside.case
+    reference, image = case.pair
+    told = displacement(reference, image)
+    by = _known(told)
+    if math.hypot(*by) < _STILL:
+        return Aligned(case, *told, beside.origin)
+    moved, _ = moved_back(image.pixels, by)
+    again = _known(displacement(reference, Plane(np.ascontiguousarray(moved), image.dtype)))
+    if math.hypot(*again) < 1:
+        by = by[0] + again[0], by[1] + again[1]
+    moved, (rows, columns) = moved_back(image.pixels, by)
+
+    def cropped(pixels: Array, of: Plane) -> Plane:
+        return Plane(np.ascontiguousarray(pixels[rows, columns]), of.dtype)
+
+    shown = cropped(reference.pixels, reference)
+    if not shown.pixels.size:
+        raise ImageError(f"displaced by more than its size ({by[0]:.1f}, {by[1]:.1f} pixels)")
+    raw = None
+    if needs_raw and case.raw is not None and case.raw.shape == image.shape:
+        raw = cropped(moved_back(case.raw.pixels, by)[0], case.raw)  # as its enhanced image
+    registered = replace(
+        case,
+        image=cropped(moved, image),
+        reference=shown,
+        raw=raw,
+        mask=case.mask.cropped(rows, columns) if case.mask else None,
+    )
+    y, x = (t if math.isnan(t) else b for t, b in zip(told, by, strict=True))
+    top, left = beside.origin
+    return Aligned(registered, y, x, (top + rows.start, left + columns.start))
+
+
+def _known(displaced: tuple[float, float]) -> tuple[float, float]:
+    """What can be undone of a displacement: along the lines of a grating, nothing can be told."""
+    y, x = (0.0 if math.isnan(d) else float(d) for d in displaced)
+    return y, x
+
+
+def placed_objects(aligned: Aligned) -> Iterator[Object]:
+    """Scores of each object of the mask, with its place in the whole reference."""
+    top, left = aligned.origin
+    for each in objects(aligned.case):
+        yield each._replace(y=each.y + top, x=each.x + left)

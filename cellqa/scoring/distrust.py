@@ -1,0 +1,79 @@
+"""What to distrust of one plane, a line each; a run counts the lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from cellqa.planes.plane import Plane
+
+SATURATED = 0.005  # share of pixels at the largest value from which a run warns
+_PILED = 3.0  # times as many as in the 2 % of the range below: cut off, and not a tail
+_BELOW = 0.02
+_LEFT = 0.5  # of the ground truth's pixels above its smallest value: fewer were cut to black
+
+
+def of_plane(
+    method: str, plane: Plane, reference: Plane | None, limits: tuple[float, float] | None
+) -> Iterator[str]:
+    """What is suspicious of a plane, beside its ground truth where there is one.
+
+    Parameters
+    ----------
+    method : str
+    plane : Plane
+    reference : Plane or None
+    limits : (float, float) or None
+        Of the data range, which values should keep.
+    """
+    if reference is not None and plane.dtype != reference.dtype:
+        yield (
+            f"{method} is {plane.dtype} but its ground truth {reference.dtype}: "
+            "values were compared as they are"
+        )
+    if limits is not None and (plane.extremes[0] < limits[0] or plane.extremes[1] > limits[1]):
+        yield f"{method} has values beyond the data range"
+    low, high = plane.extremes
+    if low == high:
+        return
+    if not ((plane.pixels != low) & (plane.pixels != high)).any():
+        yield f"{method} holds two values only{_unit(plane)}: is it a mask, or was it cut?"
+        return
+    yield from _cut(method, plane, reference)
+
+
+def _unit(plane: Plane) -> str:
+    """A picture of 0 to 1 that was saved as whole numbers lost everything in between."""
+    unscaled = plane.dtype.kind in "iu" and plane.extremes == (0, 1)
+    return ", 0 and 1 (a picture of 0 to 1 saved as whole numbers is lost)" if unscaled else ""
+
+
+def _cut(method: str, plane: Plane, reference: Plane | None) -> Iterator[str]:
+    low, high = plane.extremes
+    at_top = _share(plane, high)
+    if at_top > SATURATED:
+        if plane.dtype.kind in "iu" and high == np.iinfo(plane.dtype).max:
+            yield (
+                f"{method} is saturated: over {SATURATED:.1%} of the pixels are at the type's "
+                "largest value, where structure is lost"
+            )
+        else:
+            near = (plane.pixels >= high - _BELOW * (high - low)) & (plane.pixels < high)
+            if at_top > _PILED * float(near.mean()):
+                yield (
+                    f"{method} is clipped: over {SATURATED:.1%} of the pixels are at its largest "
+                    "value, below the type's, where structure is lost"
+                )
+    if reference is None or plane is reference:
+        return
+    left, there = (1 - _share(p, p.extremes[0]) for p in (plane, reference))
+    if left < _LEFT * there:
+        yield (
+            f"{method} is cut to black: less than half as many pixels as of its ground truth are "
+            "above its smallest value, where structure is lost"
+        )
+
+
+def _share(plane: Plane, value: float) -> float:
+    return float((plane.pixels == value).mean())
