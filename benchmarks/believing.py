@@ -1,124 +1,156 @@
 """Is invented detail told from restored detail? Tables and figures of docs/believing.md.
 
-python benchmarks/believing.py [--figures]
+python benchmarks/believing.py [--seeds N] [--network] [--figures] [--pairs RAW GT]
+
+`--network` trains a small network on other scenes first (a minute or two): the honest method
+that infers. `--pairs` judges the honest methods, and forgeries, on real images of two folders.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.ndimage as ndi
+from forgery import (
+    AMOUNTS,
+    BLURRED,
+    FORGED,
+    HONEST,
+    KINDS,
+    Image,
+    Method,
+    brightened,
+    forgeries,
+    scene,
+    small_network,
+    wavelet,
+)
 
 import cellqa
 from cellqa import simulate
+from cellqa.metrics.case import Case
+from cellqa.metrics.detail import SHARES, measure
+from cellqa.metrics.unexplained import measure as measure_unexplained
 
-SIDE = 256
-BLURRED, SHARP = 0.3, 0.7  # cut-offs of the raw image and of the ground truth
-FEW, MANY = 400, 1500  # photons of both
-THRESHOLD = 0.1  # of overclaim
-KINDS = {
-    "filaments": simulate.filaments,
-    "spots": simulate.spots,
-    "nuclei": simulate.nuclei,
-}
+MEASURES = ("invented", "unexplained", "overclaim")
 
 
-def scene(kind: str, seed: int, amount: float = 1.0) -> dict[str, np.ndarray]:
-    """Ground truth, raw image and its enhancements, all in the ground truth's grey levels.
-
-    `amount` is what is invented, relative to the true detail beyond the raw image's cut-off.
-    """
-    draw = KINDS[kind]
-    truth = draw((SIDE, SIDE), cutoff=SHARP, photons=MANY, seed=seed)
-    raw = simulate.acquire(truth.structure, cutoff=BLURRED, photons=FEW, seed=seed + 1000)
-    other = draw((SIDE, SIDE), cutoff=SHARP, photons=MANY, seed=seed + 500).ideal
-    coarse = simulate.optical_blur(other, BLURRED)
-    missing = truth.ideal - simulate.optical_blur(truth.ideal, BLURRED)
-    size = amount * float(missing.std())
-
-    def brightened(image: np.ndarray) -> np.ndarray:
-        return (image.astype(float) - simulate.OFFSET) * MANY / FEW + simulate.OFFSET
-
-    restored, noisy = (
-        brightened(simulate.deconvolve(raw, photons=FEW, cutoff=SHARP, trust=trust))
-        for trust in (1, 30)
-    )
-    images = {
-        "input": brightened(raw.image),
-        "restored": restored,
-        "stretched": 1.7 * restored + 130,
-        "over-sharpened": noisy,
-        "invented": simulate.paste_texture(restored, other, beyond=BLURRED, amount=size),
-        "misplaced": simulate.paste_texture(restored, coarse, beyond=0.1, amount=size),
+def judged(truth: Image, raw: Image, image: Image) -> dict[str, float]:
+    """The budget, what is not explained, and what `overclaim` was."""
+    levels = np.clip(np.rint(image), 0, 65535).astype(np.uint16)
+    case = Case.of(levels, reference=truth, raw=raw)
+    values = measure(case, {*SHARES, "invented_amplitude", "supported"})
+    values |= measure_unexplained(case, {"unexplained"})
+    resolution, agreed = cellqa.resolution(levels), cellqa.frc_resolution(truth, levels)
+    claim = max(0.0, 1 - resolution / agreed) if math.isfinite(agreed) else 1.0
+    return {
+        **values,
+        "overclaim": claim,
+        "resolution": float(resolution),
+        "frc_resolution": float(agreed),
+        "rsp": cellqa.rsp(raw, levels),
     }
-    counts = {name: np.clip(np.rint(i), 0, 65535).astype(np.uint16) for name, i in images.items()}
-    return {"gt": truth.image, "raw": raw.image, **counts}
 
 
-def average_gradient(image: np.ndarray) -> float:
-    """Mean magnitude of the gradient, a popular measure of sharpness without reference."""
-    return float(np.hypot(*np.gradient(image.astype(float))).mean())
-
-
-def trial(seeds: int = 12, amount: float = 1.0) -> pd.DataFrame:
-    """Every measure of every enhancement of `seeds` scenes of each kind."""
+def trial(seeds: int = 12, network: Method | None = None) -> pd.DataFrame:
+    """Every measure of every honest method, and of forgeries on the Wiener restoration."""
+    honest = {**HONEST, **({"network": network} if network else {})}
     rows: list[dict[str, Any]] = []
     for kind in KINDS:
         for seed in range(seeds):
-            images = scene(kind, seed, amount)
-            truth, raw = images.pop("gt"), images.pop("raw")
-            data_range = float(np.ptp(truth))
-            for name, image in images.items():
-                pair = truth, image
-                rows.append(
-                    {
-                        "kind": kind,
-                        "seed": seed,
-                        "image": name,
-                        "resolution": cellqa.resolution(image),
-                        "frc_resolution": cellqa.frc_resolution(*pair),
-                        "overclaim": cellqa.overclaim(*pair),
-                        "rsp": cellqa.rsp(raw, image),
-                        "entropy": cellqa.entropy(image),
-                        "gradient": average_gradient(image),
-                        "psnr": cellqa.psnr(*pair, data_range=data_range),
-                        "psnr_fit": cellqa.psnr_fit(*pair, data_range=data_range),
-                        "ssim": cellqa.ssim(*pair, data_range=data_range),
-                    }
-                )
+            of = scene(kind, seed)
+            about = {"kind": kind, "seed": seed, "amount": 0.0}
+
+            def add(method: str, image: Image, about: Any = about, of: Any = of) -> None:
+                rows.append({**about, "method": method, **judged(of["gt"], of["raw"], image)})
+
+            add("raw image", brightened(of["raw"]))
+            add("Wiener", of["Wiener"])
+            for name, method in honest.items():
+                add(name, brightened(method(of["raw"])))
+            for name, amount, image in forgeries(of["Wiener"], of):
+                add(name, image, {**about, "amount": amount})
     return pd.DataFrame(rows)
 
 
-def area_under_curve(honest: pd.Series, invented: pd.Series) -> float:
-    """Share of pairs in which the invented image has the larger value; undefined counts as 0."""
-    a, b = (s.fillna(0).to_numpy() for s in (honest, invented))
-    larger = (b[:, None] > a[None, :]).mean()
-    return float(larger + 0.5 * (b[:, None] == a[None, :]).mean())
+def area_under_curve(honest: pd.Series, forged: pd.Series) -> float:
+    """Share of pairs in which the forged image has the larger value; undefined counts as 0."""
+    a, b = (s.fillna(0).to_numpy() for s in (honest, forged))
+    return float((b[:, None] > a).mean() + 0.5 * (b[:, None] == a).mean())
 
 
-def rates(table: pd.DataFrame, threshold: float = THRESHOLD) -> pd.DataFrame:
-    """Share of the scenes in which each enhancement is flagged.
+def rates(table: pd.DataFrame) -> pd.DataFrame:
+    """How well each measure tells each forgery.
 
-    Columns: overclaim above the threshold; the area under overclaim's ROC curve against restored
-    images; RSP below that of the restored image of the same scene.
+    Columns for each measure: the area under its ROC curve against all honest images; the share of
+    forgeries above the honest ones' 95 % quantile; and the share in which it is larger than that of
+    the same image before the forgery.
     """
-    parts = {name: part.reset_index() for name, part in table.groupby("image", sort=False)}
-    honest = parts["restored"]
-    return pd.DataFrame(
-        {
-            name: {
-                f"overclaim > {threshold:g}": (part.overclaim > threshold).mean(),
-                "area under ROC": area_under_curve(honest.overclaim, part.overclaim),
-                "rsp below restored": (part.rsp < honest.rsp).mean(),
+    honest = table[(table["amount"] == 0) & (table["method"] != "raw image")]
+    before = honest[honest["method"] == "Wiener"].set_index(["kind", "seed"])
+    lines = {}
+    forged = table[table["amount"] > 0]
+    for (method, amount), part in forged.groupby(["method", "amount"], sort=False):
+        line = {}
+        for name in MEASURES:
+            values, own = honest[name].fillna(0), part.set_index(["kind", "seed"])[name]
+            limit = float(np.quantile(values, 0.95))
+            line[f"{name}: AUC"] = area_under_curve(values, part[name])
+            line[f"{name}: found"] = float((part[name] > limit).mean())
+            line[f"{name}: raised"] = float((own > before[name].loc[own.index]).mean())
+        lines[f"{method}, {amount:g}"] = line
+    return pd.DataFrame(lines).T
+
+
+def amounts(table: pd.DataFrame) -> pd.DataFrame:
+    """Medians of each honest method, and of forgeries; the largest `invented` beside."""
+    name = table["method"].where(
+        table["amount"] == 0, table["method"] + ", " + table["amount"].map("{:g}".format)
+    )
+    columns = [*SHARES, "invented_amplitude", "unexplained", "resolution", "overclaim"]
+    groups = table.assign(name=name).groupby("name", sort=False)
+    return groups[columns].median().assign(**{"invented, most": groups["invented"].max()})
+
+
+def real_pairs(raw_folder: Path, truth_folder: Path) -> pd.DataFrame:
+    """The honest methods on real pairs, and forgeries on the wavelet's image."""
+    rows: list[dict[str, Any]] = []
+    folders = cellqa.pair_folders({"raw": raw_folder}, reference=truth_folder)
+    loaded = []
+    for image in folders.images:
+        planes = []
+        for role in ("raw", "gt"):
+            with cellqa.open_image(folders.folders[role] / image.files[role][0]) as file:
+                planes.append(file.load(file.planes[0]).astype(float))
+        loaded.append(planes)
+    for k, (raw, truth) in enumerate(loaded):
+        about = {"kind": "real", "seed": k, "amount": 0.0}
+        for name, method in HONEST.items():
+            if "Lucy" not in name:  # the point spread function is not known
+                rows.append({**about, "method": name, **judged(truth, raw, method(raw))})
+        base = wavelet(raw)
+        rows.append({**about, "method": "Wiener", **judged(truth, raw, base)})  # what is forged
+        other = next((t for r, t in loaded[k + 1 :] + loaded if t is not truth), truth)
+        missing = float((truth - ndi.gaussian_filter(truth, 1.5)).std())
+        texture = other[: truth.shape[0], : truth.shape[1]]
+        for amount in AMOUNTS:
+            size = amount * missing
+            made = {
+                "fine": simulate.paste_texture(base, texture, beyond=BLURRED, amount=size),
+                "coarse": simulate.paste_texture(
+                    base, simulate.optical_blur(texture, BLURRED), beyond=0.1, amount=size
+                ),
             }
-            for name, part in parts.items()
-            if name not in ("input", "stretched")
-        }
-    ).T
+            for name, image in made.items():
+                values = judged(truth, raw, image)
+                rows.append({**about, "amount": amount, "method": name, **values})
+    return pd.DataFrame(rows)
 
 
 def bias(cutoffs: tuple[float, ...], seeds: int = 4) -> pd.DataFrame:
@@ -152,130 +184,143 @@ def markdown(table: pd.DataFrame, form: str) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def print_tables() -> None:
-    table = trial()
+def print_tables(table: pd.DataFrame) -> None:
     scenes = table[["kind", "seed"]].drop_duplicates().shape[0]
-    print(f"Medians over {scenes} scenes\n")
-    medians = table.drop(columns=["seed", "kind"]).groupby("image", sort=False).median()
-    print(markdown(medians, "{:.4g}"))
-    for amount in (1.0, 0.5, 0.25):
-        trials = table if amount == 1.0 else trial(amount=amount)
-        print(f"Invented and misplaced: {amount:g} of the true detail\n")
-        print(markdown(rates(trials), "{:.2f}"))
-    print("kc against the true cut-off\n")
-    print(markdown(bias((0.2, 0.3, 0.4, 0.5, 0.6, 0.7)), "{:+.0%}"))
+    print(f"Medians over {scenes} images\n")
+    print(markdown(amounts(table), "{:.3f}"))
+    if table["kind"].nunique() > 1:
+        print("`invented` of each kind, medians\n")
+        honest = table[table["amount"] == 0]
+        print(markdown(honest.pivot_table("invented", "method", "kind", "median"), "{:.3f}"))
+    print("How each forgery is told\n")
+    print(markdown(rates(table), "{:.2f}"))
 
 
-def draw_figures(folder: Path) -> list[Path]:
+def draw_figures(folder: Path, table: pd.DataFrame) -> list[Path]:
     """The figures of docs/believing.md."""
     import matplotlib
 
     from cellqa.reporting.figures import STYLE
 
     with matplotlib.rc_context(STYLE):
-        return [draw_overclaim(folder), draw_rates(folder)]
+        return [_draw_budgets(folder), _draw_rates(folder, table)]
 
 
-def draw_overclaim(folder: Path) -> Path:
-    """Images, and below each its ring correlation with both cut-offs."""
+def _draw_budgets(folder: Path) -> Path:
+    """Images of one scene, and below each how its detail is made up, by frequency."""
     from matplotlib.figure import Figure
 
-    from cellqa.reporting.figures import BLUE, GREY, ORANGE
+    from cellqa.reporting.budget import MEANING
 
-    images = scene("filaments", 3)
-    truth = images["gt"]
-    shown = ["gt", "input", "restored", "invented"]
-    titles = ["ground truth", "input", "restored (Wiener filter)", "with invented detail"]
-    figure = Figure(figsize=(9.2, 4.9), layout="constrained")
-    grid = figure.subplots(2, 4, height_ratios=[1.15, 1])
-    low, high = np.percentile(truth, [0.5, 99.7])
-    for column, (name, title) in enumerate(zip(shown, titles, strict=True)):
-        axes = grid[0, column]
-        axes.imshow(images[name][70:180, 70:180], cmap="gray", vmin=low, vmax=high)
-        axes.set(xticks=[], yticks=[], title=title)
-        axes.spines[:].set_visible(False)
+    of = scene("filaments", 3)
+    images = {
+        "ground truth": of["gt"],
+        "raw image": brightened(of["raw"]),
+        "restored (Wiener)": of["Wiener"],
+        "median, 3 x 3": brightened(HONEST["median, 3 x 3"](of["raw"])),
+    }
+    forged = {(name, amount): i for name, amount, i in forgeries(of["Wiener"], of)}
+    images["fine detail forged, 1/2"] = forged["fine", 0.5]
+    images["coarse detail forged, 1/2"] = forged["coarse", 0.5]
+    figure = Figure(figsize=(12.6, 4.9), layout="constrained")
+    grid = figure.subplots(2, len(images), height_ratios=[1.2, 1])
+    low, high = np.percentile(of["gt"], [0.5, 99.7])
+    for column, (name, image) in enumerate(images.items()):
+        grid[0, column].imshow(image[70:180, 70:180], cmap="gray", vmin=low, vmax=high)
+        grid[0, column].set(xticks=[], yticks=[], title=name)
+        grid[0, column].spines[:].set_visible(False)
         axes = grid[1, column]
-        if name == "gt":
+        if column == 0:
             axes.axis("off")
-            text = (
-                "Below each image: how far it\nagrees with the ground truth\n"
-                "(curve and blue line), and how\nfar it seems to hold detail\n"
-                "(orange line). Blue short of\norange is overclaim."
-            )
-            axes.text(0, 0.5, text, va="center", fontsize=8.5)
             continue
-        curve = cellqa.frc(truth, images[name])
-        claimed = cellqa.decorrelation(images[name]).kc
-        axes.plot(curve.radii, curve.correlation, color=GREY, lw=0.6)
-        axes.plot(curve.radii, curve.smoothed, color="black", lw=1.4)
-        axes.axhline(1 / 7, color=GREY, lw=0.8, ls=":")
-        axes.axvline(curve.cutoff, color=BLUE, lw=1.6)
-        axes.axvline(claimed, color=ORANGE, lw=1.6, ls="--")
-        if claimed > curve.cutoff:
-            axes.axvspan(curve.cutoff, claimed, color=ORANGE, alpha=0.15, lw=0)
-        over = cellqa.overclaim(truth, images[name])
-        axes.set(xlim=(0, 1), ylim=(-0.15, 1.02), title=f"overclaim {over:.2f}")
-        axes.set_xlabel("frequency (1 = Nyquist)")
-        if name == "input":
-            axes.set_ylabel("ring correlation")
-    handles = [
-        grid[1, 1].plot([], [], color=BLUE, lw=1.6, label="supported: 2 px / frc_resolution")[0],
-        grid[1, 1].plot([], [], color=ORANGE, lw=1.6, ls="--", label="claimed: 2 px / resolution")[
-            0
-        ],
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
-    path = folder / "believing-overclaim.png"
+        budget = cellqa.detail_budget(of["gt"], of["raw"], image)
+        kept = budget.radii >= 0.1
+        shares = dict(zip(SHARES, budget.curves.T, strict=True))
+        order = [share for share in MEANING if share in shares]
+        smooth = [ndi.uniform_filter1d(np.clip(shares[s][kept], 0, 1), 7) for s in order]
+        total = np.sum(smooth, axis=0)
+        axes.stackplot(
+            budget.radii[kept],
+            [s / total for s in smooth],
+            colors=[MEANING[s][1] for s in order],
+            labels=[MEANING[s][0] for s in order],
+        )
+        axes.set(xlim=(0.1, 1), ylim=(0, 1), xlabel="frequency (1 = Nyquist)")
+        axes.set_title(f"invented: {max(budget.invented, 0):.1%} of the power", fontsize=8.5)
+        if column == 1:
+            axes.set_ylabel("share of the detail")
+    handles, labels = grid[1, 1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    path = folder / "believing-budget.png"
     figure.savefig(path)
     return path
 
 
-def draw_rates(folder: Path) -> Path:
-    """Claimed against supported cut-off, and how much pasted detail is found."""
+def _draw_rates(folder: Path, table: pd.DataFrame) -> Path:
+    """Amounts of honest methods and of forgeries, and what each forgery adds on the same image."""
     from matplotlib.figure import Figure
 
-    from cellqa.reporting.figures import BLUE, COLOURS, GREY, ORANGE
+    from cellqa.reporting.figures import COLOURS, GREY
 
-    PINK = COLOURS[3]  # noqa: N806
-
-    figure = Figure(figsize=(8.8, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    colours = {"restored": BLUE, "over-sharpened": GREY, "invented": ORANGE, "misplaced": PINK}
-    marks = {"filaments": "o", "spots": "^", "nuclei": "s"}
-    table = trial()
-    for (name, kind), part in table.groupby(["image", "kind"], sort=False):
-        if name in colours:
-            supported, claimed = 2 / part.frc_resolution, 2 / part.resolution
-            left.plot(supported, claimed, marks[kind], color=colours[name], ms=4, alpha=0.8)
-    for name, colour in colours.items():
-        left.plot([], [], "o", color=colour, ms=4, label=name)
-    left.plot([0, 0.8], [0, 0.8], color=GREY, lw=0.8)
-    left.text(0.43, 0.4, "below: honest", color=GREY, fontsize=8)
-    left.set(xlim=(0.1, 0.7), ylim=(0.1, 0.7), xlabel="supported cut-off (FRC)")
-    left.set_ylabel("claimed cut-off (decorrelation)")
-    left.legend(frameon=False, fontsize=8, loc="upper right")
-    amounts = (0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)
-    tables = [trial(seeds=6, amount=amount) for amount in amounts]
-    invented_shares = {
-        name: [rates(t).loc[name] for t in tables] for name in ("invented", "misplaced")
-    }
-    for name, values in invented_shares.items():
-        shares = [row["overclaim > 0.1"] for row in values]
-        right.plot(amounts, shares, "o-", color=colours[name], ms=4, label=f"{name}: overclaim")
-    for name, width in (("invented", 4.0), ("misplaced", 1.5)):
-        shares = [row["rsp below restored"] for row in invented_shares[name]]
-        right.plot(amounts, shares, "--", color=colours[name], lw=width, label=f"{name}: rsp")
-    right.set(xlabel="what was pasted, of the true detail", ylabel="share of scenes found")
-    right.set(ylim=(-0.03, 1.05), xlim=(0, 1.03))
+    figure = Figure(figsize=(10.4, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
+    honest = table[(table["amount"] == 0) & (table["method"] != "raw image")]
+    names = list(honest["method"].unique())
+    rng = np.random.default_rng(1)
+    colours = dict(zip(KINDS, COLOURS, strict=False))
+    forged = [(m, a) for m in FORGED for a in AMOUNTS]
+    rows = [(n, honest[honest["method"] == n]) for n in names]
+    rows += [
+        (f"{m}, {a:g}", table[(table["method"] == m) & (table["amount"] == a)]) for m, a in forged
+    ]
+    for k, (_, part) in enumerate(rows):
+        for kind, points in part.groupby("kind", sort=False):
+            y = k + rng.uniform(-0.25, 0.25, len(points))
+            colour = colours.get(kind, GREY)
+            left.plot(points["invented"], y, "o", ms=2.6, mew=0, alpha=0.7, color=colour)
+    for kind, colour in colours.items():
+        left.plot([], [], "o", ms=4, color=colour, label=kind)
+    left.axhline(len(names) - 0.5, color=GREY, lw=0.8)
+    left.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=7)
+    left.set(ylim=(len(rows) - 0.5, -0.5), xlabel="invented (share of the detail)")
+    left.set_xscale("symlog", linthresh=0.01)
+    left.legend(frameon=False, fontsize=8, loc="lower right")
+    before = honest[honest["method"] == "Wiener"].set_index(["kind", "seed"])["invented"]
+    for colour, method in zip(COLOURS, FORGED, strict=False):
+        middle = []
+        for amount in AMOUNTS:
+            part = table[(table["method"] == method) & (table["amount"] == amount)]
+            own = part.set_index(["kind", "seed"])["invented"]
+            middle.append((own - before.loc[own.index]).quantile([0.1, 0.5, 0.9]).tolist())
+        low, median, high = np.array(middle).T
+        right.plot(AMOUNTS, median, "o-", ms=4, color=colour, label=method)
+        right.fill_between(AMOUNTS, low, high, color=colour, alpha=0.15, lw=0)
+    right.axhline(0, color=GREY, lw=0.8)
+    right.set(xlabel="what was forged, of the true detail", ylabel="invented, more than before")
     right.legend(frameon=False, fontsize=8)
     path = folder / "believing-rates.png"
     figure.savefig(path)
     return path
 
 
-if __name__ == "__main__":
-    if "--figures" in sys.argv:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=12, help="scenes of each kind")
+    parser.add_argument("--network", action="store_true")
+    parser.add_argument("--figures", action="store_true")
+    parser.add_argument("--pairs", nargs=2, type=Path, metavar=("RAW", "GT"))
+    options = parser.parse_args()
+    if options.pairs:
+        print_tables(real_pairs(*options.pairs))
+        return
+    table = trial(options.seeds, small_network() if options.network else None)
+    if options.figures:
         images = Path(__file__).resolve().parent.parent / "docs" / "images"
-        print(*draw_figures(images), sep="\n")
-    else:
-        print_tables()
+        print(*draw_figures(images, table), sep="\n")
+    print_tables(table)
+    print("kc against the true cut-off\n")
+    print(markdown(bias((0.2, 0.3, 0.4, 0.5, 0.6, 0.7)), "{:+.0%}"))
+
+
+if __name__ == "__main__":
+    main()

@@ -53,8 +53,8 @@ from .metrics.detail import (
     detail_budget as detail_budget,
     invented as invented,
     supported as supported,
-    unexplained as unexplained,
 )
+from .metrics.detail_map import detail_map as detail_map
 from .metrics.fitted import (
     affine as affine,
     error_map as error_map,
@@ -88,6 +88,7 @@ from .metrics.resolution import (
     resolution as resolution,
 )
 from .metrics.structural import ms_ssim as ms_ssim, ssim as ssim, ssim_map as ssim_map
+from .metrics.unexplained import unexplained as unexplained
 from .pairs.grouping import Grouping as Grouping
 from .pairs.pairing import Image as Image, Pairing as Pairing, pair_folders as pair_folders
 from .pairs.roles import Role as Role

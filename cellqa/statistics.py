@@ -53,7 +53,7 @@ def mean_interval(
     --------
     >>> low, high = mean_interval(np.array([29.0, 30.0, 31.0, 30.5]))
     >>> round(low, 1), round(high, 1)
-    (28.7, 31.2)
+    (24.7, 31.5)
     >>> mean_interval(np.zeros(5))[0].reason
     'all 5 values are equal'
     """

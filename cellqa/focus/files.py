@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cellqa.disk import StrPath
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, first_line, printable
-from cellqa.focus.vote import Focus, measured, vote
+from cellqa.focus.vote import Focus, vote
 from cellqa.io import PlaneIndex, grey, is_image_folder, may_crash, open_image, write_tiff
-from cellqa.metrics.focus import MEASURES
+from cellqa.metrics.focus import Sharpness, sharpness
 from cellqa.pairs.pairing import scan
 from cellqa.planes.plane import Plane
 from cellqa.tables.cells import cell
@@ -31,7 +32,8 @@ def measure_files(
     """Find the sharpest plane of each stack: of each scene, time and channel of a file.
 
     The files of a folder that hold one focus plane each are one stack for each time and channel, in
-    natural order of their names (z2 before z10); folders within it are stacks of their own. A
+    order of the positions in their names (z-1.5, z0, z10), else in natural order (a2 before a10);
+    folders within it are stacks of their own. A
     folder of stacks is as many as its files hold.
 
     Returns
@@ -69,9 +71,11 @@ def measure_files(
         elif len(values) < 3:
             failures.append((name, "stack", f"a focus needs three planes, there are {len(values)}"))
         elif len(bad) < len(values):
-            none = [math.nan] * len(MEASURES)
-            rows = [none if isinstance(value, str) else value[1] for value in values]
-            results.append((vote(name, _labels(places), rows, modality), places))
+            rows = [None if isinstance(value, str) else value[1] for value in values]
+            focus = vote(name, _labels(places), rows, modality)
+            if not _in_order(places):
+                focus = replace(focus, note="; ".join(filter(None, [focus.note, _NO_ORDER])))
+            results.append((focus, places))
     return results, failures
 
 
@@ -125,6 +129,40 @@ def write_focus(path: Path, foci: Sequence[Focus]) -> Path:
     return write_csv(path, header, lines)
 
 
+_NO_ORDER = "the names hold no position: the planes were taken in alphabetical order"
+_POSITION = re.compile(r"(?i)(?<![a-z])z[_=]?([-+]?)(\d+(?:\.\d+)?)")
+
+
+def _by_position(names: Sequence[str]) -> list[str]:
+    """Names of each folder in the order of their positions, where all have one; else natural.
+
+    A hyphen is a minus where some of the names have none, or a position has a fraction: otherwise
+    it stands between z and its number (z-01, z-02).
+    """
+    folders: dict[str, list[str]] = {}
+    for name in sorted(names, key=_natural):
+        folders.setdefault(name.rpartition("/")[0], []).append(name)
+    return [name for each in folders.values() for name in _ordered(each)]
+
+
+def _ordered(names: list[str]) -> list[str]:
+    found = [_POSITION.search(name.rpartition("/")[2]) for name in names]
+    if not all(found):
+        return names
+    parts = [(match[1], match[2]) for match in found if match]
+    signed = not all(sign == "-" for sign, _ in parts) or any("." in number for _, number in parts)
+    places = [float(number) * (-1 if signed and sign == "-" else 1) for sign, number in parts]
+    if len(set(places)) < len(places):
+        return names  # z is not what tells them apart
+    return [name for _, name in sorted(zip(places, names, strict=True))]
+
+
+def _in_order(places: Sequence[tuple[Path, PlaneIndex]]) -> bool:
+    """Whether the planes of a stack have an order: of a file, or by numbers in their names."""
+    files = {path for path, _ in places}
+    return len(files) == 1 or all(re.search(r"\d", path.name.partition(".")[0]) for path in files)
+
+
 _Stack = tuple[str, list[tuple[Path, PlaneIndex]]]
 
 
@@ -136,7 +174,7 @@ def _stacks(path: Path, failures: list[tuple[str, str, str]]) -> Iterator[_Stack
         yield from _stacks_of_file(path, failures)
         return
     folder = scan(path, "STACK")
-    files = sorted((n for names in folder.images.values() for n in names), key=_natural)
+    files = _by_position([n for names in folder.images.values() for n in names])
     within: dict[str, list[list[_Stack]]] = {}
     for name in files:
         listed = list(_stacks_of_file(path / name, failures))
@@ -181,12 +219,14 @@ def _group_label(first: PlaneIndex, groups: int) -> str:
     return f"#s{first.s}t{first.t}c{first.c}" if groups > 1 else ""
 
 
-def _measure_place(place: tuple[Path, PlaneIndex]) -> tuple[tuple[int, ...], list[float]] | str:
+def _measure_place(
+    place: tuple[Path, PlaneIndex],
+) -> tuple[tuple[int, ...], Sharpness | None] | str:
     path, index = place
     try:
         with open_image(path) as file:
             plane = Plane.of(grey(file.load(index)), "image")
-        return plane.shape, measured(plane)
+        return plane.shape, sharpness(plane)
     except (CellqaError, ValueError, TypeError) as error:
         return first_line(error)
 

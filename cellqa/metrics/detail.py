@@ -136,7 +136,7 @@ def detail_budget(
     True
     """
     case = Case.of(image, reference=reference, raw=raw, scale=scale)
-    budget = _budget(case)
+    budget = budget_of(case)
     if isinstance(budget, str):
         raise ValueError(f"no detail budget: {budget}")
     return budget
@@ -162,8 +162,8 @@ def supported(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
     --------
     >>> from cellqa import supported
     >>> from cellqa.simulate import filaments
-    >>> one, two = (filaments((256, 256), seed=seed).image for seed in (1, 2))
-    >>> supported(one, one), round(supported(one, two), 2)
+    >>> one, two = (filaments((256, 256), cutoff=0.5, seed=seed) for seed in (1, 2))
+    >>> round(supported(one.image, one.ideal), 2), round(supported(one.image, two.ideal), 2)
     (1.0, 0.0)
     """
     return _supported(Case.of(image, reference=reference))
@@ -184,58 +184,6 @@ def invented(
     return _clipped(detail_budget(reference, raw, image, scale=scale).invented)
 
 
-def unexplained(raw: npt.ArrayLike, image: npt.ArrayLike, *, noise: float | None = None) -> float:
-    """What of the raw image its enhancement does not explain, over the camera's noise.
-
-    Ring by ring of frequencies, the power of the raw image that no multiple of the enhanced image's
-    explains; summed over the rings where the raw image stands out of its noise, over the noise in
-    them. 1 where all but noise is explained; below, the image carries the raw image's noise; above,
-    structures were taken away, or put where they were not. Sees what the microscope could see, and
-    needs no ground truth.
-
-    Parameters
-    ----------
-    raw, image : array_like, shape (Y, X)
-        At least 41 pixels a side; not constant.
-    noise : float, optional
-        Variance of the raw image's noise, in its squared grey levels (gain x (mean - offset) +
-        read noise²). Default: from the highest frequencies (beyond 0.9 of Nyquist), which holds
-        where noise is white and the optics pass none of them.
-
-    Returns
-    -------
-    float
-        0 to inf.
-
-    Raises
-    ------
-    ValueError, TypeError
-        Shapes differ, an image is constant or too small, or a value is NaN or infinite.
-
-    References
-    ----------
-    Bevington PR, Robinson DK. Data Reduction and Error Analysis (2003), chapter 4: reduced
-    chi-square. ISBN 0-07-247227-8
-
-    Examples
-    --------
-    >>> from cellqa import unexplained
-    >>> from cellqa.simulate import acquire, filaments
-    >>> raw = filaments((256, 256), cutoff=0.3, photons=300, seed=1)
-    >>> again = acquire(raw.structure, cutoff=0.6, photons=3000, seed=2).image
-    >>> 0.8 < unexplained(raw.image, again) < 1.6
-    True
-    >>> other = filaments((256, 256), cutoff=0.3, photons=300, seed=3).image
-    >>> unexplained(raw.image, again + 1.0 * other) > 3
-    True
-    """
-    case = Case.of(image, raw=raw, raw_noise=noise)
-    value = _unexplained(case)
-    if isinstance(value, Undefined):
-        raise ValueError(value.reason)
-    return value
-
-
 @dataclass(frozen=True)
 class _Sums:
     """What the rings hold of an image beside its ground truth and raw image."""
@@ -247,7 +195,7 @@ class _Sums:
     with_raw: Array
 
 
-def _enlarged(raw: Plane, shape: tuple[int, ...]) -> Plane:
+def enlarged(raw: Plane, shape: tuple[int, ...]) -> Plane:
     """The raw image in the enhanced image's pixels."""
     if raw.shape == shape:
         return raw
@@ -258,7 +206,7 @@ def _enlarged(raw: Plane, shape: tuple[int, ...]) -> Plane:
     return Plane(np.asarray(larger), larger.dtype)
 
 
-def _at_rest(first: Plane, second: Plane) -> Array:
+def at_rest(first: Plane, second: Plane) -> Array:
     """The second image's spectrum, its displacement against the first undone."""
     y, x = displacement(first, second)
     half = second.once(spectrum)
@@ -281,15 +229,15 @@ def _sums(case: Case) -> _Sums | str:
         return problem
     rings, radii, counts = rings_of(image.shape)
     first = truth.once(spectrum)
-    third = first if case.raw is None else truth.beside(case.raw, _raw_at_rest)
-    ours = _at_rest(truth, image)
+    third = first if case.raw is None else truth.beside(case.raw, _raw_in_place)
+    ours = at_rest(truth, image)
     power, with_truth, with_raw = triple_sums(ours, first, third, rings, radii.size + 1)[1:-1].T
     return _Sums(radii, counts * independent(image.shape), power, with_truth, with_raw)
 
 
-def _raw_at_rest(truth: Plane, raw: Plane) -> Array:
+def _raw_in_place(truth: Plane, raw: Plane) -> Array:
     """The raw image's spectrum in the ground truth's place; for `Plane.beside`."""
-    return _at_rest(truth, _enlarged(raw, truth.shape))
+    return at_rest(truth, enlarged(raw, truth.shape))
 
 
 @dataclass(frozen=True)
@@ -303,10 +251,16 @@ class _Truth:
 def _truth(plane: Plane) -> _Truth:
     """For `Plane.once`."""
     counts = rings_of(plane.shape)[2]
-    floor = plane.once(_floor)
+    floor = plane.once(floor_of)
     signal = plane.once(_power) - floor * counts
     error = np.sqrt(2 / (counts * independent(plane.shape)))
     return _Truth(signal, signal > _SEEN * error * floor * counts)
+
+
+def noise_variance(plane: Plane) -> float:
+    """Of the plane's noise, in its squared grey levels, by its highest frequencies."""
+    low, high = plane.extremes
+    return plane.once(floor_of) * (high - low) ** 2 / energy(plane.shape)
 
 
 def _power(plane: Plane) -> Array:
@@ -316,7 +270,7 @@ def _power(plane: Plane) -> Array:
     return np.asarray(ring_sums(half, half, rings, radii.size + 1)[1:-1, 1])
 
 
-def _floor(plane: Plane) -> float:
+def floor_of(plane: Plane) -> float:
     """Power of the noise at each frequency; for `Plane.once`."""
     _, radii, counts = rings_of(plane.shape)
     return float(np.median((plane.once(_power) / counts)[radii > _FLOOR]))
@@ -325,25 +279,25 @@ def _floor(plane: Plane) -> float:
 def _raw_power(truth: Plane, raw: Plane) -> tuple[Array, Array]:
     """Power of the raw image's rings, and its product with the ground truth; for `beside`."""
     rings, radii, _ = rings_of(truth.shape)
-    ours = truth.beside(raw, _raw_at_rest)
+    ours = truth.beside(raw, _raw_in_place)
     sums = ring_sums(ours, truth.once(spectrum), rings, radii.size + 1)[1:-1]
     return sums[:, 1], sums[:, 0]
 
 
-def _explained(cross: Array, ours: Array, theirs: Array) -> Array:
+def explained(cross: Array, ours: Array, theirs: Array) -> Array:
     """R² of one spectrum on another, 0 where there is nothing."""
     product = ours * theirs
     share = np.divide(cross**2, product, out=np.zeros_like(cross), where=product > 0)
     return np.asarray(np.minimum(share, 1.0))
 
 
-def _adjusted(share: Array, freedom: Array, predictors: int) -> Array:
+def adjusted(share: Array, freedom: Array, predictors: int) -> Array:
     """R² without what as many predictors explain by chance."""
     left = np.maximum(freedom - predictors, 1.0)
     return np.asarray(1 - (1 - share) * np.maximum(freedom, 1.0) / left)
 
 
-def _budget(case: Case) -> DetailBudget | str:
+def budget_of(case: Case) -> DetailBudget | str:
     """The budget, or why there is none; for `Case.once`."""
     sums = case.once(_sums)
     if isinstance(sums, str):
@@ -353,9 +307,9 @@ def _budget(case: Case) -> DetailBudget | str:
     known, (raw, raw_truth) = truth.once(_truth), truth.beside(case.raw, _raw_power)
     against = -_AGAINST * np.sqrt(sums.power * truth.once(_power) / sums.freedom)
     signal = np.where(known.testifies, known.power, 0.0)
-    by_raw = _explained(sums.with_raw, sums.power, raw)
+    by_raw = explained(sums.with_raw, sums.power, raw)
     in_favour = known.testifies & (sums.with_reference > 0)
-    by_truth = np.where(in_favour, _explained(sums.with_reference, sums.power, signal), 0.0)
+    by_truth = np.where(in_favour, explained(sums.with_reference, sums.power, signal), 0.0)
     determinant = signal * raw - raw_truth**2
     solvable = known.testifies & (determinant > 1e-9 * signal * raw)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -364,8 +318,8 @@ def _budget(case: Case) -> DetailBudget | str:
         both = (on_truth * sums.with_reference + on_raw * sums.with_raw) / sums.power
     both = np.where(solvable & ((on_truth > 0) | (sums.with_reference > against)), both, by_raw)
     both = np.minimum(np.maximum(both, np.maximum(by_truth, by_raw)), 1.0)
-    by_raw, by_truth = (_adjusted(share, sums.freedom, 1) for share in (by_raw, by_truth))
-    both = _adjusted(both, sums.freedom, 2)
+    by_raw, by_truth = (adjusted(share, sums.freedom, 1) for share in (by_raw, by_truth))
+    both = adjusted(both, sums.freedom, 2)
     left = 1 - both
     parts = (
         by_truth + by_raw - both,
@@ -389,42 +343,15 @@ def _supported(case: Case) -> float:
         return Undefined(f"supported: {sums}")
     known = case.pair[0].once(_truth)
     testifies = known.testifies & (sums.with_reference > 0)
-    share = np.where(testifies, _explained(sums.with_reference, sums.power, known.power), 0.0)
+    share = np.where(testifies, explained(sums.with_reference, sums.power, known.power), 0.0)
     power = np.where(sums.radii >= DETAIL, sums.power, 0.0)
     if not power.sum() > 0:
         return Undefined("supported: the image has no detail")
-    explained = (_adjusted(share, sums.freedom, 1) * power).sum() / power.sum()
-    return _clipped(float(explained))
+    total = (adjusted(share, sums.freedom, 1) * power).sum() / power.sum()
+    return _clipped(float(total))
 
 
-_RAW_SEEN = 1.5  # times the noise: rings where the raw image says something
-_COARSEST = 0.05  # radius below which uneven light and offsets lie
-
-
-def _unexplained(case: Case) -> float:
-    assert case.raw is not None
-    image = case.image
-    raw = _enlarged(case.raw, image.shape)
-    problem = unusable(raw, image).replace("ground truth", "raw image")
-    if problem:
-        return Undefined(f"unexplained: {problem}")
-    rings, radii, counts = rings_of(image.shape)
-    ours, theirs = _at_rest(raw, image), raw.once(spectrum)
-    cross, power, of_raw = ring_sums(ours, theirs, rings, radii.size + 1)[1:-1, :3].T
-    floor = raw.once(_floor)
-    if case.raw_noise is not None:
-        low, high = raw.extremes
-        floor = case.raw_noise / (high - low) ** 2 * _energy(image.shape)
-    seen = (radii >= _COARSEST) & (of_raw > _RAW_SEEN * floor * counts)
-    if not floor > 0 or not seen.any():
-        return Undefined("unexplained: the raw image does not stand out of its noise, or has none")
-    freedom = counts * independent(image.shape)
-    share = _adjusted(_explained(cross, power, of_raw), freedom, 1)
-    left = (of_raw * (1 - share))[seen].sum() / (floor * counts[seen]).sum()
-    return max(float(left), 0.0)
-
-
-def _energy(shape: tuple[int, ...]) -> float:
+def energy(shape: tuple[int, ...]) -> float:
     """Power that white noise of variance 1 has at each frequency, tapered."""
     return float(np.prod([(window(n) ** 2).sum() for n in shape]))
 
@@ -434,11 +361,11 @@ def _clipped(share: float) -> float:
 
 
 def measure(case: Case, names: Set[str]) -> dict[str, float]:
-    """The family: the shares of the budget, `supported` and `unexplained`."""
+    """The family: the shares of the budget, and `supported`."""
     values: dict[str, float] = {}
     wanted = names & {*SHARES, "invented_amplitude"}
     if wanted:
-        budget = case.once(_budget)
+        budget = case.once(budget_of)
         if isinstance(budget, str):
             values |= dict.fromkeys(wanted, Undefined(f"detail budget: {budget}"))
         else:
@@ -446,6 +373,4 @@ def measure(case: Case, names: Set[str]) -> dict[str, float]:
             values["invented_amplitude"] = budget.invented_amplitude
     if "supported" in names:
         values["supported"] = _supported(case)
-    if "unexplained" in names:
-        values["unexplained"] = _unexplained(case)
     return values

@@ -21,6 +21,7 @@ from cellqa.metrics import (
     pixel,
     resolution,
     structural,
+    unexplained,
 )
 from cellqa.metrics.metric import Metric
 from cellqa.pairs.roles import Role
@@ -155,8 +156,8 @@ METRICS: Registry[Metric] = Registry(
             definition="detail budget: R²g of the ring spectra, above a tenth of Nyquist",
         ),
         Metric(
-            name="unexplained", function=detail.unexplained, measure=detail.measure, needs=RAW,
-            higher_is_better=False, decimals=3, range="0 to inf",
+            name="unexplained", function=unexplained.unexplained, measure=unexplained.measure,
+            needs=RAW, higher_is_better=False, decimals=3, range="0 to inf",
             measures="what of the raw image is not explained, over its noise",
             definition="reduced chi-square of the ring spectra; 1: all but noise is explained",
         ),

@@ -13,6 +13,8 @@ from cellqa.errors import Bound, ImageError, Undefined, first_line
 from cellqa.metrics import alignment, consistency
 from cellqa.metrics.case import Case, Family
 from cellqa.metrics.consistency import consistency_map
+from cellqa.metrics.detail import budget_of
+from cellqa.metrics.detail_map import TILE, map_of
 from cellqa.metrics.fitted import error_of
 from cellqa.metrics.foreground import EMPTY
 from cellqa.metrics.metric import Metric
@@ -54,7 +56,7 @@ class Scored:
         self._whole, self._aligned, self._shape = whole, aligned, shape
 
     def maps(self) -> dict[str, Array]:
-        """The maps that exist: `ssim` and `error` of the reference's shape, `consistency`.
+        """The maps that exist: `ssim`, `error`, `invented` of the reference's shape, `consistency`.
 
         They are nan beyond what was compared.
         """
@@ -66,6 +68,10 @@ class Scored:
                 maps["ssim"] = ssim_map(*pair, data_range=case.data_range)
             if not case.image.flat:
                 maps["error"] = error_of(case)
+            untouched = case.raw is None or self.row.method == Role.RAW
+            if not untouched and min(case.image.shape) >= TILE:
+                if not isinstance(case.once(budget_of), str):
+                    maps["invented"] = map_of(case)
             origin, shape = self._aligned.origin, self._shape.reference
             maps = {name: _placed(pixels, origin, shape) for name, pixels in maps.items()}
         image, raw = self._whole.image, self._whole.raw

@@ -65,7 +65,7 @@ def test_score_writes_its_tables(pair_of_folders: tuple[Path, Path], tmp_path: P
     out = tmp_path / "run"
     result = run("score", "--pred", f"mine={net}", "--gt", gt, "--input", net, "--out", out)
     assert result.exit_code == 0, result.output
-    assert result.stderr == ""
+    assert all("tells of the filter" in line for line in result.stderr.splitlines())
     assert "mine" in result.stdout
     rows = table(out / "scores.csv")
     assert list(rows[0]) == (
@@ -177,7 +177,8 @@ def test_a_real_process_keeps_stdout_for_results(
     done = subprocess.run(
         [*command, "--out", tmp_path / "run", "--jobs", "2"], capture_output=True, text=True
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert all(line.startswith("warning: ") for line in done.stderr.splitlines())
     assert done.stdout.startswith("mean")
 
 

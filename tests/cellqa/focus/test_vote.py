@@ -2,20 +2,22 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import scipy.ndimage
 import tifffile
 from click.testing import CliRunner
 
 from cellqa import sharpest, simulate
 from cellqa.cli import main
-from cellqa.focus.files import measure_files
-from cellqa.focus.vote import vote
+from cellqa.focus.files import _by_position, measure_files
+from cellqa.focus.vote import Curves, decided
 from cellqa.io import open_image
-from cellqa.metrics.focus import MEASURES
+from cellqa.metrics.focus import FILTERS, MEASURES, sharpness
 from cellqa.planes.plane import Plane
 
 
@@ -77,38 +79,145 @@ def test_phase_objects_lose_contrast_at_focus(seed: int) -> None:
 
 def test_each_measure_falls_with_blur(sharp16: np.ndarray) -> None:
     blurry = [cv2.GaussianBlur(sharp16, (0, 0), s) for s in (0.5, 1.5, 4)]
-    for name, measure in MEASURES.items():
-        values = [measure(Plane.of(image, "image")) for image in blurry]
-        assert values == sorted(values, reverse=True), name
+    each = [sharpness(Plane.of(image, "image")) for image in blurry]
+    energies = np.array([s.energies.sum(axis=1) for s in each if s is not None])
+    assert (np.diff(energies, axis=0) < 0).all()
+    cutoffs = [s.cutoff for s in each if s is not None]
+    assert cutoffs == sorted(cutoffs, reverse=True)
 
 
-def test_measures_by_their_formula(sharp8: np.ndarray) -> None:
-    image = sharp8.astype(float)
-    plane = Plane.of(sharp8, "image")
-    assert MEASURES["normalised_variance"](plane) == pytest.approx(image.var() / image.mean())
-    brenner = ((image[:, 2:] - image[:, :-2]) ** 2).mean() + ((image[2:] - image[:-2]) ** 2).mean()
-    assert MEASURES["brenner"](plane) == pytest.approx(brenner)
-    padded = np.pad(image, 1, mode="reflect")
-    laplacian = (
-        padded[2:, 1:-1] + padded[:-2, 1:-1] + padded[1:-1, 2:] + padded[1:-1, :-2] - 4 * image
+@pytest.mark.parametrize("measure", FILTERS)
+def test_energies_are_those_of_the_filtered_image(measure: str) -> None:
+    """Of structure that fills the field alike, the mean square in space, without its noise."""
+    rng = np.random.default_rng(1)
+    smooth = scipy.ndimage.gaussian_filter(rng.normal(0, 300, (400, 400)), 1.5, mode="wrap")
+
+    def filtered(image: np.ndarray) -> float:
+        def over(kernel: list[list[float]]) -> np.ndarray:
+            return scipy.ndimage.convolve(image, np.array(kernel), mode="wrap")
+
+        if measure == "normalised_variance":
+            return float(image.var())
+        if measure == "brenner":
+            return float((over([[1, 0, -1]]) ** 2 + over([[1], [0], [-1]]) ** 2).mean())
+        if measure == "tenengrad":
+            sobel = [[1, 0, -1], [2, 0, -2], [1, 0, -1]]
+            return float((over(sobel) ** 2 + over(np.transpose(sobel).tolist()) ** 2).mean())
+        if measure == "laplacian_variance":
+            return float(over([[0, 1, 0], [1, -4, 1], [0, 1, 0]]).var())
+        f = 2 * np.hypot(np.fft.fftfreq(400)[:, None], np.fft.fftfreq(400))
+        inside = (f > 0.1) & (f < 0.5)
+        return float((abs(np.fft.fft2(image) * inside) ** 2).sum() / 400**4)
+
+    noisy = smooth + rng.normal(0, 5, smooth.shape)
+    found = sharpness(Plane.of(noisy, "image"))
+    assert found is not None
+    energy = found.energies[list(FILTERS).index(measure)].mean()
+    assert energy == pytest.approx(filtered(smooth), rel=0.2)  # the taper leaks
+    clear = energy / np.sqrt((found.errors[list(FILTERS).index(measure)] ** 2).mean())
+    assert clear > 5
+
+
+def test_the_vote_is_the_weighted_median() -> None:
+    curves = np.ones((6, 5))
+    for row, peak in enumerate([1, 2, 2, 2, 3]):
+        curves[row, peak] = 2
+    curves[5] = np.nan
+    values = dict(zip(MEASURES, curves, strict=True))
+    found = decided(
+        "stack", list("abcde"), Curves(values, dict.fromkeys(MEASURES, 20.0)), "fluorescence"
     )
-    assert MEASURES["laplacian_variance"](plane) == pytest.approx(laplacian.var())
-    wave = 100 + 10 * np.cos(2 * np.pi * 0.15 * np.arange(201))[None, :] * np.ones((201, 1))
-    # a cosine of amplitude 10 has power 50; the taper keeps about four fifths along each side
-    assert 0.5 * 50 < MEASURES["band_energy"](Plane.of(wave, "image")) < 50
-
-
-def test_the_vote_is_the_median() -> None:
-    curves = np.ones((5, 6))
-    for column, peak in enumerate([1, 2, 2, 2, 3, 4]):
-        curves[peak, column] = 2
-    curves[:, 5] = np.nan
-    found = vote("stack", list("abcde"), curves, "fluorescence")
     assert found.votes == {
         name: pytest.approx(p) for name, p in zip(MEASURES, [1, 2, 2, 2, 3], strict=False)
     }
+    # three that are alike share the weight of one
+    assert found.weights["brenner"] < 0.6 * found.weights["normalised_variance"]
     assert (found.best, found.agreeing) == (2, 5)
     assert "sharpest: plane c" in found.describe()
+
+
+def stack(
+    change: Callable[[int, np.ndarray], np.ndarray] = lambda z, light: light,
+    draw: Callable[..., simulate.Scene] = simulate.filaments,
+    photons: float = 300,
+    step: float = 0.5,
+) -> list[np.ndarray]:
+    """21 planes blurred away from the tenth; `change` sees the light, before noise and offset."""
+    ideal = draw((160, 160), cutoff=0.6, photons=photons, seed=1).ideal
+    rng = np.random.default_rng(1)
+    planes = []
+    for z in range(21):
+        light = scipy.ndimage.gaussian_filter(ideal, step * abs(z - 10) + 0.01)
+        counts = (
+            rng.poisson(np.maximum(change(z, light), 0)) + 100 + rng.normal(0, 1.5, light.shape)
+        )
+        planes.append(np.clip(counts.round(), 0, 65535).astype(np.uint16))
+    return planes
+
+
+def hot(planes: list[np.ndarray], n: int) -> list[np.ndarray]:
+    y, x = np.random.default_rng(2).integers(0, 160, (2, n))
+    for plane in planes:
+        plane[y, x] = 4095
+    return planes
+
+
+@pytest.mark.parametrize("draw", [simulate.filaments, simulate.nuclei])
+@pytest.mark.parametrize("left", [1.05, 0.97, 0.93, 0.85])
+def test_bleaching_moves_nothing(draw: Callable[..., simulate.Scene], left: float) -> None:
+    found = sharpest(stack(lambda z, light: light * left**z, draw))
+    assert found.position == pytest.approx(10, abs=1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda z, light: light * (3 if z == 3 else 1),
+        lambda z, light: (
+            light + (np.random.default_rng(z).random(light.shape) < 0.5) * 60 * (z == 16)
+        ),
+        lambda z, light: light * (np.arange(160)[:, None] < (80 if z == 2 else 160)),
+        lambda z, light: light + 3000 * np.exp(-((z - 18) ** 2) / 2) * DEBRIS,
+        lambda z, light: np.minimum(light, 60),
+    ],
+    ids=["flash", "noisy plane", "dropped rows", "debris", "saturated"],
+)
+def test_one_bad_plane_wins_nothing(change: Callable[[int, np.ndarray], np.ndarray]) -> None:
+    assert sharpest(stack(change)).position == pytest.approx(10, abs=1)
+
+
+DEBRIS = np.zeros((160, 160))
+DEBRIS[70:90, 70:90] = np.random.default_rng(3).random((20, 20))
+
+
+@pytest.mark.parametrize("n", [30, 300])
+def test_hot_pixels_win_nothing(n: int) -> None:
+    assert sharpest(hot(stack(), n)).position == pytest.approx(10, abs=1)
+
+
+def test_of_noise_there_is_no_focus() -> None:
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        found = sharpest([rng.normal(100, 1.5, (160, 160)).astype(np.float32) for _ in range(21)])
+        assert found.best is None
+        assert "no focus here" in found.describe()
+
+
+def test_empty_planes_have_no_value() -> None:
+    planes = stack()
+    for z in (18, 19, 20):
+        planes[z][:] = 0
+    found = sharpest(planes)
+    assert found.position == pytest.approx(10, abs=1)
+    assert "3 of 21 planes have no value" in found.note
+
+
+def test_two_focal_planes_are_told() -> None:
+    near, far = stack(), stack(draw=lambda *a, **k: simulate.filaments(*a, **{**k, "seed": 9}))
+    planes = [np.maximum(near[min(z + 4, 20)], far[max(z - 4, 0)]) for z in range(21)]
+    found = sharpest(planes)
+    assert min(abs(found.position - 6), abs(found.position - 14)) < 1
+    assert "another peak" in found.note
 
 
 def test_what_to_distrust_is_said(sharp16: np.ndarray) -> None:
@@ -116,7 +225,7 @@ def test_what_to_distrust_is_said(sharp16: np.ndarray) -> None:
     assert "at the end of the stack" in sharpest(rising).note
     same = sharpest([sharp16] * 4)
     assert same.best is None
-    assert "no measure has a peak" in same.describe()
+    assert "no focus here" in same.describe()
 
 
 def test_refusals(sharp16: np.ndarray) -> None:
@@ -245,3 +354,25 @@ def test_nothing_is_written_over_what_is_read(tmp_path: Path) -> None:
     status, text = run(tmp_path, "--write", "b.tif", "--table", "b.tif", "--overwrite")
     assert (status, "would be written twice" in text) == (1, True)
     assert (tmp_path / "z3.tif").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["s_z10.tif", "s_z9.tif", "s_z0.tif"], ["s_z0.tif", "s_z9.tif", "s_z10.tif"]),
+        (["z-1.5.tif", "z0.0.tif", "z-0.5.tif"], ["z-1.5.tif", "z-0.5.tif", "z0.0.tif"]),
+        (["z-01.tif", "z-02.tif", "z-10.tif"], ["z-01.tif", "z-02.tif", "z-10.tif"]),
+        (["z-1.tif", "z+1.tif", "z0.tif"], ["z-1.tif", "z0.tif", "z+1.tif"]),
+        (["b10.tif", "b9.tif"], ["b9.tif", "b10.tif"]),
+        (["set_z1_2.tif", "set_z1_1.tif"], ["set_z1_1.tif", "set_z1_2.tif"]),
+    ],
+)
+def test_planes_are_in_the_order_of_their_positions(names: list[str], expected: list[str]) -> None:
+    assert _by_position(names) == expected
+
+
+def test_names_without_a_position_are_told(tmp_path: Path) -> None:
+    for name, plane in zip(("above", "below", "middle"), fluorescence(1, n=3), strict=True):
+        tifffile.imwrite(tmp_path / f"{name}.tif", plane)
+    ((focus, _),), _ = measure_files([tmp_path])
+    assert "no position" in focus.note

@@ -45,7 +45,7 @@ def test_a_run_writes_the_maps_of_the_functions(
     maps = {p.relative_to(out / "maps").as_posix() for p in (out / "maps").rglob("*.tif")}
     method = "%2E.%2Fx"  # what could be a path is a name
     assert maps == {
-        *(f"{method}/a.tif.{name}.tif" for name in ("ssim", "error", "consistency")),
+        *(f"{method}/a.tif.{name}.tif" for name in ("ssim", "error", "invented", "consistency")),
         *(f"input/a.tif.{name}.tif" for name in ("ssim", "error")),
         "gt/a.tif.consistency.tif",
     }
@@ -53,6 +53,7 @@ def test_a_run_writes_the_maps_of_the_functions(
     expected = {
         "ssim": cellqa.ssim_map(sharp16, net, data_range=data_range),
         "error": cellqa.error_map(sharp16, net),
+        "invented": cellqa.detail_map(sharp16, raw, net),
         "consistency": cellqa.consistency_map(raw, net),
     }
     for name, pixels in expected.items():

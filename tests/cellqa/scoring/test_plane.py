@@ -237,7 +237,7 @@ def test_eight_bits_need_no_word_on_their_range(
     net, gt = pair_of_folders
     result = run("--pred", net, "--gt", gt, "--out", tmp_path / "run")
     assert settings(tmp_path / "run")["range_sensitivity"] is None
-    assert result.stderr == ""
+    assert "range" not in result.stderr
 
 
 @pytest.mark.parametrize(
