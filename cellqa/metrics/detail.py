@@ -23,6 +23,7 @@ _FLOOR = 0.9  # radius from which the ground truth's spectrum is taken for noise
 _SEEN = 2.0  # standard errors by which the ground truth stands out of its noise where it testifies
 _AGAINST = 2.0  # standard errors by which a ground truth that is against the image is so
 _MOVED = 0.02  # pixels: displacements below change nothing
+_FAR = 3.0  # pixels: displacements beyond are undone only if the images then agree better
 
 
 @dataclass(frozen=True)
@@ -213,6 +214,17 @@ def at_rest(first: Plane, second: Plane) -> Array:
     y, x = (0.0 if math.isnan(d) else float(d) for d in (y, x))
     if math.hypot(y, x) < _MOVED:
         return half
+    turned = _turned(half, y, x)
+    if math.hypot(y, x) > _FAR:
+        # what was misplaced may be what was found: then the image agrees better where it is
+        theirs = first.once(spectrum)
+        there, here = (float((theirs * s.conj()).real[:, 1:].sum()) for s in (turned, half))
+        return turned if there > here else half
+    return turned
+
+
+def _turned(half: Array, y: float, x: float) -> Array:
+    """A spectrum of an image moved by -(y, x) pixels."""
     ny, nx = half.shape[0], 2 * half.shape[1] - 1
     turn_y = np.exp(2j * np.pi * np.fft.fftfreq(ny) * y).astype(np.complex64)
     turn_x = np.exp(2j * np.pi * np.arange(half.shape[1]) / nx * x).astype(np.complex64)

@@ -130,6 +130,10 @@ class Plane:
         filled[missing] = pixels[~missing].mean(dtype=np.float64)
         return cls(as_plane(filled, name), pixels.dtype, missing)
 
+    def cropped(self, rows: slice, columns: slice) -> Plane:
+        """A part of the image."""
+        return Plane(np.ascontiguousarray(self.pixels[rows, columns]), self.dtype)
+
     @cached_property
     def real(self) -> Array:
         """The values as float32 where that is exact, else float64: what compiled loops take."""

@@ -382,3 +382,12 @@ def extremes(image: Image, *, folder: Path, options: ScoreOptions) -> tuple[floa
     parts = [Region.of([plane]).taken(plane) for plane in planes if plane is not None]
     limits = [part.extremes for part in parts]
     return min(low for low, _ in limits), max(high for _, high in limits)
+
+
+def first_plane(image: Image, role: str, *, folder: Path, options: ScoreOptions) -> Plane | None:
+    """The first plane of an image's file; None where it cannot be read."""
+    opened = _open(role, folder, image.files[role], options.max_pixels)
+    if opened.file is None:
+        return None
+    with opened.file as file:
+        return replace(opened, index=file.planes[0]).loaded().plane

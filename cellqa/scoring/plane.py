@@ -68,10 +68,10 @@ class Scored:
                 maps["ssim"] = ssim_map(*pair, data_range=case.data_range)
             if not case.image.flat:
                 maps["error"] = error_of(case)
-            untouched = case.raw is None or self.row.method == Role.RAW
-            if not untouched and min(case.image.shape) >= TILE:
-                if not isinstance(case.once(budget_of), str):
-                    maps["invented"] = map_of(case)
+            judged = case.raw is not None and self.row.method != Role.RAW
+            judged = judged and min(case.image.shape) >= TILE
+            if judged and not isinstance(case.once(budget_of), str):
+                maps["invented"] = map_of(case)
             origin, shape = self._aligned.origin, self._shape.reference
             maps = {name: _placed(pixels, origin, shape) for name, pixels in maps.items()}
         image, raw = self._whole.image, self._whole.raw

@@ -16,6 +16,7 @@ from cellqa.errors import CellqaError, Interrupted
 from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import Image, Pairing
 from cellqa.pairs.roles import GIVEN, Role
+from cellqa.scoring.control import shared_pattern
 from cellqa.scoring.finish import finish
 from cellqa.scoring.image import file_states
 from cellqa.scoring.journal import Journal
@@ -158,7 +159,10 @@ def score_to_folder(
                 Tally(pairing.methods, options.metrics, _given(pairing, options), grouping),
                 _record(pairing, options, engine, command, shard, grouping),
                 start,
-                warnings=[f"{given_up}; all is scored again"] if given_up else [],
+                warnings=[
+                    *([f"{given_up}; all is scored again"] if given_up else []),
+                    *shared_pattern(pairing, options, engine, grouping),
+                ],
                 ranges=partial(
                     _under_ranges,
                     pairing=pairing,
