@@ -242,6 +242,13 @@ def zstack(
     metavar="SHARE",
     help="Of the signal above --offset, left in the last of --draws copies; 1 for none.",
 )
+@click.option(
+    "--of",
+    type=AnyPath(),
+    metavar="DIR",
+    help="Degrade the images of these names in place of GT's own: another acquisition, or one "
+    "without noise, so that input and target share none.",
+)
 @_tiling_options()
 def blur(
     gt: Path,
@@ -254,6 +261,7 @@ def blur(
     offset: float,
     draws: int,
     bleaching: float,
+    of: Path | None,
     **options: Any,
 ) -> None:
     """Degrade the sharp images in GT, and pair them with themselves, into OUT."""
@@ -279,7 +287,7 @@ def blur(
             raise click.UsageError(str(error)) from None
     _run(
         lambda **rest: prepare_blur(
-            gt, out, how, noise=noise, draws=draws, bleaching=bleaching, **rest
+            gt, out, how, noise=noise, draws=draws, bleaching=bleaching, of=of, **rest
         ),
         options,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,14 +12,21 @@ import numpy as np
 
 from cellqa.disk import StrPath
 from cellqa.enhance.filters import as_type
-from cellqa.io import may_crash
+from cellqa.errors import CellqaError
+from cellqa.io import luminance, may_crash
+from cellqa.metrics._spectrum import SMALLEST_SIDE
+from cellqa.metrics.detail import noise_variance
 from cellqa.pairs.pairing import scan
 from cellqa.planes import Array
+from cellqa.planes.plane import Plane
 from cellqa.terminal import Progress
 from ciegan.data.degrade import Degradation, Noise, degrade
 from ciegan.data.pixels import check_pixels, load_image
-from ciegan.data.prepare import Prepared, prepare_sources
+from ciegan.data.prepare import PAIRS, Prepared, prepare_sources
 from ciegan.data.tiles import Pair, TilingOptions
+
+_SHARED = "shares its target's noise"
+_NOISY = 1e-4  # of an image's variance
 
 
 def prepare_blur(
@@ -30,12 +37,17 @@ def prepare_blur(
     noise: Noise | None = None,
     draws: int = 1,
     bleaching: float = 1.0,
+    of: StrPath | None = None,
     tiling: TilingOptions | None = None,
     jobs: int = 1,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Prepared:
     """Degrade sharp images and cut both into tiles.
+
+    What is degraded holds the noise of the target that it is made of: a network can learn to give
+    that back, and scores of the pair, as `frc_resolution`, count it as detail. pairs.csv and the
+    run say so where the target is noisy. `of` avoids it.
 
     Parameters
     ----------
@@ -52,6 +64,9 @@ def prepare_blur(
         Share of the signal that is left in the last copy, above 0; 1 for no bleaching. Copy k of n
         keeps `bleaching` ** (k / (n - 1)) of what is above the camera's offset (`noise.offset`),
         in input and target alike, and as much of the photons.
+    of : path, optional
+        Folder of images that are degraded in place of those in `source`, by name: another
+        acquisition, or one without noise.
     tiling : TilingOptions, optional
     jobs : int
         Processes; the result is the same for any number.
@@ -63,7 +78,7 @@ def prepare_blur(
     Raises
     ------
     CellqaError
-        No images, too few for the splits, no tile left, or `out` is in use.
+        No images, too few for the splits, no tile left, `out` is in use, or `of` lacks an image.
     ValueError
         `draws` or `bleaching` is out of range, or one draw is to bleach.
     """
@@ -77,10 +92,11 @@ def prepare_blur(
         raise ValueError("bleaching goes from one copy to the next: give --draws 2 or more")
     folder = scan(source, "GT")
     sources = {name: [source / n for n in names] for name, names in folder.images.items()}
+    others = _others(of, sources)
     left = [bleaching ** (k / max(draws - 1, 1)) for k in range(draws)]
-    make = partial(_pairs, how=how, noise=noise or Noise(), left=left, tiling=tiling)
+    make = partial(_pairs, how=how, noise=noise or Noise(), left=left, tiling=tiling, others=others)
     isolate = any(may_crash(path.name) for paths in sources.values() for path in paths)
-    return prepare_sources(
+    prepared = prepare_sources(
         sources,
         make,
         out,
@@ -89,8 +105,40 @@ def prepare_blur(
         isolate=isolate,
         overwrite=overwrite,
         progress=progress,
-        inputs=[source],
+        inputs=[source] if of is None else [source, Path(of)],
     )
+    shared = (out / PAIRS).read_text(encoding="utf-8").count(_SHARED)
+    if shared:
+        prepared.warnings.append(
+            f"{shared} of {prepared.tiles.total()} tiles were degraded from their own noisy target "
+            "and share its noise: a network can give it back, and scores count it as detail; see "
+            "--of"
+        )
+    return prepared
+
+
+def _others(of: StrPath | None, sources: Mapping[str, list[Path]]) -> dict[str, Path]:
+    """What is degraded for each image; nothing where that is the image itself."""
+    if of is None:
+        return {}
+    top = Path(of)
+    folder = scan(top, "--of")
+    lacking = [name for name in sources if name not in folder.images]
+    if lacking:
+        raise CellqaError(
+            f"--of: {top} has no image for {len(lacking)} of GT, such as {lacking[0]}"
+        )
+    return {name: top / folder.images[name][0] for name in sources}
+
+
+def _noisy(image: Array) -> bool:
+    """Whether there is more noise in an image than rounding makes."""
+    plane = Plane.of(luminance(image), "image")
+    if plane.flat or min(plane.shape) < SMALLEST_SIDE:
+        return False
+    rounding = 1 / 12 if image.dtype.kind in "iu" else 0.0
+    variance = float(plane.real.var(dtype=np.float64))
+    return noise_variance(plane) > 4 * rounding + _NOISY * variance
 
 
 def _pairs(
@@ -101,6 +149,7 @@ def _pairs(
     noise: Noise,
     left: list[float],
     tiling: TilingOptions,
+    others: Mapping[str, Path],
 ) -> Iterator[Pair | tuple[str, str] | str]:
     if len(paths) > 1:
         names = " and ".join(path.name for path in paths)
@@ -109,6 +158,15 @@ def _pairs(
     image, size = load_image(paths[0])
     check_pixels(image, "image")
     size = tiling.pixel_size or size
+    origin = image
+    if name in others:
+        origin = load_image(others[name])[0]
+        if origin.shape != image.shape:
+            sizes = " and ".join(" x ".join(map(str, i.shape)) for i in (origin, image))
+            yield "", f"--of: the images' sizes differ ({sizes})"
+            return
+        check_pixels(origin, "image of --of")
+    shared = "" if name in others or not _noisy(image) else f"; {_SHARED}"
     for k, share in enumerate(left):
         # by name, so that other images in the folder do not change this one's draw
         key = zlib.crc32(name.encode("utf-8", "surrogateescape"))
@@ -117,7 +175,7 @@ def _pairs(
         # a pair is of one moment: what has faded is gone from the target too
         sharp = bleached(image, share, noise.offset)
         fewer = replace(noise, photons=noise.photons * share)
-        blurred = degrade(sharp, how, strength, fewer, rng, size)
+        blurred = degrade(bleached(origin, share, noise.offset), how, strength, fewer, rng, size)
         faded = "" if share == 1 else f", {share:.3f} of the signal left"
         yield Pair(
             f"d{k}" if len(left) > 1 else "",
@@ -125,7 +183,7 @@ def _pairs(
             sharp,
             size,
             distance=strength if how.unit == "µm" else "",
-            degradation=f"{how.name} {strength:.3f} {how.unit}{faded}",
+            degradation=f"{how.name} {strength:.3f} {how.unit}{faded}{shared}",
         )
 
 

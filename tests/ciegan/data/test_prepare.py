@@ -9,9 +9,10 @@ import tifffile
 from click.testing import CliRunner
 from fields import write_fields
 
+from cellqa import frc_resolution
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
-from cellqa.simulate import filaments, optical_blur
+from cellqa.simulate import acquire, filaments, optical_blur
 from ciegan.cli import main
 from ciegan.data import (
     TilingOptions,
@@ -62,7 +63,7 @@ def test_tiles_are_where_the_table_says(tmp_path: Path) -> None:
         y, x = int(row["y"]), int(row["x"])
         tile = tifffile.imread(tmp_path / f"out/train/target/{row['name']}.tif")
         assert (tile == whole[y : y + 64, x : x + 64]).all()
-        assert row["degradation"] == "gaussian 1.500 px"
+        assert row["degradation"].startswith("gaussian 1.500 px")
 
 
 def test_empty_tiles_are_dropped_and_counted(tmp_path: Path) -> None:
@@ -371,3 +372,47 @@ def test_options_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
         found = CliRunner().invoke(main, arguments)
         assert found.exit_code == 2
         assert "does nothing with" in found.stderr
+
+
+def test_shared_noise_is_told_and_can_be_avoided(tmp_path: Path) -> None:
+    """An input made of its noisy target agrees with it beyond what the optics pass."""
+    how, tiling = Gaussian((1.0, 1.0)), TilingOptions(tile=256, split="2,1,1")
+    for k in range(4):
+        scene = filaments((256, 256), cutoff=0.3, photons=100, seed=k)
+        again = acquire(scene.structure, cutoff=0.3, photons=100, seed=k + 50)
+        for folder, image in (
+            ("sharp", scene.image),
+            ("again", again.image),
+            ("clean", scene.ideal),
+        ):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            write_tiff(tmp_path / folder / f"f{k}.tif", image.astype(np.float32), None)
+
+    def agreement(out: Path) -> float:
+        rows = [row for row in table(out) if row["split"] == "train"]
+        pairs = [
+            [tifffile.imread(out / "train" / role / f"{row['name']}.tif") for role in ROLES]
+            for row in rows
+        ]
+        return float(np.median([frc_resolution(target, source) for source, target in pairs]))
+
+    noise = Noise(0, 1)
+    shared = prepare_blur(tmp_path / "sharp", tmp_path / "a", how, noise=noise, tiling=tiling)
+    assert any("share its noise" in line for line in shared.warnings)
+    assert all("shares its target's noise" in row["degradation"] for row in table(tmp_path / "a"))
+    for name in ("again", "clean"):
+        apart = prepare_blur(
+            tmp_path / "sharp", tmp_path / name[0:2], how, noise=noise, tiling=tiling,
+            of=tmp_path / name,
+        )  # fmt: skip
+        assert not apart.warnings
+        assert agreement(tmp_path / name[0:2]) > 6.2  # the optics end at 6.67 pixels
+    assert agreement(tmp_path / "a") < 5.5
+    of_clean = prepare_blur(tmp_path / "clean", tmp_path / "d", how, noise=noise, tiling=tiling)
+    assert not of_clean.warnings
+    (tmp_path / "again" / "f0.tif").unlink()
+    with pytest.raises(CellqaError, match="no image for 1 of GT, such as f0"):
+        prepare_blur(tmp_path / "sharp", tmp_path / "e", how, tiling=tiling, of=tmp_path / "again")
+
+
+ROLES = ("input", "target")
