@@ -25,7 +25,17 @@ from cellqa.scoring.plane import Scorer
 SIDES = (256, 512, 1024, 2048)
 EIGHT = ("psnr", "nrmse", "ssim", "ms_ssim", "mi", "nmi", "entropy", "resolution")
 GROUPS = {
-    "frc_resolution, overclaim": ("frc_resolution", "overclaim"),
+    "frc_resolution": ("frc_resolution",),
+    "detail budget, supported": (
+        "invented",
+        "invented_amplitude",
+        "measured",
+        "inferred",
+        "noise",
+        "untestable",
+        "supported",
+    ),
+    "unexplained": ("unexplained",),
     "rsp, rse, rsf_sigma": ("rsp", "rse", "rsf_sigma"),
     "shift": ("shift_y", "shift_x"),
     "affine fit": ("gain", "offset", "psnr_fit", "nrmse_fit", "ssim_fit", "ms_ssim_fit", "si_psnr"),

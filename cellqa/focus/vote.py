@@ -19,7 +19,7 @@ _PROMINENT = 0.2  # of a curve's range: what stands out less is no peak of its o
 _PEAK = 0.2  # of a curve's range: the planes that make its peak
 _AGREE = 1.0  # planes
 _SEEN = 5.0  # standard errors by which a tile's energy stands out of the noise somewhere
-_CLEAR = 3.0  # and below which one plane's energy is none
+_CLEAR = 3.0  # and at which one plane's energy counts half
 _RISE = 0.05  # of a curve's height: flatter curves have no peak
 _CLEARLY = 20.0  # standard errors that make a vote whole
 _FEWEST = 3  # measures that have to vote
@@ -210,11 +210,14 @@ def _of_tiles(energies: Array, errors: Array, light: Array) -> tuple[Array, floa
         energies, significance = whole[:, None], _over(whole, error)[:, None]
         seen = np.ones(1, bool)
     with np.errstate(over="ignore"):
-        per_light = np.where(significance > _CLEAR, energies, 0.0)[:, seen] / light[:, None]
+        # what is hardly seen counts little: where light is low, noise would be much for its light
+        sure = 1 / (1 + (_CLEAR / np.maximum(significance, 1e-9)) ** 2)
+        per_light = (np.maximum(energies, 0) * sure)[:, seen] / light[:, None]
     highest = per_light.max(axis=0)
     if not (highest > 0).any():
         return np.full(light.size, math.nan), clear
-    return np.asarray((per_light / highest)[:, highest > 0].mean(axis=1)), clear
+    weights = np.where(highest > 0, np.minimum(significance.max(axis=0)[seen], _CLEARLY) ** 2, 0)
+    return np.asarray((per_light / np.maximum(highest, 1e-300)) @ weights / weights.sum()), clear
 
 
 def _over(values: Array, errors: Array) -> Array:

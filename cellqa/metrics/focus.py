@@ -35,6 +35,7 @@ _BAND = (0.1, 0.5)  # radii of the high-frequency energy; beyond, there mostly i
 _FLOOR = 0.9  # radius from which the power is noise
 _TILES = 8  # along the longer side, at most
 _IMPULSE = 4.0  # times as far out as the highest neighbour
+_SEEN = 5.0  # standard errors
 _COARSE = (0.02, 0.12)  # radii of structure that scales with the brightness, and hardly with focus
 
 
@@ -90,7 +91,8 @@ class Sharpness:
     mean : float
         Of the plane.
     coarse : float
-        Energy of coarse structure, which a little defocus leaves as it is, without noise.
+        Energy of coarse structure, which a little defocus leaves as it is, without noise; 0 where
+        it is within five standard errors of none.
     energies, errors : ndarray, shape (5, tiles)
         Mean square of the filtered plane without its noise, of each tile, and the standard error of
         that.
@@ -186,7 +188,12 @@ def _coarse(plane: Plane) -> float:
     power, counts, radii, unit = _spectrum_of(plane)
     inside = (radii > _COARSE[0]) & (radii < _COARSE[1])
     floor = float(np.median((power / counts)[radii > _FLOOR]))
-    return float((power - floor * counts)[inside].sum()) * unit
+    value = float((power - floor * counts)[inside].sum())
+    share = independent((plane.shape[0], plane.shape[1]))
+    noise = floor * counts[inside].sum()
+    of_floor = noise * np.sqrt(2 / (share * counts[radii > _FLOOR].sum()))
+    error = np.hypot(floor * np.sqrt(2 * counts[inside].sum() / share), of_floor)
+    return value * unit if value > _SEEN * error else 0.0
 
 
 def _spectrum_of(plane: Plane) -> tuple[Array, Array, Array, float]:
