@@ -97,6 +97,7 @@ from .planes.plane import Plane as Plane
 from .plugins import Registry as Registry
 from .reporting.drawing import figures as figures
 from .reporting.page import Table as Table, report as report
+from .scoring.arrays import score_arrays as score_arrays
 from .scoring.options import ScoreOptions as ScoreOptions
 from .scoring.plane import Scored as Scored, Scorer as Scorer
 from .scoring.run import (

@@ -140,6 +140,21 @@ def parse_data_range(ctx: click.Context, parameter: click.Parameter, value: str)
         raise click.BadParameter(str(error)) from None
 
 
+def parse_camera(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[float, float, float] | None:
+    """Parse GAIN,OFFSET,READ."""
+    if value is None:
+        return None
+    try:
+        gain, offset, read = map(float, value.split(","))
+    except ValueError:
+        gain = offset = read = math.nan
+    if not (gain > 0 and offset >= 0 and read >= 0 and math.isfinite(gain + offset + read)):
+        raise click.BadParameter(f"must be three numbers GAIN,OFFSET,READ, got {value!r}")
+    return gain, offset, read
+
+
 def parse_limits(
     ctx: click.Context, parameter: click.Parameter, value: str | None
 ) -> dict[str, float]:

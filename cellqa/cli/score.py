@@ -18,6 +18,7 @@ from cellqa.cli.options import (
     gallery_option,
     jobs_option,
     overwrite_option,
+    parse_camera,
     parse_data_range,
     parse_limits,
     parse_metrics,
@@ -120,6 +121,13 @@ from cellqa.terminal import (
     help="Enhanced images have N times the pixels of the input along each side.",
 )
 @click.option(
+    "--camera",
+    callback=parse_camera,
+    metavar="GAIN,OFFSET,READ",
+    help="Of the input: grey levels an electron, offset, read noise in grey levels; for "
+    "unexplained [default: estimated from each image].",
+)
+@click.option(
     "--group",
     metavar="REGEX|CSV",
     help="What makes images belong together, as tiles of a field: named groups of a regular "
@@ -181,6 +189,7 @@ def score(
     valid: Path | None,
     foreground: str | None,
     scale: int,
+    camera: tuple[float, float, float] | None,
     group: str | None,
     fail_under: dict[str, float],
     gallery: int,
@@ -215,6 +224,8 @@ def score(
         raise click.UsageError(f"{lonely[0]} compares with the ground truth: give --gt")
     if mask is not None and foreground is not None:
         raise click.UsageError("--mask and --foreground both say what is foreground; give one")
+    if camera is not None and input_ is None:
+        raise click.UsageError("--camera is that of the --input: give that")
     if scale > 1 and input_ is None:
         raise click.UsageError("--scale is the size of the images against --input: give that")
     masked = mask is not None or foreground is not None
@@ -238,6 +249,7 @@ def score(
         maps="maps" if maps else None,
         frc_threshold=frc_threshold,
         colour=colour,
+        camera=camera,
     )
     compile_kernels(tell)
     stop_in_order()

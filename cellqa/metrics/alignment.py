@@ -23,6 +23,7 @@ _PASSES = 8
 _CONVERGED = 1e-3  # pixels
 _SIGNIFICANT = 4.0  # standard errors of a ring's mean cosine
 _BEYOND_CHANCE = 8.0  # standard errors of the sum of all: any displacement might have been found
+_NEARBY = 0.7  # pixels, of what was found without looking further
 _NEGLIGIBLE = 0.02  # shifts below, in pixels, are not worth an interpolation
 
 
@@ -142,19 +143,38 @@ def displacement(reference: Plane, image: Plane) -> tuple[float, float]:
     return missing, missing
 
 
-def _refined(first: Array, second: Array, shape: tuple[int, ...]) -> tuple[float, float] | None:
+def displaced(case: Case) -> tuple[float, float]:
+    """`shift` of a case, for `Case.once`."""
+    return displacement(*case.pair)
+
+
+def displacement_nearby(reference: Plane, image: Plane) -> tuple[float, float]:
+    """`displacement` of images that should lie on each other: tried below a pixel first."""
+    if not unusable(reference, image):
+        spectra = reference.once(spectrum), image.once(spectrum)
+        moved = _refined(*spectra, image.shape, nearby=True)
+        if moved is not None and math.hypot(*moved) < _NEARBY:
+            return moved
+    return displacement(reference, image)
+
+
+def _refined(
+    first: Array, second: Array, shape: tuple[int, ...], nearby: bool = False
+) -> tuple[float, float] | None:
     ny, nx = (n - (n + 1) % 2 for n in shape)
     ky, kx = (max(1, int(_BAND * (n // 2))) for n in (ny, nx))
-    periodic = lattice_displacement(first, second, (ny, nx), ky, kx)
+    periodic = None if nearby else lattice_displacement(first, second, (ny, nx), ky, kx)
     if periodic is not None:
         return periodic
     size = [scipy.fft.next_fast_len(2 * k + 1, real=True) for k in (ky, kx)]  # zeros fill it up
     phases = np.empty((2 * ky + 1, kx + 1), np.complex64)
     weighted = np.zeros((size[0], size[1] // 2 + 1), np.complex64)
     whiten(first, second, ky, kx + 1, phases, weighted)
-    coarse = scipy.fft.irfft2(weighted, s=size, overwrite_x=True)
-    y, x = np.unravel_index(int(coarse.argmax()), coarse.shape)
-    at = np.array([_signed(int(y), size[0]) * ny, _signed(int(x), size[1]) * nx])
+    at = np.zeros(2)
+    if not nearby:
+        coarse = scipy.fft.irfft2(weighted, s=size, overwrite_x=True)
+        y, x = np.unravel_index(int(coarse.argmax()), coarse.shape)
+        at = np.array([_signed(int(y), size[0]) * ny, _signed(int(x), size[1]) * nx])
     fy, fx = _frequencies(ky, ny), np.arange(kx + 1) / nx
     rings = max(int(_BAND * (n // 2)) for n in (ny, nx)) + 1
     weights = np.zeros(rings)
@@ -196,5 +216,5 @@ def _frequencies(k: int, n: int) -> Array:
 
 def measure(case: Case, names: Set[str]) -> dict[str, float]:
     """The family: `shift_y` and `shift_x`."""
-    y, x = displacement(*case.pair)
+    y, x = case.once(displaced)
     return {"shift_y": y, "shift_x": x}

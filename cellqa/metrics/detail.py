@@ -12,7 +12,7 @@ import numpy.typing as npt
 from cellqa.errors import Undefined
 from cellqa.metrics._ring_kernels import ring_sums, triple_sums
 from cellqa.metrics._spectrum import independent, rings_of, spectrum, unusable, window
-from cellqa.metrics.alignment import displacement
+from cellqa.metrics.alignment import displaced, displacement_nearby
 from cellqa.metrics.case import Case
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane
@@ -186,7 +186,7 @@ def invented(
 
 
 @dataclass(frozen=True)
-class _Sums:
+class Sums:
     """What the rings hold of an image beside its ground truth and raw image."""
 
     radii: Array
@@ -207,11 +207,10 @@ def enlarged(raw: Plane, shape: tuple[int, ...]) -> Plane:
     return Plane(np.asarray(larger), larger.dtype)
 
 
-def at_rest(first: Plane, second: Plane) -> Array:
+def at_rest(first: Plane, second: Plane, by: tuple[float, float]) -> Array:
     """The second image's spectrum, its displacement against the first undone."""
-    y, x = displacement(first, second)
     half = second.once(spectrum)
-    y, x = (0.0 if math.isnan(d) else float(d) for d in (y, x))
+    y, x = (0.0 if math.isnan(d) else float(d) for d in by)
     if math.hypot(y, x) < _MOVED:
         return half
     turned = _turned(half, y, x)
@@ -231,7 +230,7 @@ def _turned(half: Array, y: float, x: float) -> Array:
     return np.asarray(half * turn_y[:, None] * turn_x)
 
 
-def _sums(case: Case) -> _Sums | str:
+def sums_of(case: Case) -> Sums | str:
     """The sums over rings, or why there are none; for `Case.once`."""
     truth, image = case.pair
     problem = unusable(truth, image)
@@ -242,14 +241,19 @@ def _sums(case: Case) -> _Sums | str:
     rings, radii, counts = rings_of(image.shape)
     first = truth.once(spectrum)
     third = first if case.raw is None else truth.beside(case.raw, _raw_in_place)
-    ours = at_rest(truth, image)
+    ours = at_rest(truth, image, case.once(displaced))
     power, with_truth, with_raw = triple_sums(ours, first, third, rings, radii.size + 1)[1:-1].T
-    return _Sums(radii, counts * independent(image.shape), power, with_truth, with_raw)
+    return Sums(radii, counts * independent(image.shape), power, with_truth, with_raw)
 
 
 def _raw_in_place(truth: Plane, raw: Plane) -> Array:
     """The raw image's spectrum in the ground truth's place; for `Plane.beside`."""
-    return at_rest(truth, enlarged(raw, truth.shape))
+    return at_rest(truth, enlarged(raw, truth.shape), truth.beside(raw, displacement_of))
+
+
+def displacement_of(truth: Plane, raw: Plane) -> tuple[float, float]:
+    """Of the raw image, in the ground truth's pixels; for `Plane.beside`."""
+    return displacement_nearby(truth, enlarged(raw, truth.shape))
 
 
 @dataclass(frozen=True)
@@ -288,12 +292,21 @@ def floor_of(plane: Plane) -> float:
     return float(np.median((plane.once(_power) / counts)[radii > _FLOOR]))
 
 
-def _raw_power(truth: Plane, raw: Plane) -> tuple[Array, Array]:
-    """Power of the raw image's rings, and its product with the ground truth; for `beside`."""
-    rings, radii, _ = rings_of(truth.shape)
+@dataclass(frozen=True)
+class Beside:
+    """Rings of a raw image in its ground truth's place: its power, its product with the truth."""
+
+    power: Array
+    product: Array
+    floor: float  # power of the raw image's noise at each frequency
+
+
+def raw_beside(truth: Plane, raw: Plane) -> Beside:
+    """For `Plane.beside`."""
+    rings, radii, counts = rings_of(truth.shape)
     ours = truth.beside(raw, _raw_in_place)
-    sums = ring_sums(ours, truth.once(spectrum), rings, radii.size + 1)[1:-1]
-    return sums[:, 1], sums[:, 0]
+    product, power, _ = ring_sums(ours, truth.once(spectrum), rings, radii.size + 1)[1:-1, :3].T
+    return Beside(power, product, float(np.median((power / counts)[radii > _FLOOR])))
 
 
 def explained(cross: Array, ours: Array, theirs: Array) -> Array:
@@ -311,12 +324,13 @@ def adjusted(share: Array, freedom: Array, predictors: int) -> Array:
 
 def budget_of(case: Case) -> DetailBudget | str:
     """The budget, or why there is none; for `Case.once`."""
-    sums = case.once(_sums)
+    sums = case.once(sums_of)
     if isinstance(sums, str):
         return sums
     assert case.raw is not None
     truth = case.pair[0]
-    known, (raw, raw_truth) = truth.once(_truth), truth.beside(case.raw, _raw_power)
+    known, of_raw = truth.once(_truth), truth.beside(case.raw, raw_beside)
+    raw, raw_truth = of_raw.power, of_raw.product
     against = -_AGAINST * np.sqrt(sums.power * truth.once(_power) / sums.freedom)
     signal = np.where(known.testifies, known.power, 0.0)
     by_raw = explained(sums.with_raw, sums.power, raw)
@@ -350,7 +364,7 @@ def budget_of(case: Case) -> DetailBudget | str:
 
 
 def _supported(case: Case) -> float:
-    sums = case.once(_sums)
+    sums = case.once(sums_of)
     if isinstance(sums, str):
         return Undefined(f"supported: {sums}")
     known = case.pair[0].once(_truth)

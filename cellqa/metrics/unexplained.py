@@ -9,8 +9,19 @@ import numpy.typing as npt
 from cellqa.errors import Undefined
 from cellqa.metrics._ring_kernels import ring_sums
 from cellqa.metrics._spectrum import independent, rings_of, spectrum, unusable
+from cellqa.metrics.alignment import displacement
 from cellqa.metrics.case import Case
-from cellqa.metrics.detail import adjusted, at_rest, energy, enlarged, explained, floor_of
+from cellqa.metrics.detail import (
+    adjusted,
+    at_rest,
+    energy,
+    enlarged,
+    explained,
+    floor_of,
+    raw_beside,
+    sums_of,
+)
+from cellqa.planes import Array
 
 _RAW_SEEN = 1.5  # times the noise: rings where the raw image says something
 _COARSEST = 0.05  # radius below which uneven light and offsets lie
@@ -69,26 +80,45 @@ def unexplained(raw: npt.ArrayLike, image: npt.ArrayLike, *, noise: float | None
 
 
 def _of_case(case: Case) -> float:
-    assert case.raw is not None
-    image = case.image
-    raw = enlarged(case.raw, image.shape)
-    problem = unusable(raw, image).replace("ground truth", "raw image")
-    if problem:
-        return Undefined(f"unexplained: {problem}")
-    rings, radii, counts = rings_of(image.shape)
-    ours, theirs = at_rest(raw, image), raw.once(spectrum)
-    cross, power, of_raw = ring_sums(ours, theirs, rings, radii.size + 1)[1:-1, :3].T
-    floor = raw.once(floor_of)
+    rings = _rings(case)
+    if isinstance(rings, str):
+        return Undefined(f"unexplained: {rings}")
+    cross, power, of_raw, floor = rings
+    shape = case.image.shape
+    _, radii, counts = rings_of(shape)
     if case.raw_noise is not None:
-        low, high = raw.extremes
-        floor = case.raw_noise / (high - low) ** 2 * energy(image.shape)
+        assert case.raw is not None
+        low, high = case.raw.extremes
+        floor = case.raw_noise / (high - low) ** 2 * energy(shape)
     seen = (radii >= _COARSEST) & (of_raw > _RAW_SEEN * floor * counts)
     if not floor > 0 or not seen.any():
         return Undefined("unexplained: the raw image does not stand out of its noise, or has none")
-    freedom = counts * independent(image.shape)
-    share = adjusted(explained(cross, power, of_raw), freedom, 1)
+    share = adjusted(explained(cross, power, of_raw), counts * independent(shape), 1)
     left = (of_raw * (1 - share))[seen].sum() / (floor * counts[seen]).sum()
     return max(float(left), 0.0)
+
+
+def _rings(case: Case) -> tuple[Array, Array, Array, float] | str:
+    """Product, the image's and the raw image's power in each ring, and the raw image's noise.
+
+    Beside a ground truth, those of the detail budget serve.
+    """
+    assert case.raw is not None
+    truth, image = case.reference, case.image
+    if truth is not None and truth.shape == image.shape and not truth.flat:
+        sums = case.once(sums_of)
+        if isinstance(sums, str):
+            return sums
+        of_raw = truth.beside(case.raw, raw_beside)
+        return sums.with_raw, sums.power, of_raw.power, of_raw.floor
+    raw = enlarged(case.raw, image.shape)
+    problem = unusable(raw, image).replace("ground truth", "raw image")
+    if problem:
+        return problem
+    rings, radii, _ = rings_of(image.shape)
+    ours = at_rest(raw, image, displacement(raw, image))
+    cross, power, of_raw = ring_sums(ours, raw.once(spectrum), rings, radii.size + 1)[1:-1, :3].T
+    return cross, power, of_raw, raw.once(floor_of)
 
 
 def measure(case: Case, names: Set[str]) -> dict[str, float]:

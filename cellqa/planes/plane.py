@@ -153,9 +153,13 @@ class Plane:
 
     @cached_property
     def digest(self) -> int:
-        """A number of 56 bits that is equal for equal pixels of equal type."""
-        of = hashlib.blake2b(f"{self.shape} {self.dtype}".encode(), digest_size=7)
-        of.update(self.pixels.data)
+        """A number of 56 bits that is equal for equal pixels of equal type.
+
+        Of every fourth row, the mean and the extremes: other images have other ones.
+        """
+        about = f"{self.shape} {self.dtype} {self.extremes} {self.mean!r}"
+        of = hashlib.blake2b(about.encode(), digest_size=7)
+        of.update(np.ascontiguousarray(self.pixels[::4]).data)
         return int.from_bytes(of.digest(), "big")
 
     @cached_property

@@ -39,6 +39,9 @@ class ScoreOptions:
     colour : str
         `auto`: the one picture that colours show (pseudo-colour), else their luminance; `channels`:
         red, green and blue each by itself.
+    camera : (float, float, float) or None
+        Gain (grey levels a photon electron), offset and read noise (grey levels) of the raw
+        images' camera, for `unexplained`; None for an estimate.
     frc_threshold : str
         `1/7`, `0.5` or `half-bit`: where agreement ends.
     scale : int
@@ -63,6 +66,7 @@ class ScoreOptions:
     maps: str | None = None
     frc_threshold: str = "1/7"
     colour: str = "auto"
+    camera: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
         self._check_metrics()
@@ -74,6 +78,10 @@ class ScoreOptions:
             raise ValueError(f"`pixel_size` must be above 0 micrometres, got {self.pixel_size}")
         if self.foreground not in (None, "otsu"):
             raise ValueError(f"`foreground` must be otsu, got {self.foreground!r}")
+        if self.camera is not None and not (
+            len(self.camera) == 3 and self.camera[0] > 0 and self.camera[2] >= 0
+        ):
+            raise ValueError(f"`camera` must be gain, offset, read noise, got {self.camera!r}")
         if self.colour not in ("auto", "channels"):
             raise ValueError(f"`colour` must be auto or channels, got {self.colour!r}")
         if self.frc_threshold not in THRESHOLDS:

@@ -216,7 +216,9 @@ class Scorer:
         aligned = None
         if self.reference is not None and method != Role.REFERENCE:
             if alike:
-                aligned = Aligned(replace(whole, image=beside), origin=self._origin)
+                same = beside is part  # then what is known of it serves all families
+                case = whole if same else replace(whole, image=beside)
+                aligned = Aligned(case, origin=self._origin)
             else:
                 values = self._of_another_size(method, plane, compared)
         if aligned is not None and self.options.register:
@@ -256,7 +258,15 @@ class Scorer:
             self.options.scale,
             self.options.compat == "ciegan",
             self.options.frc_threshold,
+            self._raw_noise(),
         )
+
+    def _raw_noise(self) -> float | None:
+        """Variance of the raw image's noise, where its camera is known."""
+        if self.options.camera is None or self.raw is None:
+            return None
+        gain, offset, read = self.options.camera
+        return max(gain * (self.raw.mean - offset), 0.0) + read**2
 
     def _of_another_size(
         self, method: str, plane: Plane, compared: Iterable[Metric]

@@ -10,12 +10,16 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from cellqa.metrics.metric import Metric
+from cellqa.metrics.resolution import FILTERED
 from cellqa.pairs.grouping import Grouping, TileWatch
 from cellqa.pairs.pairing import Pairing, without_plane
 from cellqa.pairs.roles import GIVEN, Role
 from cellqa.tables.rows import Row
 
 _AS_THEY_ARE = "values were compared as they are"
+_COARSER = 1.1  # times the method's resolution
+_FEWEST = 3  # images without which nothing is said of all
+_MOST = 0.8  # of the images
 _SHOWN_FAILURES = 1000  # named in run.json; scores.csv names them all
 
 
@@ -46,8 +50,9 @@ class Tally:
     scored, failed : Counter
         Rows of each method.
     notes : Counter
-    digests : dict
-        Method to the digest of each of its planes, as `places`.
+    digests, filtered : dict
+        Method to the digest of each of its planes, and to whether its resolution tells of a filter,
+        as `places`.
     sized : Counter
         Whether the pixel size is known, over the rows that are `ok`.
     failures : list of Row
@@ -70,6 +75,7 @@ class Tally:
         self.planes = {m: array("q") for m in self.methods}
         self.grouping = grouping
         self.digests = {m: array("q") for m in self.methods}
+        self.filtered = {m: array("b") for m in self.methods}
         self._codes = array("q")  # of each plane, as the grouping has it
         self._files = array("q")  # of each plane, which image it is of
         self._groups: tuple[int, np.ndarray | None] = -1, None
@@ -98,6 +104,7 @@ class Tally:
         self.places[row.method].append(place)
         self.planes[row.method].append(self._count - 1)
         self.digests[row.method].append(row.digest)
+        self.filtered[row.method].append(FILTERED in row.reason)
         if row.data_range is not None and len(self.data_ranges) < 2:
             self.data_ranges.add(row.data_range)
         self.objects += len(row.objects)
@@ -191,7 +198,7 @@ class Tally:
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             warnings.append(f"{method}: {len(names)} without a partner ({shown})")
         warnings += [note for note in notes if _AS_THEY_ARE not in note]
-        warnings += self._clusters() + self._copies() + self._incomplete()
+        warnings += self._clusters() + self._copies() + self._incomplete() + self._swapped()
         if self.mixed_units:
             warnings.append(
                 f"the pixel size is known for {self.sized[True]} rows and unknown for "
@@ -252,6 +259,42 @@ class Tally:
         return int(
             ((own == reference[np.array(self.planes[method], dtype=int)]) & (own >= 0)).sum()
         )
+
+    def _swapped(self) -> list[str]:
+        """Whether a method looks more like a ground truth than the ground truth does."""
+        if self.mixed_units or all(m.name != "resolution" for m in self.metrics):
+            return []
+        resolutions = self.aligned("resolution")
+        if Role.REFERENCE not in resolutions:
+            return []
+        told = []
+        filtered = {
+            m: self._spread(self.filtered[m], m)
+            for m in resolutions
+            if m not in (Role.RAW, Role.EGT)
+        }
+        truth = resolutions[Role.REFERENCE]
+        for method in (m for m in filtered if m != Role.REFERENCE):
+            both = np.isfinite(truth) & np.isfinite(resolutions[method])
+            plain = both & (filtered[method] == 0) & (filtered[Role.REFERENCE] == 0)
+            coarser = plain & (truth > _COARSER * resolutions[method])
+            apart = both & (filtered[method] == 0) & (filtered[Role.REFERENCE] == 1)
+            for found, of, what in (
+                (coarser, plain, f"is coarser than {method}"),
+                (apart, both, f"looks filtered and {method} does not"),
+            ):
+                if of.sum() >= _FEWEST and found.sum() >= _MOST * of.sum():
+                    told.append(
+                        f"the ground truth {what}, on {found.sum()} of {of.sum()} images: are "
+                        "--pred and --gt swapped?"
+                    )
+        return told
+
+    def _spread(self, values: array[int], method: str) -> np.ndarray:
+        """What is known of each of a method's planes, at the places of all planes; -1 elsewhere."""
+        spread = np.full(self._count, -1)
+        spread[np.array(self.planes[method], dtype=int)] = values
+        return spread
 
     def _incomplete(self) -> list[str]:
         """Which methods lack images that others have: their means are of other images."""
