@@ -40,6 +40,13 @@ from .io import (
 from .metrics._affine import Affine as Affine
 from .metrics.alignment import shift as shift, shift_x as shift_x, shift_y as shift_y
 from .metrics.case import Case as Case, Family as Family
+from .metrics.classic import (
+    ami as ami,
+    average_gradient as average_gradient,
+    spatial_frequency as spatial_frequency,
+    std as std,
+    uqi as uqi,
+)
 from .metrics.consistency import (
     Consistency as Consistency,
     consistency as consistency,

@@ -209,6 +209,14 @@ def _own_levels(plane: Plane) -> _Levels:
     return _Levels(bins, levels, _entropy_nats(_histogram(levels)))
 
 
+def levels_of_case(case: Case) -> tuple[Array, Array]:
+    """Grey levels of reference and image, over the reference's bins."""
+    reference, image = case.pair
+    own = reference.once(_own_levels)
+    bins = own.bins if own.bins.scale else _bins(image)
+    return own.levels, _levels(image, bins)
+
+
 def measure(case: Case, names: Set[str]) -> dict[str, float]:
     """The family: one joint histogram gives `mi`, `nmi` and `entropy`."""
     own = case.reference.once(_own_levels) if case.reference else None

@@ -12,6 +12,7 @@ from typing import Any
 
 from cellqa.metrics import (
     alignment,
+    classic,
     consistency,
     detail,
     fitted,
@@ -30,6 +31,7 @@ from cellqa.plugins import Registry, instance_of
 GT, RAW, MASK = (Role.REFERENCE,), (Role.RAW,), (Role.REFERENCE, Role.MASK)
 BOTH = (Role.REFERENCE, Role.RAW)
 FIT, FOREGROUND = "--fit affine", "--mask or --foreground"
+ON_REQUEST = "--metrics"  # named there: what papers report, and no run needs
 AS_GIVEN = "as the table has it"  # the definition of what another program computed
 
 
@@ -237,6 +239,38 @@ METRICS: Registry[Metric] = Registry(
             measures="error that gain and offset cannot mend", option=FIT, of="psnr",
             definition="CARE: psnr_fit with L = max - min of the ground truth",
             doi="10.1038/s41592-018-0216-7",
+        ),
+        Metric(
+            name="std", function=classic.std, measure=classic.measure, higher_is_better=True,
+            unit="grey", range="0 to inf", option=ON_REQUEST,
+            measures="contrast, noise included",
+            definition="standard deviation of the grey values",
+        ),
+        Metric(
+            name="average_gradient", function=classic.average_gradient, measure=classic.measure,
+            higher_is_better=True, unit="grey", range="0 to inf", option=ON_REQUEST,
+            measures="steepness, noise included",
+            definition="mean of √((Δx² + Δy²) / 2)", doi="10.1016/j.optcom.2014.12.032",
+        ),
+        Metric(
+            name="spatial_frequency", function=classic.spatial_frequency,
+            measure=classic.measure, higher_is_better=True, unit="grey", range="0 to inf",
+            option=ON_REQUEST, measures="differences of neighbours, noise included",
+            definition="√(RF² + CF²)", doi="10.1109/26.477498",
+        ),
+        Metric(
+            name="uqi", function=classic.uqi, measure=classic.measure, needs=GT,
+            higher_is_better=True, decimals=4, range="-1 to 1", option=ON_REQUEST,
+            measures="correlation, luminance and contrast in windows",
+            definition="Wang and Bovik 2002: sliding windows of 8 × 8 pixels",
+            doi="10.1109/97.995823",
+        ),
+        Metric(
+            name="ami", function=classic.ami, measure=classic.measure, needs=GT,
+            higher_is_better=True, decimals=4, range="-1 to 1", option=ON_REQUEST,
+            measures="shared information beyond chance",
+            definition="mi adjusted for chance, over the arithmetic mean of the entropies",
+            doi="10.5555/1756006.1953024",
         ),
         Metric(
             name="psnr_fg", function=foreground.psnr_fg, measure=foreground.measure, needs=MASK,
