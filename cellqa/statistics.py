@@ -58,7 +58,7 @@ def mean_interval(
     'all 5 values are equal'
     """
     if values.size < _FEWEST:
-        return _none(f"{values.size} values: {_FEWEST} are needed")
+        return _none(f"{values.size} value{'s' * (values.size != 1)}: {_FEWEST} are needed")
     largest = float(np.abs(values).max())
     if np.ptp(values) <= 1e-12 * largest:  # equal but for rounding
         return _none(f"all {values.size} values are equal")

@@ -92,7 +92,8 @@ from cellqa.terminal import (
 @click.option(
     "--register",
     is_flag=True,
-    help="Undo each image's displacement (shift_y, shift_x) before it is compared.",
+    help="Undo each image's displacement (shift_y, shift_x), and that against the input, before it "
+    "is compared.",
 )
 @click.option(
     "--mask",

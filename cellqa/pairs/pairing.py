@@ -13,7 +13,8 @@ from cellqa.errors import CellqaError, printable
 from cellqa.io import FORMATS, is_image_folder, split_suffix
 from cellqa.pairs.roles import GIVEN, UNSCORED, Role
 
-_PLANE = re.compile(r"(#(s\d+)?t\d+c\d+z\d+)?(#(red|green|blue))?$")
+_PLANE = re.compile(r"(#(?:s(\d+))?t(\d+)c(\d+)z(\d+))?(#(red|green|blue))?$")
+AXES = ("scene", "time", "channel", "focus", "colour")
 
 
 def without_plane(name: str) -> str:
@@ -30,7 +31,21 @@ def without_plane(name: str) -> str:
 def of_one_colour(name: str) -> bool:
     """Whether a row's name is of one colour of a picture (`--colour channels`)."""
     match = _PLANE.search(name)
-    return match is not None and match[3] is not None
+    return match is not None and match[7] is not None
+
+
+def place_of(name: str) -> tuple[str, ...]:
+    """Where a row's plane lies in its file, along each of `AXES`; empty where there is one.
+
+    Examples
+    --------
+    >>> place_of("a.tif#t0c1z3"), place_of("a.tif#red"), place_of("a.tif")
+    (('', '0', '1', '3', ''), ('', '', '', '', 'red'), ('', '', '', '', ''))
+    """
+    match = _PLANE.search(name)
+    assert match is not None  # it may match nothing at the end
+    scene, time, channel, focus, colour = (match[k] or "" for k in (2, 3, 4, 5, 7))
+    return scene, time, channel, focus, colour
 
 
 @dataclass(frozen=True)

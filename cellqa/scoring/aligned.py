@@ -38,6 +38,21 @@ class Aligned:
     origin: tuple[int, int] = (0, 0)
 
 
+def against_raw(case: Case) -> Case:
+    """The case with the image's displacement against its raw image undone, both cropped."""
+    if case.raw is None or case.raw.shape != case.image.shape:
+        return case
+    by = _known(displacement(case.raw, case.image))
+    if math.hypot(*by) < _STILL:
+        return case
+    moved, (rows, columns) = moved_back(case.image.pixels, by)
+    raw = case.raw.cropped(rows, columns)
+    if not raw.pixels.size:
+        return case
+    image = Plane(np.ascontiguousarray(moved[rows, columns]), case.image.dtype)
+    return replace(case, image=image, raw=raw, reference=None, mask=None)
+
+
 def undone(beside: Aligned, needs_raw: bool) -> Aligned:
     """The displacement, and the case over what both images show once it is undone.
 
@@ -61,7 +76,7 @@ def undone(beside: Aligned, needs_raw: bool) -> Aligned:
     def cropped(pixels: Array, of: Plane) -> Plane:
         return Plane(np.ascontiguousarray(pixels[rows, columns]), of.dtype)
 
-    shown = cropped(reference.pixels, reference)
+    shown = reference.cropped(rows, columns)
     if not shown.pixels.size:
         raise ImageError(f"displaced by more than its size ({by[0]:.1f}, {by[1]:.1f} pixels)")
     raw = None

@@ -22,13 +22,14 @@ from cellqa.tables.files import (
     write_comparisons,
     write_csv,
     write_objects,
+    write_places,
     write_summary,
 )
 from cellqa.tables.finished import Finished
-from cellqa.tables.folder import COMPARISONS, MAPS, OBJECTS, SCORES, SUMMARY
+from cellqa.tables.folder import COMPARISONS, MAPS, OBJECTS, PLANES, SCORES, SUMMARY
 from cellqa.tables.record import RunRecord
 from cellqa.tables.rows import Row
-from cellqa.tables.summary import summarise
+from cellqa.tables.summary import summarise, summarise_places
 from cellqa.tables.tally import Tally
 from cellqa.tables.versions import versions
 
@@ -79,6 +80,9 @@ def finish(
         paths = [write_csv(out / SCORES, scores_header(tally.metrics), lines())]
         summaries = summarise(tally)
         paths.append(write_summary(out / SUMMARY, summaries))
+        (out / PLANES).unlink(missing_ok=True)  # of an earlier run
+        if places := summarise_places(tally):
+            paths.append(write_places(out / PLANES, places))
         comparisons, tests = compare_all(tally)
         (out / COMPARISONS).unlink(missing_ok=True)  # of an earlier run
         if comparisons:

@@ -35,7 +35,8 @@ class ScoreOptions:
     foreground : str or None
         `otsu`: pixels of the ground truth above Otsu's threshold are the mask.
     register : bool
-        Undo each image's displacement before it is compared with its ground truth.
+        Undo each image's displacement before it is compared with its ground truth, and with its
+        raw image.
     colour : str
         `auto`: the one picture that colours show (pseudo-colour), else their luminance; `channels`:
         red, green and blue each by itself.

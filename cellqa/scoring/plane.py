@@ -23,7 +23,7 @@ from cellqa.pairs.roles import Role
 from cellqa.planes import Array
 from cellqa.planes.labels import Mask
 from cellqa.planes.plane import Plane
-from cellqa.scoring.aligned import Aligned, placed_objects, undone
+from cellqa.scoring.aligned import Aligned, against_raw, placed_objects, undone
 from cellqa.scoring.data_range import data_range
 from cellqa.scoring.distrust import of_plane
 from cellqa.scoring.options import ScoreOptions
@@ -231,7 +231,11 @@ class Scorer:
                 told.append(f"{method} could not be registered")
         left = [m for m in compared if m.name not in values]
         values |= self._measured(left, aligned.case if aligned else whole)
-        values |= self._measured(others, whole)
+        moved = self.options.register and self.raw is not None and method != Role.RAW
+        in_place = against_raw(whole) if moved else whole
+        of_raw = [m for m in others if Role.RAW in m.needs]
+        values |= self._measured([m for m in others if m not in of_raw], whole)
+        values |= self._measured(of_raw, in_place)
         reasons = [v.reason for v in values.values() if isinstance(v, (Undefined, Bound))]
         row = Row(
             name,

@@ -47,6 +47,12 @@ def write_summary(path: Path, summaries: Sequence[Summary]) -> Path:
     return write_csv(path, [f.name for f in fields(Summary)], cells)
 
 
+def write_places(path: Path, summaries: Sequence[tuple[str, str, Summary]]) -> Path:
+    """Write planes.csv: summaries by scene, time, channel, focus and colour."""
+    cells = ([axis, at, *(cell(v) for v in asdict(s).values())] for axis, at, s in summaries)
+    return write_csv(path, ["axis", "at", *(f.name for f in fields(Summary))], cells)
+
+
 def write_comparisons(path: Path, pairs: Sequence[Comparison], tests: Sequence[Friedman]) -> Path:
     """Write comparisons.csv: a line for each metric and pair of methods."""
     of_metric = {test.metric: test.p for test in tests}

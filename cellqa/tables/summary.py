@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cellqa.errors import Undefined
 from cellqa.metrics.metric import Metric
+from cellqa.pairs.pairing import AXES
 from cellqa.statistics import mean_interval
 from cellqa.tables.tally import Tally
+
+_MOST_PLACES = 200  # along an axis, beyond which there is no line for each
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,30 @@ def summarise(tally: Tally) -> list[Summary]:
     ]
 
 
+def summarise_places(tally: Tally) -> list[tuple[str, str, Summary]]:
+    """Summaries of each scene, time, channel, focus plane and colour, where there are several.
+
+    Returns
+    -------
+    list of (axis, place, Summary)
+        Axes of 2 to 200 places.
+    """
+    found = []
+    for k, axis in enumerate(AXES):
+        along = tally.along(k)
+        places = sorted(set(along.tolist()) - {""}, key=lambda p: (len(p), p))
+        if not 2 <= len(places) <= _MOST_PLACES:
+            continue
+        for place in places:
+            found += [
+                (axis, place, _summary(tally, method, each, along == place))
+                for method in tally.methods
+                for each in tally.metrics
+                if each.applies(method, tally.given)
+            ]
+    return found
+
+
 def below(
     tally: Tally,
     summaries: Sequence[Summary],
@@ -119,14 +148,21 @@ def below(
     return lines
 
 
-def _summary(tally: Tally, method: str, of: Metric) -> Summary:
+def _summary(
+    tally: Tally, method: str, of: Metric, where: npt.NDArray[Any] | None = None
+) -> Summary:
+    """Of all planes, or those that are true in `where`."""
     values = np.array(tally.values[method, of.name], dtype=float)
+    chosen = np.ones(values.size, bool)
+    if where is not None:
+        chosen = where[np.array(tally.planes[method], dtype=int)]
+    values = values[chosen]
     unusable = tally.mixed_units and of.length
     infinite = 0 if unusable else int(np.isinf(values).sum())
     finite = values[:0] if unusable else values[np.isfinite(values)]
     n = finite.size
     groups = tally.groups_of(method)
-    kept = groups[np.isfinite(values)] if groups is not None and not unusable else None
+    kept = groups[chosen][np.isfinite(values)] if groups is not None and not unusable else None
     low, high = mean_interval(finite, kept)
     reason = low.reason if isinstance(low, Undefined) and n else ""
     widened = math.nan
@@ -149,7 +185,7 @@ def _summary(tally: Tally, method: str, of: Metric) -> Summary:
         high,
         infinite,
         values.size - n - infinite,
-        tally.failed[method],
+        tally.failed[method] if where is None else 0,
         tally.variant(of),
         0 if kept is None else np.unique(kept).size,
         widened,

@@ -12,7 +12,7 @@ import numpy as np
 from cellqa.metrics.metric import Metric
 from cellqa.metrics.resolution import FILTERED
 from cellqa.pairs.grouping import Grouping, TileWatch
-from cellqa.pairs.pairing import Pairing, without_plane
+from cellqa.pairs.pairing import Pairing, place_of, without_plane
 from cellqa.pairs.roles import GIVEN, Role
 from cellqa.tables.rows import Row
 
@@ -78,6 +78,8 @@ class Tally:
         self.filtered = {m: array("b") for m in self.methods}
         self._codes = array("q")  # of each plane, as the grouping has it
         self._files = array("q")  # of each plane, which image it is of
+        self._places = array("q")  # of each plane, which of `_numbers` it is
+        self._numbers: dict[tuple[str, ...], int] = {}
         self._groups: tuple[int, np.ndarray | None] = -1, None
         self.watch = TileWatch()
         self.data_ranges: set[float] = set()
@@ -129,6 +131,7 @@ class Tally:
             self._images += 1
             self.watch.add(image)
         self._files.append(self._images)
+        self._places.append(self._numbers.setdefault(place_of(plane), len(self._numbers)))
 
     def aligned(self, metric: str) -> dict[str, np.ndarray]:
         """Each method's value of each plane, nan where there is none; no method without any."""
@@ -162,6 +165,11 @@ class Tally:
         for method in reversed(order):
             contents[np.array(self.planes[method], dtype=int)] = self.digests[method]
         return contents
+
+    def along(self, axis: int) -> np.ndarray:
+        """Where each plane lies along one of `cellqa.pairs.pairing.AXES`; shape (planes,), text."""
+        known = np.array([place[axis] for place in self._numbers], dtype=str)
+        return np.asarray(known[np.array(self._places, dtype=int)])
 
     def groups_of(self, method: str) -> np.ndarray | None:
         """Group of each of a method's values; None where each is a sample of its own."""

@@ -402,3 +402,17 @@ def test_saturation_is_warned_of(folders: Folders, sharp8: np.ndarray, tmp_path:
     warnings = settings(tmp_path / "r")["warnings"]
     (told,) = [w for w in warnings if "saturated" in w]
     assert told.startswith("net is saturated: over 0.5% of the pixels are at the type's largest")
+
+
+def test_registration_is_against_the_raw_image_too(
+    folders: Folders, sharp16: np.ndarray, tmp_path: Path
+) -> None:
+    raw, net = blurred(sharp16, 2), np.roll(sharp16, (3, -2), axis=(0, 1))
+    roles = ["--pred", f"net={folders('net', '.tif', a=net)}"]
+    roles += ["--gt", folders("gt", ".tif", a=sharp16), "--input", folders("raw", ".tif", a=raw)]
+    found = []
+    for options in ([], ["--register"]):
+        run(*roles, *options, "--out", tmp_path / f"run{len(options)}")
+        rows = table(tmp_path / f"run{len(options)}" / "scores.csv")
+        found.append(next(float(r["rsp"]) for r in rows if r["method"] == "net"))
+    assert found[1] > 0.995 > found[0]

@@ -7,7 +7,7 @@ import pytest
 
 from cellqa.metrics.registry import select
 from cellqa.tables.rows import Row
-from cellqa.tables.summary import below, summarise
+from cellqa.tables.summary import below, summarise, summarise_places
 from cellqa.tables.tally import Tally
 
 
@@ -67,3 +67,19 @@ def test_where_there_is_no_interval_the_reason_is_said() -> None:
     assert equal.ci_reason == "all 3 values are equal"
     (two,) = summarise(tally(1.0, 2.0))
     assert two.ci_reason == "2 values: 3 are needed"
+
+
+def test_channels_and_times_are_summarised_apart() -> None:
+    counted = Tally(["net", "gt"], select(["psnr"]))
+    for t in range(3):
+        for c in range(2):
+            values = {"psnr": 20.0 + 10 * c + t}
+            counted.add(Row(f"a.tif#t{t}c{c}z0", "net", values=values))
+    found = {(axis, at): s for axis, at, s in summarise_places(counted)}
+    assert list(found) == [
+        ("time", "0"), ("time", "1"), ("time", "2"), ("channel", "0"), ("channel", "1"),
+    ]  # fmt: skip
+    assert found["channel", "1"].mean == 31
+    assert (found["time", "2"].n, found["time", "2"].mean) == (2, 27)
+    assert found["channel", "0"].groups == 1  # planes of one file
+    assert not summarise_places(tally(1.0, 2.0))
