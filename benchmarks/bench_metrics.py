@@ -17,7 +17,7 @@ from timing import cpu_seconds, heading
 
 import cellqa
 from cellqa.metrics.case import Case
-from cellqa.metrics.registry import METRICS
+from cellqa.metrics.table import METRICS
 
 NAMES = {"psnr", "nrmse", "ssim", "ms_ssim", "mi", "nmi", "entropy"}
 Call = Callable[[], Any]

@@ -87,14 +87,16 @@ from .metrics.local import (
     sector_resolution as sector_resolution,
 )
 from .metrics.metric import Metric as Metric
+from .metrics.micro import micro_ms3im as micro_ms3im, micro_ssim as micro_ssim
 from .metrics.pixel import nrmse as nrmse, psnr as psnr
-from .metrics.registry import METRICS as METRICS, metric as metric, select as select
+from .metrics.registry import metric as metric, select as select
 from .metrics.resolution import (
     Decorrelation as Decorrelation,
     decorrelation as decorrelation,
     resolution as resolution,
 )
 from .metrics.structural import ms_ssim as ms_ssim, ssim as ssim, ssim_map as ssim_map
+from .metrics.table import METRICS as METRICS
 from .metrics.unexplained import unexplained as unexplained
 from .pairs.grouping import Grouping as Grouping
 from .pairs.pairing import Image as Image, Pairing as Pairing, pair_folders as pair_folders

@@ -128,7 +128,9 @@ def test_generator_loss_and_degradation(site: Path, tmp_path: Path) -> None:
     command += ["--degradation", "motion", "--set", "length=5"]
     run(site, tmp_path, *command)
     with (tmp_path / "data" / "pairs.csv").open(newline="") as file:
-        assert {row["degradation"] for row in csv.DictReader(file)} == {"motion 5.000 px"}
+        assert {row["degradation"] for row in csv.DictReader(file)} == {
+            "motion 5.000 px; shares its target's noise"
+        }
     command = ["ciegan", "train", "data", "run", "--generator", "plain", "--steps", "2"]
     command += ["--crop", "32", "--set", "generator.options.width=4", "--device", "cpu"]
     command += ["--set", "losses.gradient=0.5", "--set", "losses.ms_ssim=0"]

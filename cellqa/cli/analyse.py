@@ -22,7 +22,8 @@ from cellqa.terminal import align, progress_bar, report_failures
 @click.option("--markdown", is_flag=True, help="As the table of the README.")
 def metrics(markdown: bool) -> None:
     """List the metrics: what they measure, direction, unit, range, definition, needs, DOI."""
-    from cellqa.metrics.registry import METRICS, markdown_table
+    from cellqa.metrics.registry import markdown_table
+    from cellqa.metrics.table import METRICS
 
     if markdown:
         click.echo(markdown_table())

@@ -12,7 +12,7 @@ from cellqa.plugins import Registry
 from cellqa.terminal import align
 
 _TABLES = (
-    "cellqa.metrics.registry:METRICS",
+    "cellqa.metrics.table:METRICS",
     "cellqa.io:FORMATS",
     "cellqa.enhance:ENHANCERS",
     "cellqa.engines:ENGINES",

@@ -1,1 +1,1 @@
-"""Metrics, one family a file; `cellqa.metrics.registry` lists them."""
+"""Metrics, one family a file; `cellqa.metrics.table` lists them."""

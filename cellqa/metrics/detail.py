@@ -182,7 +182,7 @@ def invented(
     float
         0 to 1.
     """
-    return _clipped(detail_budget(reference, raw, image, scale=scale).invented)
+    return float(np.clip(detail_budget(reference, raw, image, scale=scale).invented, 0, 1))
 
 
 @dataclass(frozen=True)
@@ -374,16 +374,12 @@ def _supported(case: Case) -> float:
     if not power.sum() > 0:
         return Undefined("supported: the image has no detail")
     total = (adjusted(share, sums.freedom, 1) * power).sum() / power.sum()
-    return _clipped(float(total))
+    return float(np.clip(total, 0, 1))
 
 
 def energy(shape: tuple[int, ...]) -> float:
     """Power that white noise of variance 1 has at each frequency, tapered."""
     return float(np.prod([(window(n) ** 2).sum() for n in shape]))
-
-
-def _clipped(share: float) -> float:
-    return min(max(share, 0.0), 1.0)
 
 
 def measure(case: Case, names: Set[str]) -> dict[str, float]:
@@ -395,7 +391,8 @@ def measure(case: Case, names: Set[str]) -> dict[str, float]:
         if isinstance(budget, str):
             values |= dict.fromkeys(wanted, Undefined(f"detail budget: {budget}"))
         else:
-            values |= {name: _clipped(getattr(budget, name)) for name in wanted & {*SHARES}}
+            shares = wanted & {*SHARES}
+            values |= {name: float(np.clip(getattr(budget, name), 0, 1)) for name in shares}
             values["invented_amplitude"] = budget.invented_amplitude
     if "supported" in names:
         values["supported"] = _supported(case)

@@ -15,7 +15,7 @@ from cellqa.disk import state
 from cellqa.errors import CellqaError, ImageError
 from cellqa.io import COLOURS, ImageFile, PlaneIndex, carriers, grey, open_image
 from cellqa.metrics._kernels import similarity
-from cellqa.metrics.registry import METRICS
+from cellqa.metrics.table import METRICS
 from cellqa.pairs.pairing import Image, of_one_colour
 from cellqa.pairs.roles import UNSCORED, Role
 from cellqa.planes import Array

@@ -15,7 +15,7 @@ import pandas as pd
 from cellqa.disk import StrPath
 from cellqa.errors import CellqaError, printable
 from cellqa.metrics.metric import Metric
-from cellqa.metrics.registry import AS_GIVEN, METRICS
+from cellqa.metrics.table import AS_GIVEN, METRICS
 from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import Pairing
 from cellqa.pairs.roles import GIVEN, Role, in_order

@@ -10,7 +10,8 @@ from typing import Any, get_type_hints
 
 from cellqa.errors import CellqaError, first_line
 from cellqa.metrics.metric import Metric
-from cellqa.metrics.registry import METRICS, of_facts
+from cellqa.metrics.registry import of_facts
+from cellqa.metrics.table import METRICS
 from cellqa.tables.files import write_json
 from cellqa.tables.folder import RUN
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cellqa.io import FORMATS
 from cellqa.metrics.metric import Metric
-from cellqa.metrics.registry import METRICS
+from cellqa.metrics.table import METRICS
 
 _PACKAGES = (
     "cellqa",

@@ -11,7 +11,8 @@ import cellqa
 from cellqa.metrics import detail, unexplained
 from cellqa.metrics.case import Case
 from cellqa.metrics.metric import Metric
-from cellqa.metrics.registry import METRICS, metric, of_facts, select
+from cellqa.metrics.registry import metric, of_facts, select
+from cellqa.metrics.table import METRICS
 from cellqa.pairs.roles import Role
 
 

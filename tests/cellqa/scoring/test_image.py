@@ -14,7 +14,8 @@ from images import blurred
 import cellqa
 from cellqa import resolution, simulate
 from cellqa.errors import CellqaError
-from cellqa.metrics.registry import METRICS, select
+from cellqa.metrics.registry import select
+from cellqa.metrics.table import METRICS
 from cellqa.pairs.pairing import Pairing, pair_folders
 from cellqa.pairs.roles import Role
 from cellqa.scoring.options import ScoreOptions

@@ -9,7 +9,8 @@ import pytest
 
 from cellqa.errors import CellqaError
 from cellqa.metrics.metric import Metric
-from cellqa.metrics.registry import METRICS, select
+from cellqa.metrics.registry import select
+from cellqa.metrics.table import METRICS
 from cellqa.tables.record import Paired, RunRecord
 
 RECORD = RunRecord(
