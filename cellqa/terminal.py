@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +28,8 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        log, shown = logging.getLogger("cellqa"), _Shown(logging.WARNING)
+        log.addHandler(shown)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -40,7 +43,16 @@ class Commands(click.Group):
             name = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(printable(f"{name}{error.strerror or error}")) from None
         finally:
+            log.removeHandler(shown)
             warn(plugins.take_problems())
+
+
+class _Shown(logging.Handler):
+    """What the library has to say, among the command's own warnings."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        warn([record.getMessage()])
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,36 @@ pred_option: Any = click.option(
     callback=parse_folders,
     help="Folder of enhanced images; again for each method to compare.",
 )
+_NAMING_OPTIONS: tuple[Any, ...] = (
+    click.option(
+        "--strip",
+        multiple=True,
+        metavar="[ROLE=]TEXT",
+        help="Text at the beginning or end of names that is not the image's; ROLE is a method, or "
+        "one of gt, input, mask, valid [default: an affix that all names have].",
+    ),
+    click.option(
+        "--match",
+        multiple=True,
+        metavar="[ROLE=]REGEX",
+        help="Expression on the path without suffix, whose named groups say which image it is.",
+    ),
+    click.option(
+        "--pairs",
+        type=AnyPath(),
+        metavar="FILE.csv",
+        help="A row for each image, a column for each role: its file. Nothing goes by names then.",
+    ),
+)
+
+
+def naming_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What says which names belong together; for `cellqa.pairs.naming.parse_naming`."""
+    for option in reversed(_NAMING_OPTIONS):
+        command = option(command)
+    return command
+
+
 pixel_size_option: Any = click.option(
     "--pixel-size",
     type=Positive(),

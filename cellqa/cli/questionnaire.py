@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from cellqa.cli.group import main
-from cellqa.cli.options import AnyPath, overwrite_option, pred_option
+from cellqa.cli.options import AnyPath, naming_options, overwrite_option, pred_option
 from cellqa.errors import printable
+from cellqa.pairs.roles import Role
 from cellqa.terminal import align, report_failures, warn
 
 
@@ -20,6 +21,7 @@ def questionnaire() -> None:
 @questionnaire.command()
 @pred_option
 @click.option("--gt", type=AnyPath(), metavar="DIR", help="Ground truth, shown like a method.")
+@naming_options
 @click.option("--out", type=AnyPath(), required=True, metavar="DIR", help="Where to write.")
 @click.option(
     "--images",
@@ -46,6 +48,9 @@ def build(
     images: int,
     repeats: float,
     seed: int,
+    strip: tuple[str, ...],
+    match: tuple[str, ...],
+    pairs: Path | None,
     overwrite: bool,
 ) -> None:
     """Make a blinded page: forced choices between methods, and ratings from 1 to 5.
@@ -54,10 +59,19 @@ def build(
     edit it and build again with --overwrite.
     """
     from cellqa.experts.build import questionnaire as build_page
+    from cellqa.pairs.naming import parse_naming
 
     built = build_page(
-        pred, out, reference=gt, images=images, repeats=repeats, seed=seed, overwrite=overwrite
+        pred,
+        out,
+        reference=gt,
+        naming=parse_naming(strip, match, pairs, {*pred, Role.REFERENCE}),
+        images=images,
+        repeats=repeats,
+        seed=seed,
+        overwrite=overwrite,
     )
+    warn(built.notes)
     click.echo(f"{built.tasks} tasks over {built.images} images\nwrote {built.page}, {built.key}")
 
 

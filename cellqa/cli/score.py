@@ -17,6 +17,7 @@ from cellqa.cli.options import (
     check_engine,
     gallery_option,
     jobs_option,
+    naming_options,
     overwrite_option,
     parse_camera,
     parse_data_range,
@@ -27,7 +28,7 @@ from cellqa.cli.options import (
     pred_option,
 )
 from cellqa.errors import Interrupted, printable
-from cellqa.pairs.roles import Role
+from cellqa.pairs.roles import GIVEN, Role
 from cellqa.tables.folder import GALLERY
 from cellqa.terminal import (
     BELOW_LIMIT,
@@ -58,6 +59,7 @@ from cellqa.terminal import (
     metavar="DIR",
     help="Where to write.",
 )
+@naming_options
 @pixel_size_option
 @click.option(
     "--data-range",
@@ -195,6 +197,9 @@ def score(
     fail_under: dict[str, float],
     gallery: int,
     no_report: bool,
+    strip: tuple[str, ...],
+    match: tuple[str, ...],
+    pairs: Path | None,
     maps: bool,
     compat: str | None,
     max_pixels: int,
@@ -211,6 +216,7 @@ def score(
     """
     from cellqa.metrics.registry import for_run
     from cellqa.pairs.grouping import Grouping
+    from cellqa.pairs.naming import parse_naming
     from cellqa.pairs.pairing import pair_folders
     from cellqa.scoring.image import compile_kernels
     from cellqa.scoring.options import ScoreOptions
@@ -237,7 +243,8 @@ def score(
     if absent:
         raise click.UsageError(f"--fail-under: {absent} is not computed; see --metrics")
     grouping = Grouping.parse(group) if group is not None else None
-    pairing = pair_folders(pred, reference=gt, raw=input_, mask=mask, valid=valid)
+    naming = parse_naming(strip, match, pairs, {*pred, *GIVEN})
+    pairing = pair_folders(pred, reference=gt, raw=input_, mask=mask, valid=valid, naming=naming)
     options = ScoreOptions(
         chosen,
         data_range,

@@ -25,7 +25,7 @@ from cellqa.io import (
     written_formats,
     written_name,
 )
-from cellqa.pairs.pairing import scan
+from cellqa.pairs.pairing import list_images
 from cellqa.terminal import Progress
 
 
@@ -156,7 +156,7 @@ def _plan_folder(source: Path, target: Path) -> list[Job]:
     inside, outside = target.resolve(), source.resolve()
     if inside == outside or outside in inside.parents:
         raise CellqaError(f"OUT: {str(target)!r} is or lies inside IN; give a folder outside it")
-    folder = scan(source, "IN")
+    folder = list_images(source, "IN")
     names = [name for files in folder.images.values() for name in files]
     work = [Job(source / n, target / Path(n).parent / written_name(Path(n).name)) for n in names]
     double = [path for path, n in Counter(job.target for job in work).items() if n > 1]

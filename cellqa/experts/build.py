@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from cellqa.disk import StrPath, appearing_text
 from cellqa.errors import CellqaError, printable
+from cellqa.pairs.naming import Naming
 from cellqa.pairs.pairing import Image, Pairing, pair_folders
 from cellqa.pairs.roles import Role
 from cellqa.planes import Array
@@ -50,12 +51,15 @@ class Questionnaire(NamedTuple):
     key : Path
         What the pictures are of: not for the raters.
     tasks, images : int
+    notes : tuple of str
+        What was taken off names, and which files were passed over.
     """
 
     page: Path
     key: Path
     tasks: int
     images: int
+    notes: tuple[str, ...] = ()
 
 
 def questionnaire(
@@ -63,6 +67,7 @@ def questionnaire(
     out: StrPath,
     *,
     reference: StrPath | None = None,
+    naming: Naming | None = None,
     images: int = 12,
     repeats: float = 0.1,
     seed: int = 1,
@@ -83,6 +88,8 @@ def questionnaire(
     out : path
     reference : path, optional
         Ground truth, which is shown like a method.
+    naming : Naming, optional
+        What names have beside the image's. By default, affixes are found.
     images : int
         Drawn at random from those that all methods have.
     repeats : float
@@ -100,7 +107,7 @@ def questionnaire(
     out = Path(out)
     if (out / KEY).exists() and not overwrite:
         raise CellqaError(f"--out: {str(out)!r} holds a questionnaire; another name or --overwrite")
-    pairing = pair_folders(pred, reference=reference)
+    pairing = pair_folders(pred, reference=reference, naming=naming)
     methods = list(pairing.methods)
     if len(methods) < 2:
         raise CellqaError("a questionnaire compares: give two methods, or one and --gt")
@@ -144,7 +151,7 @@ def questionnaire(
     text = instructions.read_text(encoding="utf-8", errors="replace")
     with appearing_text(folder / PAGE) as file:
         file.write(_page(identity, tasks, text))
-    return Questionnaire(folder / PAGE, out / KEY, len(tasks), len(of_image))
+    return Questionnaire(folder / PAGE, out / KEY, len(tasks), len(of_image), pairing.notes)
 
 
 def _pictures(

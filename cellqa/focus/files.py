@@ -15,7 +15,7 @@ from cellqa.errors import CellqaError, first_line, printable
 from cellqa.focus.vote import Focus, vote
 from cellqa.io import PlaneIndex, grey, is_image_folder, may_crash, open_image, write_tiff
 from cellqa.metrics.focus import Sharpness, sharpness
-from cellqa.pairs.pairing import scan
+from cellqa.pairs.pairing import list_images
 from cellqa.planes.plane import Plane
 from cellqa.tables.cells import cell
 from cellqa.tables.files import write_csv
@@ -173,7 +173,7 @@ def _stacks(path: Path, failures: list[tuple[str, str, str]]) -> Iterator[_Stack
     if not path.is_dir() or is_image_folder(path.name):
         yield from _stacks_of_file(path, failures)
         return
-    folder = scan(path, "STACK")
+    folder = list_images(path, "STACK")
     files = _by_position([n for names in folder.images.values() for n in names])
     within: dict[str, list[list[_Stack]]] = {}
     for name in files:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cellqa.disk import StrPath
 from cellqa.errors import CellqaError, printable
 from cellqa.io import FORMATS, is_image_folder, split_suffix
+from cellqa.pairs.naming import Affixes, Naming, common_affixes, no_partner, read_table
 from cellqa.pairs.roles import GIVEN, UNSCORED, Role
 
 _PLANE = re.compile(r"(#(?:s(\d+))?t(\d+)c(\d+)z(\d+))?(#(red|green|blue))?$")
+_KINDS = 10  # of passed over files that are named
+_log = logging.getLogger(__name__)
+_NO_IMAGES = (
+    ".csv", ".tsv", ".json", ".jsonl", ".txt", ".md", ".log", ".xml", ".html", ".ini", ".toml",
+    ".yaml", ".yml", ".py", ".pdf", ".db",
+)  # fmt: skip
 AXES = ("scene", "time", "channel", "focus", "colour")
 
 
@@ -103,11 +112,17 @@ class Pairing:
         Sorted by name.
     unpaired : dict
         Method to the files without a partner.
+    naming : Naming
+        How names became those of images.
+    notes : tuple of str
+        What was taken off names, and which files were passed over.
     """
 
     folders: Mapping[str, Path]
     images: tuple[Image, ...]
     unpaired: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    naming: Naming = field(default_factory=Naming)
+    notes: tuple[str, ...] = ()
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -157,6 +172,14 @@ def scan(path: StrPath, role: str) -> Folder:
     return Folder(top, {k: tuple(v) for k, v in images.items()}, tuple(others))
 
 
+def list_images(path: StrPath, role: str) -> Folder:
+    """As `scan`, and the log tells which files are passed over."""
+    folder = scan(path, role)
+    if line := passed_over(folder.others, role):
+        _log.warning(line)
+    return folder
+
+
 def pair_folders(
     pred: Mapping[str, StrPath],
     *,
@@ -164,6 +187,7 @@ def pair_folders(
     raw: StrPath | None = None,
     mask: StrPath | None = None,
     valid: StrPath | None = None,
+    naming: Naming | None = None,
 ) -> Pairing:
     """List the folders and pair their images by name.
 
@@ -175,6 +199,8 @@ def pair_folders(
         The folders of the ground truth and of the unenhanced images (the method `input`).
     mask, valid : path, optional
         The folders of the masks of the foreground, and of where there is a picture.
+    naming : Naming, optional
+        What names have beside the image's. By default, affixes are found.
 
     Raises
     ------
@@ -194,60 +220,159 @@ def pair_folders(
         folders[Role.MASK] = scan(mask, Role.MASK.option)
     if valid is not None:
         folders[Role.VALID] = scan(valid, Role.VALID.option)
-    return pair(folders)
+    return pair(folders, naming)
 
 
 def _unreadable(error: OSError) -> None:
     raise CellqaError(f"{error.filename}: the folder cannot be read ({error.strerror})")
 
 
-def pair(methods: Mapping[str, Folder]) -> Pairing:
+def pair(methods: Mapping[str, Folder], naming: Naming | None = None) -> Pairing:
     """Pair folders by name.
 
     With a folder `gt`, images are those that the ground truth and at least one other folder have;
-    without, those that any folder has.
+    without, those that any folder has. A folder that has no name in common with the ground truth
+    (else the input, else the first) is paired by what all its names have beside the image's, if
+    that leaves one partner to each.
 
     Raises
     ------
     CellqaError
-        A folder shares no name with the ground truth.
+        A folder shares no name with the ground truth, or `naming` does not fit.
 
     Examples
     --------
     >>> gt = Folder(Path("gt"), {"a": ("a.tif",), "b": ("b.tif",)})
-    >>> net = Folder(Path("net"), {"a": ("a.png",)})
+    >>> net = Folder(Path("net"), {"a_out": ("a_out.png",)})
     >>> paired = pair({"net": net, "gt": gt})
     >>> paired.images[0].files, paired.unpaired
-    ({'net': ('a.png',), 'gt': ('a.tif',)}, {'gt': ('b.tif',)})
+    ({'net': ('a_out.png',), 'gt': ('a.tif',)}, {'gt': ('b.tif',)})
+    >>> paired.notes
+    ("paired by taking '_out' off the names of net",)
     """
-    reference = methods.get(Role.REFERENCE)
-    others = {name: f for name, f in methods.items() if name not in (Role.REFERENCE, *UNSCORED)}
-    stems = sorted({stem for folder in others.values() for stem in folder.images})
-    unpaired: dict[str, tuple[str, ...]] = {}
+    naming = naming or Naming()
+    named, left_out = _named(methods, naming)
+    notes = [line for name, folder in methods.items() if (line := passed_over(folder.others, name))]
+    notes += [] if naming else _without_affixes(named)
+    reference = named.get(Role.REFERENCE)
+    unpaired = {name: list(files) for name, files in left_out.items()}
+    order = sorted(named, key=lambda name: name != Role.REFERENCE)
+    stems = {
+        stem: None
+        for name, images in named.items()
+        if name not in (Role.REFERENCE, *UNSCORED)
+        for stem in images
+    }
     if reference is not None:
-        for name, folder in methods.items():
-            if name != Role.REFERENCE and reference.images.keys().isdisjoint(folder.images):
-                example = next(iter(folder.images.values()))[0]
-                raise CellqaError(
-                    f"{folder.path} ({name}) and {reference.path} (gt) have no image name in "
-                    f"common: {example!r} has no partner, for example; names must match without "
-                    "suffix"
-                )
-            alone = [f[0] for stem, f in folder.images.items() if stem not in reference.images]
-            if name != Role.REFERENCE and alone:
-                unpaired[name] = tuple(alone)
-        lonely = [f[0] for stem, f in reference.images.items() if stem not in set(stems)]
-        if lonely:
-            unpaired[Role.REFERENCE] = tuple(lonely)
-        stems = [stem for stem in stems if stem in reference.images]
-    order = sorted(methods, key=lambda name: name != Role.REFERENCE)
+        for name, own in named.items():
+            if name != Role.REFERENCE and reference.keys().isdisjoint(own):
+                raise CellqaError(_nothing_in_common(methods, named, name))
+            there = stems if name == Role.REFERENCE else reference
+            unpaired.setdefault(name, []).extend(
+                f[0] for stem, f in own.items() if stem not in there
+            )
+        stems = {stem: None for stem in stems if stem in reference}
     images = []
-    for stem in stems:
-        files = {n: f.images[stem] for n, f in methods.items() if stem in f.images}
+    for stem in sorted(stems):
+        files = {n: own[stem] for n, own in named.items() if stem in own}
         owner = next(name for name in order if name in files)
         images.append(Image(printable(files[owner][0]), files))
-        for name in methods:
+        for name in named:
             if name not in files:
-                unpaired[name] = (*unpaired.get(name, ()), f"{stem} (missing)")
+                unpaired.setdefault(name, []).append(f"{stem} (missing)")
     images.sort(key=lambda image: image.name)
-    return Pairing({n: f.path for n, f in methods.items()}, tuple(images), unpaired)
+    return Pairing(
+        {n: f.path for n, f in methods.items()},
+        tuple(images),
+        {name: tuple(files) for name, files in unpaired.items() if files},
+        naming,
+        tuple(notes),
+    )
+
+
+_Named = dict[str, dict[str, tuple[str, ...]]]
+
+
+def _named(
+    methods: Mapping[str, Folder], naming: Naming
+) -> tuple[_Named, dict[str, tuple[str, ...]]]:
+    """Role to name to files, and the files that have no name."""
+    if naming.table:
+        return _by_table(methods, Path(naming.table))
+    named: _Named = {}
+    left_out = {}
+    for role, folder in methods.items():
+        own: dict[str, tuple[str, ...]] = {}
+        lost: list[str] = []
+        for stem, files in folder.images.items():
+            key = naming.key(role, stem)
+            if key is None:
+                lost += files
+            else:
+                own[key] = (*own.get(key, ()), *files)
+        if not own:
+            raise CellqaError(
+                f"--match: none of {len(lost)} names of {folder.path} ({role}) fits, "
+                f"{printable(lost[0])!r} for example"
+            )
+        named[role] = own
+        left_out[role] = tuple(lost)
+    return named, left_out
+
+
+def _by_table(
+    methods: Mapping[str, Folder], table: Path
+) -> tuple[_Named, dict[str, tuple[str, ...]]]:
+    """By rows, which are numbered; files that no row names are left out."""
+    named: _Named = {role: {} for role in methods}
+    for number, row in enumerate(read_table(table, {r: f.path for r, f in methods.items()})):
+        for role, file in row.items():
+            named[role][f"{number:08d}"] = (file,)
+    left_out = {}
+    for role, folder in methods.items():
+        used = {files[0] for files in named[role].values()}
+        left_out[role] = tuple(f for fs in folder.images.values() for f in fs if f not in used)
+    return named, left_out
+
+
+def _without_affixes(named: _Named) -> list[str]:
+    """Take common affixes off the names of folders that share none; what was done, a line each."""
+    anchor = next((role for role in (Role.REFERENCE, Role.RAW) if role in named), next(iter(named)))
+    notes = []
+    for role, own in named.items():
+        if role == anchor or not named[anchor].keys().isdisjoint(own):
+            continue
+        found = common_affixes(own.keys(), named[anchor].keys())
+        if found is None:
+            continue
+        ours, theirs = found
+        named[role] = {_renamed(stem, ours, theirs): files for stem, files in own.items()}
+        off = [
+            f"{taken} off the names of {name}"
+            for taken, name in zip(found, (role, anchor), strict=True)
+            if taken
+        ]
+        notes.append(f"paired by taking {', and '.join(off)}")
+    return notes
+
+
+def _renamed(stem: str, ours: Affixes, theirs: Affixes) -> str:
+    return theirs.before + ours.core(stem) + theirs.after
+
+
+def _nothing_in_common(methods: Mapping[str, Folder], named: _Named, name: str) -> str:
+    paths = f"{methods[name].path} ({name}) and {methods[Role.REFERENCE].path} (gt)"
+    why = no_partner(named[name].keys(), named[Role.REFERENCE].keys())
+    return f"{paths} have no image name in common: {why}"
+
+
+def passed_over(others: Sequence[str], where: str) -> str:
+    """A line on files that are no images of a format that is read, by suffix; "" if none matter."""
+    kinds = Counter(PurePosixPath(name).suffix.lower() or "without suffix" for name in others)
+    for kind in _NO_IMAGES:
+        kinds.pop(kind, None)
+    if not kinds:
+        return ""
+    shown = ", ".join(f"{n} {printable(kind)}" for kind, n in kinds.most_common(_KINDS))
+    more = f" and {len(kinds) - _KINDS} kinds more" if len(kinds) > _KINDS else ""
+    return f"{where}: {shown}{more}: not read here, see `cellqa plugins` for the formats that are"

@@ -17,6 +17,7 @@ from cellqa.errors import CellqaError
 from cellqa.io import MAX_PIXELS, may_crash
 from cellqa.metrics.fitted import error_map
 from cellqa.metrics.structural import ssim_map
+from cellqa.pairs.naming import Naming
 from cellqa.pairs.pairing import Image, Pairing, pair_folders, without_plane
 from cellqa.pairs.roles import GIVEN, Role
 from cellqa.planes import Array
@@ -56,7 +57,10 @@ def as_scored(run: LoadedRun, images: Sequence[str]) -> tuple[dict[str, Path], d
     pred = {m: p for m, p in folders.items() if m not in GIVEN}
     try:
         pairing = pair_folders(
-            pred, reference=folders.get(Role.REFERENCE), raw=folders.get(Role.RAW)
+            pred,
+            reference=folders.get(Role.REFERENCE),
+            raw=folders.get(Role.RAW),
+            naming=Naming.of(run.record.pairing.naming),
         )
     except CellqaError:
         return {}, {}

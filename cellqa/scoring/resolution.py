@@ -18,7 +18,7 @@ from cellqa.metrics._spectrum import SMALLEST_SIDE, TOO_SMALL
 from cellqa.metrics.frc import RingCorrelation, frc_single
 from cellqa.metrics.local import LocalResolution, resolution_map, sector_resolution
 from cellqa.metrics.resolution import FILTERED, Decorrelation, decorrelation
-from cellqa.pairs.pairing import scan
+from cellqa.pairs.pairing import list_images
 from cellqa.planes import Array
 from cellqa.terminal import Progress
 
@@ -242,7 +242,7 @@ def files_of(images: Sequence[Path]) -> list[Path]:
         if not path.exists():
             raise CellqaError(f"IMAGE: {str(path)!r} does not exist")
         if path.is_dir() and not is_image_folder(path.name):
-            folder = scan(path, "IMAGE")
+            folder = list_images(path, "IMAGE")
             files += sorted(path / n for names in folder.images.values() for n in names)
         else:
             files.append(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -216,7 +216,7 @@ def _check_places(pairing: Pairing, out: Path) -> None:
                 f"--out: {str(out)!r} {where} the folder of {role} "
                 f"({pairing.folders[role]}), whose images are read; give a folder outside it"
             )
-    for method in pairing.methods:
+    for method in pairing.methods if not pairing.naming else ():  # else names tell them apart
         if method != Role.REFERENCE and places[method] == places.get(Role.REFERENCE):
             raise CellqaError(f"{method} and gt are the same folder: {pairing.folders[method]}")
 
@@ -270,6 +270,7 @@ def _header(
         **options.chosen(),
         "value_range": value_range,
         "given": sorted(_given(pairing, options)),
+        **({"naming": asdict(pairing.naming)} if pairing.naming else {}),
         "versions": versions(),
         "source": source_digest(options.metrics),
     }
@@ -294,6 +295,8 @@ def _record(
             len(pairing.images),
             _digest(pairing),
             {name: list(files) for name, files in pairing.unpaired.items()},
+            asdict(pairing.naming) if pairing.naming else {},
+            list(pairing.notes),
         ),
         shard=list(shard),
         group=grouping.source if grouping else None,

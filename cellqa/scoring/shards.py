@@ -75,7 +75,7 @@ def collect(parts: Sequence[Path], out: Path) -> Collected:
     unpaired = {name: tuple(files) for name, files in first.pairing.unpaired.items()}
     return Collected(
         images,
-        Pairing(folders, (), unpaired),
+        Pairing(folders, (), unpaired, notes=tuple(first.pairing.notes)),
         first.known_metrics(),
         journals[0].header["given"],
         replace(first, shard=[1, 1], merged=len(parts)),

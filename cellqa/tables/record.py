@@ -30,11 +30,17 @@ class Paired:
         Of the list of images, so that shards of other lists are not joined.
     unpaired : dict
         Role or method to the files without a partner.
+    naming : dict
+        How names became those of images; see `cellqa.pairs.naming.Naming`.
+    notes : list of str
+        What was taken off names, and which files were passed over.
     """
 
     images: int = 0
     digest: str = ""
     unpaired: dict[str, list[str]] = field(default_factory=dict)
+    naming: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -142,6 +148,8 @@ class RunRecord:
             raise CellqaError(
                 f"{path}: of format {number!r}, which this version of cellqa does not know"
             )
+        if isinstance(content.get("pairing"), dict):  # earlier versions paired by name alone
+            content = {**content, "pairing": {"naming": {}, "notes": [], **content["pairing"]}}
         problem = _problem(content)
         if problem:
             raise CellqaError(f"{path}: not the run.json of a scoring run ({problem})")

@@ -202,6 +202,7 @@ class Tally:
         """What a reader of the numbers must know, a line each."""
         notes = [f"{note} ({count} images)" for note, count in sorted(self.notes.items())]
         warnings = [note for note in notes if _AS_THEY_ARE in note]  # nothing means more
+        warnings += pairing.notes
         for method, names in pairing.unpaired.items():
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             warnings.append(f"{method}: {len(names)} without a partner ({shown})")

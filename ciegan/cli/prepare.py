@@ -15,6 +15,7 @@ from cellqa.cli.options import (
     TableChoice,
     given_options,
     jobs_option,
+    naming_options,
     overwrite_option,
     parse_settings,
     pixel_size_option,
@@ -86,6 +87,7 @@ def _tiling_options(
         ),
         pixel_size_option,
         jobs_option,
+        naming_options,
         overwrite_option,
     ]
 
@@ -314,12 +316,27 @@ def _option(name: str) -> str:
 @click.argument("blurred", type=AnyPath())
 @click.argument("sharp", type=AnyPath())
 @click.argument("out", type=AnyPath())
+@naming_options
 @_tiling_options()
-def pairs(blurred: Path, sharp: Path, out: Path, **options: Any) -> None:
-    """Cut the images of two folders, which pair by name, into OUT."""
+def pairs(
+    blurred: Path,
+    sharp: Path,
+    out: Path,
+    *,
+    strip: tuple[str, ...],
+    match: tuple[str, ...],
+    pairs: Path | None,
+    **options: Any,
+) -> None:
+    """Cut the images of two folders, which pair by name, into OUT.
+
+    The roles of names, as in --strip ROLE=TEXT, are `blurred` and `gt`.
+    """
+    from cellqa.pairs.naming import parse_naming
     from ciegan.data import prepare_pairs
 
-    _run(lambda **rest: prepare_pairs(blurred, sharp, out, **rest), options)
+    naming = parse_naming(strip, match, pairs, ("blurred", Role.REFERENCE))
+    _run(lambda **rest: prepare_pairs(blurred, sharp, out, naming=naming, **rest), options)
 
 
 @prepare.command("side-by-side")

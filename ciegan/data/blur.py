@@ -16,7 +16,7 @@ from cellqa.errors import CellqaError
 from cellqa.io import luminance, may_crash
 from cellqa.metrics._spectrum import SMALLEST_SIDE
 from cellqa.metrics.detail import noise_variance
-from cellqa.pairs.pairing import scan
+from cellqa.pairs.pairing import list_images, scan
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane
 from cellqa.terminal import Progress
@@ -90,7 +90,7 @@ def prepare_blur(
         raise ValueError(f"`bleaching` must be above 0 and at most 1, got {bleaching}")
     if bleaching < 1 and draws < 2:
         raise ValueError("bleaching goes from one copy to the next: give --draws 2 or more")
-    folder = scan(source, "GT")
+    folder = list_images(source, "GT")
     sources = {name: [source / n for n in names] for name, names in folder.images.items()}
     others = _others(of, sources)
     left = [bleaching ** (k / max(draws - 1, 1)) for k in range(draws)]

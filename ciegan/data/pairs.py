@@ -9,14 +9,15 @@ from pathlib import Path
 from cellqa.disk import StrPath
 from cellqa.errors import CellqaError, ImageError
 from cellqa.io import may_crash
-from cellqa.pairs.pairing import pair_folders, scan
+from cellqa.pairs.naming import Naming
+from cellqa.pairs.pairing import list_images, pair_folders
 from cellqa.pairs.roles import Role
 from cellqa.terminal import Progress
 from ciegan.data.pixels import load_image
 from ciegan.data.prepare import Prepared, prepare_sources
 from ciegan.data.tiles import Pair, TilingOptions
 
-_BLURRED = "blurred"
+BLURRED = "blurred"
 
 
 def prepare_pairs(
@@ -24,6 +25,7 @@ def prepare_pairs(
     sharp: StrPath,
     out: StrPath,
     *,
+    naming: Naming | None = None,
     tiling: TilingOptions | None = None,
     jobs: int = 1,
     overwrite: bool = False,
@@ -37,12 +39,15 @@ def prepare_pairs(
         Folders; images pair by relative path without suffix.
     out : path
         Folder for `train`, `val`, `test` and pairs.csv.
+    naming : Naming, optional
+        What names have beside the image's, of the roles `blurred` and `gt`. By default, affixes
+        are found.
 
     The others are as in `prepare_blur`.
     """
     blurred, sharp, out = Path(blurred), Path(sharp), Path(out)
     tiling = tiling or TilingOptions()
-    pairing = pair_folders({_BLURRED: blurred}, reference=sharp)
+    pairing = pair_folders({BLURRED: blurred}, reference=sharp, naming=naming)
     sources = {
         image.name: {
             role: [pairing.folders[role] / n for n in names] for role, names in image.files.items()
@@ -56,7 +61,7 @@ def prepare_pairs(
         if not name.endswith("(missing)")
     ]
     every = [path for roles in sources.values() for paths in roles.values() for path in paths]
-    return prepare_sources(
+    prepared = prepare_sources(
         sources,
         partial(_pair, tiling=tiling),
         out,
@@ -68,6 +73,8 @@ def prepare_pairs(
         inputs=[blurred, sharp],
         failures=lonely,
     )
+    prepared.warnings.extend(pairing.notes)
+    return prepared
 
 
 def prepare_side_by_side(
@@ -85,7 +92,7 @@ def prepare_side_by_side(
     """
     source, out = Path(source), Path(out)
     tiling = tiling or TilingOptions()
-    folder = scan(source, "AB")
+    folder = list_images(source, "AB")
     sources = {name: [source / n for n in names] for name, names in folder.images.items()}
     return prepare_sources(
         sources,
@@ -110,7 +117,7 @@ def _only(paths: list[Path]) -> Path:
 def _pair(name: str, roles: dict[str, list[Path]], *, tiling: TilingOptions) -> Iterator[Pair]:
     if len(roles) < 2:
         raise CellqaError("it has no partner in the other folder")
-    blurred, own = load_image(_only(roles[_BLURRED]))
+    blurred, own = load_image(_only(roles[BLURRED]))
     sharp, size = load_image(_only(roles[Role.REFERENCE]))
     yield Pair("", blurred, sharp, tiling.pixel_size or size or own, degradation="as given")
 

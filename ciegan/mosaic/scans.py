@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -19,7 +19,7 @@ from cellqa.enhance.files import is_folder
 from cellqa.errors import CellqaError, printable
 from cellqa.io import PlaneIndex, split_suffix
 from cellqa.io.isolated import open_safely
-from cellqa.pairs.pairing import scan as list_folder
+from cellqa.pairs.pairing import Folder, list_images, scan
 
 # What names of tiles look like where no pattern is given. Numbers that a field follows, as in
 # r01c02f03, are a plate's rows and columns, not a scan's.
@@ -149,7 +149,7 @@ def find_scans(source: StrPath, pattern: str | None = None) -> list[Scan]:
 
 def left_out(source: Path, scans: Iterable[Scan]) -> list[str]:
     """Names of the images that belong to no scan."""
-    top, names = _images(source)
+    top, names = _images(source, scan)
     used = {tile.path for scan in scans for tile in scan.tiles}
     return [name for name in names if top / name not in used]
 
@@ -167,13 +167,15 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
     return expression
 
 
-def _images(source: Path) -> tuple[Path, list[str]]:
+def _images(
+    source: Path, listed: Callable[[Path, str], Folder] = list_images
+) -> tuple[Path, list[str]]:
     """The folder, and the names of the images below it."""
     if not source.exists():
         raise CellqaError(f"IN: {str(source)!r} does not exist")
     if not is_folder(source):
         return source.parent, [source.name]
-    return source, [n for names in list_folder(source, "IN").images.values() for n in names]
+    return source, [n for names in listed(source, "IN").images.values() for n in names]
 
 
 def _by_name(
