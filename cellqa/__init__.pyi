@@ -99,6 +99,7 @@ from .metrics.structural import ms_ssim as ms_ssim, ssim as ssim, ssim_map as ss
 from .metrics.table import METRICS as METRICS
 from .metrics.unexplained import unexplained as unexplained
 from .pairs.grouping import Grouping as Grouping
+from .pairs.naming import Naming as Naming
 from .pairs.pairing import Image as Image, Pairing as Pairing, pair_folders as pair_folders
 from .pairs.roles import Role as Role
 from .planes.labels import Labels as Labels, Mask as Mask

@@ -93,7 +93,7 @@ def save_planes(
         source, index = places[focus.best]
         note = f"sharpest plane of {focus.name}: {focus.planes[focus.best]} (cellqa)"
         with open_image(source) as file:
-            pixels, size = file.load(index), file.pixel_size
+            pixels, size = file.load(index), file.size_of(index)[0]
         note = note.encode("ascii", "backslashreplace").decode()
         written.append(write_tiff(target, pixels, size, note))
     return written

@@ -20,16 +20,13 @@ import numpy as np
 from cellqa.disk import StrPath, appearing
 from cellqa.errors import CellqaError, ImageError, MissingExtraError, first_line
 from cellqa.io.base import (
-    COLOURS,
     LARGE,
     MAX_PIXELS,
     Acquisition,
     ImageFile,
     PlaneIndex,
-    carriers,
-    grey,
-    luminance,
 )
+from cellqa.io.seen import COLOURS, carriers, grey, luminance
 from cellqa.planes import Array
 from cellqa.plugins import Registry, instance_of
 

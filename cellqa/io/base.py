@@ -68,6 +68,9 @@ class PlaneIndex(NamedTuple):
         return f"s{self.s}{label}" if scenes else label
 
 
+Size = tuple[float | None, float | None]  # sides (X, Y) of a pixel, in micrometres
+
+
 class Acquisition(NamedTuple):
     """What a file says of how it was taken; empty where it says nothing.
 
@@ -81,12 +84,15 @@ class Acquisition(NamedTuple):
         When each plane was taken, in the order of the planes.
     positions : tuple of (float, float)
         Stage (y, x) of each scene, in micrometres.
+    scene_channels : tuple of tuple of str
+        Names of each scene's channels; empty where all have the same.
     """
 
     channels: tuple[str, ...] = ()
     z_step: float | None = None
     seconds: tuple[float, ...] = ()
     positions: tuple[tuple[float, float], ...] = ()
+    scene_channels: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,8 @@ class TiffStructure:
         ImageJ's metadata, where ImageJ wrote it.
     axes : str
         Of the first series, where tifffile named them.
+    samples : bool
+        Channels are samples of one page.
     """
 
     compression: int
@@ -116,6 +124,7 @@ class TiffStructure:
     ome: str = ""
     imagej: dict[str, Any] | None = None
     axes: str = ""
+    samples: bool = False
 
 
 @dataclass
@@ -134,6 +143,8 @@ class ImageFile:
         In micrometres, along X; None where the file does not say.
     pixel_size_y : float or None
         Along Y, where the file states it.
+    scene_sizes : tuple of (float or None, float or None)
+        Sides (X, Y) of the pixels of each scene; empty where all are alike.
     decode : callable
         What `load` calls; it may raise anything.
     on_close : callable
@@ -160,11 +171,18 @@ class ImageFile:
     acquisition: Callable[[], Acquisition] = Acquisition
     tiff: TiffStructure | None = None
     pixel_size_y: float | None = None
+    scene_sizes: tuple[Size, ...] = ()
+    _acquired: Acquisition | None = field(default=None, init=False, repr=False, compare=False)
 
-    @property
-    def stretched(self) -> str:
+    def size_of(self, index: PlaneIndex) -> Size:
+        """Sides (X, Y) of a plane's pixels, in micrometres: those of its scene."""
+        if self.scene_sizes:
+            return self.scene_sizes[index.s]
+        return self.pixel_size, self.pixel_size_y
+
+    def stretched(self, index: PlaneIndex) -> str:
         """What to know of pixels that are not square; empty where they are, or may be."""
-        x, y = self.pixel_size, self.pixel_size_y
+        x, y = self.size_of(index)
         if not x or not y or abs(y / x - 1) <= _SQUARE:
             return ""
         return f"its pixels are not square ({x:g} x {y:g} µm)"
@@ -205,10 +223,12 @@ class ImageFile:
 
     def acquired(self) -> Acquisition:
         """What the file says of how it was taken; nothing where that is damaged."""
-        try:
-            return self.acquisition()
-        except Exception:  # metadata of any program, in any state
-            return Acquisition()
+        if self._acquired is None:  # once: a writer asks when the file may be closed
+            try:
+                self._acquired = self.acquisition()
+            except Exception:  # metadata of any program, in any state
+                self._acquired = Acquisition()
+        return self._acquired
 
     def _checked(
         self, index: PlaneIndex, shape: tuple[int, ...], read: Callable[..., Array], *where: Any
@@ -323,75 +343,3 @@ def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
             f"{path.name}: {height} x {width} pixels are more than the limit of {max_pixels} "
             "(--max-pixels)"
         )
-
-
-def luminance(pixels: Array) -> Array:
-    """Grey values of colour pixels (Y, X, S): ITU-R 601, rounded to the type of an integer image.
-
-    One or two samples are grey (and alpha), three or four are red, green, blue (and alpha); alpha
-    is dropped. Planes (Y, X) come back as they are.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> luminance(np.array([[[255, 0, 0]]], np.uint8))
-    array([[76]], dtype=uint8)
-    """
-    if pixels.ndim == 2:
-        return pixels
-    if pixels.shape[2] < 3:
-        return pixels[..., 0]
-    # term by term, so that ties round alike whatever the layout in memory
-    red, green, blue = (pixels[..., k].astype(np.float64) for k in range(3))
-    grey = 0.299 * red + 0.587 * green + 0.114 * blue
-    if pixels.dtype.kind in "iu":
-        grey = np.rint(grey)
-    return np.asarray(grey.astype(pixels.dtype if pixels.dtype.kind != "b" else np.float32))
-
-
-COLOURS = ("red", "green", "blue")
-_EMPTY = 0.02  # of the strongest colour's spread: what a lossy codec leaves in the others
-
-
-def carriers(pixels: Array) -> tuple[int, ...]:
-    """Colours that hold the one picture that colour pixels (Y, X, S) show; empty if there are more.
-
-    A grey picture in pseudo-colour is in one of them, or is the same in several; the others are
-    constant, but for what a lossy codec leaves there.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> blue = np.zeros((2, 2, 3), np.uint8)
-    >>> blue[..., 2] = [[10, 200], [30, 4]]
-    >>> carriers(blue)
-    (2,)
-    """
-    if pixels.ndim == 2 or pixels.shape[2] < 3:
-        return ()
-    spread = [float(pixels[..., k].std(dtype=np.float64)) for k in range(3)]
-    if not max(spread) > 0:
-        return ()
-    there = tuple(k for k in range(3) if spread[k] > _EMPTY * max(spread))
-    first = pixels[..., there[0]]
-    return there if all(np.array_equal(first, pixels[..., k]) for k in there[1:]) else ()
-
-
-def grey(pixels: Array, colour: int | None = None) -> Array:
-    """Grey values of pixels (Y, X) or (Y, X, S): of that colour, else of the one picture they show.
-
-    That is the colour that holds it (`carriers`), or the luminance of true colour.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> blue = np.zeros((2, 2, 3), np.uint8)
-    >>> blue[..., 2] = [[10, 200], [30, 4]]
-    >>> grey(blue).tolist(), luminance(blue).tolist()
-    ([[10, 200], [30, 4]], [[1, 23], [3, 0]])
-    """
-    if pixels.ndim == 3 and pixels.shape[2] >= 3:
-        there = carriers(pixels) if colour is None else (colour,)
-        if there:
-            return np.ascontiguousarray(pixels[..., there[0]])
-    return luminance(pixels)

@@ -13,8 +13,10 @@ import numpy as np
 
 from cellqa.errors import ImageError
 from cellqa.io.base import ImageFile, PlaneIndex, check_size, plane_indices, regrouped
+from cellqa.io.seen import orientation_of, turned
 from cellqa.planes import Array
 
+_SCAN, _APP1 = 0xFFDA, 0xFFE1  # markers of a JPEG file
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -28,6 +30,7 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
     pixels = _decode(path, data)
     if pixels.ndim == 3 and pixels.shape[2] >= 3:  # OpenCV's order is blue, green, red
         pixels = pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]]
+    pixels = turned(pixels, orientation_of(_exif(data)))
 
     def load(index: PlaneIndex) -> Array:
         return pixels
@@ -102,6 +105,22 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
             return height, width
         at += 2 + length
     return None
+
+
+def _exif(data: bytes) -> bytes:
+    """What EXIF a PNG or JPEG file has, from its byte order on; empty where there is none."""
+    if data.startswith(_PNG):
+        at = data.find(b"eXIf", 0, max(0, data.find(b"IDAT")))
+        return data[at + 4 : at + 4 + struct.unpack_from(">I", data, at - 4)[0]] if at > 0 else b""
+    at = 2
+    while data.startswith(b"\xff\xd8") and at + 10 < len(data) and data[at] == 0xFF:
+        marker, length = struct.unpack_from(">HH", data, at)
+        if marker == _SCAN:
+            break
+        if marker == _APP1 and data[at + 4 : at + 10] == b"Exif\0\0":
+            return data[at + 10 : at + 2 + length]
+        at += 2 + length
+    return b""
 
 
 def _with_chunks(data: bytes, source: bytes, note: str) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import tifffile
 
 from cellqa.errors import ImageError
+from cellqa.io import ome
 from cellqa.io.base import (
     COARSEST_TAG_UM,
     LARGE,
@@ -22,17 +22,19 @@ from cellqa.io.base import (
     Acquisition,
     ImageFile,
     PlaneIndex,
+    Size,
     TiffStructure,
     check_size,
     in_micrometres,
     plane_indices,
     regular_times,
 )
+from cellqa.io.seen import UPRIGHT, Look
 from cellqa.planes import Array
 
 _LZW = 5
-_MINISBLACK, _SEPARATED = 1, 5
-_SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_MINISWHITE, _MINISBLACK, _PALETTE, _SEPARATED = 0, 1, 3, 5
+_PRINTED = ("inch", "in", "cm")  # units of print settings, which Fiji takes over from other files
 # What tifffile only logs, although planes are lost by it.
 _LOST = re.compile(r"invalid page offset|corrupt|invalid strip|truncat", re.IGNORECASE)
 
@@ -81,57 +83,94 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
         raise ImageError(
             f"{path.name}: holds images of different sizes or types; split it into one file each"
         )
-    t, c, z, shape, dtype = layouts[0]
-    planes = plane_indices(len(layouts), t, c, z)
-    stated = (tif.imagej_metadata or {}).get("images", 1) if tif.is_imagej else 1
-    if stated > len(planes) * (shape[2] if len(shape) > 2 else 1):
-        raise ImageError(f"{path.name}: truncated, {stated} planes are stated, {len(planes)} there")
+    t, c, z, stored, dtype = layouts[0]
+    looks = [_look(tif, series) for series in tif.series]
+    apart = stored[2] if looks[0].apart else 1
+    # what is no OME scene is a stack that was written frame by frame
+    frames = len(layouts) if not tif.is_ome and t * c * z == 1 else 1
+    planes = plane_indices(len(layouts) // frames, t, c * apart, z * frames)
+    counted = (tif.imagej_metadata or {}).get("images", 1) if tif.is_imagej else 1
+    if counted > len(planes) * (stored[2] if len(stored) > 2 else 1):
+        raise ImageError(
+            f"{path.name}: truncated, {counted} planes are stated, {len(planes)} there"
+        )
     shapes = tuple(layout[3] for layout in layouts)
     pages = [_pages(series, own) for series, own in zip(tif.series, shapes, strict=True)]
     parts = zip(tif.series, shapes, pages, strict=True)
     loaders = [_loader(path, tif, series, own, page_of) for series, own, page_of in parts]
 
-    def number(index: PlaneIndex) -> int:
-        return (index.t * c + index.c) * z + index.z
+    def at(index: PlaneIndex) -> tuple[int, int, int]:
+        """Series, number of the plane in it, and sample."""
+        if frames > 1:
+            return index.z, 0, index.c
+        channel, sample = divmod(index.c, apart)
+        return index.s, (index.t * c + channel) * z + index.z, sample
 
     def load(index: PlaneIndex) -> Array:
+        series, number, sample = at(index)
         with _logged(path):
-            return loaders[index.s](number(index))
+            return looks[series].of(loaders[series](number), sample)
 
     def load_rows(index: PlaneIndex, start: int, stop: int) -> Array:
+        series, number, sample = at(index)
         with _logged(path):
-            page = pages[index.s](number(index))  # type: ignore[misc]
-            return _read_rows(path, tif, page, shapes[index.s], start, stop)
+            page = pages[series](number)  # type: ignore[misc]
+            rows = _read_rows(path, tif, page, shapes[series], start, stop)
+            return looks[series].of(rows, sample)
 
     in_parts = all(find is not None and _has_parts(find(0)) for find in pages)
+    scenes = planes[-1].s + 1
+    seen = tuple(look.shape(shape) for look, shape in zip(looks, shapes, strict=True))[:scenes]
+    sizes = _sizes(tif, scenes, looks[:scenes])
     return ImageFile(
         path,
         planes,
-        shape,
-        dtype,
-        _pixel_size(tif, "X"),
+        seen[0],
+        looks[0].dtype(dtype),
+        sizes[0][0],
         load,
         tif.close,
-        shapes,
-        load_rows if in_parts else None,
+        seen,
+        load_rows if in_parts and all(look.orientation == UPRIGHT for look in looks) else None,
         lambda: _acquisition(tif, planes),
-        _structure(tif),
-        _pixel_size(tif, "Y"),
+        _structure(tif, looks[0]),
+        sizes[0][1],
+        tuple(sizes) if len(set(sizes)) > 1 else (),
     )
 
 
-def _structure(tif: tifffile.TiffFile) -> TiffStructure:
+def _look(tif: tifffile.TiffFile, series: Any) -> Look:
+    """How the pixels of a series are meant; ImageJ's palettes and inversions are for display."""
+    page = series.keyframe
+    tag = page.tags.get("Orientation")
+    orientation = tag.value if tag is not None and tag.value in range(1, 9) else UPRIGHT
+    samples = dict(zip(series.axes, series.shape, strict=True)).get("S", 1)
+    grey_kind = page.photometric in (_MINISWHITE, _MINISBLACK)
+    alpha = [int(kind) for kind in page.extrasamples or ()] in ([1], [2])
+    apart = bool(grey_kind and samples > 1 and not (samples == 2 and alpha))
+    white, palette = None, None
+    # tifffile calls each picture of one bit so, and means what it stores
+    meant = page.dtype.kind == "u" or not str(page.software).startswith("tifffile")
+    if page.photometric == _MINISWHITE and page.dtype.kind in "bu" and meant and not tif.is_imagej:
+        white = 2**page.bitspersample - 1
+    if page.photometric == _PALETTE and page.colormap is not None and not tif.is_imagej:
+        palette = np.ascontiguousarray((np.asarray(page.colormap) >> 8).astype(np.uint8).T)
+    return Look(orientation, white, palette, apart)
+
+
+def _structure(tif: tifffile.TiffFile, look: Look) -> TiffStructure:
     page = tif.pages.first
     tags = page.tags
     calibrated = tags.get("XResolution") and tags.get("YResolution") and page.resolution[0] > 0
     return TiffStructure(
         page.compression,
-        page.photometric,
+        _MINISBLACK if look.white is not None else page.photometric,
         (page.tilelength, page.tilewidth) if page.is_tiled else None,
         (page.resolution, page.resolutionunit) if calibrated else None,
         (tif.ome_metadata or "") if tif.is_ome else "",
         dict(tif.imagej_metadata or {}) if tif.is_imagej else None,
         tif.series[0].axes if tif.is_shaped else "",
+        look.apart,
     )
 
 
@@ -157,7 +196,7 @@ def _layout(
     # Every axis but time and channel counts as focus: a plain multi-page file has no names.
     z = int(np.prod([float(n) for axis, n in sizes.items() if axis not in "TCYXS"]))
     samples = sizes.get("S", 1)
-    if samples > 4:
+    if samples > 4 and series.keyframe.photometric not in (_MINISWHITE, _MINISBLACK):
         raise ImageError(f"{path.name}: {samples} samples a pixel are not supported")
     shape = (sizes["Y"], sizes["X"], samples) if samples > 1 else (sizes["Y"], sizes["X"])
     return sizes.get("T", 1), sizes.get("C", 1), z, shape, np.dtype(series.dtype)
@@ -174,7 +213,7 @@ def _loader(
     axes = series.axes
     page = series.keyframe
     place_of = _places(series)
-    if not place_of(0) and _opencv_reads(page, shape):
+    if not place_of(0) and _opencv_reads(tif, page, shape):
         return lambda number: _decode_lzw(path)
     whole: list[Array] = []
 
@@ -296,11 +335,13 @@ def _check_extent(path: Path, tif: tifffile.TiffFile, page: Any) -> None:
         raise ImageError(f"{path.name}: truncated, its pixels end after the file does")
 
 
-def _opencv_reads(page: Any, shape: tuple[int, ...]) -> bool:
-    """Single grey LZW images are OpenCV's, where it is fastest and changes nothing."""
+def _opencv_reads(tif: tifffile.TiffFile, page: Any, shape: tuple[int, ...]) -> bool:
+    """A file's first grey LZW image is OpenCV's, where it is fastest and changes nothing."""
     tag = page.tags.get("Orientation")
     return (
         page.compression == _LZW
+        and page.parent is tif
+        and page.index == 0
         and page.dtype in (np.uint8, np.uint16)
         and len(shape) == 2
         and page.photometric == _MINISBLACK
@@ -317,20 +358,26 @@ def _decode_lzw(path: Path) -> Array:
 
 
 def _pixel_size(tif: tifffile.TiffFile, axis: str) -> float | None:
-    if tif.is_ome and tif.ome_metadata:
-        attributes = ome_pixels(tif.ome_metadata)[0]
-        unit = attributes.get(f"PhysicalSize{axis}Unit", "µm")
-        return in_micrometres(attributes.get(f"PhysicalSize{axis}"), unit)
     page = tif.pages.first
     tag = page.tags.get(f"{axis}Resolution")
     if tag is None or not isinstance(tag.value, tuple) or not all(tag.value):
         return None
     per_unit = tag.value[0] / tag.value[1]
-    if tif.is_imagej:
-        return in_micrometres(1 / per_unit, (tif.imagej_metadata or {}).get("unit"))
-    unit = {2: "inch", 3: "cm"}.get(int(page.resolutionunit), "")
+    stated = (tif.imagej_metadata or {}).get("unit") if tif.is_imagej else None
+    unit = stated if tif.is_imagej else {2: "inch", 3: "cm"}.get(int(page.resolutionunit), "")
     size = in_micrometres(1 / per_unit, unit)
-    return size if size and size <= COARSEST_TAG_UM else None
+    printed = not tif.is_imagej or unit in _PRINTED
+    return None if size and printed and size > COARSEST_TAG_UM else size
+
+
+def _sizes(tif: tifffile.TiffFile, scenes: int, looks: list[Look]) -> list[Size]:
+    """Sides of the pixels of each scene, as they are seen."""
+    if tif.is_ome and tif.ome_metadata:
+        sizes = ome.pixel_sizes(tif.ome_metadata, scenes)
+    else:
+        sizes = [(_pixel_size(tif, "X"), _pixel_size(tif, "Y"))] * scenes
+    pairs = zip(sizes, looks, strict=True)
+    return [size[::-1] if look.sideways else size for size, look in pairs]
 
 
 def _acquisition(tif: tifffile.TiffFile, planes: tuple[PlaneIndex, ...]) -> Acquisition:
@@ -342,49 +389,4 @@ def _acquisition(tif: tifffile.TiffFile, planes: tuple[PlaneIndex, ...]) -> Acqu
         return Acquisition(z_step=step, seconds=regular_times(planes, interval))
     if not tif.is_ome or not tif.ome_metadata:
         return Acquisition()
-    attributes, channels = ome_pixels(tif.ome_metadata)
-    step = in_micrometres(
-        attributes.get("PhysicalSizeZ"), attributes.get("PhysicalSizeZUnit", "µm")
-    )
-    taken: dict[PlaneIndex, float] = {}
-    stages: dict[int, tuple[float, float]] = {}
-    for scene, pixels in enumerate(_elements(ElementTree.fromstring(tif.ome_metadata), "Pixels")):
-        for plane in _elements(pixels, "Plane"):
-            t, c, z = (int(plane.get(f"The{axis}", 0)) for axis in "TCZ")
-            factor = _SECONDS.get(plane.get("DeltaTUnit", "s"))
-            if factor and plane.get("DeltaT") is not None:
-                taken[PlaneIndex(scene, t, c, z)] = float(plane.get("DeltaT", 0)) * factor
-            if scene not in stages and plane.get("PositionX") and plane.get("PositionY"):
-                y, x = (_stage(plane, axis) for axis in "YX")
-                if y is not None and x is not None:
-                    stages[scene] = (y, x)
-    factor = _SECONDS.get(attributes.get("TimeIncrementUnit", "s"), 0.0)
-    interval = float(attributes.get("TimeIncrement", 0)) * factor
-    known = all(index in taken for index in planes)
-    seconds = tuple(taken[i] for i in planes) if known else regular_times(planes, interval)
-    scenes = range(planes[-1].s + 1)
-    positions = tuple(stages[s] for s in scenes) if all(s in stages for s in scenes) else ()
-    return Acquisition(tuple(channels) if any(channels) else (), step, seconds, positions)
-
-
-def _stage(plane: ElementTree.Element, axis: str) -> float | None:
-    """A stage position in micrometres; None in units that say no length (`reference frame`)."""
-    value = float(plane.get(f"Position{axis}", ""))
-    unit = in_micrometres(1, plane.get(f"Position{axis}Unit", "reference frame"))
-    return None if unit is None else value * unit
-
-
-def _elements(root: ElementTree.Element, name: str) -> list[ElementTree.Element]:
-    return [element for element in root.iter() if element.tag.rpartition("}")[2] == name]
-
-
-def ome_pixels(text: str) -> tuple[dict[str, str], list[str]]:
-    """Attributes of the first Pixels element of OME-XML, and the names of its channels."""
-    try:
-        root = ElementTree.fromstring(text)
-    except ElementTree.ParseError:
-        return {}, []
-    for pixels in _elements(root, "Pixels"):
-        channels = _elements(pixels, "Channel")
-        return dict(pixels.attrib), [channel.get("Name", "") for channel in channels]
-    return {}, []
+    return ome.acquisition(tif.ome_metadata, planes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,13 +11,12 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from cellqa.io.base import LARGE, ImageFile, PlaneIndex, regrouped
-from cellqa.io.tiff import ome_pixels
+from cellqa.io import ome
+from cellqa.io.base import LARGE, ImageFile, PlaneIndex, in_micrometres, regrouped
 from cellqa.planes import Array
 
 _KEPT_COMPRESSION = (5, 8, 32946, 50000)  # LZW, deflate (two codes), zstd: lossless
 _MINISWHITE = 0
-_OME_KEPT = ("PhysicalSizeX", "PhysicalSizeY", "PhysicalSizeZ", "TimeIncrement")
 _TILE = 512  # side of the tiles of large planes
 _BIG = 2**32 - 2**25  # bytes that a classic TIFF file holds, with some room for its structure
 _IMAGEJ_MADE = ("ImageJ", "images", "channels", "slices", "frames", "hyperstack", "Info", "axes")
@@ -39,7 +39,7 @@ def write_file(
         options["extrasamples"] = ["unassalpha"] if samples[0] in (2, 4) else None
     built = like.tiff
     if built is None:
-        _write_ome(path, planes, like, note, {}, options, size)
+        _write_ome(path, planes, like, note, options, size)
         return
     if built.compression in _KEPT_COMPRESSION:
         options["compression"] = built.compression
@@ -48,10 +48,10 @@ def write_file(
     if built.photometric == _MINISWHITE and not samples:
         options["photometric"] = "miniswhite"
     if built.ome:
-        _write_ome(path, planes, like, note, ome_pixels(built.ome)[0], options, size)
+        _write_ome(path, planes, like, note, options, size)
     elif built.imagej is not None and dtype.name in ("uint8", "uint16", "float32"):
         if size > _BIG:  # ImageJ has no BigTIFF
-            _write_ome(path, planes, like, note, {}, options, size)
+            _write_ome(path, planes, like, note, options, size)
             return
         if built.resolution:
             options["resolution"] = built.resolution[0]
@@ -104,8 +104,11 @@ def _write_plain(
     axes: str,
     options: dict[str, Any],
 ) -> None:
-    outer = [a for a in "TCZ" if a in axes]
     sizes = _sizes(like)
+    if like.tiff and like.tiff.samples and len(like.planes) == sizes["C"]:
+        _write_samples(path, planes, like, note, options)
+        return
+    outer = ["C"] if like.tiff and like.tiff.samples else [a for a in "TCZ" if a in axes]
     named = int(np.prod([sizes[a] for a in outer])) == len(like.planes)
     if len(like.planes) == 1:
         shape: tuple[int, ...] = like.shape
@@ -119,6 +122,20 @@ def _write_plain(
         options["description"] = note
     data = _laid_out(planes, map(like.shape_of, like.planes), options)
     tifffile.imwrite(path, data, shape=shape, metadata=metadata, **options)
+
+
+def _write_samples(
+    path: Path,
+    planes: Iterator[Array],
+    like: ImageFile,
+    note: str,
+    options: dict[str, Any],
+) -> None:
+    """Channels as the samples of one page, which are held together for that."""
+    whole = [p for i in like.planes for p in regrouped(planes, *like.shape_of(i)[:1] * 2)]
+    options |= {"planarconfig": "contig", "extrasamples": ["unspecified"] * (len(whole) - 1)}
+    del options["dtype"]
+    tifffile.imwrite(path, np.stack(whole, axis=-1), metadata=None, description=note, **options)
 
 
 def _write_imagej(
@@ -161,7 +178,6 @@ def _write_ome(
     planes: Iterator[Array],
     like: ImageFile,
     note: str,
-    attributes: dict[str, str],
     options: dict[str, Any],
     size: float,
 ) -> None:
@@ -174,19 +190,6 @@ def _write_ome(
         # tifffile's own would be another each time: the same input gives the same file
         "UUID": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{like.path.name} {note} {sizes} {size}")),
     }
-    for key in _OME_KEPT:
-        if key in attributes:
-            metadata[key] = float(attributes[key])
-            if f"{key}Unit" in attributes:
-                metadata[f"{key}Unit"] = attributes[f"{key}Unit"]
-    if like.pixel_size and "PhysicalSizeX" not in metadata:
-        for axis in "XY":
-            metadata[f"PhysicalSize{axis}"] = like.pixel_size
-            metadata[f"PhysicalSize{axis}Unit"] = "µm"
-    if acquired.z_step and "PhysicalSizeZ" not in metadata:
-        metadata.update(PhysicalSizeZ=acquired.z_step, PhysicalSizeZUnit="µm")
-    if len(acquired.channels) == sizes["C"]:
-        metadata["Channel"] = {"Name": list(acquired.channels)}
     n = int(np.prod(each))
     with tifffile.TiffWriter(path, ome=True, bigtiff=size > _BIG) as writer:
         for number in range(sizes["S"]):
@@ -201,8 +204,36 @@ def _write_ome(
             own = dict(options)
             shape = like.shape_of(PlaneIndex(s=number))
             data = _laid_out(planes, [shape] * n, own)
-            about = {**metadata, "Plane": plane} if plane else metadata
+            about = metadata | _calibration(like, number)
+            names = (acquired.scene_channels or (acquired.channels,) * sizes["S"])[number]
+            if len(names) == sizes["C"]:
+                about["Channel"] = {"Name": list(names)}
+            if plane:
+                about["Plane"] = plane
             writer.write(data, shape=(*each, *shape), metadata=about, **own)
+
+
+def _calibration(like: ImageFile, scene: int) -> dict[str, Any]:
+    """Sides of pixels, steps of focus and time, as the source's OME-XML or reader has them."""
+    stated = ome.attributes(like.tiff.ome, scene) if like.tiff else {}
+    sides = like.size_of(PlaneIndex(s=scene))
+    known = dict(zip(("X", "Y"), (sides[0], sides[1] or sides[0]), strict=True))
+    known["Z"] = like.acquired().z_step
+    about: dict[str, Any] = {}
+    for axis, length in known.items():
+        if not length:
+            continue
+        unit = stated.get(f"PhysicalSize{axis}Unit", "µm")
+        factor = in_micrometres(1, unit) or 1.0
+        text = stated.get(f"PhysicalSize{axis}", "").replace(",", ".")
+        exact = float(text or "nan")  # in the source's own unit and with all its digits
+        fits = math.isclose(exact * factor, length, rel_tol=1e-6)
+        about[f"PhysicalSize{axis}"] = exact if fits else length / factor
+        about[f"PhysicalSize{axis}Unit"] = unit
+    if stated.get("TimeIncrement"):
+        about["TimeIncrement"] = float(stated["TimeIncrement"])
+        about["TimeIncrementUnit"] = stated.get("TimeIncrementUnit", "s")
+    return about
 
 
 def write_plane(path: Path, pixels: Array, pixel_size: float | None, note: str) -> None:

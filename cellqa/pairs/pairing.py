@@ -337,7 +337,8 @@ def _by_table(
 
 def _without_affixes(named: _Named) -> list[str]:
     """Take common affixes off the names of folders that share none; what was done, a line each."""
-    anchor = next((role for role in (Role.REFERENCE, Role.RAW) if role in named), next(iter(named)))
+    order = (Role.REFERENCE, Role.RAW, *named)
+    anchor = next((role for role in order if role in named), "")
     notes = []
     for role, own in named.items():
         if role == anchor or not named[anchor].keys().isdisjoint(own):

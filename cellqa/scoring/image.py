@@ -96,7 +96,13 @@ class Opened:
     @property
     def pixel_size(self) -> float | None:
         """In micrometres, as the file says."""
-        return self.file.pixel_size if self.file else None
+        return self.file.size_of(self._place)[0] if self.file else None
+
+    @property
+    def _place(self) -> PlaneIndex:
+        """Of the plane; the file's first where it lacks this one."""
+        assert self.file is not None
+        return self.index or self.file.planes[0]
 
     def sized(self, leader: Opened, options: ScoreOptions) -> tuple[float | None, list[str]]:
         """The pixel size that counts, and what to know of it.
@@ -118,8 +124,9 @@ class Opened:
                 if scale > 1
                 else f"{self.role} states another pixel size than its ground truth, which counts"
             )
-        if self.file and self.file.stretched and not options.pixel_size:
-            notes.append(f"{self.role}: {self.file.stretched}: lengths are in units of X")
+        stretched = self.file.stretched(self._place) if self.file else ""
+        if stretched and not options.pixel_size:
+            notes.append(f"{self.role}: {stretched}: lengths are in units of X")
         return size, notes
 
 

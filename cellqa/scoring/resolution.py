@@ -171,12 +171,13 @@ def _analyse_file(
                 name = printable(f"{path}#{label}" if label else str(path))
                 try:
                     pixels = grey(file.load(index))
-                    size = pixel_size or file.pixel_size
+                    own, across = file.size_of(index)
+                    size = pixel_size or own
                     analysed = _analyse_plane(name, pixels, size, fast, **options)
-                    if file.stretched and not pixel_size:
-                        note = f"{file.stretched}: lengths are in units of X, sectors in both"
+                    if (stretched := file.stretched(index)) and not pixel_size:
+                        note = f"{stretched}: lengths are in units of X, sectors in both"
                         note = "; ".join(filter(None, [analysed.note, note]))
-                        analysed = analysed._replace(note=note, pixel_size_y=file.pixel_size_y)
+                        analysed = analysed._replace(note=note, pixel_size_y=across)
                     analyses.append(analysed)
                 except (CellqaError, ValueError, TypeError) as error:
                     failures.append((str(path), label or "image", str(error)))

@@ -87,7 +87,6 @@ def _tiling_options(
         ),
         pixel_size_option,
         jobs_option,
-        naming_options,
         overwrite_option,
     ]
 

@@ -82,7 +82,8 @@ def load_image(
                 f"{path.name}: {len(file.planes)} planes; save the one to use as its own file "
                 "(cellqa sharpest --write), or use `ciegan prepare zstack`"
             )
-        return colours(file.load(index or file.planes[0]), as_is), file.pixel_size
+        index = index or file.planes[0]
+        return colours(file.load(index), as_is), file.size_of(index)[0]
 
 
 def colours(pixels: Array, as_is: bool = False) -> Array:

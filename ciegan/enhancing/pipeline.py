@@ -167,6 +167,7 @@ class Pipeline:
                 )
             _check_room(job, source, bool(self.spread_of))
             self.ledger.begin(job, file.key)
+            source.acquired()  # while the file is open: the one who writes asks later
             file.source = source  # from here on, the one who enhances waits for planes
             self._read.put((file, None))
             for index in source.planes:

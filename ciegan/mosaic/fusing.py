@@ -96,13 +96,18 @@ def _like(
     """What the result is like: a tile, but for its size and place."""
     acquired = first.acquired()
     seconds = acquired.seconds[scene * len(planes) : (scene + 1) * len(planes)]
-    taken = acquired._replace(seconds=seconds, positions=())
+    names = acquired.scene_channels[scene] if acquired.scene_channels else acquired.channels
+    taken = acquired._replace(seconds=seconds, positions=(), channels=names, scene_channels=())
+    size_x, size_y = first.size_of(PlaneIndex(s=scene))
     return replace(
         first,
         path=target.with_suffix("").with_suffix(".mosaic"),  # no file to keep the flavour of
         planes=planes,
         shape=(*shape, *first.shape_of(PlaneIndex(s=scene))[2:]),
         scene_shapes=(),
+        pixel_size=size_x,
+        pixel_size_y=size_y,
+        scene_sizes=(),
         acquisition=lambda: taken,
     )
 

@@ -34,20 +34,18 @@ def check_tiles(scan: Scan, files: TileFiles) -> ImageFile:
             "type": str(file.dtype),
             "planes (t, c, z)": tuple(1 + n for n in file.planes[-1][1:]),
         }
+        side = file.size_of(PlaneIndex(s=tile.scene))[0]
         if not first:
-            first, size = own, file.pixel_size
+            first, size = own, side
         for what, value in own.items():
             if value != first[what]:
                 raise CellqaError(
                     f"{tile.name}: its {what} {value} is not {first[what]} as of "
                     f"{scan.tiles[0].name}"
                 )
-        if bool(size) != bool(file.pixel_size) or (
-            size and file.pixel_size and abs(file.pixel_size / size - 1) > _SAME_SIZE
-        ):
+        if bool(size) != bool(side) or (size and side and abs(side / size - 1) > _SAME_SIZE):
             raise CellqaError(
-                f"{tile.name}: its pixel size {file.pixel_size} is not {size} as of "
-                f"{scan.tiles[0].name}"
+                f"{tile.name}: its pixel size {side} is not {size} as of {scan.tiles[0].name}"
             )
     opened = files.open(scan.tiles[0].path)
     _check_extent(scan, opened.shape_of(PlaneIndex(s=scan.tiles[0].scene)))

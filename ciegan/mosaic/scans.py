@@ -259,15 +259,16 @@ def _by_stage(top: Path, names: Sequence[str]) -> tuple[list[Scan], list[str]]:
         try:
             with open_safely(top / name) as file:
                 scenes, positions = file.planes[-1].s + 1, file.acquired().positions
-                if not file.pixel_size or len(positions) != scenes:
+                sides = [file.size_of(PlaneIndex(s=s))[0] for s in range(scenes)]
+                if not all(sides) or len(positions) != scenes:
                     continue
                 shapes = [file.shape_of(PlaneIndex(s=s)) for s in range(scenes)]
-                size = file.pixel_size
         except CellqaError as error:
             broken[name] = str(error)
             continue
         place = name if scenes > 1 else name.rpartition("/")[0]
         for s, (y, x) in enumerate(positions):
+            size = sides[s] or 1.0
             if math.isfinite(y) and math.isfinite(x):
                 label = printable(f"{name}#s{s}" if scenes > 1 else name)
                 tile = Tile(label, top / name, s, y=y / size, x=x / size)
