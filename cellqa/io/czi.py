@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from pylibCZIrw import czi
 
+from cellqa.errors import ImageError
 from cellqa.io.base import (
     Acquisition,
     ImageFile,
@@ -18,6 +19,16 @@ from cellqa.io.base import (
     regular_times,
 )
 from cellqa.planes import Array
+
+_TYPES = {
+    "Gray8": np.uint8,
+    "Gray16": np.uint16,
+    "Gray32Float": np.float32,
+    "Bgr24": np.uint8,
+    "Bgr48": np.uint16,
+    "Bgr96Float": np.float32,
+}
+_PROBE = 512  # pixels a side that tell whether a plane is there
 
 
 def open_file(path: Path, max_pixels: int) -> ImageFile:
@@ -40,19 +51,23 @@ def _open(path: Path, document: Any, max_pixels: int, close: Any) -> ImageFile:
     for rectangle in rectangles:
         check_size(path, rectangle.h, rectangle.w, max_pixels)
 
+    dtype = _type(path, document, c)
+
     def load(index: PlaneIndex, start: int = 0, stop: int | None = None) -> Array:
         plane = {"T": t[0] + index.t, "C": c[0] + index.c, "Z": z[0] + index.z}
         scene = numbers[index.s] if numbers else None
         x, y, width, height = rectangles[index.s]
         rows = (x, y + start, width, (height if stop is None else stop) - start)
         pixels = document.read(plane=plane, scene=scene, roi=rows)
+        if not pixels.any() and not _acquired(document, plane, scene, rectangles[index.s]):
+            raise ImageError(f"{path.name}: plane {index.label()} was not acquired")
         if pixels.shape[2] == 1:
-            return np.asarray(pixels[..., 0])
-        return np.asarray(pixels[..., ::-1])  # CZI's order is blue, green, red
+            return np.asarray(pixels[..., 0]).astype(dtype, copy=False)
+        return np.asarray(pixels[..., ::-1]).astype(dtype, copy=False)  # CZI's order is B, G, R
 
     planes = plane_indices(len(rectangles), *(n[1] - n[0] for n in (t, c, z)))
-    first = load(planes[0], 0, 1)
-    shapes = tuple((r.h, r.w, *first.shape[2:]) for r in rectangles)
+    samples = (3,) if "Bgr" in next(iter(document.pixel_types.values()), "") else ()
+    shapes = tuple((r.h, r.w, *samples) for r in rectangles)
     size = _scaling(document, "X")
 
     def acquisition() -> Acquisition:
@@ -75,7 +90,7 @@ def _open(path: Path, document: Any, max_pixels: int, close: Any) -> ImageFile:
         path,
         planes,
         shapes[0],
-        first.dtype,
+        dtype,
         size,
         load,
         close,
@@ -84,6 +99,28 @@ def _open(path: Path, document: Any, max_pixels: int, close: Any) -> ImageFile:
         acquisition,
         pixel_size_y=_scaling(document, "Y"),
     )
+
+
+def _type(path: Path, document: Any, channels: tuple[int, int]) -> np.dtype[Any]:
+    """The type that holds the values of every channel, unchanged."""
+    kinds = document.pixel_types
+    named = [str(kinds.get(c, "")) for c in range(*channels)] if kinds else []
+    unknown = next((kind for kind in named if kind not in _TYPES), None)
+    if unknown is not None or not named:
+        raise ImageError(f"{path.name}: pixels of type {unknown or 'unknown'!r} are not read")
+    if len({kind.startswith("Bgr") for kind in named}) > 1:
+        raise ImageError(f"{path.name}: some channels are in colour, some grey; export them apart")
+    return np.result_type(*(_TYPES[kind] for kind in named))
+
+
+def _acquired(document: Any, plane: dict[str, int], scene: int | None, where: Any) -> bool:
+    """Whether anything of a plane is in the file: what is not takes any colour asked for."""
+    roi = (where.x, where.y, where.w, where.h)
+    zoom = min(1.0, _PROBE / max(where.w, where.h))
+    white = document.read(
+        plane=plane, scene=scene, roi=roi, zoom=zoom, background_pixel=(1.0, 1.0, 1.0)
+    )
+    return not white.all()
 
 
 def _items(document: Any, *keys: str) -> list[dict[str, Any]]:

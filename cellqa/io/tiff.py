@@ -17,7 +17,6 @@ from cellqa.errors import ImageError
 from cellqa.io import ome
 from cellqa.io.base import (
     COARSEST_TAG_UM,
-    LARGE,
     MAX_PLANES,
     Acquisition,
     ImageFile,
@@ -30,9 +29,12 @@ from cellqa.io.base import (
     regular_times,
 )
 from cellqa.io.seen import UPRIGHT, Look
+from cellqa.io.tiff_pages import check_extent, file_of, has_parts, present, read_rows
 from cellqa.planes import Array
 
 _LZW = 5
+_ORDER = {"T": 0, "C": 1, "Z": 2, "Q": 2, "I": 2}  # scenes come before
+_NO_SCENES = "TCZQIYXS"  # axes: all others, such as positions and angles, are scenes
 _MINISWHITE, _MINISBLACK, _PALETTE, _SEPARATED = 0, 1, 3, 5
 _PRINTED = ("inch", "in", "cm")  # units of print settings, which Fiji takes over from other files
 # What tifffile only logs, although planes are lost by it.
@@ -77,18 +79,18 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
         raise ImageError(f"{path.name}: a TIFF file without images")
     layouts = [_layout(path, s, max_pixels) for s in tif.series]
     # OME names its images; what else holds images of several sizes may be a pyramid or a preview
-    alike = [(*layout[:3], len(layout[3]), layout[4]) for layout in layouts]
+    alike = [(*layout[:3], len(layout[3]), *layout[4:]) for layout in layouts]
     compared: list[Any] = alike if tif.is_ome else layouts
     if any(layout != compared[0] for layout in compared):
         raise ImageError(
             f"{path.name}: holds images of different sizes or types; split it into one file each"
         )
-    t, c, z, stored, dtype = layouts[0]
+    t, c, z, stored, dtype, places = layouts[0]
     looks = [_look(tif, series) for series in tif.series]
     apart = stored[2] if looks[0].apart else 1
     # what is no OME scene is a stack that was written frame by frame
-    frames = len(layouts) if not tif.is_ome and t * c * z == 1 else 1
-    planes = plane_indices(len(layouts) // frames, t, c * apart, z * frames)
+    frames = len(layouts) if not tif.is_ome and places * t * c * z == 1 else 1
+    planes = plane_indices(len(layouts) // frames * places, t, c * apart, z * frames)
     counted = (tif.imagej_metadata or {}).get("images", 1) if tif.is_imagej else 1
     if counted > len(planes) * (stored[2] if len(stored) > 2 else 1):
         raise ImageError(
@@ -103,8 +105,9 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
         """Series, number of the plane in it, and sample."""
         if frames > 1:
             return index.z, 0, index.c
+        series, place = divmod(index.s, places)
         channel, sample = divmod(index.c, apart)
-        return index.s, (index.t * c + channel) * z + index.z, sample
+        return series, ((place * t + index.t) * c + channel) * z + index.z, sample
 
     def load(index: PlaneIndex) -> Array:
         series, number, sample = at(index)
@@ -115,13 +118,14 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
         series, number, sample = at(index)
         with _logged(path):
             page = pages[series](number)  # type: ignore[misc]
-            rows = _read_rows(path, tif, page, shapes[series], start, stop)
+            rows = read_rows(path, page, shapes[series], start, stop)
             return looks[series].of(rows, sample)
 
-    in_parts = all(find is not None and _has_parts(find(0)) for find in pages)
-    scenes = planes[-1].s + 1
-    seen = tuple(look.shape(shape) for look, shape in zip(looks, shapes, strict=True))[:scenes]
-    sizes = _sizes(tif, scenes, looks[:scenes])
+    in_parts = all(find is not None and has_parts(find(0)) for find in pages)
+    scenes = [k // places for k in range(planes[-1].s + 1)]  # the series of each
+    seen = tuple(looks[k].shape(shapes[k]) for k in scenes)
+    of_series = _sizes(tif, len(looks), looks)
+    sizes = [of_series[k] for k in scenes]
     return ImageFile(
         path,
         planes,
@@ -185,21 +189,22 @@ def _check_stated_planes(path: Path, tif: tifffile.TiffFile) -> None:
 
 def _layout(
     path: Path, series: Any, max_pixels: int
-) -> tuple[int, int, int, tuple[int, ...], np.dtype[Any]]:
-    """Numbers of times, channels and focus steps, shape and type of a plane."""
+) -> tuple[int, int, int, tuple[int, ...], np.dtype[Any], int]:
+    """Numbers of times, channels and focus steps, shape and type of a plane, number of places."""
     axes, sizes = series.axes, dict(zip(series.axes, series.shape, strict=True))
     if "Y" not in axes or "X" not in axes:
         raise ImageError(f"{path.name}: a TIFF file with axes {axes!r} holds no planes")
     check_size(path, sizes["Y"], sizes["X"], max_pixels)
     if series.keyframe.photometric == _SEPARATED:
         raise ImageError(f"{path.name}: CMYK images are not supported; convert to RGB or grey")
-    # Every axis but time and channel counts as focus: a plain multi-page file has no names.
-    z = int(np.prod([float(n) for axis, n in sizes.items() if axis not in "TCYXS"]))
+    # what has no name counts as focus: a plain multi-page file has none
+    z = int(np.prod([float(n) for axis, n in sizes.items() if axis in "ZQI"]))
+    places = int(np.prod([float(n) for axis, n in sizes.items() if axis not in _NO_SCENES]))
     samples = sizes.get("S", 1)
     if samples > 4 and series.keyframe.photometric not in (_MINISWHITE, _MINISBLACK):
         raise ImageError(f"{path.name}: {samples} samples a pixel are not supported")
     shape = (sizes["Y"], sizes["X"], samples) if samples > 1 else (sizes["Y"], sizes["X"])
-    return sizes.get("T", 1), sizes.get("C", 1), z, shape, np.dtype(series.dtype)
+    return sizes.get("T", 1), sizes.get("C", 1), z, shape, np.dtype(series.dtype), places
 
 
 def _loader(
@@ -211,23 +216,24 @@ def _loader(
 ) -> Callable[[int], Array]:
     """A function that returns the n-th plane in the order T, C, Z."""
     axes = series.axes
-    page = series.keyframe
+    keyframe = series.keyframe
     place_of = _places(series)
-    if not place_of(0) and _opencv_reads(tif, page, shape):
+    if not place_of(0) and _opencv_reads(tif, keyframe, shape):
         return lambda number: _decode_lzw(path)
     whole: list[Array] = []
 
     def load(number: int) -> Array:
         if page_of:
-            present = _present(path, page_of(number))
-            _check_extent(path, tif, present)
-            return np.asarray(present.asarray(maxworkers=1)).reshape(shape)
+            page = present(path, page_of(number))
+            check_extent(path, page)
+            with file_of(page):
+                return np.asarray(page.asarray(maxworkers=1)).reshape(shape)
         if not whole:
-            mapped = series.dataoffset is not None and page.compression == 1
+            mapped = series.dataoffset is not None and keyframe.compression == 1
             whole.append(
                 tifffile.memmap(path, series=list(tif.series).index(series), mode="r")
-                if mapped and not page.is_tiled
-                else _whole(path, tif, series)
+                if mapped and not keyframe.is_tiled
+                else _whole(path, series)
             )
         at: dict[str, Any] = place_of(number)
         pixels = whole[0][tuple(at.get(axis, slice(None)) for axis in axes)]
@@ -259,7 +265,7 @@ def _pages(series: Any, shape: tuple[int, ...]) -> Callable[[int], Any] | None:
 def _places(series: Any) -> Callable[[int], dict[str, int]]:
     """A function that returns where the n-th plane is along each axis but those of a plane."""
     outer = {a: n for a, n in zip(series.axes, series.shape, strict=True) if a not in "YXS"}
-    order = sorted(outer, key=lambda axis: "TC".find(axis) if axis in "TC" else 2)
+    order = sorted(outer, key=lambda axis: _ORDER.get(axis, -1))
 
     def place(number: int) -> dict[str, int]:
         if not order:
@@ -270,69 +276,12 @@ def _places(series: Any) -> Callable[[int], dict[str, int]]:
     return place
 
 
-def _present(path: Path, page: Any) -> Any:
-    if page is None:
-        raise ImageError(f"{path.name}: the page of this plane is missing from the file")
-    return page
-
-
-def _has_parts(page: Any) -> bool:
-    """Whether rows of a page can be read without most of the others."""
-    if page is None or page.planarconfig != 1 or page.bitspersample % 8 or page.imagedepth != 1:
-        return False
-    if page.is_tiled:
-        return bool(page.tilelength * page.imagewidth <= LARGE)
-    return bool(page.compression == 1 or page.rowsperstrip * page.imagewidth <= LARGE)
-
-
-def _read_rows(
-    path: Path, tif: tifffile.TiffFile, page: Any, shape: tuple[int, ...], start: int, stop: int
-) -> Array:
-    """Rows of a page, from the strips or tiles that hold them."""
-    keyframe = _present(path, page).keyframe
-    _check_extent(path, tif, page)
-    if keyframe.compression == 1 and keyframe.fillorder == 1 and page.is_contiguous:
-        each = int(np.prod(shape[1:]))
-        dtype = np.dtype(tif.byteorder + keyframe.dtype.char)
-        offset = page.dataoffsets[0] + start * each * dtype.itemsize
-        rows = tif.filehandle.read_array(dtype, (stop - start) * each, offset)
-        return np.asarray(rows.astype(keyframe.dtype, copy=False)).reshape(stop - start, *shape[1:])
-    height = keyframe.tilelength if keyframe.is_tiled else keyframe.rowsperstrip
-    across = -(-shape[1] // keyframe.tilewidth) if keyframe.is_tiled else 1
-    out = np.full((stop - start, *shape[1:]), keyframe.nodata, keyframe.dtype)
-    first, last = start // height * across, -(-stop // height) * across
-    for number in range(first, min(last, len(page.dataoffsets))):
-        offset, count = page.dataoffsets[number], page.databytecounts[number]
-        if not count:
-            continue  # sparse: never written
-        tif.filehandle.seek(offset)
-        data = tif.filehandle.read(count)
-        decoded, place, size = keyframe.decode(data, number, jpegtables=page.jpegtables)
-        top, left = place[2], place[3]
-        part = np.asarray(decoded).reshape(size)[0, :, :, :]
-        rows = slice(max(start - top, 0), min(stop - top, shape[0] - top, part.shape[0]))
-        columns = min(shape[1] - left, part.shape[1])
-        part = part[rows, :columns]
-        at = top + rows.start - start
-        out[at : at + len(part), left : left + columns] = part.reshape(
-            len(part), columns, *shape[2:]
-        )
-    return out
-
-
-def _whole(path: Path, tif: tifffile.TiffFile, series: Any) -> Array:
+def _whole(path: Path, series: Any) -> Array:
     for page in series.pages:
         if page is None:
             raise ImageError(f"{path.name}: pages of this image are missing from the file")
-        _check_extent(path, tif, page)
+        check_extent(path, page)
     return np.asarray(series.asarray(maxworkers=1))
-
-
-def _check_extent(path: Path, tif: tifffile.TiffFile, page: Any) -> None:
-    """Every strip and tile must lie within the file: decoders pad what is missing."""
-    pairs = zip(page.dataoffsets, page.databytecounts, strict=False)
-    if any(offset + count > tif.filehandle.size for offset, count in pairs):
-        raise ImageError(f"{path.name}: truncated, its pixels end after the file does")
 
 
 def _opencv_reads(tif: tifffile.TiffFile, page: Any, shape: tuple[int, ...]) -> bool:

@@ -108,7 +108,8 @@ def _write_plain(
     if like.tiff and like.tiff.samples and len(like.planes) == sizes["C"]:
         _write_samples(path, planes, like, note, options)
         return
-    outer = ["C"] if like.tiff and like.tiff.samples else [a for a in "TCZ" if a in axes]
+    # a plain file's pages have no names, and are written as pages
+    outer = [a for a in "STCZ" if a in axes or (sizes[a] > 1 and a != "Z")]
     named = int(np.prod([sizes[a] for a in outer])) == len(like.planes)
     if len(like.planes) == 1:
         shape: tuple[int, ...] = like.shape
@@ -116,7 +117,8 @@ def _write_plain(
         options["description"] = note
     elif outer and named:
         shape = (*(sizes[a] for a in outer), *like.shape)
-        metadata = {"axes": "".join(outer) + "YXS"[: len(like.shape)], "Description": note}
+        names = "".join(outer).replace("S", "P")  # in tifffile, S is a sample
+        metadata = {"axes": names + "YXS"[: len(like.shape)], "Description": note}
     else:
         shape, metadata = (len(like.planes), *like.shape), None
         options["description"] = note

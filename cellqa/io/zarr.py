@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,10 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
         cut = {"y": slice(start, stop), "x": slice(None)}
         at = tuple(cut[name] if name in cut else getattr(index, name, 0) for name in names)
         pixels = np.asarray(data[at])
+        if _unwritten(pixels, data) and not _has_chunks(path / level["path"], data, at):
+            raise ImageError(
+                f"{path.name}: plane {index.label()} is not in the store: it has no chunk of it"
+            )
         return pixels if names.index("y") < names.index("x") else pixels.T
 
     planes = plane_indices(1, *(sizes.get(axis, 1) for axis in "tcz"))
@@ -50,7 +55,7 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
         if "t" in names:
             unit, interval = _scale(scales, level, names.index("t"))
             factor = {"second": 1.0, "millisecond": 1e-3, "minute": 60.0, "hour": 3600.0}.get(unit)
-            seconds = tuple(i.t * interval * factor for i in planes) if factor else ()
+            seconds = tuple(i.t * interval * factor for i in planes) if factor and interval else ()
         return Acquisition(channels if len(channels) == sizes.get("c", 1) else (), step, seconds)
 
     return ImageFile(
@@ -66,21 +71,40 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
     )
 
 
-def _scale(scales: dict[str, Any], level: dict[str, Any], number: int) -> tuple[str, float]:
-    """Unit and step of an axis; the unit is empty where none is stated."""
+def _unwritten(pixels: Array, data: Any) -> bool:
+    """Whether the pixels may be what a store gives for chunks that it lacks."""
+    return bool((pixels == (data.fill_value or 0)).all())
+
+
+def _has_chunks(folder: Path, data: Any, at: tuple[int | slice, ...]) -> bool:
+    """Whether any chunk of a plane, or some rows of it, is there."""
+    each = data.shards or data.chunks
+    ranges = []
+    for place, side, length in zip(at, each, data.shape, strict=True):
+        first, stop, _ = (
+            place.indices(length) if isinstance(place, slice) else (place, place + 1, 1)
+        )
+        ranges.append(range(first // side, -(-stop // side)))
+    return any(
+        (folder / data.metadata.encode_chunk_key(chunk)).exists() for chunk in product(*ranges)
+    )
+
+
+def _scale(scales: dict[str, Any], level: dict[str, Any], number: int) -> tuple[str, float | None]:
+    """Unit and step of an axis; the unit is empty and the step None where none is stated."""
     axis = scales["axes"][number]
     unit = str(axis.get("unit") or "") if isinstance(axis, dict) else ""
-    factor = 1.0
+    factor: float | None = None
     for owner in (level, scales):
         for transformation in owner.get("coordinateTransformations", ()):
             if transformation.get("type") == "scale":
-                factor *= float(transformation["scale"][number])
+                factor = (factor or 1.0) * float(transformation["scale"][number])
     return unit, factor
 
 
 def _step(scales: dict[str, Any], level: dict[str, Any], number: int) -> float | None:
     """Step of an axis of space, in micrometres."""
     unit, factor = _scale(scales, level, number)
-    if not unit and factor == 1:  # what uncalibrated files state
+    if factor is None or (not unit and factor == 1):  # what uncalibrated files state
         return None
     return in_micrometres(factor, unit or "micrometer")

@@ -56,6 +56,8 @@ def _level(group: Any, number: int, shape: tuple[int, ...], dtype: np.dtype[Any]
     options: dict[str, Any] = {"chunk_key_encoding": {"name": "v2", "separator": "/"}}
     if group.metadata.zarr_format == 3:
         options = {"dimension_names": list(_AXES)}
+    # black planes, too: a plane without a chunk counts as not acquired
+    options["config"] = {"write_empty_chunks": True}
     return group.create_array(str(number), shape=shape, dtype=dtype, chunks=chunks, **options)
 
 
@@ -76,12 +78,13 @@ def _halved(group: Any, number: int, level: Any, planes: tuple[PlaneIndex, ...])
 
 def _describe(group: Any, levels: int, like: ImageFile, note: str, version: int) -> None:
     acquired = like.acquired()
-    size, step = like.pixel_size, acquired.z_step
+    (size_x, size_y), step = like.size_of(like.planes[0]), acquired.z_step
+    size_y = size_y or size_x
     times = {index.t: s for index, s in zip(like.planes, acquired.seconds, strict=False)}
     interval = (max(times.values()) - min(times.values())) / max(1, len(times) - 1) if times else 0
-    scales = [interval or 1.0, 1.0, step or 1.0, size or 1.0, size or 1.0]
+    scales = [interval or 1.0, 1.0, step or 1.0, size_y or 1.0, size_x or 1.0]
     units: dict[str, Any] = {"t": interval and "second", "z": step and "micrometer"}
-    units |= dict.fromkeys("yx", size and "micrometer")
+    units |= dict.fromkeys("yx", size_x and "micrometer")
     kinds = {"t": "time", "c": "channel"}
     axes = [
         {"name": axis, "type": kinds.get(axis, "space")}

@@ -1,0 +1,92 @@
+"""Pixels of one page of a TIFF file, whole or some rows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cellqa.errors import ImageError
+from cellqa.io.base import LARGE
+from cellqa.planes import Array
+
+
+def present(path: Path, page: Any) -> Any:
+    """The page, or an error where the file lacks it."""
+    if page is None:
+        raise ImageError(f"{path.name}: the page of this plane is missing from the file")
+    return page
+
+
+def has_parts(page: Any) -> bool:
+    """Whether rows of a page can be read without most of the others."""
+    if page is None or page.planarconfig != 1 or page.bitspersample % 8 or page.imagedepth != 1:
+        return False
+    if page.is_tiled:
+        return bool(page.tilelength * page.imagewidth <= LARGE)
+    return bool(page.compression == 1 or page.rowsperstrip * page.imagewidth <= LARGE)
+
+
+@contextmanager
+def file_of(page: Any) -> Iterator[Any]:
+    """The file that holds a page, open: of a set, tifffile closes all but the first."""
+    file = page.parent.filehandle
+    closed = file.closed
+    if closed:
+        file.open()
+    try:
+        yield file
+    finally:
+        if closed:
+            file.close()
+
+
+def read_rows(path: Path, page: Any, shape: tuple[int, ...], start: int, stop: int) -> Array:
+    """Rows of a page, from the strips or tiles that hold them."""
+    with file_of(present(path, page)) as file:
+        return _rows_in(file, path, page, shape, start, stop)
+
+
+def _rows_in(
+    file: Any, path: Path, page: Any, shape: tuple[int, ...], start: int, stop: int
+) -> Array:
+    keyframe = page.keyframe
+    check_extent(path, page)
+    if keyframe.compression == 1 and keyframe.fillorder == 1 and page.is_contiguous:
+        each = int(np.prod(shape[1:]))
+        dtype = np.dtype(page.parent.byteorder + keyframe.dtype.char)
+        offset = page.dataoffsets[0] + start * each * dtype.itemsize
+        rows = file.read_array(dtype, (stop - start) * each, offset)
+        return np.asarray(rows.astype(keyframe.dtype, copy=False)).reshape(stop - start, *shape[1:])
+    height = keyframe.tilelength if keyframe.is_tiled else keyframe.rowsperstrip
+    across = -(-shape[1] // keyframe.tilewidth) if keyframe.is_tiled else 1
+    out = np.full((stop - start, *shape[1:]), keyframe.nodata, keyframe.dtype)
+    first, last = start // height * across, -(-stop // height) * across
+    for number in range(first, min(last, len(page.dataoffsets))):
+        offset, count = page.dataoffsets[number], page.databytecounts[number]
+        if not count:
+            continue  # sparse: never written
+        file.seek(offset)
+        data = file.read(count)
+        decoded, place, size = keyframe.decode(data, number, jpegtables=page.jpegtables)
+        top, left = place[2], place[3]
+        part = np.asarray(decoded).reshape(size)[0, :, :, :]
+        rows = slice(max(start - top, 0), min(stop - top, shape[0] - top, part.shape[0]))
+        columns = min(shape[1] - left, part.shape[1])
+        part = part[rows, :columns]
+        at = top + rows.start - start
+        out[at : at + len(part), left : left + columns] = part.reshape(
+            len(part), columns, *shape[2:]
+        )
+    return out
+
+
+def check_extent(path: Path, page: Any) -> None:
+    """Every strip and tile must lie within the file: decoders pad what is missing."""
+    size = page.parent.filehandle.size  # of a set, the page's own file
+    pairs = zip(page.dataoffsets, page.databytecounts, strict=False)
+    if any(offset + count > size for offset, count in pairs):
+        raise ImageError(f"{path.name}: truncated, its pixels end after the file does")
