@@ -207,7 +207,7 @@ def merge(parts: Sequence[StrPath], out: StrPath, *, overwrite: bool = False) ->
 
 
 def _check_places(pairing: Pairing, out: Path) -> None:
-    """Refuse an `out` among the images, and a method that is its own ground truth."""
+    """Refuse an `out` among the images: the next run would score the pictures of the page."""
     places = {role: path.resolve() for role, path in pairing.folders.items()}
     for role, place in places.items():
         if place == out.resolve() or place in out.resolve().parents:
@@ -216,9 +216,6 @@ def _check_places(pairing: Pairing, out: Path) -> None:
                 f"--out: {str(out)!r} {where} the folder of {role} "
                 f"({pairing.folders[role]}), whose images are read; give a folder outside it"
             )
-    for method in pairing.methods if not pairing.naming else ():  # else names tell them apart
-        if method != Role.REFERENCE and places[method] == places.get(Role.REFERENCE):
-            raise CellqaError(f"{method} and gt are the same folder: {pairing.folders[method]}")
 
 
 def _given(pairing: Pairing, options: ScoreOptions) -> frozenset[str]:

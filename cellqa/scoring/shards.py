@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cellqa.errors import CellqaError
 from cellqa.metrics.metric import Metric
+from cellqa.pairs.naming import Naming
 from cellqa.pairs.pairing import Pairing
 from cellqa.scoring.journal import Journal
 from cellqa.tables.folder import JOURNAL
@@ -72,10 +73,11 @@ def collect(parts: Sequence[Path], out: Path) -> Collected:
             "score the parts again with --resume"
         )
     folders = {name: Path(path) for name, path in first.folders.items()}
-    unpaired = {name: tuple(files) for name, files in first.pairing.unpaired.items()}
+    paired = first.pairing
+    unpaired = {name: tuple(files) for name, files in paired.unpaired.items()}
     return Collected(
         images,
-        Pairing(folders, (), unpaired, notes=tuple(first.pairing.notes)),
+        Pairing(folders, (), unpaired, Naming.of(paired.naming), tuple(paired.notes)),
         first.known_metrics(),
         journals[0].header["given"],
         replace(first, shard=[1, 1], merged=len(parts)),

@@ -202,7 +202,7 @@ class Tally:
         """What a reader of the numbers must know, a line each."""
         notes = [f"{note} ({count} images)" for note, count in sorted(self.notes.items())]
         warnings = [note for note in notes if _AS_THEY_ARE in note]  # nothing means more
-        warnings += pairing.notes
+        warnings += [*pairing.notes, *_same_folders(pairing)]
         for method, names in pairing.unpaired.items():
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             warnings.append(f"{method}: {len(names)} without a partner ({shown})")
@@ -346,3 +346,10 @@ def joined(files: np.ndarray, contents: np.ndarray) -> np.ndarray | None:
     graph = coo_matrix((np.ones(planes.size, bool), (planes, shared)), shape=(3 * n, 3 * n))
     groups = connected_components(graph, directed=False)[1][:n]
     return np.asarray(np.unique(groups, return_inverse=True)[1])
+
+
+def _same_folders(pairing: Pairing) -> list[str]:
+    """Methods that lie where the ground truth does, unless names tell them apart."""
+    places = {role: path.resolve() for role, path in pairing.folders.items()}
+    same = [m for m in places if m != Role.REFERENCE and places[m] == places.get(Role.REFERENCE)]
+    return [f"{m} and gt are the same folder" for m in same if not pairing.naming]
