@@ -87,3 +87,8 @@ def printable(text: str) -> str:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, not too long."""
     return printable((str(error).splitlines() or [type(error).__name__])[0])[:160]
+
+
+def with_type(error: BaseException) -> str:
+    """The first line of an error's message after its type: for errors of others' code."""
+    return f"{type(error).__name__}: {first_line(error)}"

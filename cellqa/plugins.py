@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from cellqa.errors import CellqaError, first_line
+from cellqa.errors import CellqaError, with_type
 
 Entry = TypeVar("Entry")
 
@@ -221,7 +221,7 @@ def _why(error: BaseException) -> str:
     """What is wrong, with the kind of error where the words alone do not say it."""
     if isinstance(error, CellqaError):
         return str(error)
-    return f"{type(error).__name__}: {first_line(error)}"
+    return with_type(error)
 
 
 def _name_of(entry: Any) -> str:

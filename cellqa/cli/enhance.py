@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from cellqa.cli.options import (
     jobs_option,
     overwrite_option,
     parse_settings,
+    together,
 )
 from cellqa.errors import CellqaError
 from cellqa.terminal import progress_bar, report_failures
@@ -24,29 +24,23 @@ if TYPE_CHECKING:
     from cellqa.enhance import Enhancer
 
 
-def _enhance_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Options of both enhancers; defaults come from the method."""
-    decorators = [
-        click.argument("source", metavar="IN", type=AnyPath()),
-        click.argument("target", metavar="OUT", type=AnyPath()),
-        click.option(
-            "--kernel", type=click.IntRange(3, 255), help="Gaussian's side in pixels, odd."
-        ),
-        click.option("--sigma", type=Positive(), help="Gaussian's sigma in pixels."),
-        click.option("--amount", type=Positive(), help="Weight of the unsharp mask."),
-        click.option("--clip-limit", type=Positive(), help="CLAHE's clip limit."),
-        click.option("--tiles", type=click.IntRange(1), help="CLAHE's tiles along each side."),
-        click.option(
-            "--compat",
-            type=click.Choice(["ciegan"]),
-            help="8-bit arithmetic that wraps, as the CIEGAN authors' program.",
-        ),
-        jobs_option,
-        overwrite_option,
-    ]
-    for decorate in reversed(decorators):
-        command = decorate(command)
-    return command
+# of both enhancers; defaults come from the method
+_enhance_options: Any = together(
+    click.argument("source", metavar="IN", type=AnyPath()),
+    click.argument("target", metavar="OUT", type=AnyPath()),
+    click.option("--kernel", type=click.IntRange(3, 255), help="Gaussian's side in pixels, odd."),
+    click.option("--sigma", type=Positive(), help="Gaussian's sigma in pixels."),
+    click.option("--amount", type=Positive(), help="Weight of the unsharp mask."),
+    click.option("--clip-limit", type=Positive(), help="CLAHE's clip limit."),
+    click.option("--tiles", type=click.IntRange(1), help="CLAHE's tiles along each side."),
+    click.option(
+        "--compat",
+        type=click.Choice(["ciegan"]),
+        help="8-bit arithmetic that wraps, as the CIEGAN authors' program.",
+    ),
+    jobs_option,
+    overwrite_option,
+)
 
 
 def _run_traditional(method: str, source: Path, target: Path, **options: Any) -> None:

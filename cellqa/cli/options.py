@@ -221,7 +221,21 @@ pred_option: Any = click.option(
     callback=parse_folders,
     help="Folder of enhanced images; again for each method to compare.",
 )
-_NAMING_OPTIONS: tuple[Any, ...] = (
+
+
+def together(*options: Any) -> Any:
+    """One decorator for options and arguments that commands share, in this order."""
+
+    def decorated(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
+
+
+# what says which names belong together; for `cellqa.pairs.naming.parse_naming`
+naming_options: Any = together(
     click.option(
         "--strip",
         multiple=True,
@@ -242,15 +256,6 @@ _NAMING_OPTIONS: tuple[Any, ...] = (
         help="A row for each image, a column for each role: its file. Nothing goes by names then.",
     ),
 )
-
-
-def naming_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What says which names belong together; for `cellqa.pairs.naming.parse_naming`."""
-    for option in reversed(_NAMING_OPTIONS):
-        command = option(command)
-    return command
-
-
 pixel_size_option: Any = click.option(
     "--pixel-size",
     type=Positive(),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cellqa.engines.base import Engine
 from cellqa.engines.local import LocalEngine
-from cellqa.errors import CellqaError, first_line
+from cellqa.errors import CellqaError, with_type
 from cellqa.plugins import Registry, instance_of
 
 __all__ = ["ENGINES", "Engine", "EngineKind", "LocalEngine", "open_engine", "parse_engine"]
@@ -101,6 +101,7 @@ def open_engine(text: str, jobs: int) -> Engine:
     except Exception as error:
         if ENGINES.package_of(kind.name) == "cellqa":
             raise
-        why = f"{type(error).__name__}: {first_line(error)}"
-        raise CellqaError(f"--engine {kind.name}: its package cannot open it ({why})") from None
+        raise CellqaError(
+            f"--engine {kind.name}: its package cannot open it ({with_type(error)})"
+        ) from None
     return engine

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from cellqa.disk import StrPath
 from cellqa.engines.local import ordered_map
-from cellqa.errors import CellqaError, first_line
+from cellqa.errors import CellqaError, with_type
 from cellqa.io import (
     format_of,
     is_image_folder,
@@ -199,6 +199,6 @@ def _enhance(job: Job, *, enhancer: Enhancer) -> str | None:
     except Exception as error:
         if type(enhancer).__module__.partition(".")[0] in ("cellqa", "ciegan"):
             raise
-        what = f"{type(error).__name__}: {first_line(error)}"  # of another package
-        return f"{job.source.name}: {enhancer.name} cannot enhance it ({what})"
+        # of another package
+        return f"{job.source.name}: {enhancer.name} cannot enhance it ({with_type(error)})"
     return None

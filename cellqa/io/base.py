@@ -94,6 +94,10 @@ class Acquisition(NamedTuple):
     positions: tuple[tuple[float, float], ...] = ()
     scene_channels: tuple[tuple[str, ...], ...] = ()
 
+    def channels_of(self, scene: int) -> tuple[str, ...]:
+        """Names of a scene's channels."""
+        return self.scene_channels[scene] if self.scene_channels else self.channels
+
 
 @dataclass(frozen=True)
 class TiffStructure:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from cellqa.io.base import ImageFile, PlaneIndex, check_size, plane_indices, reg
 from cellqa.io.seen import orientation_of, turned
 from cellqa.planes import Array
 
+_EXIF = b"Exif\0\0"
+_DENSITY = 9  # bytes of a pHYs chunk
 _SCAN, _APP1 = 0xFFDA, 0xFFE1  # markers of a JPEG file
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -95,41 +97,48 @@ def _stated_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    at = 2
-    while at + 9 < len(data):
-        marker, length = struct.unpack_from(">HH", data, at)
-        if marker >> 8 != 0xFF:
-            return None
+    for marker, body in _segments(data):
         if 0xFFC0 <= marker <= 0xFFCF and marker not in (0xFFC4, 0xFFC8, 0xFFCC):
-            height, width = struct.unpack_from(">HH", data, at + 5)
+            height, width = struct.unpack_from(">HH", data, body.start + 1)
             return height, width
-        at += 2 + length
     return None
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, slice]]:
+    """Marker and body of each segment of a JPEG file, until none follows."""
+    at = 2
+    while at + 9 < len(data) and data[at] == 0xFF:
+        marker, length = struct.unpack_from(">HH", data, at)
+        yield marker, slice(at + 4, at + 2 + length)
+        at += 2 + length
 
 
 def _exif(data: bytes) -> bytes:
     """What EXIF a PNG or JPEG file has, from its byte order on; empty where there is none."""
     if data.startswith(_PNG):
-        at = data.find(b"eXIf", 0, max(0, data.find(b"IDAT")))
-        return data[at + 4 : at + 4 + struct.unpack_from(">I", data, at - 4)[0]] if at > 0 else b""
-    at = 2
-    while data.startswith(b"\xff\xd8") and at + 10 < len(data) and data[at] == 0xFF:
-        marker, length = struct.unpack_from(">HH", data, at)
-        if marker == _SCAN:
-            break
-        if marker == _APP1 and data[at + 4 : at + 10] == b"Exif\0\0":
-            return data[at + 10 : at + 2 + length]
-        at += 2 + length
+        return _png_chunk(data, b"eXIf")
+    if data.startswith(b"\xff\xd8"):
+        for marker, body in _segments(data):
+            if marker == _SCAN:
+                break
+            if marker == _APP1 and data[body].startswith(_EXIF):
+                return data[body].removeprefix(_EXIF)
     return b""
+
+
+def _png_chunk(data: bytes, kind: bytes) -> bytes:
+    """The body of a PNG file's first chunk of a kind before its pixels; empty without."""
+    at = data.find(kind, 0, max(0, data.find(b"IDAT")))
+    return data[at + 4 : at + 4 + struct.unpack_from(">I", data, at - 4)[0]] if at > 0 else b""
 
 
 def _with_chunks(data: bytes, source: bytes, note: str) -> bytes:
     """The PNG with the note as text, and with the source's pixel density if it states one."""
     chunks = b""
     if source.startswith(_PNG):
-        at = source.find(b"pHYs")
-        if 0 < at < source.find(b"IDAT"):
-            chunks += _chunk(b"pHYs", source[at + 4 : at + 13])
+        density = _png_chunk(source, b"pHYs")
+        if len(density) == _DENSITY:
+            chunks += _chunk(b"pHYs", density)
     text = note.encode("latin-1", "replace")
     chunks += _chunk(b"tEXt", b"Description\0" + text)
     header_end = len(_PNG) + 25  # signature and the IHDR chunk, which must come first

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -77,52 +77,29 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
     _check_stated_planes(path, tif)
     if not tif.series:
         raise ImageError(f"{path.name}: a TIFF file without images")
-    layouts = [_layout(path, s, max_pixels) for s in tif.series]
-    # OME names its images; what else holds images of several sizes may be a pyramid or a preview
-    alike = [(*layout[:3], len(layout[3]), *layout[4:]) for layout in layouts]
-    compared: list[Any] = alike if tif.is_ome else layouts
-    if any(layout != compared[0] for layout in compared):
-        raise ImageError(
-            f"{path.name}: holds images of different sizes or types; split it into one file each"
-        )
-    t, c, z, stored, dtype, places = layouts[0]
+    grid = _grid(path, tif, max_pixels)
+    layouts = grid.layouts
+    shapes = [layout.shape for layout in layouts]
     looks = [_look(tif, series) for series in tif.series]
-    apart = stored[2] if looks[0].apart else 1
-    # what is no OME scene is a stack that was written frame by frame
-    frames = len(layouts) if not tif.is_ome and places * t * c * z == 1 else 1
-    planes = plane_indices(len(layouts) // frames * places, t, c * apart, z * frames)
-    counted = (tif.imagej_metadata or {}).get("images", 1) if tif.is_imagej else 1
-    if counted > len(planes) * (stored[2] if len(stored) > 2 else 1):
-        raise ImageError(
-            f"{path.name}: truncated, {counted} planes are stated, {len(planes)} there"
-        )
-    shapes = tuple(layout[3] for layout in layouts)
+    planes = grid.planes
     pages = [_pages(series, own) for series, own in zip(tif.series, shapes, strict=True)]
     parts = zip(tif.series, shapes, pages, strict=True)
     loaders = [_loader(path, tif, series, own, page_of) for series, own, page_of in parts]
 
-    def at(index: PlaneIndex) -> tuple[int, int, int]:
-        """Series, number of the plane in it, and sample."""
-        if frames > 1:
-            return index.z, 0, index.c
-        series, place = divmod(index.s, places)
-        channel, sample = divmod(index.c, apart)
-        return series, ((place * t + index.t) * c + channel) * z + index.z, sample
-
     def load(index: PlaneIndex) -> Array:
-        series, number, sample = at(index)
+        series, number, sample = grid.at(index)
         with _logged(path):
             return looks[series].of(loaders[series](number), sample)
 
     def load_rows(index: PlaneIndex, start: int, stop: int) -> Array:
-        series, number, sample = at(index)
+        series, number, sample = grid.at(index)
         with _logged(path):
             page = pages[series](number)  # type: ignore[misc]
             rows = read_rows(path, page, shapes[series], start, stop)
             return looks[series].of(rows, sample)
 
     in_parts = all(find is not None and has_parts(find(0)) for find in pages)
-    scenes = [k // places for k in range(planes[-1].s + 1)]  # the series of each
+    scenes = [k // layouts[0].places for k in range(planes[-1].s + 1)]  # the series of each
     seen = tuple(looks[k].shape(shapes[k]) for k in scenes)
     of_series = _sizes(tif, len(looks), looks)
     sizes = [of_series[k] for k in scenes]
@@ -130,7 +107,7 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
         path,
         planes,
         seen[0],
-        looks[0].dtype(dtype),
+        looks[0].dtype(layouts[0].dtype),
         sizes[0][0],
         load,
         tif.close,
@@ -141,6 +118,73 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
         sizes[0][1],
         tuple(sizes) if len(set(sizes)) > 1 else (),
     )
+
+
+class _Layout(NamedTuple):
+    """Numbers of times, channels, focus steps and places of a series; shape and type of a plane."""
+
+    t: int
+    c: int
+    z: int
+    places: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+class _Grid(NamedTuple):
+    """Where the planes of a file lie in its series.
+
+    Attributes
+    ----------
+    layouts : list of _Layout
+        Of each series, alike but for the sides of planes in OME.
+    frames : int
+        Series that are the frames of one stack; 1 where each is a scene.
+    apart : int
+        Channels that are samples of a page.
+    """
+
+    layouts: list[_Layout]
+    frames: int
+    apart: int
+
+    @property
+    def planes(self) -> tuple[PlaneIndex, ...]:
+        """Every plane of the file."""
+        t, c, z, places = self.layouts[0][:4]
+        scenes = len(self.layouts) // self.frames * places
+        return plane_indices(scenes, t, c * self.apart, z * self.frames)
+
+    def at(self, index: PlaneIndex) -> tuple[int, int, int]:
+        """Series, number of the plane in it, and sample."""
+        if self.frames > 1:
+            return index.z, 0, index.c
+        t, c, z, places = self.layouts[0][:4]
+        series, place = divmod(index.s, places)
+        channel, sample = divmod(index.c, self.apart)
+        return series, ((place * t + index.t) * c + channel) * z + index.z, sample
+
+
+def _grid(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> _Grid:
+    """Where the planes are; refused where series differ, or planes are stated and not there."""
+    layouts = [_layout(path, s, max_pixels) for s in tif.series]
+    # OME names its images; what else holds images of several sizes may be a pyramid or a preview
+    alike = [layout._replace(shape=(len(layout.shape),)) for layout in layouts]
+    compared = alike if tif.is_ome else layouts
+    if any(layout != compared[0] for layout in compared):
+        raise ImageError(
+            f"{path.name}: holds images of different sizes or types; split it into one file each"
+        )
+    t, c, z, places, stored, _ = layouts[0]
+    apart = stored[2] if _look(tif, tif.series[0]).apart else 1
+    # what is no OME scene is a stack that was written frame by frame
+    frames = len(layouts) if not tif.is_ome and places * t * c * z == 1 else 1
+    grid = _Grid(layouts, frames, apart)
+    there = len(grid.planes)
+    counted = (tif.imagej_metadata or {}).get("images", 1) if tif.is_imagej else 1
+    if counted > there * (stored[2] if len(stored) > 2 else 1):
+        raise ImageError(f"{path.name}: truncated, {counted} planes are stated, {there} there")
+    return grid
 
 
 def _look(tif: tifffile.TiffFile, series: Any) -> Look:
@@ -187,10 +231,7 @@ def _check_stated_planes(path: Path, tif: tifffile.TiffFile) -> None:
             raise ImageError(f"{path.name}: its metadata state more than {MAX_PLANES} planes")
 
 
-def _layout(
-    path: Path, series: Any, max_pixels: int
-) -> tuple[int, int, int, tuple[int, ...], np.dtype[Any], int]:
-    """Numbers of times, channels and focus steps, shape and type of a plane, number of places."""
+def _layout(path: Path, series: Any, max_pixels: int) -> _Layout:
     axes, sizes = series.axes, dict(zip(series.axes, series.shape, strict=True))
     if "Y" not in axes or "X" not in axes:
         raise ImageError(f"{path.name}: a TIFF file with axes {axes!r} holds no planes")
@@ -204,7 +245,7 @@ def _layout(
     if samples > 4 and series.keyframe.photometric not in (_MINISWHITE, _MINISBLACK):
         raise ImageError(f"{path.name}: {samples} samples a pixel are not supported")
     shape = (sizes["Y"], sizes["X"], samples) if samples > 1 else (sizes["Y"], sizes["X"])
-    return sizes.get("T", 1), sizes.get("C", 1), z, shape, np.dtype(series.dtype), places
+    return _Layout(sizes.get("T", 1), sizes.get("C", 1), z, places, shape, np.dtype(series.dtype))
 
 
 def _loader(

@@ -207,7 +207,7 @@ def _write_ome(
             shape = like.shape_of(PlaneIndex(s=number))
             data = _laid_out(planes, [shape] * n, own)
             about = metadata | _calibration(like, number)
-            names = (acquired.scene_channels or (acquired.channels,) * sizes["S"])[number]
+            names = acquired.channels_of(number)
             if len(names) == sizes["C"]:
                 about["Channel"] = {"Name": list(names)}
             if plane:

@@ -8,9 +8,11 @@ import numpy as np
 import scipy.fft
 
 from cellqa.metrics._radial_kernels import taper
+from cellqa.metrics._ring_kernels import ring_sums
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane
 
+NOISE = 0.9  # radius from which a spectrum is taken for noise
 EDGE = 20  # pixels over which the border is apodised
 SMALLEST_SIDE = 2 * EDGE + 1  # smaller images consist of apodised border only
 TOO_SMALL = f"a side below {SMALLEST_SIDE} pixels is all apodised border"
@@ -47,7 +49,7 @@ def window(size: int) -> Array:
 
 
 @lru_cache(maxsize=4)
-def rings_of(shape: tuple[int, int]) -> tuple[Array, Array, Array]:
+def rings_of(shape: tuple[int, ...]) -> tuple[Array, Array, Array]:
     """Ring of each frequency of one quadrant; radius and count of each ring from the first on."""
     y, x = quadrant(shape)
     n = max(y.size, x.size) - 1
@@ -57,8 +59,25 @@ def rings_of(shape: tuple[int, int]) -> tuple[Array, Array, Array]:
     return rings, np.arange(1, n + 1) / n, counts[1 : n + 1]
 
 
+def ring_power(plane: Plane) -> Array:
+    """Power of the spectrum in each ring of `rings_of`; for `Plane.once`."""
+    rings, radii, _ = rings_of(plane.shape)
+    half = plane.once(spectrum)
+    return np.asarray(ring_sums(half, half, rings, radii.size + 1)[1:-1, 1])
+
+
+def noise_floor(power: Array, radii: Array, counts: Array) -> float:
+    """Power of the noise at each frequency: the median of the outermost rings."""
+    return float(np.median((power / counts)[radii > NOISE]))
+
+
+def energy(shape: tuple[int, ...]) -> float:
+    """Power that white noise of variance 1 has at each frequency, tapered."""
+    return float(np.prod([(window(n) ** 2).sum() for n in shape]))
+
+
 @lru_cache(maxsize=16)
-def independent(shape: tuple[int, int]) -> float:
+def independent(shape: tuple[int, ...]) -> float:
     """Share of the frequencies that are independent of their neighbours: the taper blurs them."""
     squares = [window(n) ** 2 for n in shape]
     return float(np.prod([w.mean() ** 2 / (w**2).mean() for w in squares]))
@@ -80,7 +99,7 @@ def weights(y: Array, x: Array) -> Array:
     return counts
 
 
-def quadrant(shape: tuple[int, int]) -> tuple[Array, Array]:
+def quadrant(shape: tuple[int, ...]) -> tuple[Array, Array]:
     """Radius of each row and column of one quadrant, 1 at Nyquist; `shape` is the image's."""
     sizes = [n - (n + 1) % 2 for n in shape]
     y, x = (linspace(-1, 1, n)[n // 2 :] for n in sizes)

@@ -143,6 +143,12 @@ def displacement(reference: Plane, image: Plane) -> tuple[float, float]:
     return missing, missing
 
 
+def known_part(displaced: tuple[float, float]) -> tuple[float, float]:
+    """What can be undone of a displacement: along the lines of a grating, nothing can be told."""
+    y, x = (0.0 if math.isnan(d) else float(d) for d in displaced)
+    return y, x
+
+
 def displaced(case: Case) -> tuple[float, float]:
     """`shift` of a case, for `Case.once`."""
     return displacement(*case.pair)

@@ -10,17 +10,24 @@ import numpy as np
 import numpy.typing as npt
 
 from cellqa.errors import Undefined
+from cellqa.metrics._regression import adjusted, by_both, explained, signal_of
 from cellqa.metrics._ring_kernels import ring_sums, triple_sums
-from cellqa.metrics._spectrum import independent, rings_of, spectrum, unusable, window
-from cellqa.metrics.alignment import displaced, displacement_nearby
+from cellqa.metrics._spectrum import (
+    energy,
+    independent,
+    noise_floor,
+    ring_power,
+    rings_of,
+    spectrum,
+    unusable,
+)
+from cellqa.metrics.alignment import displaced, displacement_nearby, known_part
 from cellqa.metrics.case import Case
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane
 
 SHARES = ("measured", "noise", "inferred", "invented", "untestable")
 DETAIL = 0.1  # of the Nyquist frequency: what is coarser is no detail
-_FLOOR = 0.9  # radius from which the ground truth's spectrum is taken for noise
-_SEEN = 2.0  # standard errors by which the ground truth stands out of its noise where it testifies
 _AGAINST = 2.0  # standard errors by which a ground truth that is against the image is so
 _MOVED = 0.02  # pixels: displacements below change nothing
 _FAR = 3.0  # pixels: displacements beyond are undone only if the images then agree better
@@ -210,7 +217,7 @@ def enlarged(raw: Plane, shape: tuple[int, ...]) -> Plane:
 def at_rest(first: Plane, second: Plane, by: tuple[float, float]) -> Array:
     """The second image's spectrum, its displacement against the first undone."""
     half = second.once(spectrum)
-    y, x = (0.0 if math.isnan(d) else float(d) for d in by)
+    y, x = known_part(by)
     if math.hypot(y, x) < _MOVED:
         return half
     turned = _turned(half, y, x)
@@ -266,11 +273,9 @@ class _Truth:
 
 def _truth(plane: Plane) -> _Truth:
     """For `Plane.once`."""
-    counts = rings_of(plane.shape)[2]
-    floor = plane.once(floor_of)
-    signal = plane.once(_power) - floor * counts
-    error = np.sqrt(2 / (counts * independent(plane.shape)))
-    return _Truth(signal, signal > _SEEN * error * floor * counts)
+    noise = plane.once(floor_of) * rings_of(plane.shape)[2]
+    freedom = rings_of(plane.shape)[2] * independent(plane.shape)
+    return _Truth(*signal_of(plane.once(ring_power), noise, freedom))
 
 
 def noise_variance(plane: Plane) -> float:
@@ -279,17 +284,10 @@ def noise_variance(plane: Plane) -> float:
     return plane.once(floor_of) * (high - low) ** 2 / energy(plane.shape)
 
 
-def _power(plane: Plane) -> Array:
-    """Of each ring; for `Plane.once`."""
-    rings, radii, _ = rings_of(plane.shape)
-    half = plane.once(spectrum)
-    return np.asarray(ring_sums(half, half, rings, radii.size + 1)[1:-1, 1])
-
-
 def floor_of(plane: Plane) -> float:
     """Power of the noise at each frequency; for `Plane.once`."""
     _, radii, counts = rings_of(plane.shape)
-    return float(np.median((plane.once(_power) / counts)[radii > _FLOOR]))
+    return noise_floor(plane.once(ring_power), radii, counts)
 
 
 @dataclass(frozen=True)
@@ -306,20 +304,7 @@ def raw_beside(truth: Plane, raw: Plane) -> Beside:
     rings, radii, counts = rings_of(truth.shape)
     ours = truth.beside(raw, _raw_in_place)
     product, power, _ = ring_sums(ours, truth.once(spectrum), rings, radii.size + 1)[1:-1, :3].T
-    return Beside(power, product, float(np.median((power / counts)[radii > _FLOOR])))
-
-
-def explained(cross: Array, ours: Array, theirs: Array) -> Array:
-    """R² of one spectrum on another, 0 where there is nothing."""
-    product = ours * theirs
-    share = np.divide(cross**2, product, out=np.zeros_like(cross), where=product > 0)
-    return np.asarray(np.minimum(share, 1.0))
-
-
-def adjusted(share: Array, freedom: Array, predictors: int) -> Array:
-    """R² without what as many predictors explain by chance."""
-    left = np.maximum(freedom - predictors, 1.0)
-    return np.asarray(1 - (1 - share) * np.maximum(freedom, 1.0) / left)
+    return Beside(power, product, noise_floor(power, radii, counts))
 
 
 def budget_of(case: Case) -> DetailBudget | str:
@@ -331,17 +316,15 @@ def budget_of(case: Case) -> DetailBudget | str:
     truth = case.pair[0]
     known, of_raw = truth.once(_truth), truth.beside(case.raw, raw_beside)
     raw, raw_truth = of_raw.power, of_raw.product
-    against = -_AGAINST * np.sqrt(sums.power * truth.once(_power) / sums.freedom)
+    against = -_AGAINST * np.sqrt(sums.power * truth.once(ring_power) / sums.freedom)
     signal = np.where(known.testifies, known.power, 0.0)
     by_raw = explained(sums.with_raw, sums.power, raw)
     in_favour = known.testifies & (sums.with_reference > 0)
     by_truth = np.where(in_favour, explained(sums.with_reference, sums.power, signal), 0.0)
-    determinant = signal * raw - raw_truth**2
-    solvable = known.testifies & (determinant > 1e-9 * signal * raw)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        on_truth = (sums.with_reference * raw - sums.with_raw * raw_truth) / determinant
-        on_raw = (sums.with_raw * signal - sums.with_reference * raw_truth) / determinant
-        both = (on_truth * sums.with_reference + on_raw * sums.with_raw) / sums.power
+    both, on_truth, apart = by_both(
+        sums.with_reference, sums.with_raw, raw_truth, sums.power, signal, raw
+    )
+    solvable = known.testifies & apart
     both = np.where(solvable & ((on_truth > 0) | (sums.with_reference > against)), both, by_raw)
     both = np.minimum(np.maximum(both, np.maximum(by_truth, by_raw)), 1.0)
     by_raw, by_truth = (adjusted(share, sums.freedom, 1) for share in (by_raw, by_truth))
@@ -375,11 +358,6 @@ def _supported(case: Case) -> float:
         return Undefined("supported: the image has no detail")
     total = (adjusted(share, sums.freedom, 1) * power).sum() / power.sum()
     return float(np.clip(total, 0, 1))
-
-
-def energy(shape: tuple[int, ...]) -> float:
-    """Power that white noise of variance 1 has at each frequency, tapered."""
-    return float(np.prod([(window(n) ** 2).sum() for n in shape]))
 
 
 def measure(case: Case, names: Set[str]) -> dict[str, float]:

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import scipy.fft
 from numpy.lib.stride_tricks import sliding_window_view
 
+from cellqa.metrics._regression import adjusted, by_both, explained, signal_of
 from cellqa.metrics._spectrum import unusable
-from cellqa.metrics.alignment import displacement, moved_back
+from cellqa.metrics.alignment import displacement, known_part, moved_back
 from cellqa.metrics.case import Case
 from cellqa.metrics.detail import DETAIL, enlarged, noise_variance
 from cellqa.planes import Array
@@ -20,7 +21,6 @@ from cellqa.planes.plane import Plane
 TILE = 64
 _BANDS = (DETAIL, 0.2, 0.35, 0.55, 0.8, 1.0)  # radii, in place of rings
 _INDEPENDENT = 0.2645  # share of a Hann window's frequencies that are
-_SEEN = 2.0  # standard errors, as in the budget
 
 
 def detail_map(
@@ -104,8 +104,8 @@ def map_of(case: Case, tile: int = TILE) -> Array:
 
 
 def _at_rest(truth: Plane, plane: Plane) -> Array:
-    y, x = (0.0 if np.isnan(d) else float(d) for d in displacement(truth, plane))
-    return plane.real if y == x == 0 else np.asarray(moved_back(plane.pixels, (y, x))[0])
+    by = known_part(displacement(truth, plane))
+    return np.asarray(moved_back(plane.pixels, by)[0]) if any(by) else plane.real
 
 
 def _spectra(tiles: Array, taper: Array) -> Array:
@@ -138,16 +138,12 @@ def _invented(truth: Array, raw: Array, image: Array, tile: int, floor: float) -
     ff, gg, rr = (product(a, a) for a in (image, truth, raw))
     fg, fr, gr = product(image, truth), product(image, raw), product(truth, raw)
     freedom = counts * _INDEPENDENT
-    signal = gg - floor * counts
-    seen = signal > _SEEN * np.sqrt(2 / freedom) * floor * counts
+    signal, seen = signal_of(gg, floor * counts, freedom)
     signal = np.where(seen, signal, 0.0)
+    by_raw = explained(fr, ff, rr)
+    both, on_truth, apart = by_both(fg, fr, gr, ff, signal, rr)
+    both = np.where(seen & apart & (on_truth > 0), np.maximum(both, by_raw), by_raw)
+    left = 1 - adjusted(np.minimum(both, 1.0), freedom, 2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        by_raw = np.where(rr > 0, fr**2 / (ff * rr), 0.0)
-        determinant = signal * rr - gr**2
-        on_truth = (fg * rr - fr * gr) / determinant
-        both = (on_truth * fg + (fr * signal - fg * gr) / determinant * fr) / ff
-        solvable = seen & (determinant > 1e-9 * signal * rr) & (on_truth > 0)
-        both = np.minimum(np.where(solvable, np.maximum(both, by_raw), by_raw), 1.0)
-        left = (1 - both) * freedom / np.maximum(freedom - 2, 1)
         shares = (np.where(seen, left, 0.0) * ff).sum(axis=1) / ff.sum(axis=1)
     return np.asarray(np.clip(np.nan_to_num(shares), 0, 1))

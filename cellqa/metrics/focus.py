@@ -16,15 +16,17 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from cellqa.metrics._ring_kernels import ring_sums
 from cellqa.metrics._spectrum import (
+    NOISE,
     SMALLEST_SIDE,
+    energy,
     independent,
+    noise_floor,
     quadrant,
+    ring_power,
     rings_of,
     spectrum,
     weights,
-    window,
 )
 from cellqa.metrics.resolution import normal
 from cellqa.planes import Array
@@ -32,7 +34,6 @@ from cellqa.planes.plane import Plane
 from cellqa.planes.region import Region
 
 _BAND = (0.1, 0.5)  # radii of the high-frequency energy; beyond, there mostly is noise
-_FLOOR = 0.9  # radius from which the power is noise
 _TILES = 8  # along the longer side, at most
 _IMPULSE = 4.0  # times as far out as the highest neighbour
 _SEEN = 5.0  # standard errors
@@ -171,7 +172,7 @@ def _tiles(plane: Plane) -> list[Plane]:
 
 
 @lru_cache(maxsize=8)
-def _ring_weights(shape: tuple[int, int]) -> Array:
+def _ring_weights(shape: tuple[int, ...]) -> Array:
     """Mean power of each filter over each ring; shape (5, rings)."""
     rings, radii, counts = rings_of(shape)
     y, x = quadrant(shape)
@@ -187,24 +188,23 @@ def _ring_weights(shape: tuple[int, int]) -> Array:
 def _coarse(plane: Plane) -> float:
     power, counts, radii, unit = _spectrum_of(plane)
     inside = (radii > _COARSE[0]) & (radii < _COARSE[1])
-    floor = float(np.median((power / counts)[radii > _FLOOR]))
+    floor = noise_floor(power, radii, counts)
     value = float((power - floor * counts)[inside].sum())
-    share = independent((plane.shape[0], plane.shape[1]))
+    share = independent(plane.shape)
     noise = floor * counts[inside].sum()
-    of_floor = noise * np.sqrt(2 / (share * counts[radii > _FLOOR].sum()))
+    of_floor = noise * np.sqrt(2 / (share * counts[radii > NOISE].sum()))
     error = np.hypot(floor * np.sqrt(2 * counts[inside].sum() / share), of_floor)
     return value * unit if value > _SEEN * error else 0.0
 
 
 def _spectrum_of(plane: Plane) -> tuple[Array, Array, Array, float]:
     """Power, number and radius of each ring; and the square of a grey level over the pixels."""
-    rings, radii, counts = rings_of(plane.shape)
+    _, radii, counts = rings_of(plane.shape)
     half = plane.once(spectrum)
-    power = ring_sums(half, half, rings, radii.size + 1)[1:-1, 1]
     low, high = plane.extremes
-    energy = np.prod([(window(n) ** 2).sum() for n in plane.shape])
     number = half.shape[0] * (2 * half.shape[1] - 1)
-    return power, counts, radii, float((high - low) ** 2 / (number * energy))
+    unit = float((high - low) ** 2 / (number * energy(plane.shape)))
+    return plane.once(ring_power), counts, radii, unit
 
 
 def _energies(tile: Plane) -> tuple[Array, Array]:
@@ -212,10 +212,10 @@ def _energies(tile: Plane) -> tuple[Array, Array]:
     if tile.flat:
         return np.zeros(len(FILTERS)), np.zeros(len(FILTERS))
     power, counts, radii, unit = _spectrum_of(tile)
-    floor = float(np.median((power / counts)[radii > _FLOOR]))
-    filters = _ring_weights((tile.shape[0], tile.shape[1]))
+    floor = noise_floor(power, radii, counts)
+    filters = _ring_weights(tile.shape)
     values = filters @ (power - floor * counts)
-    share = independent((tile.shape[0], tile.shape[1]))
+    share = independent(tile.shape)
     own = (filters**2) @ (2 * counts / share)
-    of_floor = (filters @ counts) ** 2 * 2 / (share * counts[radii > _FLOOR].sum())
+    of_floor = (filters @ counts) ** 2 * 2 / (share * counts[radii > NOISE].sum())
     return values * unit, floor * np.sqrt(own + of_floor) * unit

@@ -213,16 +213,18 @@ def levels_of_case(case: Case) -> tuple[Array, Array]:
     """Grey levels of reference and image, over the reference's bins."""
     reference, image = case.pair
     own = reference.once(_own_levels)
-    bins = own.bins if own.bins.scale else _bins(image)
-    return own.levels, _levels(image, bins)
+    return own.levels, _levels(image, _bins_of(own, image))
+
+
+def _bins_of(own: _Levels | None, image: Plane) -> _Bins:
+    """The reference's; a constant one has no range: the image's own serve."""
+    return own.bins if own and own.bins.scale else _bins(image)
 
 
 def measure(case: Case, names: Set[str]) -> dict[str, float]:
     """The family: one joint histogram gives `mi`, `nmi` and `entropy`."""
     own = case.reference.once(_own_levels) if case.reference else None
-    # a constant ground truth has no range: the image's own serves
-    bins = own.bins if own and own.bins.scale else _bins(case.image)
-    levels = _levels(case.image, bins)
+    levels = _levels(case.image, _bins_of(own, case.image))
     values: dict[str, float] = {}
     if own is None or not names & {"mi", "nmi"}:
         counts = _histogram(levels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Any
@@ -120,28 +121,32 @@ class _Windows:
     both: Array
 
     @classmethod
-    def of(cls, reference: Array, image: Array, mean: Callable[[Array], Array], n: int) -> _Windows:
-        """Of windows of `n` pixels, with the sample's covariance."""
-        sample = n / (n - 1)
+    def of(
+        cls, reference: Array, image: Array, mean: Callable[[Array], Array], n: float = math.inf
+    ) -> _Windows:
+        """Of windows of `n` pixels, with the sample's covariance; of inf, the population's."""
+        sample = 1.0 if math.isinf(n) else n / (n - 1)
         ours, theirs = mean(reference), mean(image)
         return cls(
             ours,
             theirs,
-            sample * (mean(reference**2) - ours**2),
-            sample * (mean(image**2) - theirs**2),
+            sample * np.maximum(mean(reference**2) - ours**2, 0),
+            sample * np.maximum(mean(image**2) - theirs**2, 0),
             sample * (mean(reference * image) - ours * theirs),
         )
 
     def similarity(self, factor: float, span: float) -> float:
         """Mean SSIM of the image times a factor."""
-        c1, c2 = (_K1 * span) ** 2, (_K2 * span) ** 2
+        c1 = (_K1 * span) ** 2
         light = (2 * factor * self.ours * self.theirs + c1) / (
             self.ours**2 + (factor * self.theirs) ** 2 + c1
         )
-        structure = (2 * factor * self.both + c2) / (
-            self.var_ours + factor**2 * self.var_theirs + c2
-        )
-        return float((light * structure).mean())
+        return float((light * self.structure(factor, span)).mean())
+
+    def structure(self, factor: float, span: float) -> Array:
+        """Contrast and structure alone, in each window."""
+        c2 = (_K2 * span) ** 2
+        return (2 * factor * self.both + c2) / (self.var_ours + factor**2 * self.var_theirs + c2)
 
 
 def _best(reference: Array, image: Array, span: float) -> tuple[float, float]:
@@ -184,25 +189,18 @@ def _over_scales(found: _Normal) -> float:
         return Undefined(
             f"micro_ms3im: a side below {2 * _RADIUS * 2 ** (len(_WEIGHTS) - 1) + 1} pixels"
         )
-    c1, c2 = (_K1 * found.range) ** 2, (_K2 * found.range) ** 2
 
     def mean(values: Array) -> Array:
         return np.asarray(gaussian_filter(values, _SIGMA, radius=_RADIUS, mode="mirror"))
 
     product = 1.0
     for k, weight in enumerate(_WEIGHTS):
-        ours, theirs = mean(first), mean(second)
-        variances = [
-            np.maximum(mean(values**2) - middle**2, 0)
-            for values, middle in ((first, ours), (second, theirs))
-        ]
-        both = mean(first * second) - ours * theirs
-        structure = (2 * both + c2) / (variances[0] + variances[1] + c2)
+        windows = _Windows.of(first, second, mean)
         if k == len(_WEIGHTS) - 1:
-            light = (2 * ours * theirs + c1) / (ours**2 + theirs**2 + c1)
-            value = float((light * structure).mean())
+            value = windows.similarity(1.0, found.range)
         else:
-            value = float(structure[_RADIUS:-_RADIUS, _RADIUS:-_RADIUS].mean())
+            inner = windows.structure(1.0, found.range)[_RADIUS:-_RADIUS, _RADIUS:-_RADIUS]
+            value = float(inner.mean())
             first, second = (_halved(values) for values in (first, second))
         product *= max(value, 0.0) ** weight
     return product

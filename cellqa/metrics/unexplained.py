@@ -7,16 +7,14 @@ from collections.abc import Set
 import numpy.typing as npt
 
 from cellqa.errors import Undefined
+from cellqa.metrics._regression import adjusted, explained
 from cellqa.metrics._ring_kernels import ring_sums
-from cellqa.metrics._spectrum import independent, rings_of, spectrum, unusable
+from cellqa.metrics._spectrum import energy, independent, rings_of, spectrum, unusable
 from cellqa.metrics.alignment import displacement
 from cellqa.metrics.case import Case
 from cellqa.metrics.detail import (
-    adjusted,
     at_rest,
-    energy,
     enlarged,
-    explained,
     floor_of,
     raw_beside,
     sums_of,

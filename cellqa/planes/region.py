@@ -19,6 +19,9 @@ _FEW = 1e-4  # of the pixels: more are no outliers
 _FAR = 12.0  # standard deviations within which no outlier is looked for
 
 
+NO_PLACES = np.zeros((0, 2), np.int64)
+
+
 @dataclass(frozen=True)
 class Region:
     """What of a plane is judged.
@@ -192,7 +195,7 @@ def outliers_of(plane: Plane) -> Array:
 
 
 def _outliers(plane: Plane) -> Array:
-    none = np.zeros((0, 2), np.int64)
+    none = NO_PLACES
     if plane.dtype.itemsize == 1 or min(plane.shape) < _CORNER:
         return none
     pixels = plane.pixels

@@ -109,7 +109,7 @@ def load_run(folder: Path) -> LoadedRun:
     if not {"image", "method", "status", "reason"} <= set(scores.columns):
         raise CellqaError(f"{folder / SCORES}: not the scores of a run")
     for name in (SCORES, SUMMARY, COMPARISONS):
-        if (folder / name).is_file() and not (folder / name).read_bytes().endswith(b"\n"):
+        if (folder / name).is_file() and not _whole(folder / name):
             raise CellqaError(f"{folder / name}: cut short; score again with --resume")
     if record.rows and len(scores) != record.rows:
         raise CellqaError(
@@ -124,6 +124,13 @@ def load_run(folder: Path) -> LoadedRun:
     for m in columns:
         scores[m.name] = pd.to_numeric(scores[m.name], errors="coerce")
     return LoadedRun(folder, record, in_order(methods), columns, scores, summary, comparisons)
+
+
+def _whole(table: Path) -> bool:
+    """Whether a table ends as a whole line does; its end alone is read."""
+    with table.open("rb") as file:
+        file.seek(max(0, table.stat().st_size - 1))
+        return file.read() == b"\n"
 
 
 def choose(run: LoadedRun, n: int) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cellqa.errors import ImageError
-from cellqa.metrics.alignment import displacement, moved_back
+from cellqa.metrics.alignment import displacement, known_part, moved_back
 from cellqa.metrics.case import Case
 from cellqa.metrics.foreground import Object, objects
 from cellqa.planes import Array
@@ -42,7 +42,7 @@ def against_raw(case: Case) -> Case:
     """The case with the image's displacement against its raw image undone, both cropped."""
     if case.raw is None or case.raw.shape != case.image.shape:
         return case
-    by = _known(displacement(case.raw, case.image))
+    by = known_part(displacement(case.raw, case.image))
     if math.hypot(*by) < _STILL:
         return case
     moved, (rows, columns) = moved_back(case.image.pixels, by)
@@ -64,11 +64,11 @@ def undone(beside: Aligned, needs_raw: bool) -> Aligned:
     case = beside.case
     reference, image = case.pair
     told = displacement(reference, image)
-    by = _known(told)
+    by = known_part(told)
     if math.hypot(*by) < _STILL:
         return Aligned(case, *told, beside.origin)
     moved, _ = moved_back(image.pixels, by)
-    again = _known(displacement(reference, Plane(np.ascontiguousarray(moved), image.dtype)))
+    again = known_part(displacement(reference, Plane(np.ascontiguousarray(moved), image.dtype)))
     if math.hypot(*again) < 1:
         by = by[0] + again[0], by[1] + again[1]
     moved, (rows, columns) = moved_back(image.pixels, by)
@@ -92,12 +92,6 @@ def undone(beside: Aligned, needs_raw: bool) -> Aligned:
     y, x = (t if math.isnan(t) else b for t, b in zip(told, by, strict=True))
     top, left = beside.origin
     return Aligned(registered, y, x, (top + rows.start, left + columns.start))
-
-
-def _known(displaced: tuple[float, float]) -> tuple[float, float]:
-    """What can be undone of a displacement: along the lines of a grating, nothing can be told."""
-    y, x = (0.0 if math.isnan(d) else float(d) for d in displaced)
-    return y, x
 
 
 def placed_objects(aligned: Aligned) -> Iterator[Object]:

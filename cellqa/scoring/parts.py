@@ -5,7 +5,7 @@ from __future__ import annotations
 from cellqa.errors import ImageError
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane
-from cellqa.planes.region import Region
+from cellqa.planes.region import NO_PLACES, Region
 
 _WHOLE = slice(0, None)
 
@@ -60,7 +60,7 @@ class Parts:
         """Of a plane: that of all planes of its size; its own where there is nothing else."""
         if not self._regions:
             return self._found([plane])
-        none = Region(_WHOLE, _WHOLE, plane.once(_no_places))
+        none = Region(_WHOLE, _WHOLE, NO_PLACES)
         return self._regions.get(plane.shape, none)
 
     def taken(self, plane: Plane, what: str, *, own: bool) -> Plane:
@@ -81,9 +81,3 @@ class Parts:
         """Where its part begins."""
         region = self.region(plane)
         return region.rows.start, region.columns.start
-
-
-def _no_places(plane: Plane) -> Array:
-    import numpy as np
-
-    return np.zeros((0, 2), np.int64)

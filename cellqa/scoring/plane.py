@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cellqa.errors import Bound, ImageError, Undefined, first_line
+from cellqa.errors import Bound, ImageError, Undefined, with_type
 from cellqa.metrics import alignment, consistency
 from cellqa.metrics.case import Case, Family
 from cellqa.metrics.consistency import consistency_map
@@ -31,7 +31,6 @@ from cellqa.scoring.parts import Parts
 from cellqa.tables.rows import Row
 
 LARGEST_SHIFT = 0.3  # pixels; beyond, a run warns
-_STILL = 0.01  # pixels: a displacement below is none
 
 
 @dataclass(frozen=True)
@@ -359,7 +358,7 @@ def _computed(family: Family, case: Case, names: Sequence[str], extra: str) -> M
         known = family(case, set(names))
         return {name: _number(name, known) for name in names}
     except Exception as error:
-        why = f"{type(error).__name__}: {first_line(error)}"
+        why = with_type(error)
         if isinstance(error, ModuleNotFoundError) and extra:
             why = f"needs {error.name}; install the extra {extra!r} of its package"
         return {name: Undefined(f"{name}: {why}") for name in names}

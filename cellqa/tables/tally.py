@@ -262,12 +262,8 @@ class Tally:
     def _equal_to_reference(self, method: str) -> int:
         if Role.REFERENCE not in self.methods:
             return 0
-        reference = np.full(self._count, -1, dtype=np.int64)
-        reference[np.array(self.planes[Role.REFERENCE], dtype=int)] = self.digests[Role.REFERENCE]
-        own = np.array(self.digests[method], dtype=np.int64)
-        return int(
-            ((own == reference[np.array(self.planes[method], dtype=int)]) & (own >= 0)).sum()
-        )
+        own, theirs = (self._spread(self.digests[m], m) for m in (method, Role.REFERENCE))
+        return int(((own == theirs) & (own >= 0)).sum())
 
     def _swapped(self) -> list[str]:
         """Whether a method looks more like a ground truth than the ground truth does."""
@@ -301,7 +297,7 @@ class Tally:
 
     def _spread(self, values: array[int], method: str) -> np.ndarray:
         """What is known of each of a method's planes, at the places of all planes; -1 elsewhere."""
-        spread = np.full(self._count, -1)
+        spread = np.full(self._count, -1, dtype=np.int64)
         spread[np.array(self.planes[method], dtype=int)] = values
         return spread
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cellqa.cli.options import AnyPath, overwrite_option
+from cellqa.cli.options import AnyPath, overwrite_option, together
 from cellqa.errors import CellqaError
 from cellqa.terminal import progress_bar, report_failures, stop_in_order, warn
 from ciegan.cli.group import device_option, main, need_torch
@@ -37,7 +36,8 @@ def _parse_places(ctx: Any, parameter: Any, value: str | None) -> frozenset[int]
     return frozenset(places)
 
 
-_NETWORK_OPTIONS: tuple[Any, ...] = (
+# of every command that runs a network on images
+network_options: Any = together(
     click.option(
         "--channel",
         metavar="A,B-C",
@@ -92,13 +92,6 @@ _NETWORK_OPTIONS: tuple[Any, ...] = (
         "--compile", "compiled", is_flag=True, help="Make kernels by torch.compile first."
     ),
 )
-
-
-def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of every command that runs a network on images."""
-    for option in reversed(_NETWORK_OPTIONS):
-        command = option(command)
-    return command
 
 
 def open_network(

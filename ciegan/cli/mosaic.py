@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cellqa.cli.options import AnyPath, Positive, overwrite_option
+from cellqa.cli.options import AnyPath, Positive, overwrite_option, together
 from cellqa.terminal import progress_bar, report_failures, warn
 from ciegan.cli.group import main
 
 if TYPE_CHECKING:
     from ciegan.mosaic import Assembled
 
-_SCAN_OPTIONS: tuple[Any, ...] = (
+# of every command that assembles scans
+scan_options: Any = together(
     click.option(
         "--pattern",
         metavar="REGEX",
@@ -43,13 +43,6 @@ _SCAN_OPTIONS: tuple[Any, ...] = (
         help="Channel by which tiles are placed; all others follow.",
     ),
 )
-
-
-def scan_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of every command that assembles scans."""
-    for option in reversed(_SCAN_OPTIONS):
-        command = option(command)
-    return command
 
 
 def assemble_folder(

@@ -19,6 +19,7 @@ from cellqa.cli.options import (
     overwrite_option,
     parse_settings,
     pixel_size_option,
+    together,
 )
 from cellqa.errors import CellqaError
 from cellqa.pairs.roles import Role
@@ -54,7 +55,7 @@ def _tiling_options(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Options of every kind of preparation; a contrast of None is for the command to fill in."""
     contrast_help = "Drop tiles whose target has less than this share of the field's contrast"
-    decorators = [
+    return together(
         click.option("--tile", type=int, default=256, show_default=True, help="Side, in pixels."),
         click.option(
             "--min-contrast",
@@ -88,14 +89,7 @@ def _tiling_options(
         pixel_size_option,
         jobs_option,
         overwrite_option,
-    ]
-
-    def decorated(command: Callable[..., None]) -> Callable[..., None]:
-        for decorate in reversed(decorators):
-            command = decorate(command)
-        return command
-
-    return decorated
+    )
 
 
 def _run(prepare_it: Callable[..., Any], options: dict[str, Any]) -> None:

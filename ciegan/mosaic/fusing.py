@@ -96,7 +96,7 @@ def _like(
     """What the result is like: a tile, but for its size and place."""
     acquired = first.acquired()
     seconds = acquired.seconds[scene * len(planes) : (scene + 1) * len(planes)]
-    names = acquired.scene_channels[scene] if acquired.scene_channels else acquired.channels
+    names = acquired.channels_of(scene)
     taken = acquired._replace(seconds=seconds, positions=(), channels=names, scene_channels=())
     size_x, size_y = first.size_of(PlaneIndex(s=scene))
     return replace(
