@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -102,29 +103,50 @@ class Objective:
         return ours, theirs
 
     def _note(self, name: str, value: Tensor) -> None:
+        """Add a loss to its sum, which stays where it is: steps that were captured add to it."""
         value = value.detach().float()
-        self._sums[name] = self._sums[name] + value if name in self._sums else value
+        if name in self._sums:
+            self._sums[name].add_(value)
+        else:
+            self._sums[name] = value.clone()
         self._counts[name] = self._counts.get(name, 0) + 1
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How often each loss was noted since it was last asked for."""
+        return dict(self._counts)
+
+    def count_again(self, noted: Iterable[str]) -> None:
+        """Count losses that a captured step noted, which no Python saw."""
+        for name in noted:
+            self._counts[name] = self._counts.get(name, 0) + 1
+
     def check(self, step: int) -> None:
-        """Refuse to go on with a loss that is NaN or infinite; waits for the device.
+        """Refuse to go on with a loss that is NaN or infinite; waits for the device, once.
 
         Raises
         ------
         TrainingError
             Which term it was, and what to change.
         """
-        for name, total in self._sums.items():
-            if not math.isfinite(float(total)):
+        for name, total in self._totals().items():
+            if not math.isfinite(total):
                 raise TrainingError(
-                    f"the loss {name} became {float(total)} by step {step}: take a "
+                    f"the loss {name} became {total} by step {step}: take a "
                     "lower learning rate (--rate), clip gradients (--set optimizer.clip=1) or give "
                     f"{name} a lower weight; the best weights so far are kept"
                 )
 
     def take(self) -> dict[str, float]:
         """Mean of each term since this was last asked; waits for the device."""
-        taken = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
-        self._sums.clear()
+        taken = {name: total / self._counts[name] for name, total in self._totals().items()}
+        for total in self._sums.values():
+            total.zero_()
         self._counts.clear()
         return taken
+
+    def _totals(self) -> dict[str, float]:
+        names = [name for name in self._sums if self._counts.get(name)]
+        if not names:
+            return {}
+        return dict(zip(names, torch.stack([self._sums[n] for n in names]).tolist(), strict=True))

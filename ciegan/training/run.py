@@ -328,17 +328,12 @@ def _trainer(
             enable_version_counter=False,
         )
     )
-    precision: Any = {"32": "32-true", "bf16": "bf16-mixed"}.get(config.precision)
-    if precision is None:
-        ampere = device.type == "cuda" and torch.cuda.get_device_capability() >= (8, 0)
-        precision = "bf16-mixed" if ampere else "32-true"
     with _quiet():
         return pl.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
             devices=devices,
             # a plain "ddp" fails where only one of two networks learns at a step
             strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",
-            precision=precision,
             max_epochs=-1,
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,

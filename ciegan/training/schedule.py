@@ -84,3 +84,18 @@ def rate(step: int, optimizer: Optimizer, steps: int) -> float:
 def adversarial_steps(step: int, schedule: Schedule) -> int:
     """Steps before this one in which both networks learned."""
     return max(0, step - boundaries(schedule)[1])
+
+
+def generator_steps(step: int, schedule: Schedule, discriminator: bool = True) -> int:
+    """Steps before this one in which the generator learned.
+
+    Examples
+    --------
+    >>> schedule = Schedule(steps=10, generator=4, discriminator=2)
+    >>> [generator_steps(step, schedule) for step in (3, 5, 6, 9)]
+    [3, 4, 4, 7]
+    """
+    first, second = boundaries(schedule)
+    if not discriminator or step < first:
+        return step
+    return first + max(0, step - second)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from cellqa.enhance.filters import as_type
@@ -22,21 +21,16 @@ from ciegan.losses.base import VERDICTS
 from ciegan.models import DISCRIMINATORS, Discriminator, Generator
 from ciegan.network.checkpoint import make, make_generator
 from ciegan.network.normalisation import Normalisation
+from ciegan.network.precision import float32
 from ciegan.network.windows import enhance_plane
+from ciegan.training.average import MovingAverage, averaging
+from ciegan.training.capture import CapturedSteps
 from ciegan.training.memory import step_within_memory
 from ciegan.training.monitor import Judge, Scores
 from ciegan.training.objective import Objective, TrainingError
-from ciegan.training.schedule import Phase, phase, rate
+from ciegan.training.schedule import Phase, generator_steps, phase, rate
 
 _CHECK_EVERY = 50  # steps between looks at the losses, which make the device wait
-
-
-def _move_average(
-    decay: float, averages: Sequence[Tensor], values: Sequence[Tensor], number: Tensor | int
-) -> None:
-    """Averages += (1 - d) (values - averages), d growing from 0.1 to `decay` with the steps."""
-    begun = (1 + int(number)) / (10 + int(number))
-    torch._foreach_lerp_(list(averages), list(values), 1 - min(decay, begun))
 
 
 class Networks(pl.LightningModule):
@@ -74,11 +68,7 @@ class Networks(pl.LightningModule):
             )
         if config.channels_last:
             self.to(memory_format=torch.channels_last)
-        self.average: AveragedModel | None = None
-        if config.optimizer.average:
-            moving = partial(_move_average, config.optimizer.average)
-            self.average = AveragedModel(self.generator, multi_avg_fn=moving)
-            self.average.requires_grad_(False)
+        self.average = MovingAverage(self.generator) if config.optimizer.average else None
         # no submodule: the weights of VGG-19 never change and are not kept in checkpoints
         self.objective = Objective(config.losses, vgg)
         self.judge = Judge(config.monitor)
@@ -87,6 +77,10 @@ class Networks(pl.LightningModule):
         self.rows: dict[int, dict[str, float]] = {}
         self.loader: TimedLoader | None = None
         self._compiled: list[Callable[[Tensor], Tensor]] = []  # no submodule: it is one already
+        self._captured: CapturedSteps | None = None
+        self.replayed = False  # whether the last step was one that a graph holds
+        self._noted: dict[str, list[str]] = {}  # phase to the losses that its steps note
+        self._knobs: dict[str, Tensor] = {}  # what changes from step to step, on a CUDA device
 
     def check_sizes(self) -> None:
         """Run both networks once.
@@ -121,23 +115,39 @@ class Networks(pl.LightningModule):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Adam for the generator and, if there is one, for the discriminator."""
         settings = self.config.optimizer
-        betas = settings.beta1, settings.beta2
-        optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.Adam(self.generator.parameters(), settings.rate, betas=betas)
-        ]
+        rates = {self.generator: settings.rate}
         if self.discriminator is not None:
-            parameters = self.discriminator.parameters()
-            optimizers.append(
-                torch.optim.Adam(parameters, settings.discriminator_rate, betas=betas)
+            rates[self.discriminator] = settings.discriminator_rate
+        return [
+            torch.optim.Adam(
+                network.parameters(),
+                rate,
+                betas=(settings.beta1, settings.beta2),
+                **self._adam,
             )
-        return optimizers
+            for network, rate in rates.items()
+        ]
+
+    @property
+    def _adam(self) -> dict[str, bool]:
+        """One kernel for all weights on CUDA, which a graph may hold."""
+        cuda = self.device.type == "cuda"
+        return {"fused": cuda, "capturable": cuda}
 
     def on_fit_start(self) -> None:
         """Bring the features to the device, and compile where asked for."""
         if self.objective.vgg is not None:
             self.objective.vgg.to(self.device)
-        if self.config.compile and self.device.type == "cuda":
+        if self.device.type != "cuda":
+            return
+        if self.config.compile:
             self._compiled = [torch.compile(self.generator)]
+        elif self.trainer.world_size == 1:  # processes of several devices wait for each other
+            self.capture()
+
+    def capture(self) -> None:
+        """Capture steps from now on; the networks are on a CUDA device."""
+        self._captured = CapturedSteps(self.device)
 
     def train_dataloader(self) -> TimedLoader:
         """Batches up to the next validation."""
@@ -178,6 +188,10 @@ class Networks(pl.LightningModule):
                 "--resume: the training tiles or --devices are not those that the run began with"
             )
         self.steps_done = int(checkpoint["steps_done"])
+        checkpoint["state_dict"].pop("average.n_averaged", None)  # of versions up to 0.1
+        for optimizer in checkpoint["optimizer_states"]:  # of another device, perhaps
+            for group in optimizer["param_groups"]:
+                group.update(self._adam, lr=float(group["lr"]))
 
     @property
     def drawn_from(self) -> str:
@@ -190,7 +204,10 @@ class Networks(pl.LightningModule):
         """Train who is to learn at this step."""
         optimizers: Any = self.optimizers()
         optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
+        now = self.phase
         step_within_memory(self, batch, optimizers, self.manual_backward)
+        if self.replayed:
+            self._count_steps(now)
         self.steps_done += 1
         if self.steps_done % _CHECK_EVERY == 0:
             self.objective.check(self.steps_done)
@@ -219,30 +236,91 @@ class Networks(pl.LightningModule):
         if self.config.channels_last:
             source = source.contiguous(memory_format=torch.channels_last)
             target = target.contiguous(memory_format=torch.channels_last)
-        factor = rate(self.steps_done, self.config.optimizer, self.config.schedule.steps)
-        bases = self.config.optimizer.rate, self.config.optimizer.discriminator_rate
-        for optimizer, base in zip(optimizers, bases, strict=False):
+        share = self._turn_knobs(optimizers)
+
+        def take(source: Tensor, target: Tensor) -> None:
+            self._take(now, source, target, optimizers, backward, share)
+
+        with float32(exact=self.config.precision == "32"):
+            if self._captured is None:
+                take(source, target)
+                return
+            before = self.objective.counts
+            self.replayed = not self._captured.run(now.name, source, target, take)
+        if self.replayed:
+            self.objective.count_again(self._noted[now.name])
+        else:
+            after = self.objective.counts
+            self._noted[now.name] = [n for n in after if after[n] > before.get(n, 0)]
+
+    def _turn_knobs(self, optimizers: Sequence[Any]) -> float | Tensor:
+        """Set the rates of this step; return what the new weights count in the average.
+
+        On CUDA both are tensors there, which a captured step reads.
+        """
+        settings, schedule = self.config.optimizer, self.config.schedule
+        factor = rate(self.steps_done, settings, schedule.steps)
+        values = [settings.rate * factor, settings.discriminator_rate * factor]
+        updates = generator_steps(self.steps_done, schedule, self.discriminator is not None)
+        share = averaging(updates, settings.average)
+        for place, (optimizer, value) in enumerate(zip(optimizers, values, strict=False)):
             for group in optimizer.param_groups:
-                group["lr"] = base * factor
+                group["lr"] = self._knob(f"rate {place}", value)
+        return self._knob("share", share)
+
+    def _knob(self, name: str, value: float) -> float | Tensor:
+        if self.device.type != "cuda":
+            return value
+        if name not in self._knobs:
+            self._knobs[name] = torch.zeros((), device=self.device)
+        return self._knobs[name].fill_(value)
+
+    def _count_steps(self, now: Phase) -> None:
+        """Tell Lightning of steps of optimizers that it did not see, since a graph took them."""
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        for _ in range(now.generator + now.discriminator):
+            progress.increment_ready()
+            progress.increment_completed()
+
+    def _take(
+        self,
+        now: Phase,
+        source: Tensor,
+        target: Tensor,
+        optimizers: Sequence[Any],
+        backward: Callable[[Tensor], None],
+        share: float | Tensor,
+    ) -> None:
+        """What a step does on the device."""
         image: Tensor | None = None
         if now.generator:
-            image = (self._compiled or [self.generator])[0](source)
+            with self._narrow():
+                image = (self._compiled or [self.generator])[0](source)
         if now.discriminator:
             if image is None:
-                with torch.no_grad():
+                with torch.no_grad(), self._narrow():
                     image = self.generator(source)
             assert self.discriminator is not None
-            loss = self.objective.of_discriminator(
-                self.discriminator, image.detach(), source, target
-            )
+            with self._narrow():
+                loss = self.objective.of_discriminator(
+                    self.discriminator, image.detach(), source, target
+                )
             self._learn(optimizers[1], self.discriminator, loss, backward)
         if now.generator:
             assert image is not None
             judge = self.discriminator if now.adversarial else None
-            loss = self.objective.of_generator(image, source, target, judge)
+            with self._narrow():
+                loss = self.objective.of_generator(image, source, target, judge)
             self._learn(optimizers[0], self.generator, loss, backward)
             if self.average is not None:
-                self.average.update_parameters(self.generator)
+                self.average.update(self.generator, share)
+
+    def _narrow(self) -> AbstractContextManager[None]:
+        """Networks in 16 bits, where the configuration says so."""
+        if self.config.precision != "bf16":
+            return nullcontext()
+        # weights change between the passes of a step: none is kept in 16 bits
+        return torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
 
     @property
     def phase(self) -> Phase:
@@ -290,8 +368,7 @@ class Networks(pl.LightningModule):
     def enhanced(self, tile: TilePair) -> tuple[Any, Any, Any, float | None]:
         """Enhanced image, input, target and pixel size of a tile."""
         source, target, size = tile.load()
-        with torch.autocast(self.device.type, enabled=False):  # as the weights will be used
-            image = enhance_plane(self.kept.eval(), source, self.normalisation, whole=tile.limits)
+        image = enhance_plane(self.kept.eval(), source, self.normalisation, whole=tile.limits)
         return as_type(image, target.dtype), source, target, size
 
     def on_validation_epoch_start(self) -> None:
