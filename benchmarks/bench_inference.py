@@ -28,7 +28,8 @@ from cellqa.terminal import align
 from ciegan.config import DEFAULT, PAPER, Config
 from ciegan.enhancing.folder import enhance_files, make_runners
 from ciegan.models import GENERATORS
-from ciegan.network.checkpoint import BEST, Checkpoint, choose_device, load, save
+from ciegan.network.checkpoint import BEST, Checkpoint, load, save
+from ciegan.network.device import choose_device
 from ciegan.network.normalisation import Normalisation, scaled
 from ciegan.network.runner import Runner
 

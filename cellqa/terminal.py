@@ -20,6 +20,7 @@ Tell = Callable[[str], None]  # of a line about what happens
 
 DONE_WITH_FAILURES = 3
 BELOW_LIMIT = 4
+PACKAGES = ("cellqa", "ciegan")
 INTERRUPTED = 130  # as shells report SIGINT
 
 
@@ -28,8 +29,9 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
-        log, shown = logging.getLogger("cellqa"), _Shown(logging.WARNING)
-        log.addHandler(shown)
+        logs, shown = [logging.getLogger(n) for n in PACKAGES], _Shown(logging.WARNING)
+        for log in logs:
+            log.addHandler(shown)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -43,7 +45,8 @@ class Commands(click.Group):
             name = f"{error.filename}: " if error.filename else ""
             raise click.ClickException(printable(f"{name}{error.strerror or error}")) from None
         finally:
-            log.removeHandler(shown)
+            for log in logs:
+                log.removeHandler(shown)
             warn(plugins.take_problems())
 
 

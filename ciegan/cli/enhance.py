@@ -83,13 +83,18 @@ network_options: Any = together(
     ),
     click.option(
         "--precision",
-        type=click.Choice(["auto", "32"]),
+        type=click.Choice(["auto", "16", "32"]),
         default="auto",
         show_default=True,
-        help="Bits of the sums; auto takes 16 on CUDA.",
+        help="Bits of the network on CUDA; auto takes 16 where the result, rounded to its grey "
+        "levels, is the same, as for 8-bit images.",
     ),
     click.option(
-        "--compile", "compiled", is_flag=True, help="Make kernels by torch.compile first."
+        "--compile/--no-compile",
+        "compiled",
+        default=None,
+        help="Let torch.compile make kernels for the CUDA device, first or never [default: beside "
+        "long work, once it pays].",
     ),
 )
 
@@ -107,7 +112,7 @@ def open_network(
     device: str,
     devices: int,
     precision: str,
-    compiled: bool,
+    compiled: bool | None,
 ) -> tuple[Checkpoint, EnhanceOptions, list[Runner]]:
     """A network on its devices, as the options say."""
     from ciegan.enhancing.enhancer import EnhanceOptions

@@ -43,10 +43,19 @@ def need_torch() -> None:
             )
 
 
+def _check_device(ctx: Any, parameter: Any, value: str) -> str:
+    from ciegan.config.devices import DEVICES, is_device
+
+    if not is_device(value):
+        raise click.BadParameter(f"{value!r} is none of {DEVICES}")
+    return value
+
+
 device_option: Any = click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
+    metavar="auto|cpu|cuda|cuda:N|mps",
     default="auto",
     show_default=True,
-    help="Where to compute; auto takes CUDA if it is there.",
+    callback=_check_device,
+    help="Where to compute; auto takes CUDA or Apple's device if it is there.",
 )

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from cellqa.enhance.filters import as_type
 from cellqa.errors import ImageError
 from cellqa.io import PlaneIndex
 from cellqa.planes import Array
@@ -17,7 +16,8 @@ from ciegan.network.checkpoint import Checkpoint
 from ciegan.network.normalisation import PERCENTILES, Normalisation, channels_of
 from ciegan.network.percentiles import percentiles_of_rows
 from ciegan.network.runner import Runner
-from ciegan.network.windows import MOST_SAMPLES, enhance_bands
+from ciegan.network.turns import MOST_SAMPLES
+from ciegan.network.windows import Band, enhance_bands
 
 SCALINGS = ("auto", "train", "image", "none")
 
@@ -81,26 +81,6 @@ class EnhanceOptions:
         }
 
 
-@dataclass
-class Part:
-    """Some rows of a plane, enhanced.
-
-    Attributes
-    ----------
-    raw, enhanced : ndarray
-        Of one type.
-    spread : ndarray of float32, or None
-        Standard deviation over the samples, in grey levels.
-    clipped : int
-        Values beyond the range of the type.
-    """
-
-    raw: Array
-    enhanced: Array
-    spread: Array | None
-    clipped: int
-
-
 class NetworkEnhancer:
     """A trained generator as an enhancer of planes.
 
@@ -139,7 +119,7 @@ class NetworkEnhancer:
 
     def parts(
         self, read: Callable[[int, int], Array], shape: tuple[int, ...], dtype: np.dtype[Any]
-    ) -> Iterator[Part]:
+    ) -> Iterator[Band]:
         """Enhance a plane, band by band.
 
         Parameters
@@ -179,17 +159,12 @@ class NetworkEnhancer:
             low, high = percentiles_of_rows(finite, shape[0], PERCENTILES)
             whole = (low, high)
         limits = self.normalisation.limits(np.empty(0), whole)
-        bands = enhance_bands(
+        yield from enhance_bands(
             self.runner,
             finite,
             shape,
             limits,
+            dtype=dtype,
             tile=self.options.tile,
             samples=self.options.samples,
         )
-        for raw, enhanced, spread in bands:
-            clipped = 0
-            if dtype.kind in "iu":
-                ends = np.iinfo(dtype)
-                clipped = int(((enhanced < ends.min - 0.5) | (enhanced > ends.max + 0.5)).sum())
-            yield Part(raw, as_type(enhanced, dtype), spread, clipped)

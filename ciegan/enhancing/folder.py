@@ -19,7 +19,8 @@ from ciegan.enhancing.enhanced import Enhanced
 from ciegan.enhancing.enhancer import EnhanceOptions
 from ciegan.enhancing.pool import Pool, beside
 from ciegan.mosaic import run as mosaic
-from ciegan.network.checkpoint import Checkpoint, choose_device
+from ciegan.network.checkpoint import Checkpoint
+from ciegan.network.device import choose_device, number_of
 from ciegan.network.runner import Runner
 
 ENHANCED_TABLE = "enhanced.csv"
@@ -96,9 +97,9 @@ def make_runners(
     devices: int = 1,
     *,
     precision: str = "auto",
-    compiled: bool = False,
+    compiled: bool | None = None,
 ) -> list[Runner]:
-    """The network on each device.
+    """The network on each device, from the one that is named on.
 
     Raises
     ------
@@ -106,10 +107,15 @@ def make_runners(
         There are not so many devices.
     """
     first = choose_device(device)
-    there = torch.cuda.device_count() if first.type == "cuda" else 1
+    begin = first.index or 0
+    there = number_of(first) - begin
     if devices > there:
-        raise CellqaError(f"--devices {devices}: there is {there} {first.type} device here")
-    places = [torch.device("cuda", k) for k in range(devices)] if first.type == "cuda" else [first]
+        raise CellqaError(
+            f"--devices {devices}: there is {there} {first.type} device here, from {device} on"
+        )
+    places = [first]
+    if first.type == "cuda":
+        places = [torch.device("cuda", begin + k) for k in range(devices)]
     return [
         Runner(
             copy.deepcopy(checkpoint.generator) if k else checkpoint.generator,

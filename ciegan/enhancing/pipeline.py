@@ -28,9 +28,11 @@ from cellqa.io.isolated import open_safely
 from cellqa.metrics.consistency import consistency
 from cellqa.planes import Array
 from ciegan.enhancing.enhanced import Enhanced, take_over
-from ciegan.enhancing.enhancer import NetworkEnhancer, Part
+from ciegan.enhancing.enhancer import NetworkEnhancer
 from ciegan.enhancing.ledger import Ledger
 from ciegan.enhancing.output import _AHEAD, _File, _Output
+from ciegan.network.device import DeviceError
+from ciegan.network.windows import Band
 
 _REST = 0.02  # seconds without a next file after which the last one is waited for
 _ROWS = 1024  # of a large plane that is copied
@@ -241,6 +243,10 @@ class Pipeline:
             try:
                 if not file.error:
                     self._plane(file, plane, result, spread, done)
+            except DeviceError as error:  # nothing else can be computed either
+                file.error = str(error)
+                self._give_up(result, spread)
+                raise
             except (CellqaError, RuntimeError, MemoryError, ValueError) as error:
                 file.error = f"plane {plane.index.label()}: {first_line(error)}"
             finally:
@@ -270,6 +276,14 @@ class Pipeline:
             return record
 
         return written
+
+    def _give_up(self, *outputs: _Output | None) -> None:
+        """End files that cannot be written to the end; nothing appears under their names."""
+        self.stop()
+        for output in outputs:
+            if output is not None:
+                output.put(None)
+                output.thread.join()
 
     def _plane(
         self, file: _File, plane: _Plane, result: _Output, spread: _Output | None, done: int
@@ -315,7 +329,7 @@ class Pipeline:
             _agree(record, whole, np.concatenate(results))
         file.planes += 1
 
-    def _check_part(self, record: Enhanced, part: Part) -> None:
+    def _check_part(self, record: Enhanced, part: Band) -> None:
         """Blocks of a large plane; the spectrum of all of it would not fit into memory."""
         for left in range(0, part.raw.shape[1], _CHECKED):
             columns = slice(left, left + _CHECKED)

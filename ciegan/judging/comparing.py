@@ -20,11 +20,8 @@ from ciegan.judging.results import Compared, write_results
 from ciegan.judging.store import Store, is_started
 from ciegan.judging.validation import targets_of
 from ciegan.judging.work import Work, filter_tiles
-from ciegan.network.checkpoint import (
-    choose_device,
-    load,
-    make_generator,
-)
+from ciegan.network.checkpoint import load, make_generator
+from ciegan.network.device import choose_device
 
 
 def compare(
@@ -70,7 +67,7 @@ def compare(
     kernel : path, optional
         A measured kernel for Wiener and Richardson-Lucy; by default a Gaussian is fitted.
     device : str
-        `cpu`, `cuda` or `auto`.
+        See `ciegan.network.device.choose_device`.
     jobs : int
         Processes that score.
     overwrite : bool

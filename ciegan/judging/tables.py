@@ -18,6 +18,7 @@ from ciegan.config import PRESETS, from_dict
 from ciegan.judging.methods import FIXED
 from ciegan.network.checkpoint import load
 from ciegan.network.cost import multiplications, parameters
+from ciegan.network.device import name_of
 from ciegan.training.folder import RUN_SUMMARY
 
 COMPARED = ("psnr", "ssim", "ms_ssim", "frc_resolution")
@@ -80,7 +81,7 @@ def cost_note(device: torch.device, networks: Mapping[str, Mapping[str, Any]]) -
         METHOD/seedK to its budget and configuration.
     """
     threads = f"{torch.get_num_threads()} threads"
-    place = threads if device.type == "cpu" else torch.cuda.get_device_name()
+    place = threads if device.type == "cpu" else name_of(device)
     changes = []
     for name, about in networks.items():
         if not name.endswith("/seed0"):

@@ -30,8 +30,9 @@ from ciegan.data.crops import TilePair, read_split
 from ciegan.data.prepare import PAIRS
 from ciegan.data.tiles import INPUT, TARGET
 from ciegan.judging.classical import FITTED, NAMES, fitted, pairs_to_fit
-from ciegan.network.checkpoint import Checkpoint, choose_device, load
+from ciegan.network.checkpoint import Checkpoint, load
 from ciegan.network.cost import parameters
+from ciegan.network.device import choose_device
 from ciegan.network.normalisation import channels_of
 from ciegan.network.windows import enhance_plane
 
@@ -89,7 +90,7 @@ def validate(
         Receives `enhanced/METHOD/` and `results/` with report.html.
     split : str
     device : str
-        `cpu`, `cuda` or `auto`.
+        See `ciegan.network.device.choose_device`.
     jobs : int
         Processes that score.
     overwrite : bool

@@ -253,18 +253,3 @@ def make(network: Any, table: Mapping[str, Any], role: str, channels: int, **ext
         return table[network.name](channels, **extra, **network.options)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"{role}.options: {first_line(error)}") from None
-
-
-def choose_device(name: str) -> torch.device:
-    """The device to compute on: `cpu`, `cuda`, or `auto` for CUDA where there is one.
-
-    Raises
-    ------
-    CellqaError
-        CUDA is asked for and not there.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise CellqaError("--device cuda: no CUDA device can be used here; take --device cpu")
-    return torch.device(name)

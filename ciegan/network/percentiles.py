@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from cellqa.errors import ImageError
 from cellqa.planes import Array
+from cellqa.planes.compiled import kernel
 
 _BINS = 2**16
 _PASSES = 3  # after which a bin is a 2**48th of the range: less than a float's precision
@@ -20,8 +22,8 @@ def percentiles_of_rows(
 ) -> list[float]:
     """Percentiles of an image, as `numpy.percentile`; of a large one with memory for some rows.
 
-    Integers of 8 and 16 bits are counted once. Of other types, the bins that hold the wanted
-    values are divided again, in a pass through the image each time.
+    Integers of 8 and 16 bits are counted once. Of large images of other types, the bins that hold
+    the wanted values are divided again, in a pass through the image each time.
 
     Parameters
     ----------
@@ -50,39 +52,63 @@ def percentiles_of_rows(
             yield read(start, min(start + _ROWS, height))
 
     first = read(0, 1)
-    if first.size * height <= _AT_ONCE:
-        return [float(value) for value in np.percentile(read(0, height), wanted)]
     kind = first.dtype
     if kind.kind in "ui" and kind.itemsize <= 2:
-        least = int(np.iinfo(kind).min)
-        counts = np.zeros(2 ** (8 * kind.itemsize), np.int64)
-        for band in bands():
-            counts += np.bincount(band.ravel().astype(np.int64) - least, minlength=len(counts))
-        below = np.cumsum(counts)
-        size = int(below[-1])
+        return _counted(bands(), kind, wanted)
+    if first.size * height <= _AT_ONCE:
+        return [float(value) for value in np.percentile(read(0, height), wanted)]
+    low, high, size = np.inf, -np.inf, 0
+    for band in bands():
+        if band.dtype.kind == "f" and not np.isfinite(band).all():
+            raise ImageError("NaN or infinity in the image")
+        low, high = min(low, float(band.min())), max(high, float(band.max()))
+        size += band.size
+    return [
+        _between(lambda rank: _ranked(bands, low, high, rank), q / 100 * (size - 1)) for q in wanted
+    ]
 
-        def ranked(rank: int) -> float:
-            return float(np.searchsorted(below, rank, side="right") + least)
 
-    else:
-        low, high, size = np.inf, -np.inf, 0
-        for band in bands():
-            if band.dtype.kind == "f" and not np.isfinite(band).all():
-                raise ImageError("NaN or infinity in the image")
-            low, high = min(low, float(band.min())), max(high, float(band.max()))
-            size += band.size
+def percentiles(pixels: Array, wanted: Sequence[float]) -> list[float]:
+    """Percentiles of an image in memory, as `numpy.percentile`; 8 and 16 bits are counted.
 
-        def ranked(rank: int) -> float:
-            return _ranked(bands, low, high, rank)
+    Examples
+    --------
+    >>> percentiles(np.arange(101, dtype=np.uint8), [5, 50.5])
+    [5.0, 50.5]
+    """
+    if pixels.dtype.kind in "ui" and pixels.dtype.itemsize <= 2:
+        return _counted([pixels], pixels.dtype, wanted)
+    return [float(value) for value in np.percentile(pixels, wanted)]
 
-    return [_between(ranked, q / 100 * (size - 1)) for q in wanted]
+
+def _counted(bands: Iterable[Array], kind: np.dtype[Any], wanted: Sequence[float]) -> list[float]:
+    """Of integers of 8 or 16 bits: how often each occurs is counted once."""
+    least = int(np.iinfo(kind).min)
+    counts = np.zeros(2 ** (8 * kind.itemsize), np.int64)
+    for band in bands:
+        _count(np.ascontiguousarray(band).reshape(-1), least, counts)
+    below = np.cumsum(counts)
+
+    def ranked(rank: int) -> float:
+        return float(np.searchsorted(below, rank, side="right") + least)
+
+    return [_between(ranked, q / 100 * (int(below[-1]) - 1)) for q in wanted]
+
+
+@kernel()
+def _count(values: Array, least: int, counts: Array) -> None:
+    for k in range(len(values)):
+        counts[values[k] - least] += 1
 
 
 def _between(ranked: Callable[[int], float], rank: float) -> float:
-    """The value at a rank between two values, by linear interpolation."""
+    """The value at a rank between two values, by linear interpolation, to the bit as NumPy's."""
     whole = int(rank)
-    first = ranked(whole)
-    return first if rank == whole else first + (rank - whole) * (ranked(whole + 1) - first)
+    first, share = ranked(whole), rank - whole
+    if not share:
+        return first
+    step = ranked(whole + 1) - first
+    return first + step * share if share < 0.5 else first + step - step * (1 - share)
 
 
 def _ranked(bands: Callable[[], Iterator[Array]], low: float, high: float, rank: int) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,10 +13,9 @@ import torch
 from cellqa.errors import CellqaError
 from cellqa.planes import Array
 from ciegan.models import Generator
-from ciegan.network.normalisation import Normalisation, scaled, unscaled
-from ciegan.network.runner import _SMALLEST_TILE, Runner
-
-MOST_SAMPLES = 8  # flips and quarter turns of an image
+from ciegan.network.batches import Result, Window
+from ciegan.network.normalisation import Normalisation
+from ciegan.network.runner import SMALLEST_TILE, Runner
 
 
 def tile_side(length: int, window: int, generator: Generator) -> int:
@@ -40,7 +39,7 @@ def tile_side(length: int, window: int, generator: Generator) -> int:
         return length
     if length <= 2 * (window - margin):
         return math.ceil(length / 2)
-    most = max(window - 2 * margin, _SMALLEST_TILE)
+    most = max(window - 2 * margin, SMALLEST_TILE)
     return math.ceil(length / math.ceil(length / most))
 
 
@@ -50,15 +49,18 @@ class Band(NamedTuple):
     Attributes
     ----------
     raw : ndarray, shape (Y, X) or (Y, X, 3)
-    enhanced : ndarray of float, shape of `raw`
+    enhanced : ndarray, shape of `raw`
         In the grey levels of the raw image.
     spread : ndarray of float32, shape of `raw`, or None
         Standard deviation over the samples, in the same grey levels.
+    clipped : int
+        Values beyond the range of the type.
     """
 
     raw: Array
     enhanced: Array
     spread: Array | None
+    clipped: int
 
 
 class Span(NamedTuple):
@@ -98,6 +100,7 @@ def enhance_bands(
     shape: tuple[int, ...],
     limits: tuple[float, float],
     *,
+    dtype: np.dtype[Any] | None = None,
     tile: int | None = None,
     samples: int = 1,
 ) -> Iterator[Band]:
@@ -113,6 +116,9 @@ def enhance_bands(
         Of the image.
     limits : (float, float)
         Grey levels of black and white.
+    dtype : numpy.dtype, optional
+        Of the result, which is rounded and clipped to it; by default float32, or float64 where
+        grey levels are too large for it.
     tile : int, optional
         By default the fewest that memory allows. Results do not depend on it.
     samples : int
@@ -127,7 +133,6 @@ def enhance_bands(
     side, across = (tile or tile_side(n, runner.window, generator) for n in shape[:2])
     if not generator.local:
         side, across = shape[:2]
-    colour = len(shape) == 3
 
     def fetch(rows: Span) -> Array:
         stop = min(rows.computed.stop, height)
@@ -143,22 +148,20 @@ def enhance_bands(
                 following = span(rows.kept.stop, height, side, generator)
                 pending = ahead.submit(fetch, following)
             try:
-                enhanced, spread = _band(runner, pixels, rows, shape[1], limits, across, samples)
+                enhanced = _band(
+                    runner, pixels, rows, shape[1], across, limits, dtype=dtype, samples=samples
+                )
             except MemoryError:
-                if max(side, across) <= _SMALLEST_TILE or not generator.local:
+                if max(side, across) <= SMALLEST_TILE or not generator.local:
                     raise CellqaError(
                         "not enough memory for this network, even with the smallest tiles"
                     ) from None
-                side, across = (max(n // 2, _SMALLEST_TILE) for n in (side, across))
+                side, across = (max(n // 2, SMALLEST_TILE) for n in (side, across))
                 rows = span(start, height, side, generator)
                 pixels = fetch(rows)
                 continue
             own = slice(rows.kept.start - rows.computed.start, rows.kept.stop - rows.computed.start)
-            yield Band(
-                pixels[own, : shape[1]],
-                unscaled(enhanced, limits, colour),
-                None if spread is None else _grey(spread, limits, colour),
-            )
+            yield Band(pixels[own, : shape[1]], *enhanced)
             start = rows.kept.stop
             if pending:
                 rows, pixels = following, pending.result()
@@ -174,52 +177,39 @@ def _filled(pixels: Array, rows: slice, width: int, stride: int) -> Array:
     return np.pad(pixels, [(0, below), (0, right), *rest], mode="symmetric")
 
 
-def _grey(spread: Array, limits: tuple[float, float], colour: bool) -> Array:
-    low, high = limits
-    grey = (spread * ((high - low) / 2)).astype(np.float32)
-    return np.ascontiguousarray(np.moveaxis(grey, 0, -1)) if colour else grey[0]
-
-
 def _band(
     runner: Runner,
     pixels: Array,
     rows: Span,
     width: int,
-    limits: tuple[float, float],
     side: int,
+    limits: tuple[float, float],
+    *,
+    dtype: np.dtype[Any] | None,
     samples: int,
-) -> tuple[Array, Array | None]:
-    """One band of tiles, (C, Y, X), and its spread."""
+) -> Result:
+    """One band of tiles; on CUDA they are on their way together."""
     generator = runner.generator
     y = slice(rows.kept.start - rows.computed.start, rows.kept.stop - rows.computed.start)
-    shape = (generator.channels, rows.kept.stop - rows.kept.start, width)
-    out = np.empty(shape, np.float32)
-    spread = np.empty(shape, np.float32) if samples > 1 else None
+    begun = []
     start = 0
     while start < width:
         columns = span(start, width, side, generator)
-        window = scaled(pixels[:, columns.computed], limits)
         x = slice(
             columns.kept.start - columns.computed.start, columns.kept.stop - columns.computed.start
         )
-        outputs = [turned_back(runner(turned(window, k)), k)[:, y, x] for k in range(samples)]
-        out[:, :, columns.kept] = outputs[0] if samples == 1 else np.mean(outputs, axis=0)
-        if spread is not None:
-            spread[:, :, columns.kept] = np.std(outputs, axis=0, ddof=1)
+        window = Window(pixels[:, columns.computed], (y, x), limits, dtype, samples)
+        begun.append(runner.submit(window))
         start = columns.kept.stop
-    return out, spread
-
-
-def turned(window: Array, number: int) -> Array:
-    """One of the eight flips and quarter turns of (C, Y, X)."""
-    flipped = window[:, :, ::-1] if number % 2 else window
-    return np.ascontiguousarray(np.rot90(flipped, number // 2, (1, 2)))
-
-
-def turned_back(window: Array, number: int) -> Array:
-    """The inverse of `turned`."""
-    straight = np.rot90(window, -(number // 2), (1, 2))
-    return straight[:, :, ::-1] if number % 2 else straight
+    tiles = [done() for done in begun]
+    if len(tiles) == 1:
+        return tiles[0]
+    spreads = [tile.spread for tile in tiles if tile.spread is not None]
+    return Result(
+        np.concatenate([tile.pixels for tile in tiles], axis=1),
+        np.concatenate(spreads, axis=1) if spreads else None,
+        sum(tile.clipped for tile in tiles),
+    )
 
 
 def enhance_plane(

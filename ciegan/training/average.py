@@ -46,7 +46,8 @@ class MovingAverage(nn.Module):
         share : float or Tensor
             See `averaging`; a tensor stays on its device.
         """
-        averages, weights = list(self.module.parameters()), list(network.parameters())
+        averages: list[Tensor] = list(self.module.parameters())
+        weights: list[Tensor] = list(network.parameters())
         if isinstance(share, Tensor):
             steps = torch._foreach_sub(weights, averages)
             torch._foreach_mul_(steps, share)

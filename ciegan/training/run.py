@@ -29,7 +29,8 @@ from ciegan.config import Config, read_config, to_toml
 from ciegan.data.crops import Crops, TilePair, read_split, spread
 from ciegan.losses import VGG19, load_vgg
 from ciegan.losses.base import FEATURES
-from ciegan.network.checkpoint import LAST, choose_device, make_generator
+from ciegan.network.checkpoint import LAST, make_generator
+from ciegan.network.device import choose_device, device_errors, name_of, number_of
 from ciegan.network.memory import keep
 from ciegan.network.normalisation import channels_of
 from ciegan.training.budget import every_of, steps_within
@@ -115,7 +116,7 @@ def train(
     config : Config
         Ignored with `resume`: then that of the run counts.
     device : str
-        `cpu`, `cuda` or `auto`.
+        See `ciegan.network.device.choose_device`.
     devices : int
         Processes; each takes batches of its own.
     max_time : float, optional
@@ -185,7 +186,7 @@ def train(
 def _fit(trainer: pl.Trainer, networks: Networks, last: Path | None) -> None:
     """Train, from a checkpoint if there is one."""
     try:
-        with _quiet():
+        with _quiet(), device_errors():
             trainer.fit(networks, ckpt_path=last, weights_only=True)
     except SystemExit:  # what Lightning makes of SIGINT
         if trainer.interrupted:
@@ -244,10 +245,9 @@ def is_child() -> bool:
 
 
 def _check_devices(device: torch.device, devices: int) -> None:
-    if device.type == "cuda" and devices > torch.cuda.device_count():
-        raise CellqaError(
-            f"--devices {devices}: there are {torch.cuda.device_count()} CUDA devices here"
-        )
+    there = number_of(device) - (device.index or 0)
+    if device.type != "cpu" and devices > there:
+        raise CellqaError(f"--devices {devices}: there are {there} {device.type} devices here")
     if os.environ.get("LOCAL_RANK") == "":
         del os.environ["LOCAL_RANK"]  # Lightning takes it for a number
 
@@ -330,8 +330,8 @@ def _trainer(
     )
     with _quiet():
         return pl.Trainer(
-            accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=devices,
+            accelerator={"cuda": "gpu"}.get(device.type, device.type),
+            devices=_places(device, devices),
             # a plain "ddp" fails where only one of two networks learns at a step
             strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",
             max_epochs=-1,
@@ -347,8 +347,14 @@ def _trainer(
         )
 
 
+def _places(device: torch.device, devices: int) -> int | list[int]:
+    """Devices as Lightning counts them."""
+    if device.type != "cuda" or device.index is None:
+        return devices
+    return list(range(device.index, device.index + devices))
+
+
 def _summary(trained: Trained, device: torch.device, devices: int) -> dict[str, Any]:
-    name = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
     return {
         "steps": trained.steps,
         "stopped": trained.stopped,
@@ -356,7 +362,7 @@ def _summary(trained: Trained, device: torch.device, devices: int) -> dict[str, 
         "input": trained.untouched,
         "seconds": round(trained.seconds, 1),
         "waiting": round(trained.waiting, 4),
-        "device": name,
+        "device": name_of(device),
         "devices": devices,
         "warnings": trained.warnings,
         "versions": {p: version(p) for p in ("cellqa", "torch", "lightning")},

@@ -115,7 +115,7 @@ class Networks(pl.LightningModule):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Adam for the generator and, if there is one, for the discriminator."""
         settings = self.config.optimizer
-        rates = {self.generator: settings.rate}
+        rates: dict[nn.Module, float] = {self.generator: settings.rate}
         if self.discriminator is not None:
             rates[self.discriminator] = settings.discriminator_rate
         return [

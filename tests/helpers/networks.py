@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from click.testing import CliRunner, Result
+from fields import SMALLER
 
 from cellqa.enhance.filters import as_type
 from ciegan.cli import main
 from ciegan.config import DEFAULT, Network
-from ciegan.models import GENERATORS
+from ciegan.models import GENERATORS, Generator
 from ciegan.network.checkpoint import load, save
 from ciegan.network.normalisation import Normalisation
 from ciegan.network.windows import enhance_plane
@@ -37,6 +38,27 @@ def weights(path: Path, channels: int = 1, seed: int = 0) -> Path:
         scores={},
         warnings=[],
     )
+
+
+def awake(name: str, channels: int = 1) -> Generator:
+    """A generator that does something, as after training."""
+    torch.manual_seed(0)
+    generator = GENERATORS[name](channels, **SMALLER.get(name, {}))
+    for parameter in generator.parameters():
+        if parameter.ndim > 1 and not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    return generator.eval()
+
+
+def same(found: np.ndarray, wanted: np.ndarray) -> bool:
+    """Whether a result is that of the CPU: to the bit there, to rounding on a CUDA device."""
+    assert found.dtype == wanted.dtype
+    assert found.shape == wanted.shape
+    if not torch.cuda.is_available():
+        return bool((found == wanted).all())
+    if found.dtype.kind == "f":
+        return bool(np.abs(found - wanted).max() <= 1e-4 * np.ptp(wanted))
+    return bool(np.abs(found.astype(float) - wanted).max() <= 1)
 
 
 def image(dtype: type = np.uint16, shape: tuple[int, ...] = (70, 90)) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 from click.testing import CliRunner
-from networks import RNG, expected, image, run, table, weights
+from networks import RNG, expected, image, run, same, table, weights
 
 from cellqa.io import open_image, write_tiff
 from ciegan.cli import main
@@ -36,7 +36,7 @@ def test_layout_type_and_pixel_size_are_kept(tmp_path: Path, model: Path, dtype:
         result = file.load(file.planes[0])
         assert file.pixel_size == pytest.approx(0.25)
     assert result.dtype == dtype
-    assert (result == expected(model, pixels)).all()
+    assert same(result, expected(model, pixels))
     assert (result != pixels).any()
     with tifffile.TiffFile(tmp_path / "out/well1/a.tif") as tif:
         note = tif.pages.first.description
@@ -51,7 +51,7 @@ def test_other_formats(tmp_path: Path, model: Path) -> None:
     cv2.imwrite(str(tmp_path / "in/a.png"), pixels)
     assert run(model, tmp_path / "in", tmp_path / "out").exit_code == 0
     found = cv2.imread(str(tmp_path / "out/a.png"), cv2.IMREAD_UNCHANGED)
-    assert (found == expected(model, pixels)).all()
+    assert same(found, expected(model, pixels))
 
 
 def test_chosen_planes_are_enhanced_and_others_copied(tmp_path: Path, model: Path) -> None:
@@ -65,7 +65,7 @@ def test_chosen_planes_are_enhanced_and_others_copied(tmp_path: Path, model: Pat
         result = tif.asarray()
     assert (result[:, :, 0] == stack[:, :, 0]).all()
     assert (result[:, 2] == stack[:, 2]).all()
-    assert (result[1, 1, 1] == expected(model, stack[1, 1, 1])).all()
+    assert same(result[1, 1, 1], expected(model, stack[1, 1, 1]))
     row = table(tmp_path)["s.tif"]
     assert (row["planes"], row["copied"]) == ("4", "8")
 
@@ -80,7 +80,7 @@ def test_rules_of_normalisation(tmp_path: Path, model: Path, rule: str) -> None:
         wanted = enhance_plane(network.generator, pixels, Normalisation("train", 0.0, 1.0))
     else:
         wanted = expected(model, pixels, rule)
-    assert (tifffile.imread(tmp_path / "b.tif") == wanted).all()
+    assert same(tifffile.imread(tmp_path / "b.tif"), wanted)
 
 
 def test_clipped_values_are_counted(tmp_path: Path, model: Path) -> None:
@@ -248,7 +248,7 @@ def test_colour(tmp_path: Path) -> None:
     pixels = image(np.uint8, (40, 48, 3))
     write_tiff(tmp_path / "a.tif", pixels, None)
     assert run(model, tmp_path / "a.tif", tmp_path / "b.tif").exit_code == 0
-    assert (tifffile.imread(tmp_path / "b.tif") == expected(model, pixels)).all()
+    assert same(tifffile.imread(tmp_path / "b.tif"), expected(model, pixels))
 
 
 def test_tiles_change_nothing(tmp_path: Path, model: Path) -> None:

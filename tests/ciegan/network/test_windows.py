@@ -6,32 +6,22 @@ import numpy as np
 import pytest
 import torch
 from fields import SMALLER
+from networks import awake
 
 from cellqa.errors import CellqaError
-from ciegan.models import GENERATORS, Generator
+from ciegan.models import GENERATORS
 from ciegan.network.normalisation import Normalisation
 from ciegan.network.percentiles import percentiles_of_rows
 from ciegan.network.runner import Runner
+from ciegan.network.turns import turned, turned_back
 from ciegan.network.windows import (
     enhance_bands,
     enhance_plane,
     span,
     tile_side,
-    turned,
-    turned_back,
 )
 
 UNIT = Normalisation("range", 0.0, 1.0)
-
-
-def awake(name: str, channels: int = 1) -> Generator:
-    """A generator that does something, as after training."""
-    torch.manual_seed(0)
-    generator = GENERATORS[name](channels, **SMALLER.get(name, {}))
-    for parameter in generator.parameters():
-        if parameter.ndim > 1 and not parameter.any():
-            torch.nn.init.normal_(parameter, std=0.05)
-    return generator.eval()
 
 
 @pytest.mark.parametrize("name", GENERATORS)
