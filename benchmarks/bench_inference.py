@@ -1,6 +1,9 @@
 """Enhancing beside its bounds: `python benchmarks/bench_inference.py WHAT [options]`.
 
 speed    from disk to disk, as a share of what the bare network does, for both presets
+host     from disk to disk with a network that returns its input: what reading, scaling and writing
+         cost
+memory   networks in memory, by precision, with and without compiled kernels; how far from float32
 first    seconds from the start of `ciegan enhance` to its first image
 large    20,000 x 20,000 pixels from disk to disk: time and memory
 """
@@ -8,11 +11,13 @@ large    20,000 x 20,000 pixels from disk to disk: time and memory
 from __future__ import annotations
 
 import argparse
+import copy
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,17 +32,36 @@ from cellqa.simulate import filaments
 from cellqa.terminal import align
 from ciegan.config import DEFAULT, PAPER, Config
 from ciegan.enhancing.folder import enhance_files, make_runners
-from ciegan.models import GENERATORS
+from ciegan.models import GENERATORS, Generator
 from ciegan.network.checkpoint import BEST, Checkpoint, load, save
 from ciegan.network.device import choose_device
 from ciegan.network.normalisation import Normalisation, scaled
+from ciegan.network.precision import float32
 from ciegan.network.runner import Runner
 
 Array = npt.NDArray[Any]
 
 PRESETS = {"default": DEFAULT, "paper": PAPER}
 TILE = {"default": 1024, "paper": 512}  # of the bare network
-SETS = ((128, 256), (24, 1024), (2, 4096))  # images, and their side
+# images, and their side; on CUDA enough for seconds
+SETS = {
+    "cpu": ((128, 256), (24, 1024), (2, 4096)),
+    "cuda": ((2000, 256), (300, 1024), (24, 4096)),
+}
+
+
+class Identity(Generator):
+    """A network that costs nothing."""
+
+    channels, stride, radius = 1, 1, 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the images."""
+        return images
+
+    def bytes_of_a_pixel(self) -> float:
+        """In and out."""
+        return 8.0
 
 
 def network(folder: Path, name: str) -> Path:
@@ -107,12 +131,13 @@ def speed(out: Path, device: str, presets: list[str], repeats: int) -> None:
     place = choose_device(device)
     checkpoints = {name: load(network(out / name, name)) for name in presets}
     plain: dict[tuple[str, int], float] = {}
-    for name, number, side in sets(presets):
+    kind = place.type
+    for name, number, side in sets(presets, kind):
         pixels = read(images(out / f"in-{side}", number, side), number)
         times = [bare(checkpoints[name], place, pixels, TILE[name]) for _ in range(repeats + 1)]
         plain[name, side] = median(times[1:])
     runners = {name: make_runners(checkpoints[name], device) for name in presets}
-    for name, number, side in sets(presets):
+    for name, number, side in sets(presets, kind):
         source = images(out / "in", number, side)
         pixels = read(source, number)
 
@@ -137,16 +162,101 @@ def speed(out: Path, device: str, presets: list[str], repeats: int) -> None:
     print(align(rows))
 
 
-def sets(presets: list[str]) -> list[tuple[str, int, int]]:
+def sets(presets: list[str], device: str) -> list[tuple[str, int, int]]:
     """Presets, numbers of images and sides; fewer and smaller ones for the slow network."""
     chosen = []
     for name in presets:
-        for number, side in SETS:
+        for number, side in SETS[device]:
             if name != "paper":
                 chosen.append((name, number, side))
             elif side <= 1024:
                 chosen.append((name, max(1, number // 8), side))
     return chosen
+
+
+def host(out: Path) -> None:
+    """From disk to disk without a network, on the CPU."""
+    checkpoint = load(network(out / "default", "default"))
+    checkpoint = replace(checkpoint, generator=Identity().eval())
+    runner = Runner(checkpoint.generator)
+    rows = [["images", "images/s", "MP/s", "processor, ms/MP"]]
+    for number, side in ((256, 256), (96, 1024), (8, 4096)):
+        source = images(out / "in", number, side)
+        walls, spent = [], []
+        for _ in range(5):
+            shutil.rmtree(out / "out", ignore_errors=True)
+            start, used = time.perf_counter(), time.process_time()
+            records = enhance_files(checkpoint, source, out / "out", runners=[runner])
+            assert all(record.status == "ok" for record in records)
+            walls.append(time.perf_counter() - start)
+            spent.append(time.process_time() - used)
+        wall, size = median(walls[1:]), number * side * side / 1e6
+        row = [f"{number} of {side} x {side}", f"{number / wall:.0f}", f"{size / wall:.0f}"]
+        rows.append([*row, f"{1000 * median(spent[1:]) / size:.2f}"])
+    print(align(rows))
+
+
+def memory(out: Path, device: str, presets: list[str]) -> None:
+    """Networks on images in memory, and what precision changes."""
+    place = choose_device(device)
+    cuda = place.type == "cuda"
+    noise = np.random.default_rng(0).normal(0, 0.5, (1, 256, 256)).clip(-1, 1).astype(np.float32)
+    rows = [["preset", "images", "float32", "TF32", "half", "half, compiled", "compiling, s"]]
+    for name in presets:
+        generator = load(network(out / name, name)).generator
+        exact = Runner(copy.deepcopy(generator))(noise)
+        off = {
+            precision: 127.5 * np.abs(Runner(generator, place, precision=precision)(noise) - exact)
+            for precision in (("32", "16") if cuda else ("32",))
+        }
+        told = ", ".join(f"{bits} bits {levels.max():.2g}" for bits, levels in off.items())
+        print(
+            f"{name}: off the CPU's float32 by at most (grey levels of 8 bits): {told}", flush=True
+        )
+        generator.to(place, memory_format=torch.channels_last)
+        for number, side in MEMORY[name] if cuda else ((1, 256),):
+            batch = torch.rand(number, 1, side, side, device=place) * 2 - 1
+            batch = batch.to(memory_format=torch.channels_last)
+            row = [name, f"{number} of {side} x {side}"]
+            with torch.inference_mode():
+                for exactly in (True, False):
+                    with float32(exact=exactly):
+                        row.append(rate_of(generator, batch))
+                if cuda:
+                    half = copy.deepcopy(generator).half()
+                    row.append(rate_of(half, batch.half()))
+                    torch._dynamo.reset()
+                    start = time.perf_counter()
+                    compiled = torch.compile(half, dynamic=False)
+                    compiled(batch.half())
+                    torch.cuda.synchronize()
+                    took = time.perf_counter() - start
+                    row += [rate_of(compiled, batch.half()), f"{took:.0f}"]
+            row += [""] * (len(rows[0]) - len(row))
+            rows.append(row)
+    print(align(rows))
+
+
+MEMORY = {
+    "default": ((32, 1024), (64, 256), (8, 2048), (2, 4096)),
+    "paper": ((8, 512), (64, 256), (2, 1024)),
+}
+
+
+def rate_of(network: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> str:
+    """Megapixels a second, the median of some calls."""
+
+    def wait() -> None:
+        if batch.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    times = []
+    for _ in range(9):
+        start = time.perf_counter()
+        network(batch)
+        wait()
+        times.append(time.perf_counter() - start)
+    return f"{batch.numel() / 1e6 / median(times[2:]):.4g}"
 
 
 def read(folder: Path, number: int) -> list[Array]:
@@ -245,7 +355,7 @@ def check(target: Path, weights: Path, field: Array) -> None:
 def main() -> None:
     """Run what is asked for and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["speed", "first", "large"])
+    parser.add_argument("what", choices=["speed", "host", "memory", "first", "large"])
     parser.add_argument("--out", type=Path, default=Path("bench-inference"))
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--presets", default="default,paper")
@@ -258,6 +368,10 @@ def main() -> None:
     presets = options.presets.split(",")
     if options.what == "speed":
         speed(options.out, options.device, presets, options.repeats)
+    elif options.what == "host":
+        host(options.out)
+    elif options.what == "memory":
+        memory(options.out, options.device, presets)
     elif options.what == "first":
         first_image(options.out, options.device, presets)
     else:

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -209,23 +210,41 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
         """Input and target, float32, shape (C, crop, crop)."""
+        first, second = self.__getitems__([k])
+        return first[0], second[0]
+
+    def __getitems__(self, places: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Inputs and targets, float32, shape (B, C, crop, crop)."""
+        drawn = [self._drawn(k) for k in places]
+        limits = [crop[2] for crop in drawn]
+        first, second = (_stacked([crop[role] for crop in drawn], limits) for role in (0, 1))
+        return first, second
+
+    def _drawn(self, k: int) -> tuple[Array, Array, tuple[float, float]]:
+        """A crop of the input and of the target, and black and white."""
         rng = np.random.default_rng([self.seed, k])
         place = int(rng.integers(len(self.tiles)))
         pair = self.pair(place)
         side = self.data.crop
         y, x = (int(rng.integers(n - side + 1)) for n in pair[0].shape[:2])
         limits = self.normalisation.limits(pair[0], self.tiles[place].limits)
-        crops = [scaled(p[y : y + side, x : x + side], limits) for p in pair]
+        source, target = (p[y : y + side, x : x + side] for p in pair)
         if self.data.augment:
             turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-            crops = [np.rot90(c, turns, (1, 2)) for c in crops]
-            crops = [c[:, :, ::-1] if flip else c for c in crops]
-        first, second = (torch.from_numpy(np.ascontiguousarray(c)) for c in crops)
-        return first, second
+            source, target = (np.rot90(p, turns) for p in (source, target))
+            if flip:
+                source, target = source[:, ::-1], target[:, ::-1]
+        return source, target, limits
+
+
+def _stacked(crops: Sequence[Array], limits: Sequence[tuple[float, float]]) -> Tensor:
+    """Crops as a batch, scaled."""
+    planes = [scaled(crop, ends) for crop, ends in zip(crops, limits, strict=True)]
+    return torch.from_numpy(np.stack(planes))
 
 
 class TimedLoader(DataLoader[tuple[Tensor, Tensor]]):
-    """A loader that knows how long it was waited for.
+    """A loader that reads a batch ahead, and knows how long it was waited for.
 
     Attributes
     ----------
@@ -237,13 +256,16 @@ class TimedLoader(DataLoader[tuple[Tensor, Tensor]]):
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         batches = super().__iter__()
-        while True:
-            start = time.perf_counter()
-            batch = next(batches, None)
-            self.waited += time.perf_counter() - start
-            if batch is None:
-                return
-            yield batch
+        with ThreadPoolExecutor(1) as ahead:
+            pending = ahead.submit(next, batches, None)
+            while True:
+                start = time.perf_counter()
+                batch = pending.result()
+                self.waited += time.perf_counter() - start
+                if batch is None:
+                    return
+                pending = ahead.submit(next, batches, None)
+                yield batch
 
 
 def crops_of_steps(
@@ -256,6 +278,12 @@ def crops_of_steps(
         crops,
         batch_size=batch,
         sampler=keys,
+        collate_fn=_as_it_is,
         num_workers=crops.data.workers,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """What `Crops` draws is a batch already."""
+    return batch

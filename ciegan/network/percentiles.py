@@ -98,7 +98,7 @@ def _counted(bands: Iterable[Array], kind: np.dtype[Any], wanted: Sequence[float
 @kernel()
 def _count(values: Array, least: int, counts: Array) -> None:
     for k in range(len(values)):
-        counts[values[k] - least] += 1
+        counts[np.uintp(values[k] - least)] += 1  # unsigned: no look at whether it is below 0
 
 
 def _between(ranked: Callable[[int], float], rank: float) -> float:

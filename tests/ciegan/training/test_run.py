@@ -412,7 +412,11 @@ def test_stopping_is_lightnings(tiny: Config) -> None:
         (["DATA", "run", "--crop", "36"], "must be a multiple of 8 for resunet, got 36", 1),
         (["DATA", "run", "--crop", "16"], "do not take crops of 16 pixels", 1),
         (["DATA", "run", "--crop", "32", "--set", "discriminator.name=foo"], "must be one of", 1),
-        (["DATA", "run", "--crop", "32", "--devices", "5"], "each process validates", 1),
+        (
+            ["DATA", "run", "--crop", "32", "--devices", "5", "--device", "cpu"],
+            "each process validates",
+            1,
+        ),
     ],
 )
 def test_wrong_input_is_one_line(
