@@ -4,9 +4,9 @@
 `python benchmarks/device.py all`      all stages there, from the project's folder (`make device`)
 `python benchmarks/device.py STAGE`    one of them: tests, memory, speed, first, steps, train
 
-Each stage ends within nine minutes and leaves STAGE.txt in the folder of --out; one that is there is
-not run again, so that the same command goes on where the last one stopped. With `--device cpu` the
-stages run in a small form on a machine without CUDA.
+Each stage ends within nine minutes and leaves STAGE.txt in the folder of --out. One that is there
+is not run again, so that the same command goes on where the last one stopped. With `--device cpu`
+the stages run in a small form on a machine without CUDA.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ PLATFORMS = [f"manylinux_2_{n}_x86_64" for n in (17, 24, 27, 28, 31, 34)]
 BENCH = "benchmarks/bench_inference.py", "benchmarks/bench_training.py"
 STAGES: dict[str, list[list[str]]] = {
     "tests": [
-        ["-m", "pytest", "-q", "-p", "no:benchmark", "-m", "cuda", "tests/ciegan"],
-        ["-m", "pytest", "-q", "-p", "no:benchmark", "-n", "WORKERS", "tests/ciegan"],
+        ["-m", "pytest", "-q", "--tb=short", "-p", "no:benchmark", "-m", "cuda", "tests/ciegan"],
+        ["-m", "pytest", "-q", "--tb=short", "-p", "no:benchmark", "-n", "WORKERS", "tests/ciegan"],
     ],
     "memory": [[BENCH[0], "memory", "--device", "DEVICE", "--out", "WORK"]],
     "speed": [[BENCH[0], "speed", "--device", "DEVICE", "--out", "WORK", "--repeats", "2"]],

@@ -143,6 +143,12 @@ def open_network(
     "ones stand in OUT-raw/) or after (into OUT-mosaic/).",
 )
 @scan_options
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Processes, each with the network on the device [default: on CUDA, by the files].",
+)
 @overwrite_option
 def enhance(
     run: Path,
@@ -154,6 +160,7 @@ def enhance(
     overlap: float | None,
     max_shift: float | None,
     reference: int,
+    jobs: int | None,
     overwrite: bool,
     **network: Any,
 ) -> None:
@@ -198,6 +205,7 @@ def enhance(
             target,
             options,
             runners=runners,
+            jobs=jobs,
             overwrite=overwrite,
             progress=progress,
         )

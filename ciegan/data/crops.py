@@ -216,9 +216,11 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
     def __getitems__(self, places: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Inputs and targets, float32, shape (B, C, crop, crop)."""
         drawn = [self._drawn(k) for k in places]
-        limits = [crop[2] for crop in drawn]
-        first, second = (_stacked([crop[role] for crop in drawn], limits) for role in (0, 1))
-        return first, second
+        limits = [ends for _, _, ends in drawn]
+        return (
+            _stacked([source for source, _, _ in drawn], limits),
+            _stacked([target for _, target, _ in drawn], limits),
+        )
 
     def _drawn(self, k: int) -> tuple[Array, Array, tuple[float, float]]:
         """A crop of the input and of the target, and black and white."""
@@ -284,6 +286,6 @@ def crops_of_steps(
     )
 
 
-def _as_it_is(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def _as_it_is(batch: Any) -> Any:
     """What `Crops` draws is a batch already."""
     return batch

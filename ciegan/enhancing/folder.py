@@ -18,6 +18,7 @@ from cellqa.terminal import Progress
 from ciegan.enhancing.enhanced import Enhanced
 from ciegan.enhancing.enhancer import EnhanceOptions
 from ciegan.enhancing.pool import Pool, beside
+from ciegan.enhancing.processes import Crew, Setup, processes_for
 from ciegan.mosaic import run as mosaic
 from ciegan.network.checkpoint import Checkpoint
 from ciegan.network.device import choose_device, number_of
@@ -35,6 +36,7 @@ def enhance_files(
     options: EnhanceOptions | None = None,
     *,
     runners: Sequence[Runner] = (),
+    jobs: int | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> list[Enhanced]:
@@ -54,6 +56,10 @@ def enhance_files(
     options : EnhanceOptions, optional
     runners : sequence of Runner
         The network on each device; by default on the CPU.
+    jobs : int, optional
+        Processes, each with the network on the device of the first runner; by default several for
+        many files on a CUDA device, else this one. A network that is in memory alone, and not in a
+        file, stays in this one.
     overwrite : bool
         Replace files that were made from other content, by other weights, or by something else.
     progress : callable, optional
@@ -75,13 +81,34 @@ def enhance_files(
     work = plan(source, target)
     root = source if is_folder(source) else source.parent
     folder = target if is_folder(source) else work[0].target.parent
-    pool = Pool(Checkpoint.of(network), options, runners, root, folder, overwrite=overwrite)
+    checkpoint = Checkpoint.of(network)
+    pool = Pool(checkpoint, options, runners, root, folder, overwrite=overwrite)
     if not overwrite:
         refuse_taken([job for job in work if job.target not in pool.ledger])
     _check_space(work, folder)
     order = {job: k for k, job in enumerate(work)}
     records: dict[int, Enhanced] = {}
-    for done in pool.run(work):
+    fresh = [job for job in work if not pool.ledger.seen(job)]
+    number = jobs
+    if number is None:
+        number = processes_for(len(fresh), runners[0].device) if len(runners) == 1 else 1
+    if number > 1:
+        runner = runners[0] if runners else Runner(checkpoint.generator)
+        setup = Setup(
+            checkpoint.path,
+            options,
+            runner.device,
+            runner.precision,
+            runner.compiled,
+            root,
+            folder,
+            overwrite,
+            min(number, max(1, len(fresh))),
+        )
+        done_by = Crew(setup, pool).run(work)
+    else:
+        done_by = pool.run(work)
+    for done in done_by:
         if done:
             records[order[done[0]]] = done[1]
         if progress:

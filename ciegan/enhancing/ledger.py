@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ LEDGER = ".ciegan-enhanced.jsonl"
 class Ledger:
     """The journal of a target folder.
 
+    Several processes that work for one each write a part of their own; what a kill left of those
+    is read, too, and comes last.
+
     Parameters
     ----------
     path : Path
@@ -27,15 +30,47 @@ class Ledger:
     def __init__(self, path: Path, settings: str) -> None:
         self.path, self.settings = path, settings
         self._lines = Lines(path)
-        self._entries: dict[str, Mapping[str, Any]] = {
-            e["target"]: e
-            for _, e in self._lines.read()
-            if isinstance(e, dict) and isinstance(e.get("target"), str)
-        }
+        self._entries: dict[str, Mapping[str, Any]] = {}
         self._of_key: dict[str, set[str]] = {}
-        for target, entry in self._entries.items():
-            self._of_key.setdefault(str(entry.get("key")), set()).add(target)
         self._lock = threading.Lock()
+        for place in (path, *self._parts()):
+            for entry in _entries(place):
+                self.learn(entry)
+
+    def learn(self, entry: Mapping[str, Any]) -> None:
+        """Take over what another journal says of a target."""
+        self._entries[entry["target"]] = entry
+        self._of_key.setdefault(str(entry.get("key")), set()).add(entry["target"])
+
+    def part(self, number: int) -> Path:
+        """The journal of one of several processes."""
+        return self.path.with_name(f"{self.path.stem}.{number}{self.path.suffix}")
+
+    def _parts(self) -> list[Path]:
+        return sorted(self.path.parent.glob(f"{self.path.stem}.*{self.path.suffix}"))
+
+    def gather(self) -> None:
+        """Take the parts over; nobody may be writing to them."""
+        with self._lock:
+            for place in self._parts():
+                for entry in _entries(place):
+                    self.learn(entry)
+                    self._lines.append(entry)
+                self._lines.sync()
+                place.unlink()
+            self._lines.close()
+
+    def entry(self, target: Path) -> Mapping[str, Any] | None:
+        """What is noted of a target."""
+        return self._entries.get(str(target.absolute()))
+
+    def without_source(self) -> list[Mapping[str, Any]]:
+        """What is noted of results whose sources are gone: they may have been renamed."""
+        return [
+            entry
+            for entry in self._entries.values()
+            if entry.get("source") and not Path(entry["source"][0]).exists()
+        ]
 
     def __contains__(self, target: object) -> bool:
         """Whether a target was made, or begun, by this program."""
@@ -119,11 +154,17 @@ class Ledger:
             **more,
         }
         with self._lock:
-            self._entries[target] = entry
-            self._of_key.setdefault(key, set()).add(target)
+            self.learn(entry)
             self._lines.append(entry)
 
     def close(self) -> None:
         """Close the journal; the next note opens it again."""
         with self._lock:
             self._lines.close()
+
+
+def _entries(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Whole lines of a journal that name a target."""
+    for _, entry in Lines(path).read():
+        if isinstance(entry, dict) and isinstance(entry.get("target"), str):
+            yield entry

@@ -34,6 +34,9 @@ class Pool:
     source, target : Path
         Folders.
     overwrite : bool
+    part : int, optional
+        Which of several processes this is: it notes what it does in a journal of its own, and
+        somebody else keeps others out of the target.
 
     Attributes
     ----------
@@ -49,10 +52,14 @@ class Pool:
         target: Path,
         *,
         overwrite: bool = False,
+        part: int | None = None,
     ) -> None:
         model = content_hash(checkpoint.path)
         settings = f"{model} {json.dumps(options.as_settings(), sort_keys=True)}"
-        self.ledger = Ledger(target / LEDGER, f"{settings} {version('cellqa')}")
+        settings = f"{settings} {version('cellqa')}"
+        self.ledger = Ledger(target / LEDGER, settings)
+        if part is not None:
+            self.ledger = Ledger(self.ledger.part(part), settings)
         runners = runners or [Runner(checkpoint.generator, torch.device("cpu"))]
         self.pipelines = []
         for runner in runners:
@@ -82,23 +89,34 @@ class Pool:
         CellqaError
             Another process is at work in the target.
         """
-        with self._alone():
-            yield from self._run(work)
+        with self.alone():
+            yield from self.serve(work)
+
+    def stop(self) -> None:
+        """End after the files in work."""
+        for pipeline in self.pipelines:
+            pipeline.stop()
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
         """Keep other processes out of the target: each would do what the other does."""
         folder = self.ledger.path.parent
         with alone(folder, "OUT"):
-            for place in self.ledger.begun():  # what a kill left
-                if folder.absolute() not in (place, *place.parents):
-                    continue  # of the journal of a folder that was moved
-                spread = spread_path(place / "any.tif", folder.absolute()).parent
-                remove_temporary(place)
-                remove_temporary(spread)
+            self.ledger.gather()
+            self.tidy(self.ledger.begun())
             yield
 
-    def _run(self, work: Iterable[Job]) -> Iterator[tuple[Job, Enhanced] | None]:
+    def tidy(self, places: Iterable[Path]) -> None:
+        """Remove what a kill left in folders where nobody is writing."""
+        folder = self.ledger.path.parent.absolute()
+        for place in places:
+            if folder not in (place, *place.parents):
+                continue  # of the journal of a folder that was moved
+            remove_temporary(place)
+            remove_temporary(spread_path(place / "any.tif", folder).parent)
+
+    def serve(self, work: Iterable[Job]) -> Iterator[tuple[Job, Enhanced] | None]:
+        """`run`, for who sees to it that no other process works in the target."""
         shared = _Shared(work)
         done: queue.Queue[tuple[Job, Enhanced] | BaseException | None] = queue.Queue()
 
@@ -132,8 +150,7 @@ class Pool:
                     yield item
         finally:
             shared.stop()
-            for pipeline in self.pipelines:
-                pipeline.stop()
+            self.stop()
             for thread in threads:
                 thread.join()
             self.ledger.close()

@@ -42,7 +42,7 @@ def choose_device(name: str) -> torch.device:
         raise CellqaError(f"--device {name}: no CUDA device can be used here; take --device cpu")
     if name == "mps" and not _mps():
         raise CellqaError("--device mps: this is no Apple device; take --device cpu")
-    device = torch.device(name)
+    device = torch.device("cuda", 0) if name == "cuda" else torch.device(name)
     if device.index is not None and device.index >= number_of(device):
         raise CellqaError(
             f"--device {name}: there are {number_of(device)} CUDA devices here, from cuda:0"

@@ -13,15 +13,9 @@ import torch
 
 from cellqa.planes import Array
 from ciegan.models import Generator
-from ciegan.network.batches import (
-    LARGEST_BATCH,
-    Batches,
-    DeviceNetwork,
-    Result,
-    Window,
-    is_raw,
-)
+from ciegan.network.batches import LARGEST_BATCH, Batches
 from ciegan.network.device import device_errors, is_memory_error
+from ciegan.network.launching import DeviceNetwork, Result, Window, is_raw
 from ciegan.network.memory import keep
 from ciegan.network.normalisation import rounded, scaled, unscaled
 from ciegan.network.precision import float32
@@ -74,6 +68,8 @@ class Runner:
         work once a device has been busy so long with windows of one size that it pays.
     batch : int, optional
         Windows that go through at once; by default one on the CPU, as many as fit on CUDA.
+    share : float
+        Of the device, where several processes use it.
 
     Attributes
     ----------
@@ -96,16 +92,17 @@ class Runner:
         precision: str = "auto",
         compiled: bool | None = None,
         batch: int | None = None,
+        share: float = 1.0,
     ) -> None:
         self.device = device or torch.device("cpu")
-        self.generator = generator
+        self.generator, self.precision, self.compiled = generator, precision, compiled
         cuda = self.device.type == "cuda"
         with device_errors():
             if device is not None:
                 generator.to(device)
             memory = WORKING_MEMORY
             if cuda:
-                memory = _SHARE * torch.cuda.mem_get_info(self.device)[0]
+                memory = share * _SHARE * torch.cuda.mem_get_info(self.device)[0]
         # convolutions are 1.6 times as fast with it on the CPU, too
         generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if not cuda:

@@ -13,7 +13,7 @@ import torch
 from cellqa.errors import CellqaError
 from cellqa.planes import Array
 from ciegan.models import Generator
-from ciegan.network.batches import Result, Window
+from ciegan.network.launching import Result, Window
 from ciegan.network.normalisation import Normalisation
 from ciegan.network.runner import SMALLEST_TILE, Runner
 

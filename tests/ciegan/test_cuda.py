@@ -14,7 +14,7 @@ from networks import awake, expected, image, run, weights
 
 from ciegan.config import PRESETS, Config
 from ciegan.losses import load_vgg
-from ciegan.network.batches import Window
+from ciegan.network.launching import Window
 from ciegan.network.runner import Runner
 from ciegan.training.step import Networks
 

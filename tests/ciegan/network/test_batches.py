@@ -8,7 +8,8 @@ import torch
 from networks import awake
 
 from cellqa.enhance.filters import as_type
-from ciegan.network.batches import Batches, DeviceNetwork, Window
+from ciegan.network.batches import Batches
+from ciegan.network.launching import DeviceNetwork, Window
 from ciegan.network.normalisation import rounded, scaled, unscaled
 from ciegan.network.percentiles import percentiles
 from ciegan.network.runner import Runner
