@@ -228,7 +228,9 @@ def memory(out: Path, device: str, presets: list[str]) -> None:
                     torch._dynamo.reset()
                     start = time.perf_counter()
                     compiled = torch.compile(half, dynamic=False)
-                    compiled(batch.half())
+                    example = batch[:2].half()
+                    torch._dynamo.mark_dynamic(example, 0)
+                    compiled(example)
                     torch.cuda.synchronize()
                     took = time.perf_counter() - start
                     row += [rate_of(compiled, batch.half()), f"{took:.0f}"]
@@ -238,8 +240,8 @@ def memory(out: Path, device: str, presets: list[str]) -> None:
 
 
 MEMORY = {
-    "default": ((32, 1024), (64, 256), (8, 2048), (2, 4096)),
-    "paper": ((8, 512), (64, 256), (2, 1024)),
+    "default": ((32, 1024), (64, 256), (8, 2048)),
+    "paper": ((8, 512),),
 }
 
 

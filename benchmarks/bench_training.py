@@ -3,12 +3,14 @@
 fields FOLDER    blur sharp fields, train both presets for the same time, test beside filters
 generators FOLDER   the generators for the same short time, same losses
 speed            steps per second beside a bare PyTorch loop of the same networks
+device [FOLDER]  the same seconds for several settings, on blurred sharp fields or simulated ones
 steps            a step by preset, phase, batch and precision: milliseconds, kernels, share busy
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,11 +24,12 @@ from bench_comparison import planned
 from timing import heading
 from torch.profiler import ProfilerActivity, profile
 
+from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from cellqa.simulate import filaments
 from cellqa.tables.means import terminal_table
 from cellqa.terminal import align
-from ciegan.config import DEFAULT, PAPER, PRESETS, Config, Losses, Monitor, Schedule
+from ciegan.config import DEFAULT, PAPER, PRESETS, Config, Losses, Monitor, Schedule, with_settings
 from ciegan.data import TilingOptions, prepare_blur
 from ciegan.data.crops import Crops, crops_of_steps, read_split
 from ciegan.data.degrade import Gaussian, Noise
@@ -159,7 +162,7 @@ def speed(out: Path, device: str) -> None:
     for name, share in (("generator alone", steps + 1), ("both", 0)):
         schedule = Schedule(steps=steps, generator=share, discriminator=0)
         monitor = Monitor(every=steps, images=1, patience=0, samples=0)
-        config = replace(DEFAULT, schedule=schedule, monitor=monitor, precision="32")
+        config = replace(DEFAULT, schedule=schedule, monitor=monitor)
         bare, ours = [], []
         for _ in range(4):
             bare.append(1 / np.median(np.diff(bare_loop(config, data, device))))
@@ -167,6 +170,67 @@ def speed(out: Path, device: str) -> None:
         first, second = float(np.median(bare)), float(np.median(ours))
         rows.append([name, f"{first:.2f}", f"{second:.2f}", f"{second / first:.3f}"])
         print(f"  {name}: bare {np.round(bare, 2)}, ours {np.round(ours, 2)}", flush=True)
+    print(align(rows))
+
+
+# what is compared on a device, as `ciegan train --preset --set` takes it
+SETTINGS: tuple[tuple[str, dict[str, str]], ...] = (
+    ("default", {"data.batch_size": "4"}),
+    ("default", {"data.batch_size": "32"}),
+    ("default", {"data.batch_size": "32", "optimizer.rate": "0.002"}),
+    ("default", {"data.batch_size": "32", "optimizer.rate": "0.002", "precision": "bf16"}),
+    ("default", {"data.batch_size": "16", "optimizer.rate": "0.002", "precision": "bf16"}),
+    ("pix2pix", {"precision": "bf16"}),
+)
+
+
+def device_settings(folder: Path | None, out: Path, seconds: float, device: str) -> None:
+    """Each setting for the same seconds, validated on the same fields."""
+    sharp = folder or out / "sharp"
+    if folder is None:
+        for k in range(12):
+            write_tiff(sharp / f"f{k}.tif", filaments((512, 512), seed=k).image, 0.2)
+    data = out / "data"
+    if not (data / "pairs.csv").exists():
+        tiling = TilingOptions(split="2,1,0", seed=1)
+        noise = Noise(photons=20_000)
+        prepare_blur(
+            sharp,
+            data,
+            Gaussian((1.0, 3.0)),
+            noise=noise,
+            draws=2,
+            tiling=tiling,
+            jobs=os.cpu_count() or 1,
+            overwrite=True,
+        )
+    shown = ("psnr", "ssim", "ms_ssim", "resolution")
+    rows = [["preset", "settings", "steps", "seconds", "waiting", *shown]]
+    for preset, settings in SETTINGS:
+        config = with_settings(PRESETS[preset], settings)
+        metrics = {"ssim": 1.0, "psnr": 0.02, "ms_ssim": 1.0, "resolution": 0.001}
+        monitor = replace(config.monitor, metrics=metrics, images=24, patience=0, samples=0)
+        try:
+            trained = train(
+                data,
+                out / "run",
+                replace(config, monitor=monitor),
+                device=device,
+                max_time=seconds,
+                fit_time=True,
+                overwrite=True,
+            )
+        except CellqaError as error:
+            print(f"  {preset} {settings}: {error}", flush=True)
+            continue
+        values = trained.best["values"]
+        told = ", ".join(f"{key}={value}" for key, value in settings.items())
+        row = [preset, told, str(trained.steps), f"{trained.seconds:.0f}"]
+        row += [f"{trained.waiting:.0%}", *(f"{values[name]:.4g}" for name in shown)]
+        rows.append(row)
+        print("  " + "  ".join(row), flush=True)
+    before = trained.untouched
+    rows.append(["input", "", "", "", "", *(f"{before[name]:.4g}" for name in shown)])
     print(align(rows))
 
 
@@ -212,12 +276,10 @@ def step_costs(config: Config, at: int, place: torch.device) -> list[str]:
     """Milliseconds, kernels, share of the time that the device computes, seconds of the first."""
     vgg = load_vgg("random", config.losses.layers, imagenet=False, seed=0)[0]
     networks = Networks(config, Nothing(), (), vgg).to(place)  # type: ignore[arg-type]
-    vgg.to(place)
     networks.steps_done = at
     optimizers = networks.configure_optimizers()
+    networks.prepare()
     cuda = place.type == "cuda"
-    if cuda:
-        networks.capture()
     shape = (config.data.batch_size, 1, config.data.crop, config.data.crop)
     batch = [torch.rand(shape, device=place) * 2 - 1 for _ in range(2)]
 
@@ -304,17 +366,22 @@ def bare_loop(config: Config, data: Path, device: str) -> list[float]:
 def main() -> None:
     """Run what is asked for and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["fields", "generators", "speed", "steps"])
+    parser.add_argument("what", choices=["fields", "generators", "speed", "device", "steps"])
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--out", type=Path, default=Path("bench-training"))
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     given = parser.parse_args()
-    torch.set_num_threads(2)
-    print(heading(f"Training: {given.what}", f"{given.device}, 2 threads"))
+    if given.device == "cpu":
+        torch.set_num_threads(2)
+    threads = f"{given.device}, {torch.get_num_threads()} threads"
+    print(heading(f"Training: {given.what}", threads))
     out = given.out / given.what
     if given.what in ("speed", "steps"):
         speed(out, given.device) if given.what == "speed" else steps(given.device)
+        return
+    if given.what == "device":
+        device_settings(given.folder, out, 60 * given.minutes, given.device)
         return
     if given.folder is None:
         parser.error("FOLDER is needed")

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -213,7 +213,7 @@ class Pipeline:
             earlier.parent.rmdir()
         take_over(file.record, known)
         file.record.status, file.record.reason = "moved", "done before, under another name"
-        self.ledger.finish(file.job, file.key, asdict(file.record))
+        self.ledger.finish(file.job, file.key, vars(file.record))
 
     # the network
 
@@ -272,7 +272,7 @@ class Pipeline:
             if file.error:
                 record.status, record.reason = "failed", printable(file.error)
             else:
-                self.ledger.finish(file.job, file.key, asdict(record))
+                self.ledger.finish(file.job, file.key, vars(record))
             return record
 
         return written

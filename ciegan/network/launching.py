@@ -22,7 +22,7 @@ from cellqa.planes import Array
 from ciegan.models import Generator
 from ciegan.network.device import device_errors, is_memory_error
 from ciegan.network.normalisation import RAW
-from ciegan.network.precision import float32
+from ciegan.network.precision import exact_products
 from ciegan.network.turns import turned_tensor, turned_tensor_back
 
 PRECISIONS = ("auto", "16", "32")
@@ -141,7 +141,11 @@ class DeviceNetwork:
         self.finite = True  # in half precision
         self._cuda = device.type == "cuda"
         self._compile = compiled
-        self._half: Generator | None = None
+        self._half = generator
+        if self._cuda:
+            exact_products()
+            if precision != "32" and any(True for _ in generator.parameters()):
+                self._half = copy.deepcopy(generator).half().requires_grad_(False)
         self._made: dict[tuple[Any, ...], Callable[[Tensor], Tensor]] = {}
         self._busy: defaultdict[tuple[Any, ...], float] = defaultdict(float)
         self._making: set[tuple[Any, ...]] = set()
@@ -164,7 +168,7 @@ class DeviceNetwork:
         MemoryError, DeviceError
         """
         try:
-            with torch.inference_mode(), float32(), device_errors(), self._here():
+            with torch.inference_mode(), device_errors(), self._here():
                 return self._launch(group)
         except (RuntimeError, MemoryError) as error:
             if not is_memory_error(error):
@@ -198,7 +202,7 @@ class DeviceNetwork:
                 half = self._per_item([(w.limits[1] - w.limits[0]) / 2 for w in windows])
                 spread = torch.stack(outputs).std(0, correction=1) * half
                 flight.spreads = self._back(spread.permute(0, 2, 3, 1))
-        flight.key = (narrow, tuple(batch.shape))
+        flight.key = (narrow, *batch.shape[1:])
         flight.begun, flight.ended = begun, self._event()
         return flight
 
@@ -295,18 +299,17 @@ class DeviceNetwork:
     # kernels of its own
 
     def _network(self, narrow: bool) -> Generator:
-        if not narrow or not any(True for _ in self.generator.parameters()):
-            return self.generator
-        if self._half is None:
-            self._half = copy.deepcopy(self.generator).half()
-        return self._half
+        return self._half if narrow else self.generator
 
     def _forward(self, narrow: bool, shape: torch.Size) -> Callable[[Tensor], Tensor]:
-        key = (narrow, tuple(shape))
-        if self._compile and self._cuda and key not in self._made and key not in self._making:
+        """Kernels that were made for windows of this size; a window alone does without."""
+        key = (narrow, *shape[1:])
+        alone = shape[0] == 1  # for one, the compiler would make others
+        if self._compile and self._cuda and not alone and key not in self._making:
             self._making.add(key)
             self._make(key)
-        return self._made.get(key) or self._network(narrow)
+        made = None if alone else self._made.get(key)
+        return made or self._network(narrow)
 
     def _spent(self, key: tuple[Any, ...], seconds: float) -> None:
         """Make kernels beside the work once the device was busy with one size for long."""
@@ -316,14 +319,15 @@ class DeviceNetwork:
             threading.Thread(target=self._make, args=(key,), daemon=True).start()
 
     def _make(self, key: tuple[Any, ...]) -> None:
-        narrow, shape = key
+        narrow, *shape = key
+        kind = torch.float16 if narrow else torch.float32
         try:
             with torch.inference_mode(), self._here():
                 made = torch.compile(self._network(narrow), dynamic=False)
-                zeros = torch.zeros(
-                    shape, dtype=torch.float16 if narrow else torch.float32, device=self.device
-                )
-                made(zeros.to(memory_format=torch.channels_last))
+                zeros = torch.zeros((2, *shape), dtype=kind, device=self.device)
+                zeros = zeros.to(memory_format=torch.channels_last)
+                torch._dynamo.mark_dynamic(zeros, 0)  # batches are of any size
+                made(zeros)
         except Exception as error:  # of the compiler, whose errors are its own; the work goes on
             _log.warning("torch.compile failed, going on without (%s)", first_line(error))
             return

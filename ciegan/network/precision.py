@@ -22,3 +22,9 @@ def float32(*, exact: bool = True) -> Iterator[None]:
         yield
     finally:
         convolutions.allow_tf32, products.allow_tf32 = before
+
+
+def exact_products() -> None:
+    """Products of float32 as float32 from now on, in all threads."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Iterable
@@ -19,14 +20,37 @@ from ciegan.training.step import Networks
 
 _TRIAL = 8  # steps of each phase that are timed
 _VALIDATIONS = 10  # at least, of a run that is made to fit into its time
+_VALIDATING = 0.1  # share of the time that validations take at most
 _SPARE = 0.92  # share of the time that steps and validations are planned for
 
 
-def every_of(config: Config, steps: int) -> int:
-    """Steps between validations: a short run has some, too, where nothing else was asked for."""
+def every_of(config: Config, steps: int, step: float = 1.0, validation: float = 0.0) -> int:
+    """Steps between validations.
+
+    Where nothing else was asked for, a short run has some, too, and where steps are fast,
+    validations take a tenth of the time at most.
+
+    Parameters
+    ----------
+    config : Config
+    steps : int
+        In all.
+    step, validation : float
+        Seconds of each.
+
+    Examples
+    --------
+    >>> from ciegan.config import DEFAULT
+    >>> [every_of(DEFAULT, steps) for steps in (1000, 100_000)]
+    [100, 500]
+    >>> every_of(DEFAULT, 100_000, step=0.002, validation=2.0)
+    9000
+    """
     own = config.monitor.every
-    usual = own == PRESETS[config.preset].monitor.every
-    return max(1, min(own, steps // _VALIDATIONS)) if usual else own
+    if own != PRESETS[config.preset].monitor.every:
+        return own
+    spared = math.ceil(validation * (1 - _VALIDATING) / (_VALIDATING * step))
+    return max(1, min(max(own, spared), steps // _VALIDATIONS))
 
 
 def steps_within(
@@ -36,8 +60,8 @@ def steps_within(
     validation: list[TilePair],
     vgg: VGG19 | None,
     device: torch.device,
-) -> int:
-    """Steps that fit into a time, by timing a few of each phase and a validation.
+) -> tuple[int, int]:
+    """Steps that fit into a time, and those between validations, by timing a few of each.
 
     Raises
     ------
@@ -45,6 +69,7 @@ def steps_within(
         Not even a few do.
     """
     networks = Networks(config, crops, validation, vgg).to(device)
+    networks.prepare()
     costs: dict[str, float] = {}
     first, second = boundaries(config.schedule)
     begins = (0, first, second) if networks.discriminator is not None else (0,)
@@ -68,13 +93,14 @@ def steps_within(
             for k in range(0, steps, max(1, steps // 1000))
         ]
         each = sum(costs.get(name, 0.0) for name in names) / len(names)
-        fitting = int(_SPARE * seconds / (each + validating / every_of(config, steps)))
+        every = every_of(config, steps, each, validating)
+        fitting = int(_SPARE * seconds / (each + validating / every))
         if fitting < 1:
             raise TrainingError(f"not one step ends in {seconds:.0f} s; give --max-time more")
         if fitting == steps:
             break
         steps = fitting
-    return steps
+    return steps, every
 
 
 def time_steps(networks: Networks, batches: Iterable[Batch], longest: float) -> float:
@@ -83,8 +109,6 @@ def time_steps(networks: Networks, batches: Iterable[Batch], longest: float) -> 
     No step begins after `longest` seconds.
     """
     optimizers = networks.configure_optimizers()
-    if networks.objective.vgg is not None:
-        networks.objective.vgg.to(networks.device)
     seconds = []
     for source, target in batches:
         start = time.perf_counter()

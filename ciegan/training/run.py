@@ -33,7 +33,7 @@ from ciegan.network.checkpoint import LAST, make_generator
 from ciegan.network.device import choose_device, device_errors, name_of, number_of
 from ciegan.network.memory import keep
 from ciegan.network.normalisation import channels_of
-from ciegan.training.budget import every_of, steps_within
+from ciegan.training.budget import steps_within
 from ciegan.training.callbacks import RunWriter, Stopping, WholeCheckpoints
 from ciegan.training.folder import CONFIG, EVENTS, RUN_SUMMARY, check_last, check_run, clear_folder
 from ciegan.training.monitor import Scores
@@ -156,11 +156,11 @@ def train(
     validation = _check_validation(read_split(data, "val"), crops, config, devices)
     vgg, notes = _features(config)
     if fit_time and max_time and not resume and not child:
-        steps = steps_within(max_time, config, crops, validation, vgg, chosen)
+        steps, every = steps_within(max_time, config, crops, validation, vgg, chosen)
         config = replace(
             config,
             schedule=replace(config.schedule, steps=steps),
-            monitor=replace(config.monitor, every=every_of(config, steps)),
+            monitor=replace(config.monitor, every=every),
         )
         tell(f"{steps} steps fit into {max_time:.0f} s")
     networks = Networks(config, crops, validation, vgg)

@@ -135,19 +135,25 @@ class Networks(pl.LightningModule):
         return {"fused": cuda, "capturable": cuda}
 
     def on_fit_start(self) -> None:
-        """Bring the features to the device, and compile where asked for."""
+        """The networks are where they will be."""
+        self.prepare(alone=self.trainer.world_size == 1)
+
+    def prepare(self, *, alone: bool = True) -> None:
+        """Bring the features to the device; there, compile where asked for, or capture steps.
+
+        Parameters
+        ----------
+        alone : bool
+            Whether this process trains alone; several wait for each other within a step.
+        """
         if self.objective.vgg is not None:
             self.objective.vgg.to(self.device)
         if self.device.type != "cuda":
             return
         if self.config.compile:
             self._compiled = [torch.compile(self.generator)]
-        elif self.trainer.world_size == 1:  # processes of several devices wait for each other
-            self.capture()
-
-    def capture(self) -> None:
-        """Capture steps from now on; the networks are on a CUDA device."""
-        self._captured = CapturedSteps(self.device)
+        elif alone:
+            self._captured = CapturedSteps(self.device)
 
     def train_dataloader(self) -> TimedLoader:
         """Batches up to the next validation."""

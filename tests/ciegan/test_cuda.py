@@ -83,7 +83,7 @@ def trained(config: Config, begin: int, steps: int, *, capture: bool) -> dict[st
     networks, optimizers = made(config)
     networks.steps_done = begin
     if capture:
-        networks.capture()
+        networks.prepare()
     generator = torch.Generator().manual_seed(0)
     shape = (2, 1, config.data.crop, config.data.crop)
     for _ in range(steps):
@@ -128,6 +128,7 @@ def test_the_same_steps_give_the_same_bits(name: str) -> None:
 @pytest.mark.parametrize("name", ["default", "pix2pix", "paper"])
 def test_a_step_does_not_wait_for_the_device(name: str) -> None:
     networks, optimizers = made(short(name))
+    networks.prepare()
     batch = [torch.rand(2, 1, 128, 128, device=DEVICE) for _ in range(2)]
     for begin in (0, 500, 600):
         networks.steps_done = begin
