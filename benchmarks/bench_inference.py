@@ -32,6 +32,7 @@ from cellqa.simulate import filaments
 from cellqa.terminal import align
 from ciegan.config import DEFAULT, PAPER, Config
 from ciegan.enhancing.folder import enhance_files, make_runners
+from ciegan.enhancing.processes import processes_for
 from ciegan.models import GENERATORS, Generator
 from ciegan.network.checkpoint import BEST, Checkpoint, load, save
 from ciegan.network.device import choose_device
@@ -46,7 +47,7 @@ TILE = {"default": 1024, "paper": 512}  # of the bare network
 # images, and their side; on CUDA enough for seconds
 SETS = {
     "cpu": ((128, 256), (24, 1024), (2, 4096)),
-    "cuda": ((2000, 256), (300, 1024), (24, 4096)),
+    "cuda": ((4000, 256), (1500, 1024), (48, 4096)),
 }
 
 
@@ -93,9 +94,10 @@ def images(folder: Path, number: int, side: int) -> Path:
     field = filaments((min(side, 1024),) * 2, seed=1).image.astype(float)
     field = 255 * (field - field.min()) / np.ptp(field)
     times = -(-side // len(field))
+    field = np.rint(field).astype(np.uint8)
     for k in range(number):
         whole = np.tile(np.roll(field, 7 * k, (0, 1)), (times, times))[:side, :side]
-        tifffile.imwrite(folder / f"{k:03d}.tif", np.rint(whole).astype(np.uint8))
+        tifffile.imwrite(folder / f"{k:03d}.tif", whole)
     return folder
 
 
@@ -126,18 +128,20 @@ def speed(out: Path, device: str, presets: list[str], repeats: int) -> None:
     The bare network is timed before, too: as PyTorch comes, and not in a process that keeps its
     memory (`ciegan.network.memory`).
     """
+    if choose_device(device).type == "cuda":
+        speed_of_device(out, device, presets)
+        return
     names = ["preset", "images", "images/s", "MP/s"]
     rows = [[*names, "plain network, MP/s", "share", "in kept memory, MP/s", "share"]]
     place = choose_device(device)
     checkpoints = {name: load(network(out / name, name)) for name in presets}
     plain: dict[tuple[str, int], float] = {}
-    kind = place.type
-    for name, number, side in sets(presets, kind):
+    for name, number, side in sets(presets, "cpu"):
         pixels = read(images(out / f"in-{side}", number, side), number)
         times = [bare(checkpoints[name], place, pixels, TILE[name]) for _ in range(repeats + 1)]
         plain[name, side] = median(times[1:])
     runners = {name: make_runners(checkpoints[name], device) for name in presets}
-    for name, number, side in sets(presets, kind):
+    for name, number, side in sets(presets, "cpu"):
         source = images(out / "in", number, side)
         pixels = read(source, number)
 
@@ -159,6 +163,41 @@ def speed(out: Path, device: str, presets: list[str], repeats: int) -> None:
             row += [f"{size / other:.3g}", f"{other / second:.2f}"]
         rows.append(row)
         print("  " + "  ".join(row), flush=True)
+    print(align(rows))
+
+
+def speed_of_device(out: Path, device: str, presets: list[str]) -> None:
+    """Files through `enhance_files`, beside the network in memory.
+
+    Steady is the rate between the results at a fifth and at four fifths: without the start of
+    processes, and without compiling.
+    """
+    place = choose_device(device)
+    rows = [["preset", "images", "processes", "images/s", "MP/s", "steady", "in memory", "share"]]
+    for name, number, side in sets(presets, "cuda"):
+        checkpoint = load(network(out / name, name))
+        half = (
+            copy.deepcopy(checkpoint.generator).half().to(place, memory_format=torch.channels_last)
+        )
+        batch = torch.rand(max(1, 2**24 // side**2), 1, side, side, device=place) * 2 - 1
+        with torch.inference_mode():
+            best = rate_of(half, batch.half().to(memory_format=torch.channels_last))
+        del half, batch
+        torch.cuda.empty_cache()
+        source = images(out / "in", number, side)
+        shutil.rmtree(out / "out", ignore_errors=True)
+        start = time.perf_counter()
+        records = enhance_files(checkpoint, source, out / "out", runners=make_runners(checkpoint))
+        wall = time.perf_counter() - start
+        assert all(record.status == "ok" for record in records)
+        ends = sorted(path.stat().st_mtime_ns for path in (out / "out").glob("*.tif"))
+        first, last = ends[number // 5], ends[4 * number // 5]
+        size = side * side / 1e6
+        steady = (4 * number // 5 - number // 5) / max(last - first, 1) * 1e9 * size
+        row = [name, f"{number} of {side} x {side}", str(processes_for(number, place))]
+        row += [f"{number / wall:.0f}", f"{number * size / wall:.0f}", f"{steady:.0f}", best]
+        rows.append([*row, f"{steady / float(best):.2f}"])
+        print("  " + "  ".join(rows[-1]), flush=True)
     print(align(rows))
 
 

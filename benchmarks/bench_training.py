@@ -3,7 +3,8 @@
 fields FOLDER    blur sharp fields, train both presets for the same time, test beside filters
 generators FOLDER   the generators for the same short time, same losses
 speed            steps per second beside a bare PyTorch loop of the same networks
-device [FOLDER]  the same seconds for several settings, on blurred sharp fields or simulated ones
+device [FOLDER]  the same seconds for several settings, on prepared data, on sharp fields that are
+                 blurred, or on simulated ones
 steps            a step by preset, phase, batch and precision: milliseconds, kernels, share busy
 """
 
@@ -190,7 +191,7 @@ def device_settings(folder: Path | None, out: Path, seconds: float, device: str)
     if folder is None:
         for k in range(12):
             write_tiff(sharp / f"f{k}.tif", filaments((512, 512), seed=k).image, 0.2)
-    data = out / "data"
+    data = sharp if (sharp / "pairs.csv").exists() else out / "data"
     if not (data / "pairs.csv").exists():
         tiling = TilingOptions(split="2,1,0", seed=1)
         noise = Noise(photons=20_000)
