@@ -12,7 +12,7 @@ from cellqa.cli.options import AnyPath, overwrite_option, together
 from cellqa.errors import CellqaError
 from cellqa.terminal import progress_bar, report_failures, stop_in_order, warn
 from ciegan.cli.group import device_option, main, need_torch
-from ciegan.cli.mosaic import assemble_folder, failures_of, scan_options
+from ciegan.cli.mosaic import assemble_folder, failures_of, mosaics_beside, scan_options
 
 if TYPE_CHECKING:
     from ciegan.enhancing.enhancer import EnhanceOptions
@@ -174,7 +174,7 @@ def enhance(
     need_torch()
     stop_in_order()
     from cellqa.enhance.files import is_folder, plan
-    from ciegan.enhancing.folder import disagreeing, enhance_files, mosaics_beside
+    from ciegan.enhancing.folder import disagreeing, enhance_files
     from ciegan.enhancing.pool import beside
 
     checkpoint, options, runners = open_network(run, **network)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cellqa.cli.options import AnyPath, Positive, overwrite_option, together
+from cellqa.errors import CellqaError
 from cellqa.terminal import progress_bar, report_failures, warn
 from ciegan.cli.group import main
 
@@ -76,6 +77,24 @@ def assemble_folder(
         more_of_them = f" and {len(alone) - 1} more" if len(alone) > 1 else ""
         warn([f"{alone[0]}{more_of_them}: in no scan, left out"])
     return mosaics
+
+
+def mosaics_beside(folder: Path, what: str, *, overwrite: bool = False) -> Path:
+    """A folder for mosaics beside the results: new, or of mosaics.
+
+    Raises
+    ------
+    CellqaError
+        It holds something else.
+    """
+    from ciegan.enhancing.pool import beside
+    from ciegan.mosaic.run import MOSAIC_TABLE
+
+    place = beside(folder, what)
+    known = (place / MOSAIC_TABLE).exists()
+    if place.exists() and not known and not overwrite and any(place.iterdir()):
+        raise CellqaError(f"{str(place)!r} is needed for mosaics and holds something else")
+    return place
 
 
 def failures_of(mosaics: list[Assembled]) -> list[tuple[str, str, str]]:

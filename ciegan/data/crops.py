@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -131,6 +131,28 @@ def spread(tiles: Sequence[TilePair], number: int) -> list[TilePair]:
     return [tiles[k] for k in places]
 
 
+class Draw(NamedTuple):
+    """What is drawn for a crop.
+
+    Attributes
+    ----------
+    place : int
+        Of the tile.
+    y, x : int
+        Its corner there.
+    turns : int
+        Quarter turns.
+    flip : bool
+        Left and right exchanged, after turning.
+    """
+
+    place: int
+    y: int
+    x: int
+    turns: int
+    flip: bool
+
+
 class Crops(Dataset[tuple[Tensor, Tensor]]):
     """Random crops of tiles, scaled to -1 to 1, channels first.
 
@@ -146,6 +168,7 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, tiles: Sequence[TilePair], data: Data, seed: int) -> None:
         self.tiles, self.data, self.seed = tiles, data, seed
         self.kept: dict[int, tuple[Array, Array]] = {}
+        self._limits: dict[int, tuple[float, float]] = {}
         self.channels = 0
         room = data.memory * 2**30
         for k in range(len(tiles)):
@@ -215,28 +238,40 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitems__(self, places: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Inputs and targets, float32, shape (B, C, crop, crop)."""
-        drawn = [self._drawn(k) for k in places]
+        drawn = [self._cut(k) for k in places]
         limits = [ends for _, _, ends in drawn]
         return (
             _stacked([source for source, _, _ in drawn], limits),
             _stacked([target for _, target, _ in drawn], limits),
         )
 
-    def _drawn(self, k: int) -> tuple[Array, Array, tuple[float, float]]:
-        """A crop of the input and of the target, and black and white."""
+    def draw(self, k: int) -> Draw:
+        """Where item k is cut, and how it is turned."""
         rng = np.random.default_rng([self.seed, k])
         place = int(rng.integers(len(self.tiles)))
-        pair = self.pair(place)
-        side = self.data.crop
-        y, x = (int(rng.integers(n - side + 1)) for n in pair[0].shape[:2])
-        limits = self.normalisation.limits(pair[0], self.tiles[place].limits)
-        source, target = (p[y : y + side, x : x + side] for p in pair)
+        source, _ = self.pair(place)
+        y, x = (int(rng.integers(n - self.data.crop + 1)) for n in source.shape[:2])
+        turns, flip = 0, False
         if self.data.augment:
             turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-            source, target = (np.rot90(p, turns) for p in (source, target))
-            if flip:
-                source, target = source[:, ::-1], target[:, ::-1]
-        return source, target, limits
+        return Draw(place, y, x, turns, flip)
+
+    def limits(self, place: int) -> tuple[float, float]:
+        """Black and white of a tile."""
+        if place not in self._limits:
+            source, _ = self.pair(place)
+            self._limits[place] = self.normalisation.limits(source, self.tiles[place].limits)
+        return self._limits[place]
+
+    def _cut(self, k: int) -> tuple[Array, Array, tuple[float, float]]:
+        """A crop of the input and of the target, and black and white."""
+        drawn, side = self.draw(k), self.data.crop
+        pair = self.pair(drawn.place)
+        source, target = (p[drawn.y : drawn.y + side, drawn.x : drawn.x + side] for p in pair)
+        source, target = (np.rot90(p, drawn.turns) for p in (source, target))
+        if drawn.flip:
+            source, target = source[:, ::-1], target[:, ::-1]
+        return source, target, self.limits(drawn.place)
 
 
 def _stacked(crops: Sequence[Array], limits: Sequence[tuple[float, float]]) -> Tensor:

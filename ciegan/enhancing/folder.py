@@ -17,9 +17,8 @@ from cellqa.tables.files import write_csv
 from cellqa.terminal import Progress
 from ciegan.enhancing.enhanced import Enhanced
 from ciegan.enhancing.enhancer import EnhanceOptions
-from ciegan.enhancing.pool import Pool, beside
+from ciegan.enhancing.pool import Pool
 from ciegan.enhancing.processes import Crew, Setup, processes_for
-from ciegan.mosaic import run as mosaic
 from ciegan.network.checkpoint import Checkpoint
 from ciegan.network.device import choose_device, number_of
 from ciegan.network.runner import Runner
@@ -152,21 +151,6 @@ def make_runners(
         )
         for k, place in enumerate(places)
     ]
-
-
-def mosaics_beside(folder: Path, what: str, *, overwrite: bool = False) -> Path:
-    """A folder for mosaics beside the results: new, or of mosaics.
-
-    Raises
-    ------
-    CellqaError
-        It holds something else.
-    """
-    place = beside(folder, what)
-    known = (place / mosaic.MOSAIC_TABLE).exists()
-    if place.exists() and not known and not overwrite and any(place.iterdir()):
-        raise CellqaError(f"{str(place)!r} is needed for mosaics and holds something else")
-    return place
 
 
 def write_table(path: Path, records: Sequence[Enhanced]) -> None:

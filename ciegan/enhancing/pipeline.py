@@ -107,9 +107,12 @@ class Pipeline:
                 while writing and (item is None or len(writing) > 1):
                     job, written = writing.popleft()
                     yield job, written()
-            for job, written in writing:
+            while writing:
+                job, written = writing.popleft()
                 yield job, written()
         finally:
+            for _, written in writing:  # of files that are computed, whatever happened to the next
+                written()
             self.stop()
             while reader.is_alive():  # it may wait for room
                 try:

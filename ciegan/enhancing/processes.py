@@ -88,7 +88,11 @@ class Crew:
 
     def __init__(self, setup: Setup, pool: Pool) -> None:
         self.setup, self.pool = setup, pool
-        self._context = multiprocessing.get_context("spawn")
+        # where there is one, a server imports PyTorch once, and each process is a copy of it
+        served = "forkserver" in multiprocessing.get_all_start_methods()
+        self._context: Any = multiprocessing.get_context("forkserver" if served else "spawn")
+        if served:
+            self._context.set_forkserver_preload([__name__])
         self._begun: dict[Connection, list[Job]] = {}
         self._processes: dict[Connection, Any] = {}
         self._tried_again: set[Job] = set()

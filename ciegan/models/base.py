@@ -33,7 +33,7 @@ class Generator(nn.Module):
         raise NotImplementedError
 
     def bytes_of_a_pixel(self) -> float:
-        """Memory that a pixel of an image takes on its way, in float32; nothing is computed.
+        """Memory that a pixel of an image takes on its way, in float32, by a small image of zeros.
 
         What a layer takes in and gives out is there at once, twice, since activation functions and
         sums make copies, and what skips past it.
@@ -45,13 +45,17 @@ class Generator(nn.Module):
             sizes = [t.numel() for t in (*inputs, output) if isinstance(t, Tensor)]
             held, widest = max(held, sum(sizes)), max(widest, *sizes)
 
-        shapes = copy.deepcopy(self).to("meta")
-        for module in shapes.modules():
+        # its own weights; but what a layer counts, as means over batches, is not to change, nor
+        # are there to be hooks. (PyTorch's device for shapes alone takes seconds to import.)
+        weights = {id(parameter): parameter for parameter in self.parameters()}
+        network = copy.deepcopy(self, weights)
+        for module in network.modules():
             if not list(module.children()):
                 module.register_forward_hook(count)
         side = 4 * self.stride
-        with torch.inference_mode():
-            shapes(torch.zeros(1, self.channels, side, side, device="meta"))
+        place = next(self.parameters(), torch.zeros(())).device
+        with torch.no_grad():
+            network(torch.zeros(1, self.channels, side, side, device=place))
         return 4 * (2 * held + widest) / side**2
 
 

@@ -97,6 +97,8 @@ class Runner:
         self.device = device or torch.device("cpu")
         self.generator, self.precision, self.compiled = generator, precision, compiled
         cuda = self.device.type == "cuda"
+        if generator not in _bytes:
+            _bytes[generator] = generator.bytes_of_a_pixel()
         with device_errors():
             if device is not None:
                 generator.to(device)
@@ -208,8 +210,6 @@ def in_grey(spread: Array, limits: tuple[float, float], colour: bool) -> Array:
 
 def _window(generator: Generator, memory: float) -> tuple[int, float]:
     """Side of the window that takes so much memory, and its pixels."""
-    if generator not in _bytes:
-        _bytes[generator] = generator.bytes_of_a_pixel()
     pixels = memory / _bytes[generator]
     # two thirds of each side are kept, or most of the work would be for the margins; but as memory
     # allows

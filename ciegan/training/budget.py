@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 
 import torch
 
@@ -19,6 +20,7 @@ from ciegan.training.schedule import ALONE, BOTH, JUDGE, boundaries, phase
 from ciegan.training.step import Networks
 
 _TRIAL = 8  # steps of each phase that are timed
+_BEFORE = 5  # steps of a CUDA device before those: some to warm up, one that is captured
 _VALIDATIONS = 10  # at least, of a run that is made to fit into its time
 _VALIDATING = 0.1  # share of the time that validations take at most
 _SPARE = 0.92  # share of the time that steps and validations are planned for
@@ -76,7 +78,7 @@ def steps_within(
     for now, begin in zip((ALONE, JUDGE, BOTH), begins, strict=False):
         networks.steps_done = begin
         if networks.phase == now:  # a phase may have no steps
-            batches = crops_of_steps(crops, 0, _TRIAL + 1)
+            batches = crops_of_steps(crops, 0, _BEFORE + _TRIAL + 1)
             costs[now.name] = time_steps(networks, batches, 0.05 * seconds)
     start = time.perf_counter()
     sample = validation[:2]
@@ -106,16 +108,19 @@ def steps_within(
 def time_steps(networks: Networks, batches: Iterable[Batch], longest: float) -> float:
     """Median seconds of a step like the one to come, but for the first; the weights change.
 
-    No step begins after `longest` seconds.
+    No step begins after `longest` seconds; but on a CUDA device, whose first steps choose kernels
+    and are captured, those are neither timed nor counted.
     """
     optimizers = networks.configure_optimizers()
-    seconds = []
-    for source, target in batches:
+    seconds: list[float] = []
+    begin = _BEFORE if networks.device.type == "cuda" else 0
+    for number, (source, target) in enumerate(islice(batches, begin + _TRIAL + 1), -begin):
         start = time.perf_counter()
         batch = source.to(networks.device), target.to(networks.device)
         step_within_memory(networks, batch, optimizers, lambda loss: loss.backward())
         networks.objective.take()  # waits for the device
-        seconds.append(time.perf_counter() - start)
+        if number >= 0:
+            seconds.append(time.perf_counter() - start)
         if sum(seconds) > longest:
             break
     return statistics.median(seconds[1:] or seconds)

@@ -21,6 +21,28 @@ class _Phase:
     target: Tensor | None = None
 
 
+class Knobs:
+    """Numbers that change from step to step; on a CUDA device, tensors that captured steps read.
+
+    Parameters
+    ----------
+    device : torch.device, optional
+        Where steps are captured; without it, numbers stay numbers.
+    """
+
+    def __init__(self, device: torch.device | None = None) -> None:
+        self.device = device
+        self._there: dict[str, Tensor] = {}
+
+    def turn(self, name: str, value: float) -> float | Tensor:
+        """The knob of a name, set to a value; the device does not wait."""
+        if self.device is None:
+            return value
+        if name not in self._there:
+            self._there[name] = torch.zeros((), device=self.device)
+        return self._there[name].fill_(value)
+
+
 class CapturedSteps:
     """Steps that are captured as CUDA graphs, one for each phase, and launched at once.
 

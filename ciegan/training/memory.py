@@ -1,4 +1,4 @@
-"""Steps that have no memory, and the batch that there is enough for."""
+"""What networks take: crops of a size, and the batch that there is enough memory for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from cellqa.errors import first_line
 from ciegan.config import Config
 from ciegan.models import Discriminator, Generator
 from ciegan.training.objective import Objective, TrainingError
@@ -41,6 +42,36 @@ class Stepping(Protocol):
         backward: Callable[[Tensor], None],
     ) -> None:
         """Let those learn whose phase it is."""
+
+
+def check_sizes(networks: Stepping, channels: int) -> None:
+    """Run both networks once.
+
+    Raises
+    ------
+    TrainingError
+        They do not take crops of this size.
+    """
+    side, stride = networks.config.data.crop, networks.generator.stride
+    if side % stride:
+        raise TrainingError(
+            f"data.crop must be a multiple of {stride} for {networks.config.generator.name}, got "
+            f"{side}"
+        )
+    images = torch.zeros(2, channels, side, side)
+    judge = networks.discriminator
+    try:
+        with torch.no_grad():  # and without learning statistics from nothing
+            networks.generator.eval()(images)
+            networks.generator.train()
+            if judge is not None:
+                judge.eval()(images, images)
+                judge.train()
+    except RuntimeError as error:
+        raise TrainingError(
+            f"the networks do not take crops of {side} pixels ({first_line(error)}); set a "
+            "larger --crop"
+        ) from None
 
 
 def step_within_memory(

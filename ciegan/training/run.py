@@ -36,6 +36,7 @@ from ciegan.network.normalisation import channels_of
 from ciegan.training.budget import steps_within
 from ciegan.training.callbacks import RunWriter, Stopping, WholeCheckpoints
 from ciegan.training.folder import CONFIG, EVENTS, RUN_SUMMARY, check_last, check_run, clear_folder
+from ciegan.training.memory import check_sizes
 from ciegan.training.monitor import Scores
 from ciegan.training.objective import TrainingError
 from ciegan.training.schedule import boundaries
@@ -164,7 +165,7 @@ def train(
         )
         tell(f"{steps} steps fit into {max_time:.0f} s")
     networks = Networks(config, crops, validation, vgg)
-    networks.check_sizes()
+    check_sizes(networks, crops.channels)
     untouched = _untouched(networks)
     networks.check_defined(untouched)
     notes += [*config.monitor.warnings(), *_schedule_warnings(networks)]
@@ -380,6 +381,8 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")
             warnings.filterwarnings("ignore", category=FutureWarning)
+            # the first steps of a phase are not captured yet
+            warnings.filterwarnings("ignore", message=".*capturable=True")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

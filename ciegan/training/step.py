@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from cellqa.enhance.filters import as_type
-from cellqa.errors import first_line
 from ciegan.config import Config
 from ciegan.data.crops import Crops, TilePair, TimedLoader, crops_of_steps, spread
+from ciegan.data.device_crops import DeviceCrops, DeviceLoader
 from ciegan.losses import VGG19
 from ciegan.losses.base import VERDICTS
 from ciegan.models import DISCRIMINATORS, Discriminator, Generator
@@ -24,7 +24,7 @@ from ciegan.network.normalisation import Normalisation
 from ciegan.network.precision import float32
 from ciegan.network.windows import enhance_plane
 from ciegan.training.average import MovingAverage, averaging
-from ciegan.training.capture import CapturedSteps
+from ciegan.training.capture import CapturedSteps, Knobs
 from ciegan.training.memory import step_within_memory
 from ciegan.training.monitor import Judge, Scores
 from ciegan.training.objective import Objective, TrainingError
@@ -75,40 +75,13 @@ class Networks(pl.LightningModule):
         self.steps_done = 0
         self.scores: Scores | None = None
         self.rows: dict[int, dict[str, float]] = {}
-        self.loader: TimedLoader | None = None
+        self.loader: TimedLoader | DeviceLoader | None = None
+        self._on_device: DeviceCrops | None = None
         self._compiled: list[Callable[[Tensor], Tensor]] = []  # no submodule: it is one already
         self._captured: CapturedSteps | None = None
         self.replayed = False  # whether the last step was one that a graph holds
         self._noted: dict[str, list[str]] = {}  # phase to the losses that its steps note
-        self._knobs: dict[str, Tensor] = {}  # what changes from step to step, on a CUDA device
-
-    def check_sizes(self) -> None:
-        """Run both networks once.
-
-        Raises
-        ------
-        TrainingError
-            They do not take crops of this size.
-        """
-        side, stride = self.config.data.crop, self.generator.stride
-        if side % stride:
-            raise TrainingError(
-                f"data.crop must be a multiple of {stride} for {self.config.generator.name}, got "
-                f"{side}"
-            )
-        images = torch.zeros(2, self.crops.channels, side, side)
-        try:
-            with torch.no_grad():  # and without learning statistics from nothing
-                self.generator.eval()(images)
-                self.generator.train()
-                if self.discriminator is not None:
-                    self.discriminator.eval()(images, images)
-                    self.discriminator.train()
-        except RuntimeError as error:
-            raise TrainingError(
-                f"the networks do not take crops of {side} pixels ({first_line(error)}); set a "
-                "larger --crop"
-            ) from None
+        self._knobs = Knobs()
 
     # what Lightning asks for
 
@@ -154,12 +127,20 @@ class Networks(pl.LightningModule):
             self._compiled = [torch.compile(self.generator)]
         elif alone:
             self._captured = CapturedSteps(self.device)
+            self._knobs = Knobs(self.device)
 
-    def train_dataloader(self) -> TimedLoader:
+    def train_dataloader(self) -> TimedLoader | DeviceLoader:
         """Batches up to the next validation."""
         every, total = self.config.monitor.every, self.config.schedule.steps
         last = min((self.steps_done // every + 1) * every, total)
         waited = self.loader.waited if self.loader else 0.0
+        alone = self.trainer.world_size == 1
+        if alone and self._on_device is None and DeviceCrops.fits(self.crops, self.device):
+            self._on_device = DeviceCrops(self.crops, self.device)
+        if self._on_device is not None:
+            self.loader = self._on_device.steps(self.steps_done, last)
+            self.loader.waited = waited
+            return self.loader
         self.loader = crops_of_steps(
             self.crops,
             self.steps_done,
@@ -271,15 +252,8 @@ class Networks(pl.LightningModule):
         share = averaging(updates, settings.average)
         for place, (optimizer, value) in enumerate(zip(optimizers, values, strict=False)):
             for group in optimizer.param_groups:
-                group["lr"] = self._knob(f"rate {place}", value)
-        return self._knob("share", share)
-
-    def _knob(self, name: str, value: float) -> float | Tensor:
-        if self.device.type != "cuda":
-            return value
-        if name not in self._knobs:
-            self._knobs[name] = torch.zeros((), device=self.device)
-        return self._knobs[name].fill_(value)
+                group["lr"] = self._knobs.turn(f"rate {place}", value)
+        return self._knobs.turn("share", share)
 
     def _count_steps(self, now: Phase) -> None:
         """Tell Lightning of steps of optimizers that it did not see, since a graph took them."""

@@ -12,6 +12,7 @@ from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from ciegan.config import Data
 from ciegan.data.crops import Crops, crops_of_steps, read_split, spread
+from ciegan.data.device_crops import DeviceCrops
 from ciegan.network.normalisation import Normalisation, scaled, unscaled
 
 DATA = Data(crop=32, batch_size=2)
@@ -156,3 +157,42 @@ def test_wrong_folders(tmp_path: Path) -> None:
     (tmp_path / "half/pairs.csv").write_text("a,b\n1,2\n")
     with pytest.raises(CellqaError, match="not as `ciegan prepare` writes it"):
         read_split(tmp_path / "half", "train")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(50, 60), (50, 60, 3)])
+def test_crops_of_a_device_are_the_same_to_the_bit(
+    tmp_path: Path, dtype: type, shape: tuple[int, ...]
+) -> None:
+    largest = np.iinfo(dtype).max
+    rng = np.random.default_rng(0)
+    images = [tuple(rng.integers(0, largest, shape).astype(dtype) for _ in "ab") for _ in range(4)]
+    crops = Crops(read_split(folder(tmp_path, *images), "train"), DATA, 5)
+    device = DeviceCrops(crops, torch.device("cpu"))
+    drawn = {(crops.draw(k).turns, crops.draw(k).flip) for k in range(60)}
+    assert len(drawn) == 8
+    steps = device.steps(0, 30)
+    assert len(steps) == 30
+    for (source, target), (there, wanted) in zip(crops_of_steps(crops, 0, 30), steps, strict=True):
+        assert torch.equal(source, there)
+        assert torch.equal(target, wanted)
+    assert steps.waited > 0
+
+
+def test_a_device_keeps_what_it_has_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda = torch.device("cuda", 0)
+    crops = Crops(
+        read_split(folder(tmp_path, (noise(0), noise(1)), (noise(2), noise(3))), "train"), DATA, 0
+    )
+    assert not DeviceCrops.fits(crops, torch.device("cpu"))
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (1e9, 1e9))
+    assert DeviceCrops.fits(crops, cuda)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (1000, 1e9))
+    assert not DeviceCrops.fits(crops, cuda)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (1e9, 1e9))
+    crops.kept[1] = tuple(p[:40] for p in crops.kept[1])  # of another size
+    assert not DeviceCrops.fits(crops, cuda)
+    del crops.kept[1]  # beyond data.memory
+    assert not DeviceCrops.fits(crops, cuda)
