@@ -42,6 +42,11 @@ class Ledger:
         self._entries[entry["target"]] = entry
         self._of_key.setdefault(str(entry.get("key")), set()).add(entry["target"])
 
+    def learn_part(self, number: int) -> None:
+        """Take over what the journal of a process that ended says; it stays for `gather`."""
+        for entry in _entries(self.part(number)):
+            self.learn(entry)
+
     def part(self, number: int) -> Path:
         """The journal of one of several processes."""
         return self.path.with_name(f"{self.path.stem}.{number}{self.path.suffix}")

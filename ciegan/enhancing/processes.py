@@ -94,7 +94,7 @@ class Crew:
         if served:
             self._context.set_forkserver_preload([__name__])
         self._begun: dict[Connection, list[Job]] = {}
-        self._processes: dict[Connection, Any] = {}
+        self._processes: dict[Connection, tuple[int, Any]] = {}  # with its number
         self._tried_again: set[Job] = set()
         self._left_by_the_dead: set[Path] = set()  # folders
 
@@ -130,7 +130,7 @@ class Crew:
         )
         process.start()
         theirs.close()  # so that the end of the process is the end of the connection
-        self._begun[ours], self._processes[ours] = [], process
+        self._begun[ours], self._processes[ours] = [], (number, process)
 
     def _hand_out(self, left: list[Job]) -> None:
         for connection, begun in self._begun.items():
@@ -148,14 +148,16 @@ class Crew:
                     raise message
                 self._begun[connection].remove(message[0])
                 yield message
-        except EOFError:
+        except (EOFError, OSError):
             yield from self._lost(connection, left)
 
     def _lost(self, connection: Connection, left: list[Job]) -> Iterator[tuple[Job, Enhanced]]:
         """A process died: others do what it had begun, once."""
         begun = self._begun.pop(connection)
-        process = self._processes.pop(connection)
+        number, process = self._processes.pop(connection)
         process.join()
+        connection.close()
+        self.pool.ledger.learn_part(number)  # what it wrote, and could not tell any more
         self._left_by_the_dead |= {job.target.parent.absolute() for job in begun}
         for job in reversed(begun):
             if job in self._tried_again:
@@ -175,7 +177,7 @@ class Crew:
         for connection in self._begun:
             with suppress(OSError):
                 connection.send(None)
-        for connection, process in self._processes.items():
+        for connection, (_, process) in self._processes.items():
             while process.is_alive():  # it may wait for somebody who listens
                 with suppress(EOFError, OSError):
                     while connection.poll(0.1):

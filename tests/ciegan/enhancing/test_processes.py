@@ -17,6 +17,9 @@ from cellqa.io import write_tiff
 from ciegan.enhancing.processes import processes_for
 
 
+MANY = 500  # files, which take seconds
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return weights(tmp_path_factory.mktemp("model") / "best.safetensors")
@@ -71,45 +74,51 @@ def started(model: Path, source: Path, target: Path) -> subprocess.Popen[bytes]:
     return process
 
 
-def children(process: subprocess.Popen[bytes]) -> list[int]:
-    """Processes that it started, but for the one that watches over shared memory."""
-    found = []
+def workers(process: subprocess.Popen[bytes]) -> list[int]:
+    """Processes that enhance: copies of the server that it started."""
+    parents, lines = {}, {}
     for place in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = place.read_text().rpartition(")")[2].split()
-            line = (place.parent / "cmdline").read_bytes()
+            lines[int(place.parent.name)] = (place.parent / "cmdline").read_bytes()
         except OSError:
             continue
-        if int(fields[1]) == process.pid and b"spawn_main" in line:
-            found.append(int(place.parent.name))
-    return found
+        parents[int(place.parent.name)] = int(fields[1])
+    servers = {
+        pid
+        for pid, parent in parents.items()
+        if parent == process.pid and b"multiprocessing.forkserver" in lines[pid]
+    }
+    return [pid for pid, parent in parents.items() if parent in servers]
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 def test_a_process_that_dies_is_made_up_for(tmp_path: Path, model: Path) -> None:
-    source = folder(tmp_path / "in", 150)
+    source = folder(tmp_path / "in", MANY)
     process = started(model, source, tmp_path / "out")
-    os.kill(children(process)[0], signal.SIGKILL)
+    first, _ = workers(process)
+    os.kill(first, signal.SIGKILL)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    assert len(contents(tmp_path / "out")) == 150
+    assert len(contents(tmp_path / "out")) == MANY
     # one that was written, but not told, is found to be done
     assert {row["status"] for row in table(tmp_path / "out").values()} <= {"ok", "skipped"}
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 def test_when_all_die_it_says_so_and_goes_on_later(tmp_path: Path, model: Path) -> None:
-    source = folder(tmp_path / "in", 150)
+    source = folder(tmp_path / "in", MANY)
     process = started(model, source, tmp_path / "out")
-    for child in children(process):
-        os.kill(child, signal.SIGKILL)
+    first, second = workers(process)
+    os.kill(first, signal.SIGKILL)
+    os.kill(second, signal.SIGKILL)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     assert b"the processes that enhance died (status -9)" in errors
     assert b"Traceback" not in errors
     done = run(model, source, tmp_path / "out", "--device", "cpu", "--jobs", "2")
     assert done.exit_code == 0, done.output
-    assert len(contents(tmp_path / "out")) == 150
+    assert len(contents(tmp_path / "out")) == MANY
     assert not list((tmp_path / "out").rglob(".cellqa-*"))
 
 
@@ -118,9 +127,9 @@ def test_when_all_die_it_says_so_and_goes_on_later(tmp_path: Path, model: Path) 
 def test_they_end_with_the_one_who_started_them(
     tmp_path: Path, model: Path, number: signal.Signals
 ) -> None:
-    source = folder(tmp_path / "in", 150)
+    source = folder(tmp_path / "in", MANY)
     process = started(model, source, tmp_path / "out")
-    those = children(process)
+    those = workers(process)
     assert len(those) == 2
     process.send_signal(number)
     process.communicate(timeout=60)
@@ -129,7 +138,7 @@ def test_they_end_with_the_one_who_started_them(
         assert time.monotonic() < deadline
         time.sleep(0.05)
     before = len(contents(tmp_path / "out"))
-    assert before < 150
+    assert before < MANY
     done = run(model, source, tmp_path / "out", "--device", "cpu")
     assert done.exit_code == 0, done.output
     statuses = [row["status"] for row in table(tmp_path / "out").values()]
