@@ -3,7 +3,6 @@
 speed    from disk to disk, as a share of what the bare network does, for both presets
 host     from disk to disk with a network that returns its input: what reading, scaling and writing
          cost
-memory   networks in memory, by precision, with and without compiled kernels; how far from float32
 first    seconds from the start of `ciegan enhance` to its first image
 large    20,000 x 20,000 pixels from disk to disk: time and memory
 """
@@ -11,7 +10,6 @@ large    20,000 x 20,000 pixels from disk to disk: time and memory
 from __future__ import annotations
 
 import argparse
-import copy
 import shutil
 import subprocess
 import sys
@@ -32,23 +30,17 @@ from cellqa.simulate import filaments
 from cellqa.terminal import align
 from ciegan.config import DEFAULT, PAPER, Config
 from ciegan.enhancing.folder import enhance_files, make_runners
-from ciegan.enhancing.processes import processes_for
 from ciegan.models import GENERATORS, Generator
 from ciegan.network.checkpoint import BEST, Checkpoint, load, save
 from ciegan.network.device import choose_device
 from ciegan.network.normalisation import Normalisation, scaled
-from ciegan.network.precision import float32
 from ciegan.network.runner import Runner
 
 Array = npt.NDArray[Any]
 
 PRESETS = {"default": DEFAULT, "paper": PAPER}
 TILE = {"default": 1024, "paper": 512}  # of the bare network
-# images, and their side; on CUDA enough for seconds
-SETS = {
-    "cpu": ((128, 256), (24, 1024), (2, 4096)),
-    "cuda": ((4000, 256), (1500, 1024), (48, 4096)),
-}
+SETS = ((128, 256), (24, 1024), (2, 4096))  # images, and their side
 
 
 class Identity(Generator):
@@ -128,20 +120,17 @@ def speed(out: Path, device: str, presets: list[str], repeats: int) -> None:
     The bare network is timed before, too: as PyTorch comes, and not in a process that keeps its
     memory (`ciegan.network.memory`).
     """
-    if choose_device(device).type == "cuda":
-        speed_of_device(out, device, presets)
-        return
     names = ["preset", "images", "images/s", "MP/s"]
     rows = [[*names, "plain network, MP/s", "share", "in kept memory, MP/s", "share"]]
     place = choose_device(device)
     checkpoints = {name: load(network(out / name, name)) for name in presets}
     plain: dict[tuple[str, int], float] = {}
-    for name, number, side in sets(presets, "cpu"):
+    for name, number, side in sets(presets):
         pixels = read(images(out / f"in-{side}", number, side), number)
         times = [bare(checkpoints[name], place, pixels, TILE[name]) for _ in range(repeats + 1)]
         plain[name, side] = median(times[1:])
     runners = {name: make_runners(checkpoints[name], device) for name in presets}
-    for name, number, side in sets(presets, "cpu"):
+    for name, number, side in sets(presets):
         source = images(out / "in", number, side)
         pixels = read(source, number)
 
@@ -166,46 +155,11 @@ def speed(out: Path, device: str, presets: list[str], repeats: int) -> None:
     print(align(rows))
 
 
-def speed_of_device(out: Path, device: str, presets: list[str]) -> None:
-    """Files through `enhance_files`, beside the network in memory.
-
-    Steady is the rate between the results at a fifth and at four fifths: without the start of
-    processes, and without compiling.
-    """
-    place = choose_device(device)
-    rows = [["preset", "images", "processes", "images/s", "MP/s", "steady", "in memory", "share"]]
-    for name, number, side in sets(presets, "cuda"):
-        checkpoint = load(network(out / name, name))
-        half = (
-            copy.deepcopy(checkpoint.generator).half().to(place, memory_format=torch.channels_last)
-        )
-        batch = torch.rand(max(1, 2**24 // side**2), 1, side, side, device=place) * 2 - 1
-        with torch.inference_mode():
-            best = rate_of(half, batch.half().to(memory_format=torch.channels_last))
-        del half, batch
-        torch.cuda.empty_cache()
-        source = images(out / "in", number, side)
-        shutil.rmtree(out / "out", ignore_errors=True)
-        start = time.perf_counter()
-        records = enhance_files(checkpoint, source, out / "out", runners=make_runners(checkpoint))
-        wall = time.perf_counter() - start
-        assert all(record.status == "ok" for record in records)
-        ends = sorted(path.stat().st_mtime_ns for path in (out / "out").glob("*.tif"))
-        first, last = ends[number // 5], ends[4 * number // 5]
-        size = side * side / 1e6
-        steady = (4 * number // 5 - number // 5) / max(last - first, 1) * 1e9 * size
-        row = [name, f"{number} of {side} x {side}", str(processes_for(number, place))]
-        row += [f"{number / wall:.0f}", f"{number * size / wall:.0f}", f"{steady:.0f}", best]
-        rows.append([*row, f"{steady / float(best):.2f}"])
-        print("  " + "  ".join(rows[-1]), flush=True)
-    print(align(rows))
-
-
-def sets(presets: list[str], device: str) -> list[tuple[str, int, int]]:
+def sets(presets: list[str]) -> list[tuple[str, int, int]]:
     """Presets, numbers of images and sides; fewer and smaller ones for the slow network."""
     chosen = []
     for name in presets:
-        for number, side in SETS[device]:
+        for number, side in SETS:
             if name != "paper":
                 chosen.append((name, number, side))
             elif side <= 1024:
@@ -233,71 +187,6 @@ def host(out: Path) -> None:
         row = [f"{number} of {side} x {side}", f"{number / wall:.0f}", f"{size / wall:.0f}"]
         rows.append([*row, f"{1000 * median(spent[1:]) / size:.2f}"])
     print(align(rows))
-
-
-def memory(out: Path, device: str, presets: list[str]) -> None:
-    """Networks on images in memory, and what precision changes."""
-    place = choose_device(device)
-    cuda = place.type == "cuda"
-    noise = np.random.default_rng(0).normal(0, 0.5, (1, 256, 256)).clip(-1, 1).astype(np.float32)
-    rows = [["preset", "images", "float32", "TF32", "half", "half, compiled", "compiling, s"]]
-    for name in presets:
-        generator = load(network(out / name, name)).generator
-        exact = Runner(copy.deepcopy(generator))(noise)
-        off = {
-            precision: 127.5 * np.abs(Runner(generator, place, precision=precision)(noise) - exact)
-            for precision in (("32", "16") if cuda else ("32",))
-        }
-        told = ", ".join(f"{bits} bits {levels.max():.2g}" for bits, levels in off.items())
-        print(
-            f"{name}: off the CPU's float32 by at most (grey levels of 8 bits): {told}", flush=True
-        )
-        generator.to(place, memory_format=torch.channels_last)
-        for number, side in MEMORY[name] if cuda else ((1, 256),):
-            batch = torch.rand(number, 1, side, side, device=place) * 2 - 1
-            batch = batch.to(memory_format=torch.channels_last)
-            row = [name, f"{number} of {side} x {side}"]
-            with torch.inference_mode():
-                for exactly in (True, False):
-                    with float32(exact=exactly):
-                        row.append(rate_of(generator, batch))
-                if cuda:
-                    half = copy.deepcopy(generator).half()
-                    row.append(rate_of(half, batch.half()))
-                    torch._dynamo.reset()
-                    start = time.perf_counter()
-                    compiled = torch.compile(half, dynamic=False)
-                    example = batch[:2].half()
-                    torch._dynamo.mark_dynamic(example, 0)
-                    compiled(example)
-                    torch.cuda.synchronize()
-                    took = time.perf_counter() - start
-                    row += [rate_of(compiled, batch.half()), f"{took:.0f}"]
-            row += [""] * (len(rows[0]) - len(row))
-            rows.append(row)
-    print(align(rows))
-
-
-MEMORY = {
-    "default": ((32, 1024), (64, 256), (8, 2048)),
-    "paper": ((8, 512),),
-}
-
-
-def rate_of(network: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> str:
-    """Megapixels a second, the median of some calls."""
-
-    def wait() -> None:
-        if batch.device.type == "cuda":
-            torch.cuda.synchronize()
-
-    times = []
-    for _ in range(9):
-        start = time.perf_counter()
-        network(batch)
-        wait()
-        times.append(time.perf_counter() - start)
-    return f"{batch.numel() / 1e6 / median(times[2:]):.4g}"
 
 
 def read(folder: Path, number: int) -> list[Array]:
@@ -396,7 +285,7 @@ def check(target: Path, weights: Path, field: Array) -> None:
 def main() -> None:
     """Run what is asked for and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["speed", "host", "memory", "first", "large"])
+    parser.add_argument("what", choices=["speed", "host", "first", "large"])
     parser.add_argument("--out", type=Path, default=Path("bench-inference"))
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--presets", default="default,paper")
@@ -411,8 +300,6 @@ def main() -> None:
         speed(options.out, options.device, presets, options.repeats)
     elif options.what == "host":
         host(options.out)
-    elif options.what == "memory":
-        memory(options.out, options.device, presets)
     elif options.what == "first":
         first_image(options.out, options.device, presets)
     else:

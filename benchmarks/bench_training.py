@@ -3,15 +3,11 @@
 fields FOLDER    blur sharp fields, train both presets for the same time, test beside filters
 generators FOLDER   the generators for the same short time, same losses
 speed            steps per second beside a bare PyTorch loop of the same networks
-device [FOLDER]  the same seconds for several settings, on prepared data, on sharp fields that are
-                 blurred, or on simulated ones
-steps            a step by preset, phase, batch and precision: milliseconds, kernels, share busy
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -23,14 +19,12 @@ import numpy.typing as npt
 import torch
 from bench_comparison import planned
 from timing import heading
-from torch.profiler import ProfilerActivity, profile
 
-from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from cellqa.simulate import filaments
 from cellqa.tables.means import terminal_table
 from cellqa.terminal import align
-from ciegan.config import DEFAULT, PAPER, PRESETS, Config, Losses, Monitor, Schedule, with_settings
+from ciegan.config import DEFAULT, PAPER, Config, Losses, Monitor, Schedule
 from ciegan.data import TilingOptions, prepare_blur
 from ciegan.data.crops import Crops, crops_of_steps, read_split
 from ciegan.data.degrade import Gaussian, Noise
@@ -41,11 +35,9 @@ from ciegan.losses import (
     discriminator_loss,
     feature_matching,
     generator_loss,
-    load_vgg,
     ms_ssim,
 )
 from ciegan.network.checkpoint import load
-from ciegan.network.device import choose_device
 from ciegan.training.run import train
 from ciegan.training.step import Networks
 
@@ -174,134 +166,6 @@ def speed(out: Path, device: str) -> None:
     print(align(rows))
 
 
-# what is compared on a device, as `ciegan train --preset --set` takes it
-SETTINGS: tuple[tuple[str, dict[str, str]], ...] = (
-    ("default", {"data.batch_size": "4"}),
-    ("default", {"data.batch_size": "32", "optimizer.rate": "0.002"}),
-    ("default", {"data.batch_size": "32", "optimizer.rate": "0.002", "precision": "bf16"}),
-    ("default", {"data.batch_size": "32"}),
-    ("pix2pix", {"precision": "bf16"}),
-)
-
-
-def device_settings(folder: Path | None, out: Path, seconds: float, device: str) -> None:
-    """Each setting for the same seconds, validated on the same fields."""
-    sharp = folder or out / "sharp"
-    if folder is None:
-        for k in range(12):
-            write_tiff(sharp / f"f{k}.tif", filaments((512, 512), seed=k).image, 0.2)
-    data = sharp if (sharp / "pairs.csv").exists() else out / "data"
-    if not (data / "pairs.csv").exists():
-        tiling = TilingOptions(split="2,1,0", seed=1)
-        noise = Noise(photons=20_000)
-        prepare_blur(
-            sharp,
-            data,
-            Gaussian((1.0, 3.0)),
-            noise=noise,
-            draws=2,
-            tiling=tiling,
-            jobs=os.cpu_count() or 1,
-            overwrite=True,
-        )
-    shown = ("psnr", "ssim", "ms_ssim", "resolution")
-    rows = [["preset", "settings", "steps", "seconds", "waiting", *shown]]
-    for preset, settings in SETTINGS:
-        config = with_settings(PRESETS[preset], settings)
-        metrics = {"ssim": 1.0, "psnr": 0.02, "ms_ssim": 1.0, "resolution": 0.001}
-        monitor = replace(config.monitor, metrics=metrics, images=24, patience=0, samples=0)
-        try:
-            trained = train(
-                data,
-                out / "run",
-                replace(config, monitor=monitor),
-                device=device,
-                max_time=seconds,
-                fit_time=True,
-                overwrite=True,
-            )
-        except CellqaError as error:
-            print(f"  {preset} {settings}: {error}", flush=True)
-            continue
-        values = trained.best["values"]
-        told = ", ".join(f"{key}={value}" for key, value in settings.items())
-        row = [preset, told, str(trained.steps), f"{trained.seconds:.0f}"]
-        row += [f"{trained.waiting:.0%}", *(f"{values[name]:.4g}" for name in shown)]
-        rows.append(row)
-        print("  " + "  ".join(row), flush=True)
-    before = trained.untouched
-    rows.append(["input", "", "", "", "", *(f"{before[name]:.4g}" for name in shown)])
-    print(align(rows))
-
-
-class Nothing:
-    """Crops of which there are none: the batches are noise in memory."""
-
-    channels = 1
-    normalisation = None
-
-
-def steps(device: str) -> None:
-    """What a step costs, without loading and validation."""
-    place = choose_device(device)
-    cuda = place.type == "cuda"
-    torch.use_deterministic_algorithms(True, warn_only=True)  # as in training
-    rows = [["preset", "phase", "batch", "precision", "ms", "kernels", "device busy", "first, s"]]
-    for name, phases in STEPS.items():
-        for phase, at in phases.items():
-            for batch, precision in BATCHES[name] if cuda else ((2, "32"),):
-                config = PRESETS[name]
-                schedule = replace(config.schedule, steps=100_000)
-                data = replace(config.data, batch_size=batch)
-                config = replace(config, schedule=schedule, data=data, precision=precision)
-                row = [name, phase, str(batch), precision]
-                rows.append([*row, *step_costs(config, at, place)])
-                print("  " + "  ".join(rows[-1]), flush=True)
-    print(align(rows))
-
-
-STEPS = {
-    "default": {"alone": 0, "both": 90_000},
-    "pix2pix": {"both": 100},
-    "paper": {"alone": 0, "both": 10_000},
-}
-BATCHES = {
-    "default": [(b, p) for b in (4, 32) for p in ("32", "auto", "bf16")],
-    "pix2pix": [(4, "auto"), (4, "bf16")],
-    "paper": [(20, "auto"), (20, "bf16")],
-}
-
-
-def step_costs(config: Config, at: int, place: torch.device) -> list[str]:
-    """Milliseconds, kernels, share of the time that the device computes, seconds of the first."""
-    vgg = load_vgg("random", config.losses.layers, imagenet=False, seed=0)[0]
-    networks = Networks(config, Nothing(), (), vgg).to(place)  # type: ignore[arg-type]
-    networks.steps_done = at
-    optimizers = networks.configure_optimizers()
-    networks.prepare()
-    cuda = place.type == "cuda"
-    shape = (config.data.batch_size, 1, config.data.crop, config.data.crop)
-    batch = [torch.rand(shape, device=place) * 2 - 1 for _ in range(2)]
-
-    def take(number: int) -> float:
-        start = time.perf_counter()
-        for _ in range(number):
-            networks.step(batch[0], batch[1], optimizers, lambda loss: loss.backward())
-        if cuda:
-            torch.cuda.synchronize()
-        return time.perf_counter() - start
-
-    first = take(5)
-    milliseconds = 1000 * take(50 if cuda else 3) / (50 if cuda else 3)
-    activities = [ProfilerActivity.CUDA if cuda else ProfilerActivity.CPU]
-    with profile(activities=activities) as profiled:
-        take(3)
-    events = profiled.key_averages()
-    kernels = sum(e.count for e in events if not cuda or e.self_device_time_total > 0) / 3
-    busy = sum(e.self_device_time_total for e in events) / 3000 / milliseconds if cuda else 1.0
-    return [f"{milliseconds:.2f}", f"{kernels:.0f}", f"{min(busy, 1):.0%}", f"{first:.1f}"]
-
-
 def our_loop(config: Config, data: Path, out: Path, device: str) -> list[float]:
     """When each step of `ciegan train` ended."""
     clock = Clock()
@@ -366,7 +230,7 @@ def bare_loop(config: Config, data: Path, device: str) -> list[float]:
 def main() -> None:
     """Run what is asked for and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["fields", "generators", "speed", "device", "steps"])
+    parser.add_argument("what", choices=["fields", "generators", "speed"])
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--out", type=Path, default=Path("bench-training"))
     parser.add_argument("--minutes", type=float, default=15.0)
@@ -377,11 +241,8 @@ def main() -> None:
     threads = f"{given.device}, {torch.get_num_threads()} threads"
     print(heading(f"Training: {given.what}", threads))
     out = given.out / given.what
-    if given.what in ("speed", "steps"):
-        speed(out, given.device) if given.what == "speed" else steps(given.device)
-        return
-    if given.what == "device":
-        device_settings(given.folder, out, 60 * given.minutes, given.device)
+    if given.what == "speed":
+        speed(out, given.device)
         return
     if given.folder is None:
         parser.error("FOLDER is needed")

@@ -20,7 +20,6 @@ def main() -> None:
 _EXTRA = (
     "torch",
     "lightning",
-    "pytorch_msssim",
     "safetensors",
     "tensorboard",
     "tomli_w",

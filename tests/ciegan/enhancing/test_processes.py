@@ -16,7 +16,6 @@ from networks import image, run, table, weights
 from cellqa.io import write_tiff
 from ciegan.enhancing.processes import processes_for
 
-
 MANY = 500  # files, which take seconds
 
 
