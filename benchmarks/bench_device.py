@@ -134,7 +134,9 @@ def speed(out: Path, device: str, presets: list[str]) -> None:
         source = images(out / "in", number, side)
         shutil.rmtree(out / "out", ignore_errors=True)
         start = time.perf_counter()
-        records = enhance_files(checkpoint, source, out / "out", runners=make_runners(checkpoint))
+        records = enhance_files(
+            checkpoint, source, out / "out", runners=make_runners(checkpoint, device), jobs=None
+        )
         wall = time.perf_counter() - start
         assert all(record.status == "ok" for record in records)
         ends = sorted(path.stat().st_mtime_ns for path in (out / "out").glob("*.tif"))

@@ -35,7 +35,7 @@ def enhance_files(
     options: EnhanceOptions | None = None,
     *,
     runners: Sequence[Runner] = (),
-    jobs: int | None = None,
+    jobs: int | None = 1,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> list[Enhanced]:
@@ -55,10 +55,10 @@ def enhance_files(
     options : EnhanceOptions, optional
     runners : sequence of Runner
         The network on each device; by default on the CPU.
-    jobs : int, optional
-        Processes, each with the network on the device of the first runner; by default several for
-        many files on a CUDA device, else this one. A network that is in memory alone, and not in a
-        file, stays in this one.
+    jobs : int or None
+        Processes, each with the network, read from its file, on one of the devices of the runners;
+        1 for this one alone. None: several for many files on a CUDA device. More than one need a
+        program that can be imported (`if __name__ == "__main__"`).
     overwrite : bool
         Replace files that were made from other content, by other weights, or by something else.
     progress : callable, optional
@@ -90,13 +90,14 @@ def enhance_files(
     fresh = [job for job in work if not pool.ledger.seen(job)]
     number = jobs
     if number is None:
-        number = processes_for(len(fresh), runners[0].device) if len(runners) == 1 else 1
+        number = processes_for(len(fresh), runners[0].device) if runners else 1
+        number = max(number, len(runners)) if number > 1 else 1
     if number > 1:
         runner = runners[0] if runners else Runner(checkpoint.generator)
         setup = Setup(
             checkpoint.path,
             options,
-            runner.device,
+            tuple(each.device for each in runners) or (runner.device,),
             runner.precision,
             runner.compiled,
             root,

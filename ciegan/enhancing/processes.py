@@ -46,7 +46,8 @@ class Setup:
     ----------
     weights : Path
     options : EnhanceOptions
-    device : torch.device
+    devices : tuple of torch.device
+        Which the processes share out.
     precision : str
     compiled : bool or None
     source, target : Path
@@ -58,7 +59,7 @@ class Setup:
 
     weights: Path
     options: EnhanceOptions
-    device: torch.device
+    devices: tuple[torch.device, ...]
     precision: str
     compiled: bool | None
     source: Path
@@ -203,10 +204,10 @@ def _work(
         checkpoint = load(setup.weights)
         runner = Runner(
             checkpoint.generator,
-            setup.device,
+            setup.devices[number % len(setup.devices)],
             precision=setup.precision,
             compiled=setup.compiled,
-            share=1 / setup.number,
+            share=min(1.0, len(setup.devices) / setup.number),
         )
         pool = Pool(
             checkpoint,
