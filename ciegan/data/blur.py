@@ -16,6 +16,7 @@ from cellqa.errors import CellqaError
 from cellqa.io import luminance, may_crash
 from cellqa.metrics._spectrum import SMALLEST_SIDE
 from cellqa.metrics.detail import noise_variance
+from cellqa.pairs.naming import composed
 from cellqa.pairs.pairing import list_images, scan
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane
@@ -122,13 +123,13 @@ def _others(of: StrPath | None, sources: Mapping[str, list[Path]]) -> dict[str, 
     if of is None:
         return {}
     top = Path(of)
-    folder = scan(top, "--of")
-    lacking = [name for name in sources if name not in folder.images]
+    there = {composed(name): files[0] for name, files in scan(top, "--of").images.items()}
+    lacking = [name for name in sources if composed(name) not in there]
     if lacking:
         raise CellqaError(
             f"--of: {top} has no image for {len(lacking)} of GT, such as {lacking[0]}"
         )
-    return {name: top / folder.images[name][0] for name in sources}
+    return {name: top / there[composed(name)] for name in sources}
 
 
 def _noisy(image: Array) -> bool:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cellqa.errors import CellqaError, first_line, printable
+from cellqa.pairs.naming import composed
 from cellqa.pairs.pairing import scan
 from cellqa.planes import Array
 from ciegan.config import Data
@@ -92,7 +93,11 @@ def read_split(folder: Path, split: str) -> list[TilePair]:
             f"DATA: {str(folder)!r} has no {split}/; make it with `ciegan prepare`, as "
             f"{split}/input and {split}/target"
         )
-    parts = {role: scan(place / role, f"{split}/{role}").images for role in (INPUT, TARGET)}
+    parts: dict[str, dict[str, tuple[str, ...]]] = {}
+    for role in (INPUT, TARGET):
+        parts[role] = {}
+        for name, found in scan(place / role, f"{split}/{role}").images.items():
+            parts[role][composed(name)] = parts[role].get(composed(name), ()) + found
     known = _known(folder / PAIRS)
     tiles = []
     for name in sorted(parts[INPUT].keys() | parts[TARGET].keys()):
@@ -101,7 +106,7 @@ def read_split(folder: Path, split: str) -> list[TilePair]:
             if len(matching) != 1:
                 what = "has no partner" if not matching else "is there twice"
                 raise CellqaError(f"{split}: {printable(name)} {what} in {role}/")
-        field, limits = known.get(printable(name), (name, None))
+        field, limits = known.get(composed(printable(name)), (name, None))
         paths = {role: place / role / matching[0] for role, matching in files.items()}
         tiles.append(TilePair(name, paths[INPUT], paths[TARGET], field, limits))
     return tiles
@@ -116,7 +121,7 @@ def _known(table: Path) -> dict[str, tuple[str, tuple[float, float]]]:
     try:
         with table.open(newline="", encoding="utf-8") as file:
             return {
-                row["name"]: (row["field"], (float(row["low"]), float(row["high"])))
+                composed(row["name"]): (row["field"], (float(row["low"]), float(row["high"])))
                 for row in csv.DictReader(file)
             }
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:

@@ -196,3 +196,11 @@ def test_a_device_keeps_what_it_has_room_for(
     assert not DeviceCrops.fits(crops, cuda)
     del crops.kept[1]  # beyond data.memory
     assert not DeviceCrops.fits(crops, cuda)
+
+
+def test_accents_of_two_file_systems_are_the_same_name(tmp_path: Path) -> None:
+    for role, name in (("input", "zelle_\u00e4"), ("target", "zelle_a\u0308")):
+        write_tiff(tmp_path / f"train/{role}/{name}.tif", noise(0), None)
+    (tile,) = read_split(tmp_path, "train")
+    assert tile.name == "zelle_\u00e4"
+    assert tile.load()[0].shape == (48, 40)
