@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from cellqa.planes import Array
 from ciegan.data.crops import Crops
+from ciegan.network.launching import scaled_tensor
 from ciegan.network.normalisation import RAW
 
 _AHEAD = 4  # steps
@@ -98,13 +98,8 @@ class DeviceCrops:
         rows, columns = self._reach.view(1, -1, 1), self._reach.view(1, 1, -1)
         at = (place, y + yy * rows + yx * columns, x + xy * rows + xx * columns)
         low, factor = (v[place.view(-1)].view(-1, 1, 1, 1) for v in (self._low, self._factor))
-        source, target = (self._scaled(tiles[at], low, factor) for tiles in self._pairs)
+        source, target = (scaled_tensor(tiles[at], low, factor) for tiles in self._pairs)
         return source, target
-
-    def _scaled(self, pixels: Tensor, low: Tensor, factor: Tensor) -> Tensor:
-        levels = pixels.to(torch.int32) & 0xFFFF if pixels.dtype == torch.int16 else pixels
-        made: Any = levels.permute(0, 3, 1, 2).float()
-        return made.sub_(low).mul_(factor).sub_(1)
 
 
 class DeviceLoader:

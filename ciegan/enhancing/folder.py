@@ -87,11 +87,7 @@ def enhance_files(
     _check_space(work, folder)
     order = {job: k for k, job in enumerate(work)}
     records: dict[int, Enhanced] = {}
-    fresh = [job for job in work if not pool.ledger.seen(job)]
-    number = jobs
-    if number is None:
-        number = processes_for(len(fresh), runners[0].device) if runners else 1
-        number = max(number, len(runners)) if number > 1 else 1
+    number = _processes(work, pool, runners, jobs)
     if number > 1:
         runner = runners[0] if runners else Runner(checkpoint.generator)
         setup = Setup(
@@ -103,7 +99,7 @@ def enhance_files(
             root,
             folder,
             overwrite,
-            min(number, max(1, len(fresh))),
+            number,
         )
         done_by = Crew(setup, pool).run(work)
     else:
@@ -164,6 +160,17 @@ def disagreeing(records: Sequence[Enhanced]) -> list[str]:
     """A line for each image whose result does not explain its raw image, the worst first."""
     worst = sorted((r for r in records if r.rsp < _DISAGREES), key=lambda r: r.rsp)
     return [f"{r.image} does not explain its raw image: rsp {r.rsp:.3f}" for r in worst]
+
+
+def _processes(work: Sequence[Job], pool: Pool, runners: Sequence[Runner], jobs: int | None) -> int:
+    """Processes for what is not done yet."""
+    if jobs == 1 or (jobs is None and (not runners or runners[0].device.type != "cuda")):
+        return 1
+    fresh = sum(not pool.ledger.seen(job) for job in work)
+    if jobs is not None:
+        return min(jobs, max(1, fresh))
+    number = processes_for(fresh, runners[0].device)
+    return max(number, len(runners)) if number > 1 else 1
 
 
 def _check_space(work: list[Job], folder: Path) -> None:

@@ -44,12 +44,8 @@ class Ledger:
 
     def learn_part(self, number: int) -> None:
         """Take over what the journal of a process that ended says; it stays for `gather`."""
-        for entry in _entries(self.part(number)):
+        for entry in _entries(part_of(self.path, number)):
             self.learn(entry)
-
-    def part(self, number: int) -> Path:
-        """The journal of one of several processes."""
-        return self.path.with_name(f"{self.path.stem}.{number}{self.path.suffix}")
 
     def _parts(self) -> list[Path]:
         return sorted(self.path.parent.glob(f"{self.path.stem}.*{self.path.suffix}"))
@@ -166,6 +162,11 @@ class Ledger:
         """Close the journal; the next note opens it again."""
         with self._lock:
             self._lines.close()
+
+
+def part_of(path: Path, number: int) -> Path:
+    """The journal of one of several processes."""
+    return path.with_name(f"{path.stem}.{number}{path.suffix}")
 
 
 def _entries(path: Path) -> Iterator[Mapping[str, Any]]:

@@ -17,7 +17,7 @@ from cellqa.enhance.files import Job
 from cellqa.io import keeps_planes, split_suffix
 from ciegan.enhancing.enhanced import Enhanced
 from ciegan.enhancing.enhancer import EnhanceOptions, NetworkEnhancer
-from ciegan.enhancing.ledger import LEDGER, Ledger
+from ciegan.enhancing.ledger import LEDGER, Ledger, part_of
 from ciegan.enhancing.pipeline import Pipeline
 from ciegan.network.checkpoint import Checkpoint, content_hash
 from ciegan.network.runner import Runner
@@ -57,9 +57,8 @@ class Pool:
         model = content_hash(checkpoint.path)
         settings = f"{model} {json.dumps(options.as_settings(), sort_keys=True)}"
         settings = f"{settings} {version('cellqa')}"
-        self.ledger = Ledger(target / LEDGER, settings)
-        if part is not None:
-            self.ledger = Ledger(self.ledger.part(part), settings)
+        journal = target / LEDGER
+        self.ledger = Ledger(journal if part is None else part_of(journal, part), settings)
         runners = runners or [Runner(checkpoint.generator, torch.device("cpu"))]
         self.pipelines = []
         for runner in runners:

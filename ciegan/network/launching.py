@@ -237,12 +237,9 @@ class DeviceNetwork:
     def _scaled(self, windows: Sequence[Window]) -> Tensor:
         """Raw pixels as -1 to 1, (B, C, Y, X)."""
         pixels = [w.pixels if w.pixels.ndim == 3 else w.pixels[:, :, None] for w in windows]
-        raw = self._sent(pixels)
-        # 16 bits travel as a signed type, of which PyTorch has more arithmetic
-        levels = (raw.to(torch.int32) & 0xFFFF if raw.dtype == torch.int16 else raw).float()
         low = self._per_item([w.limits[0] for w in windows])
         factor = self._per_item([2 / (w.limits[1] - w.limits[0]) for w in windows])
-        return levels.permute(0, 3, 1, 2).sub_(low).mul_(factor).sub_(1)
+        return scaled_tensor(self._sent(pixels), low, factor)
 
     def _round(self, flight: Flight, windows: Sequence[Window], planes: Tensor) -> None:
         """-1 to 1 as grey levels of the type, and how many values were beyond it."""
@@ -332,6 +329,16 @@ class DeviceNetwork:
             _log.warning("torch.compile failed, going on without (%s)", first_line(error))
             return
         self._made[key] = made
+
+
+def scaled_tensor(raw: Tensor, low: Tensor, factor: Tensor) -> Tensor:
+    """Raw pixels (B, Y, X, C) as -1 to 1, float32, (B, C, Y, X): `scaled`, to the bit, on a device.
+
+    16 bits come as a signed type, of which PyTorch has more arithmetic. `low` is black, `factor` 2
+    over the distance to white.
+    """
+    levels = (raw.to(torch.int32) & 0xFFFF if raw.dtype == torch.int16 else raw).float()
+    return levels.permute(0, 3, 1, 2).sub_(low).mul_(factor).sub_(1)
 
 
 def is_raw(window: Window) -> bool:

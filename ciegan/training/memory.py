@@ -11,6 +11,7 @@ from torch import Tensor
 from cellqa.errors import first_line
 from ciegan.config import Config
 from ciegan.models import Discriminator, Generator
+from ciegan.network.device import is_memory_error
 from ciegan.training.objective import Objective, TrainingError
 from ciegan.training.schedule import Phase
 
@@ -91,7 +92,7 @@ def step_within_memory(
     try:
         networks.step(*batch, optimizers, backward)
     except RuntimeError as error:  # OutOfMemoryError is one
-        if not _is_out_of_memory(error):
+        if not is_memory_error(error):
             raise
         full = True
     if full:  # the error is gone, and with it what the step held
@@ -132,11 +133,7 @@ def _fits(networks: Stepping, source: Tensor, target: Tensor) -> bool:
             loss = loss + networks.objective.of_discriminator(judge, image, source, target)
         loss.backward()
     except RuntimeError as error:
-        if not _is_out_of_memory(error):
+        if not is_memory_error(error):
             raise
         return False
     return True
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
