@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -14,19 +15,25 @@ import numpy.typing as npt
 
 from cellqa.disk import StrPath
 from cellqa.engines.local import ordered_map
-from cellqa.errors import CellqaError, with_type
+from cellqa.errors import CellqaError, first_line, with_type
 from cellqa.io import (
     format_of,
     is_image_folder,
+    lost,
     may_crash,
     open_image,
     split_suffix,
+    spoken,
+    store_of,
     write_image,
     written_formats,
     written_name,
 )
+from cellqa.io.stores import holds_images, is_there
 from cellqa.pairs.pairing import list_images
 from cellqa.terminal import Progress
+
+_log = logging.getLogger(__name__)
 
 
 class Enhancer(Protocol):
@@ -89,18 +96,60 @@ def enhance_files(
     if not overwrite:
         refuse_taken(work)
     done, failures = [], []
-    isolate = any(may_crash(job.source.name) for job in work)
+    lacking: list[tuple[str, ...]] = []
+    isolate = any(may_crash(job.source) for job in work)
     results = ordered_map(
         partial(_enhance, enhancer=enhancer), work, jobs, on_crash=_crashed, isolate=isolate
     )
-    for count, (job, reason) in enumerate(zip(work, results, strict=True), 1):
-        if reason is None:
-            done.append(job.target)
+    for count, (job, result) in enumerate(zip(work, results, strict=True), 1):
+        if isinstance(result, str):
+            failures.append((spoken(job.source), result))
         else:
-            failures.append((job.source.name, reason))
+            done.append(job.target)
+            lacking.append(result)
         if progress:
             progress(count, len(work))
+    finish_stores(work)
+    if line := not_kept(lacking):
+        _log.warning(line)
     return done, failures
+
+
+def not_kept(lacking: Iterable[Sequence[str]]) -> str:
+    """A line on what results do not say that their sources did; empty where they say all.
+
+    Examples
+    --------
+    >>> not_kept([("dates",), (), ("pixel size", "dates")])
+    'not kept, as the format of the results has no room: dates (2 images), pixel size (1)'
+    """
+    counts = Counter(fact for facts in lacking for fact in facts).most_common()
+    images = [f"{fact} ({n}{' images' * (k == 0 and n > 1)})" for k, (fact, n) in enumerate(counts)]
+    if not images:
+        return ""
+    return f"not kept, as the format of the results has no room: {', '.join(images)}"
+
+
+def finish_stores(work: Sequence[Job]) -> None:
+    """Give stores of results the structure of their sources: plates, wells, series.
+
+    Raises
+    ------
+    CellqaError
+        It cannot be written.
+    """
+    if not any((store := store_of(job.target)) and store[1] for job in work):
+        return
+    from cellqa.io.zarr_plate import stores_of, write_structure
+
+    for source, target in stores_of(work):
+        try:
+            write_structure(source, target)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CellqaError(
+                f"OUT: the plate's metadata cannot be written into {str(target)!r} "
+                f"({first_line(error)}); its images are whole"
+            ) from None
 
 
 def refuse_taken(work: Sequence[Job]) -> None:
@@ -119,11 +168,6 @@ def refuse_taken(work: Sequence[Job]) -> None:
         )
 
 
-def is_folder(source: Path) -> bool:
-    """Whether a source is a folder of images, and not an image that is a folder."""
-    return source.is_dir() and not split_suffix(source.name)[1]
-
-
 def plan(source: Path, target: Path) -> list[Job]:
     """What a file, or the images below a folder, become.
 
@@ -133,15 +177,15 @@ def plan(source: Path, target: Path) -> list[Job]:
         The source does not exist or holds no image; the target is the source, lies inside it, or
         two images would become one.
     """
-    if not source.exists():
+    if not is_there(source):
         raise CellqaError(f"IN: {str(source)!r} does not exist")
-    if is_folder(source):
+    if holds_images(source):
         return _plan_folder(source, target)
     inside = target.is_dir() and not is_image_folder(target.name)
-    place = target / written_name(source.name) if inside else target
-    if place.exists() and source.samefile(place):
+    place = target / written_name(_own_name(source)) if inside else target
+    if place.exists() and source.exists() and source.samefile(place):
         raise CellqaError(f"OUT: {str(place)!r} is the input; give another name")
-    known = format_of(place.name)
+    known = format_of(place)
     if known is None or not known.writer:
         raise CellqaError(
             f"OUT: {str(place)!r} is neither a folder that exists nor a name of an image that can "
@@ -150,15 +194,33 @@ def plan(source: Path, target: Path) -> list[Job]:
     return [Job(source, place)]
 
 
+def _own_name(source: Path) -> str:
+    """A name for an image alone: inside a store, with the store's."""
+    store = store_of(source)
+    if store is None or not store[1]:
+        return source.name
+    stem, suffix = split_suffix(store[0].name)
+    return f"{stem}_{store[1].replace('/', '_')}{suffix}"
+
+
 def _plan_folder(source: Path, target: Path) -> list[Job]:
     if target.exists() and not target.is_dir():
         raise CellqaError(f"OUT: {str(target)!r} is a file, but IN is a folder")
     inside, outside = target.resolve(), source.resolve()
     if inside == outside or outside in inside.parents:
         raise CellqaError(f"OUT: {str(target)!r} is or lies inside IN; give a folder outside it")
+    store, into = store_of(source), store_of(target)
+    if store and not is_image_folder(target.name):
+        raise CellqaError(
+            f"OUT: IN is a store of several images, so that {str(target)!r} must be a name that "
+            "ends in .zarr"
+        )
+    if into and not store:
+        raise CellqaError(f"OUT: {str(target)!r} is the name of a store, but IN is a folder")
     folder = list_images(source, "IN")
     names = [name for files in folder.images.values() for name in files]
-    work = [Job(source / n, target / Path(n).parent / written_name(Path(n).name)) for n in names]
+    # images inside a store keep their places in it
+    work = [Job(source / n, target / (n if store else written_name(n))) for n in names]
     double = [path for path, n in Counter(job.target for job in work).items() if n > 1]
     if double:
         two = [name for name, job in zip(names, work, strict=True) if job.target == min(double)]
@@ -179,26 +241,26 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _crashed(job: Job, reason: str) -> str | None:
-    return f"{job.source.name}: reading or enhancing this image {reason}"
+def _crashed(job: Job, reason: str) -> str | tuple[str, ...]:
+    return f"{spoken(job.source)}: reading or enhancing this image {reason}"
 
 
-def _enhance(job: Job, *, enhancer: Enhancer) -> str | None:
-    """Enhance one file; the reason where that fails."""
+def _enhance(job: Job, *, enhancer: Enhancer) -> str | tuple[str, ...]:
+    """Enhance one file: what is not kept of it; or the reason where that fails."""
     try:
         with open_image(job.source) as file:
             planes = (enhancer(file.load(index)) for index in file.planes)
             note = f"{enhancer.describe()}. Enhanced by cellqa {version('cellqa')}, not raw data."
             write_image(job.target, planes, file, note, file.dtype)
+            return lost(job.target, file, file.dtype)
     except (CellqaError, ValueError, TypeError) as error:
         return " ".join(str(error).split())
     except OSError as error:
         return f"{error.filename or job.target}: cannot be written ({error.strerror or error})"
     except cv2.error as error:
-        return f"{job.source.name}: OpenCV cannot filter it ({error.err})"
+        return f"{spoken(job.source)}: OpenCV cannot filter it ({error.err})"
     except Exception as error:
         if type(enhancer).__module__.partition(".")[0] in ("cellqa", "ciegan"):
             raise
         # of another package
-        return f"{job.source.name}: {enhancer.name} cannot enhance it ({with_type(error)})"
-    return None
+        return f"{spoken(job.source)}: {enhancer.name} cannot enhance it ({with_type(error)})"

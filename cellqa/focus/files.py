@@ -13,7 +13,8 @@ from cellqa.disk import StrPath
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.focus.vote import Focus, vote
-from cellqa.io import PlaneIndex, grey, is_image_folder, may_crash, open_image, write_tiff
+from cellqa.io import PlaneIndex, grey, may_crash, open_image, write_tiff
+from cellqa.io.stores import holds_images, is_there
 from cellqa.metrics.focus import Sharpness, sharpness
 from cellqa.pairs.pairing import list_images
 from cellqa.planes.plane import Plane
@@ -53,7 +54,7 @@ def measure_files(
     for path in paths:
         stacks += _stacks(Path(path), failures)
     work = [place for _, places in stacks for place in places]
-    isolate = any(may_crash(path.name) for path, _ in work)
+    isolate = any(may_crash(path) for path, _ in work)
     of_planes: list[Any] = []
     for value in ordered_map(_measure_place, work, jobs, on_crash=_crashed, isolate=isolate):
         of_planes.append(value)
@@ -168,9 +169,9 @@ _Stack = tuple[str, list[tuple[Path, PlaneIndex]]]
 
 def _stacks(path: Path, failures: list[tuple[str, str, str]]) -> Iterator[_Stack]:
     """Name and planes of each stack at a path."""
-    if not path.exists():
+    if not is_there(path):
         raise CellqaError(f"STACK: {str(path)!r} does not exist")
-    if not path.is_dir() or is_image_folder(path.name):
+    if not holds_images(path):
         yield from _stacks_of_file(path, failures)
         return
     folder = list_images(path, "STACK")

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cellqa.errors import ImageError, first_line
+from cellqa.io.acquisition import PIXEL_SIZE, Acquisition
+from cellqa.io.formats import spoken
 from cellqa.planes import Array
 
 # A plane of more pixels is refused before memory is taken for it (32768 x 32768).
@@ -69,34 +71,6 @@ class PlaneIndex(NamedTuple):
 
 
 Size = tuple[float | None, float | None]  # sides (X, Y) of a pixel, in micrometres
-
-
-class Acquisition(NamedTuple):
-    """What a file says of how it was taken; empty where it says nothing.
-
-    Attributes
-    ----------
-    channels : tuple of str
-        Names.
-    z_step : float or None
-        Distance of focus planes, in micrometres.
-    seconds : tuple of float
-        When each plane was taken, in the order of the planes.
-    positions : tuple of (float, float)
-        Stage (y, x) of each scene, in micrometres.
-    scene_channels : tuple of tuple of str
-        Names of each scene's channels; empty where all have the same.
-    """
-
-    channels: tuple[str, ...] = ()
-    z_step: float | None = None
-    seconds: tuple[float, ...] = ()
-    positions: tuple[tuple[float, float], ...] = ()
-    scene_channels: tuple[tuple[str, ...], ...] = ()
-
-    def channels_of(self, scene: int) -> tuple[str, ...]:
-        """Names of a scene's channels."""
-        return self.scene_channels[scene] if self.scene_channels else self.channels
 
 
 @dataclass(frozen=True)
@@ -234,6 +208,11 @@ class ImageFile:
                 self._acquired = Acquisition()
         return self._acquired
 
+    def facts(self) -> tuple[str, ...]:
+        """What it says of itself beside its pixels, in words."""
+        sized = any(x for x, _ in map(self.size_of, self.planes))
+        return (PIXEL_SIZE, *self.acquired().facts()) if sized else self.acquired().facts()
+
     def _checked(
         self, index: PlaneIndex, shape: tuple[int, ...], read: Callable[..., Array], *where: Any
     ) -> Array:
@@ -243,12 +222,12 @@ class ImageFile:
             raise
         except Exception as error:  # a hostile file can bring any error up in a library
             raise ImageError(
-                f"{self.path.name}: damaged or truncated, plane {index.label()} cannot be decoded "
-                f"({first_line(error)})"
+                f"{spoken(self.path)}: damaged or truncated, plane {index.label()} cannot be "
+                f"decoded ({first_line(error)})"
             ) from None
         if pixels.shape != shape:
             raise ImageError(
-                f"{self.path.name}: plane {index.label()} is of shape {pixels.shape}, "
+                f"{spoken(self.path)}: plane {index.label()} is of shape {pixels.shape}, "
                 f"not {shape} as the file states"
             )
         return pixels
@@ -341,9 +320,9 @@ def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:
         The header states 0 pixels or more than `max_pixels`.
     """
     if height <= 0 or width <= 0:
-        raise ImageError(f"{path.name}: the image has no pixels ({height} x {width})")
+        raise ImageError(f"{spoken(path)}: the image has no pixels ({height} x {width})")
     if height * width > max_pixels:
         raise ImageError(
-            f"{path.name}: {height} x {width} pixels are more than the limit of {max_pixels} "
+            f"{spoken(path)}: {height} x {width} pixels are more than the limit of {max_pixels} "
             "(--max-pixels)"
         )

@@ -9,8 +9,8 @@ import numpy as np
 from pylibCZIrw import czi
 
 from cellqa.errors import ImageError
+from cellqa.io.acquisition import Acquisition, Channel, Objective, colour, number, said
 from cellqa.io.base import (
-    Acquisition,
     ImageFile,
     PlaneIndex,
     check_size,
@@ -72,18 +72,28 @@ def _open(path: Path, document: Any, max_pixels: int, close: Any) -> ImageFile:
 
     def acquisition() -> Acquisition:
         image = ("Information", "Image", "Dimensions")
-        channels = [
-            channel.get("@Name") or ""
-            for channel in _items(document, *image, "Channels", "Channel")
-        ]
-        named = any(channels) and len(channels) == c[1] - c[0]
+        channels = said(map(_channel, _items(document, *image, "Channels", "Channel")))
+        shown = _items(document, "DisplaySetting", "Channels", "Channel")
+        if len(shown) == len(channels):  # colours stand there in most files
+            colours = [colour(each.get("Color")) for each in shown]
+            pairs = zip(channels, colours, strict=True)
+            channels = tuple(own._replace(colour=own.colour or other) for own, other in pairs)
         interval = 0.0
         for each in _items(document, *image, "T", "Positions", "Interval"):
             interval = float(each.get("Increment") or 0)
         seconds = regular_times(planes, interval)
         places = [(r.y * size, r.x * size) for r in rectangles] if size else []
+        about = next(iter(_items(document, *image[:2])), {})
+        bits = number(about.get("ComponentBitCount"))
+        date = str(about.get("AcquisitionDateAndTime") or "")
         return Acquisition(
-            tuple(channels) if named else (), _scaling(document, "Z"), seconds, tuple(places)
+            channels if len(channels) == c[1] - c[0] else (),
+            _scaling(document, "Z"),
+            seconds,
+            tuple(places),
+            dates=(date,) * len(rectangles) if date else (),
+            objective=_objective(document),
+            bits=int(bits) if bits else None,
         )
 
     return ImageFile(
@@ -129,6 +139,30 @@ def _items(document: Any, *keys: str) -> list[dict[str, Any]]:
     for key in ("ImageDocument", "Metadata", *keys):
         node = node.get(key) if isinstance(node, dict) else None
     return [n for n in (node if isinstance(node, list) else [node]) if isinstance(n, dict)]
+
+
+def _channel(about: dict[str, Any]) -> Channel:
+    return Channel(
+        about.get("@Name") or "",
+        colour(about.get("Color")),
+        number(about.get("ExcitationWavelength")),
+        number(about.get("EmissionWavelength")),
+    )
+
+
+def _objective(document: Any) -> Objective:
+    """The only one that is named."""
+    every = _items(document, "Information", "Instrument", "Objectives", "Objective")
+    if len(every) != 1:
+        return Objective()
+    maker = every[0].get("Manufacturer")
+    model = maker.get("Model") if isinstance(maker, dict) else None
+    return Objective(
+        str(model or every[0].get("@Name") or ""),
+        number(every[0].get("NominalMagnification")),
+        number(every[0].get("LensNA")),
+        str(every[0].get("Immersion") or ""),
+    )
 
 
 def _scaling(document: Any, axis: str) -> float | None:

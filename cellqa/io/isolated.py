@@ -31,7 +31,7 @@ def open_safely(path: Path) -> ImageFile:
     ImageError
         As `open_isolated`.
     """
-    return open_isolated(path) if may_crash(path.name) else open_image(path)
+    return open_isolated(path) if may_crash(path) else open_image(path)
 
 
 def open_isolated(path: Path) -> ImageFile:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import nd2
 import numpy as np
 
+from cellqa.io.acquisition import Acquisition, Channel, Objective, number
 from cellqa.io.base import (
-    Acquisition,
     ImageFile,
     PlaneIndex,
     check_size,
@@ -65,11 +65,15 @@ def _open(path: Path, file: nd2.ND2File, handle: BinaryIO, max_pixels: int) -> I
         first = {number: frame.channels[0] for number, frame in frames.items()}
         stages = [first[frame_number(PlaneIndex(s=s))].position for s in range(sizes.get("P", 1))]
         step = in_micrometres(file.voxel_size().z, "um") if sizes.get("Z", 1) > 1 else None
+        channels = file.metadata.channels or ()
         return Acquisition(
-            tuple(channel.channel.name for channel in file.metadata.channels or ()),
+            tuple(_channel(each.channel) for each in channels),
             step,
             tuple(first[frame_number(i)].time.relativeTimeMs / 1e3 for i in planes),
             tuple((s.stagePositionUm.y, s.stagePositionUm.x) for s in stages),
+            tuple(s.stagePositionUm.z for s in stages),
+            objective=_objective(channels[0].microscope) if channels else Objective(),
+            bits=file.attributes.bitsPerComponentSignificant,
         )
 
     return ImageFile(
@@ -83,4 +87,25 @@ def _open(path: Path, file: nd2.ND2File, handle: BinaryIO, max_pixels: int) -> I
         decode_rows=load,
         acquisition=acquisition,
         pixel_size_y=in_micrometres(file.voxel_size().y, "um") if size else None,
+    )
+
+
+def _channel(about: Any) -> Channel:
+    r, g, b = about.color.r, about.color.g, about.color.b
+    colour = f"#{r:02x}{g:02x}{b:02x}"
+    return Channel(
+        about.name, colour, number(about.excitationLambdaNm), number(about.emissionLambdaNm)
+    )
+
+
+def _objective(about: Any) -> Objective:
+    """Of the first channel; the index of the immersion tells its kind."""
+    index = about.immersionRefractiveIndex
+    kinds = {"Air": (1.0, 1.01), "Water": (1.32, 1.35), "Oil": (1.5, 1.53)}
+    kind = (name for name, (low, high) in kinds.items() if index and low <= index <= high)
+    return Objective(
+        about.objectiveName or "",
+        number(about.objectiveMagnification),
+        number(about.objectiveNumericalAperture),
+        next(kind, ""),
     )

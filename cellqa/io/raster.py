@@ -48,6 +48,11 @@ def _check_type(path: Path, pixels: Array) -> None:
         )
 
 
+def keeps(path: Path, like: ImageFile, dtype: np.dtype[Any]) -> frozenset[str]:
+    """Which of `cellqa.io.acquisition.FACTS` such a file has: none."""
+    return frozenset()
+
+
 def write_file(
     path: Path, blocks: Iterable[Array], like: ImageFile, note: str, dtype: np.dtype[Any]
 ) -> None:

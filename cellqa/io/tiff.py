@@ -15,10 +15,10 @@ import tifffile
 
 from cellqa.errors import ImageError
 from cellqa.io import ome
+from cellqa.io.acquisition import Acquisition
 from cellqa.io.base import (
     COARSEST_TAG_UM,
     MAX_PLANES,
-    Acquisition,
     ImageFile,
     PlaneIndex,
     Size,

@@ -12,14 +12,43 @@ import numpy as np
 import tifffile
 
 from cellqa.io import ome
-from cellqa.io.base import LARGE, ImageFile, PlaneIndex, in_micrometres, regrouped
+from cellqa.io.acquisition import FACTS, PIXEL_SIZE, Acquisition, Objective
+from cellqa.io.base import (
+    LARGE,
+    ImageFile,
+    PlaneIndex,
+    TiffStructure,
+    in_micrometres,
+    regrouped,
+)
 from cellqa.planes import Array
 
 _KEPT_COMPRESSION = (5, 8, 32946, 50000)  # LZW, deflate (two codes), zstd: lossless
 _MINISWHITE = 0
 _TILE = 512  # side of the tiles of large planes
 _BIG = 2**32 - 2**25  # bytes that a classic TIFF file holds, with some room for its structure
+_IMAGEJ_TYPES = ("uint8", "uint16", "float32")
 _IMAGEJ_MADE = ("ImageJ", "images", "channels", "slices", "frames", "hyperstack", "Info", "axes")
+
+
+def keeps(path: Path, like: ImageFile, dtype: np.dtype[Any]) -> frozenset[str]:
+    """Which of `FACTS` a file has that is written like another one."""
+    built = like.tiff
+    if built is None or built.ome or _as_ome(built, like, dtype):
+        return frozenset((PIXEL_SIZE, *FACTS))
+    if built.imagej is not None:
+        return frozenset((PIXEL_SIZE, "focus step", "times"))
+    return frozenset((PIXEL_SIZE,))
+
+
+def _as_ome(built: TiffStructure, like: ImageFile, dtype: np.dtype[Any]) -> bool:
+    """Whether ImageJ's file becomes OME, since ImageJ has no BigTIFF."""
+    fits = dtype.name in _IMAGEJ_TYPES
+    return built.imagej is not None and fits and _bytes(like, dtype) > _BIG
+
+
+def _bytes(like: ImageFile, dtype: np.dtype[Any]) -> float:
+    return sum(float(np.prod(like.shape_of(i))) for i in like.planes) * dtype.itemsize
 
 
 def write_file(
@@ -31,7 +60,6 @@ def write_file(
     """
     planes = iter(blocks)
     options: dict[str, Any] = {"dtype": dtype, "software": "cellqa", "photometric": "minisblack"}
-    size = sum(float(np.prod(like.shape_of(index))) for index in like.planes) * dtype.itemsize
     samples = like.shape[2:]
     if samples:
         options["photometric"] = "rgb" if samples[0] >= 3 else "minisblack"
@@ -39,7 +67,7 @@ def write_file(
         options["extrasamples"] = ["unassalpha"] if samples[0] in (2, 4) else None
     built = like.tiff
     if built is None:
-        _write_ome(path, planes, like, note, options, size)
+        _write_ome(path, planes, like, note, options)
         return
     if built.compression in _KEPT_COMPRESSION:
         options["compression"] = built.compression
@@ -47,12 +75,9 @@ def write_file(
         options["tile"] = built.tile
     if built.photometric == _MINISWHITE and not samples:
         options["photometric"] = "miniswhite"
-    if built.ome:
-        _write_ome(path, planes, like, note, options, size)
-    elif built.imagej is not None and dtype.name in ("uint8", "uint16", "float32"):
-        if size > _BIG:  # ImageJ has no BigTIFF
-            _write_ome(path, planes, like, note, options, size)
-            return
+    if built.ome or _as_ome(built, like, dtype):
+        _write_ome(path, planes, like, note, options)
+    elif built.imagej is not None and dtype.name in _IMAGEJ_TYPES:
         if built.resolution:
             options["resolution"] = built.resolution[0]
         _write_imagej(path, planes, like, note, built.imagej, options)
@@ -181,9 +206,9 @@ def _write_ome(
     like: ImageFile,
     note: str,
     options: dict[str, Any],
-    size: float,
 ) -> None:
     sizes = _sizes(like)
+    size = _bytes(like, options["dtype"])
     acquired = like.acquired()
     each = (sizes["T"], sizes["C"], sizes["Z"])
     metadata: dict[str, Any] = {
@@ -199,20 +224,42 @@ def _write_ome(
             if acquired.seconds:
                 seconds = acquired.seconds[number * n : (number + 1) * n]
                 plane.update(DeltaT=list(seconds), DeltaTUnit=["s"] * n)
+            places: dict[str, float] = {}
             if acquired.positions:
-                for axis, place in zip("YX", acquired.positions[number], strict=True):
-                    plane[f"Position{axis}"] = [place] * n
-                    plane[f"Position{axis}Unit"] = ["µm"] * n
+                places["Y"], places["X"] = acquired.positions[number]
+            if acquired.heights:
+                places["Z"] = acquired.heights[number]
+            for axis, place in places.items():
+                plane[f"Position{axis}"] = [place] * n
+                plane[f"Position{axis}Unit"] = ["µm"] * n
             own = dict(options)
             shape = like.shape_of(PlaneIndex(s=number))
             data = _laid_out(planes, [shape] * n, own)
             about = metadata | _calibration(like, number)
-            names = acquired.channels_of(number)
-            if len(names) == sizes["C"]:
-                about["Channel"] = {"Name": list(names)}
+            about |= _described(acquired, number, sizes["C"])
             if plane:
                 about["Plane"] = plane
             writer.write(data, shape=(*each, *shape), metadata=about, **own)
+    if acquired.objective != Objective():
+        with tifffile.TiffFile(path, mode="r+b") as written:
+            tag = written.pages.first.tags["ImageDescription"]
+            text = ome.described(written.ome_metadata or "", acquired.objective)
+            tag.overwrite(text.encode("utf-8"))
+
+
+def _described(acquired: Acquisition, scene: int, channels: int) -> dict[str, Any]:
+    """Names, dates, bits and channels of a scene, as tifffile takes them."""
+    about: dict[str, Any] = {}
+    if acquired.scene_names:
+        about["Name"] = acquired.scene_names[scene]
+    if acquired.dates and acquired.dates[scene]:
+        about["AcquisitionDate"] = acquired.dates[scene]
+    if acquired.bits:
+        about["SignificantBits"] = acquired.bits
+    every = acquired.channels_of(scene)
+    if len(every) == channels:
+        about["Channel"] = list(map(ome.channel_attributes, every))
+    return about
 
 
 def _calibration(like: ImageFile, scene: int) -> dict[str, Any]:

@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
+from zarr.core.sync import sync
 
 from cellqa.errors import ImageError
+from cellqa.io.acquisition import Acquisition, Channel, colour, said
 from cellqa.io.base import (
-    Acquisition,
     ImageFile,
     PlaneIndex,
     check_size,
     in_micrometres,
     plane_indices,
 )
+from cellqa.io.formats import spoken
+from cellqa.io.stores import images_in, zarr_store
 from cellqa.planes import Array
+
+_SECONDS = {"second": 1.0, "millisecond": 1e-3, "minute": 60.0, "hour": 3600.0}
 
 
 def open_file(path: Path, max_pixels: int) -> ImageFile:
-    """Open the image in a folder with a name that ends in `.zarr`."""
-    group: Any = zarr.open_group(path, mode="r")
+    """Open the image in a folder with a name that ends in `.zarr`, or inside such a store.
+
+    Raises
+    ------
+    ImageError
+        The store holds several images, a plane too large, or axes of another kind.
+    """
+    store, inside = zarr_store(path)
+    group: Any = zarr.open_group(store, path=inside or None, mode="r")
     attributes: dict[str, Any] = dict(group.attrs)
-    scales = dict(attributes.get("ome", attributes))["multiscales"][0]
+    about = dict(attributes.get("ome", attributes))
+    if "multiscales" not in about:
+        found = images_in(path)
+        if found == ("",):
+            raise ImageError("no image of OME-Zarr: its metadata have no 'multiscales'")
+        raise ImageError(
+            f"holds {len(found)} images, {spoken(path)}/{found[0]} for example; give one of them, "
+            "or the store to a command that takes folders"
+        )
+    scales = about["multiscales"][0]
     level = scales["datasets"][0]
     data = group[level["path"]]
     names = [axis["name"] if isinstance(axis, dict) else axis for axis in scales["axes"]]
@@ -33,31 +55,20 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
     check_size(path, sizes["y"], sizes["x"], max_pixels)
     unknown = [name for name in names if name not in "tczyx" and sizes[name] > 1]
     if unknown:
-        raise ImageError(f"{path.name}: axis {unknown[0]!r} is not time, channel or space")
+        raise ImageError(f"{spoken(path)}: axis {unknown[0]!r} is not time, channel or space")
 
     def load(index: PlaneIndex, start: int = 0, stop: int | None = None) -> Array:
         cut = {"y": slice(start, stop), "x": slice(None)}
         at = tuple(cut[name] if name in cut else getattr(index, name, 0) for name in names)
         pixels = np.asarray(data[at])
-        if _unwritten(pixels, data) and not _has_chunks(path / level["path"], data, at):
+        if _unwritten(pixels, data) and not _has_chunks(data, at):
             raise ImageError(
-                f"{path.name}: plane {index.label()} is not in the store: it has no chunk of it"
+                f"{spoken(path)}: plane {index.label()} is not in the store: it has no chunk of it"
             )
         return pixels if names.index("y") < names.index("x") else pixels.T
 
     planes = plane_indices(1, *(sizes.get(axis, 1) for axis in "tcz"))
-
-    def acquisition() -> Acquisition:
-        shown = dict(attributes.get("ome", attributes)).get("omero", {}).get("channels", [])
-        channels = tuple(str(channel.get("label", "")) for channel in shown)
-        step = _step(scales, level, names.index("z")) if "z" in names else None
-        seconds: tuple[float, ...] = ()
-        if "t" in names:
-            unit, interval = _scale(scales, level, names.index("t"))
-            factor = {"second": 1.0, "millisecond": 1e-3, "minute": 60.0, "hour": 3600.0}.get(unit)
-            seconds = tuple(i.t * interval * factor for i in planes) if factor and interval else ()
-        return Acquisition(channels if len(channels) == sizes.get("c", 1) else (), step, seconds)
-
+    close: Callable[[], None] = getattr(store, "close", lambda: None)
     return ImageFile(
         path,
         planes,
@@ -65,9 +76,39 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
         np.dtype(data.dtype),
         _step(scales, level, names.index("x")),
         load,
+        close,
         decode_rows=load,
-        acquisition=acquisition,
+        acquisition=lambda: _acquisition(about, names, sizes, planes),
         pixel_size_y=_step(scales, level, names.index("y")),
+    )
+
+
+def _acquisition(
+    about: dict[str, Any],
+    names: list[str],
+    sizes: dict[str, int],
+    planes: tuple[PlaneIndex, ...],
+) -> Acquisition:
+    scales = about["multiscales"][0]
+    level = scales["datasets"][0]
+    shown = about.get("omero", {}).get("channels", [])
+    channels = said(
+        Channel(str(each.get("label") or ""), colour(each.get("color"))) for each in shown
+    )
+    seconds: tuple[float, ...] = ()
+    if "t" in names:
+        unit, interval = _scale(scales, level, names.index("t"))
+        factor = _SECONDS.get(unit)
+        seconds = tuple(i.t * interval * factor for i in planes) if factor and interval else ()
+    place = {name: _origin(scales, level, names.index(name)) for name in names if name in "zyx"}
+    y, x, z = (place.get(axis) for axis in "yxz")
+    return Acquisition(
+        channels if len(channels) == sizes.get("c", 1) else (),
+        _step(scales, level, names.index("z")) if "z" in names else None,
+        seconds,
+        ((y, x),) if y is not None and x is not None else (),
+        (z,) if z else (),
+        axes="".join(name for name in names if name in "tczyx"),
     )
 
 
@@ -76,7 +117,7 @@ def _unwritten(pixels: Array, data: Any) -> bool:
     return bool((pixels == (data.fill_value or 0)).all())
 
 
-def _has_chunks(folder: Path, data: Any, at: tuple[int | slice, ...]) -> bool:
+def _has_chunks(data: Any, at: tuple[int | slice, ...]) -> bool:
     """Whether any chunk of a plane, or some rows of it, is there."""
     each = data.shards or data.chunks
     ranges = []
@@ -85,21 +126,41 @@ def _has_chunks(folder: Path, data: Any, at: tuple[int | slice, ...]) -> bool:
             place.indices(length) if isinstance(place, slice) else (place, place + 1, 1)
         )
         ranges.append(range(first // side, -(-stop // side)))
-    return any(
-        (folder / data.metadata.encode_chunk_key(chunk)).exists() for chunk in product(*ranges)
-    )
+    root = data.store_path
+    keys = (data.metadata.encode_chunk_key(chunk) for chunk in product(*ranges))
+    return any(sync((root / key).exists()) for key in keys)
 
 
 def _scale(scales: dict[str, Any], level: dict[str, Any], number: int) -> tuple[str, float | None]:
     """Unit and step of an axis; the unit is empty and the step None where none is stated."""
-    axis = scales["axes"][number]
-    unit = str(axis.get("unit") or "") if isinstance(axis, dict) else ""
     factor: float | None = None
-    for owner in (level, scales):
-        for transformation in owner.get("coordinateTransformations", ()):
-            if transformation.get("type") == "scale":
-                factor = (factor or 1.0) * float(transformation["scale"][number])
-    return unit, factor
+    for value in _transformations(scales, level, "scale", number):
+        factor = (factor or 1.0) * value
+    return _unit(scales, number), factor
+
+
+def _unit(scales: dict[str, Any], number: int) -> str:
+    axis = scales["axes"][number]
+    return str(axis.get("unit") or "") if isinstance(axis, dict) else ""
+
+
+def _transformations(
+    scales: dict[str, Any], level: dict[str, Any], kind: str, number: int
+) -> list[float]:
+    """What each transformation of a kind has for an axis."""
+    return [
+        float(each[kind][number])
+        for owner in (level, scales)
+        for each in owner.get("coordinateTransformations", ())
+        if each.get("type") == kind
+    ]
+
+
+def _origin(scales: dict[str, Any], level: dict[str, Any], number: int) -> float | None:
+    """Where an axis of space begins, in micrometres; None where nothing is said."""
+    moved = _transformations(scales, level, "translation", number)
+    factor = in_micrometres(1, _unit(scales, number) or "micrometer")
+    return sum(moved) * factor if moved and factor else None
 
 
 def _step(scales: dict[str, Any], level: dict[str, Any], number: int) -> float | None:

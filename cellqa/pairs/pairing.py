@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 
 from cellqa.disk import StrPath
 from cellqa.errors import CellqaError, printable
-from cellqa.io import FORMATS, is_image_folder, split_suffix
+from cellqa.io import FORMATS, images_in, is_image_folder, open_image, split_suffix, store_of
+from cellqa.io.stores import is_there
 from cellqa.pairs.naming import Affixes, Naming, common_affixes, no_partner, read_table
 from cellqa.pairs.roles import GIVEN, UNSCORED, Role
 
@@ -131,7 +132,7 @@ class Pairing:
 
 
 def scan(path: StrPath, role: str) -> Folder:
-    """List the images below a folder; hidden files and folders are passed over.
+    """List the images below a folder, or in a store; hidden files and folders are passed over.
 
     Parameters
     ----------
@@ -145,12 +146,12 @@ def scan(path: StrPath, role: str) -> Folder:
         The folder does not exist, is a file, or holds no image.
     """
     top = Path(path)
+    if store_of(top) is not None and is_there(top):
+        return _scan_store(top, role)
     if not top.exists():
         raise CellqaError(f"{role}: there is no folder {os.fspath(path)!r}")
     if not top.is_dir():
         raise CellqaError(f"{role}: {os.fspath(path)!r} is a file; give the folder that holds it")
-    if is_image_folder(top.name):
-        raise CellqaError(f"{role}: {os.fspath(path)!r} is an image; give the folder that holds it")
     images: dict[str, list[str]] = {}
     others: list[str] = []
     for parent, folders, files in os.walk(top, onerror=_unreadable):
@@ -162,14 +163,28 @@ def scan(path: StrPath, role: str) -> Folder:
                 continue
             stem, suffix = split_suffix(name)
             inside = (relative / name).as_posix()
-            if suffix:
-                images.setdefault((relative / stem).as_posix(), []).append(inside)
-            else:
+            if not suffix:
                 others.append(inside)
+            elif store_of(name):
+                for each in images_in(top / inside):
+                    key = (relative / stem / each).as_posix()
+                    images.setdefault(key, []).append((relative / name / each).as_posix())
+            else:
+                images.setdefault((relative / stem).as_posix(), []).append(inside)
     if not images:
         known = ", ".join(FORMATS)
         raise CellqaError(f"{role}: no images in {os.fspath(path)!r} (known formats: {known})")
     return Folder(top, {k: tuple(v) for k, v in images.items()}, tuple(others))
+
+
+def _scan_store(top: Path, role: str) -> Folder:
+    """The images inside a store, by their paths there."""
+    inside = images_in(top)
+    if inside == ("",):
+        with open_image(top):  # which says what is wrong with a store that cannot be read
+            pass
+        raise CellqaError(f"{role}: {str(top)!r} is an image; give the folder that holds it")
+    return Folder(top, {name: (name,) for name in inside})
 
 
 def list_images(path: StrPath, role: str) -> Folder:

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from cellqa.disk import state
 from cellqa.errors import CellqaError, ImageError
 from cellqa.io import COLOURS, ImageFile, PlaneIndex, carriers, grey, open_image
+from cellqa.io.stores import state
 from cellqa.metrics._kernels import similarity
 from cellqa.metrics.table import METRICS
 from cellqa.pairs.pairing import Image, of_one_colour

@@ -13,7 +13,8 @@ import numpy as np
 
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, printable
-from cellqa.io import grey, is_image_folder, may_crash, open_image, write_tiff
+from cellqa.io import grey, may_crash, open_image, write_tiff
+from cellqa.io.stores import holds_images, is_there
 from cellqa.metrics._spectrum import SMALLEST_SIDE, TOO_SMALL
 from cellqa.metrics.frc import RingCorrelation, frc_single
 from cellqa.metrics.local import LocalResolution, resolution_map, sector_resolution
@@ -108,7 +109,7 @@ def analyse_resolution(
     """
     options: dict[str, Any] = {"frc": frc, "sectors": sectors, "tile": tile}
     work = partial(_analyse_file, pixel_size=pixel_size, fast=fast, **options)
-    isolate = any(may_crash(path.name) for path in paths)
+    isolate = any(may_crash(path) for path in paths)
     analyses: list[Analysed] = []
     failures: list[tuple[str, str, str]] = []
     for done, (analysed, failed) in enumerate(
@@ -240,9 +241,9 @@ def files_of(images: Sequence[Path]) -> list[Path]:
     """The files, and those of the folders, each once."""
     files: list[Path] = []
     for path in images:
-        if not path.exists():
+        if not is_there(path):
             raise CellqaError(f"IMAGE: {str(path)!r} does not exist")
-        if path.is_dir() and not is_image_folder(path.name):
+        if holds_images(path):
             folder = list_images(path, "IMAGE")
             files += sorted(path / n for names in folder.images.values() for n in names)
         else:

@@ -173,7 +173,8 @@ def enhance(
     """
     need_torch()
     stop_in_order()
-    from cellqa.enhance.files import is_folder, plan
+    from cellqa.enhance.files import plan
+    from cellqa.io.stores import holds_images
     from ciegan.enhancing.folder import disagreeing, enhance_files
     from ciegan.enhancing.pool import beside
 
@@ -185,7 +186,7 @@ def enhance(
         "reference": reference,
         "overwrite": True,  # what was assembled before is made again, from the same tiles
     }
-    if mosaic and not is_folder(source):
+    if mosaic and not holds_images(source):
         raise CellqaError("--mosaic: IN must be a folder of tiles, and OUT a folder")
     if not mosaic and (pattern or overlap or max_shift or reference):
         raise click.UsageError("--pattern, --overlap, --max-shift, --reference go with --mosaic")
@@ -213,7 +214,7 @@ def enhance(
     before = counts["skipped"] + counts["moved"]
     click.echo(f"enhanced {counts['ok']} images, {before} were done before: {target}")
     if options.samples > 1 and counts["ok"]:
-        maps = beside(target if is_folder(source) else target.parent, "spread")
+        maps = beside(target if holds_images(source) else target.parent, "spread")
         click.echo(f"spread of {options.samples} flips and turns: {maps}")
     warn(checkpoint.warnings)
     warn(disagreeing(records))

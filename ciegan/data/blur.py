@@ -96,7 +96,7 @@ def prepare_blur(
     others = _others(of, sources)
     left = [bleaching ** (k / max(draws - 1, 1)) for k in range(draws)]
     make = partial(_pairs, how=how, noise=noise or Noise(), left=left, tiling=tiling, others=others)
-    isolate = any(may_crash(path.name) for paths in sources.values() for path in paths)
+    isolate = any(may_crash(path) for paths in sources.values() for path in paths)
     prepared = prepare_sources(
         sources,
         make,

@@ -132,7 +132,7 @@ def prepare_zstack(
         out,
         tiling,
         jobs=jobs,
-        isolate=any(may_crash(path.name) for _, places in sources.values() for path, _ in places),
+        isolate=any(may_crash(path) for _, places in sources.values() for path, _ in places),
         overwrite=overwrite,
         progress=progress,
         inputs=paths,

@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cellqa.disk import Lines, state
+from cellqa.disk import Lines
 from cellqa.enhance.files import Job
 from cellqa.errors import CellqaError, printable
 from cellqa.io import ImageFile, luminance
 from cellqa.io.isolated import open_safely
+from cellqa.io.stores import state
 from cellqa.metrics.registry import select
 from cellqa.pairs.roles import Role
 from cellqa.planes import Array

@@ -27,6 +27,8 @@ class Enhanced:
     spread : float
         With `samples`, the mean of the spread map, in grey levels.
     seconds : float
+    not_kept : str
+        What the source says of itself that the result has no room for.
     reason : str
     """
 
@@ -39,6 +41,7 @@ class Enhanced:
     rse: float = math.nan
     spread: float = math.nan
     seconds: float = 0.0
+    not_kept: str = ""
     reason: str = ""
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import torch
 
 from cellqa.disk import StrPath, free_space
-from cellqa.enhance.files import Job, is_folder, plan, refuse_taken
+from cellqa.enhance.files import Job, finish_stores, plan, refuse_taken
 from cellqa.errors import CellqaError
+from cellqa.io import store_of
+from cellqa.io.stores import holds_images
 from cellqa.tables.cells import cell
 from cellqa.tables.files import write_csv
 from cellqa.terminal import Progress
@@ -78,8 +80,11 @@ def enhance_files(
     source, target = Path(source), Path(target)
     options = options or EnhanceOptions()
     work = plan(source, target)
-    root = source if is_folder(source) else source.parent
-    folder = target if is_folder(source) else work[0].target.parent
+    # beside a store, as beside a file: what stands in a store belongs to its images
+    inside = holds_images(source) and store_of(target) is None
+    root, folder = (source, target) if inside else (source.parent, target.parent)
+    if not holds_images(source):
+        folder = work[0].target.parent
     checkpoint = Checkpoint.of(network)
     pool = Pool(checkpoint, options, runners, root, folder, overwrite=overwrite)
     if not overwrite:
@@ -109,6 +114,7 @@ def enhance_files(
             records[order[done[0]]] = done[1]
         if progress:
             progress(int(1000 * (len(records) + pool.fraction)), 1000 * len(work))
+    finish_stores(work)
     rows = [records[k] for k in sorted(records)]
     write_table(folder / ENHANCED_TABLE, rows)
     return rows

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cellqa.disk import Lines, content_hash, state
+from cellqa.disk import Lines
 from cellqa.enhance.files import Job
+from cellqa.io.stores import content_hash, is_there, state
 
 LEDGER = ".ciegan-enhanced.jsonl"
 
@@ -70,7 +71,7 @@ class Ledger:
         return [
             entry
             for entry in self._entries.values()
-            if entry.get("source") and not Path(entry["source"][0]).exists()
+            if entry.get("source") and not is_there(Path(entry["source"][0]))
         ]
 
     def __contains__(self, target: object) -> bool:
@@ -110,7 +111,7 @@ class Ledger:
         """A whole result of the same key whose source is no longer there; it was renamed."""
         for target in self._of_key.get(key, ()):
             source = self._entries[target].get("source")
-            if source and not Path(source[0]).exists() and self.is_done(Path(target), key):
+            if source and not is_there(Path(source[0])) and self.is_done(Path(target), key):
                 return Path(target)
         return None
 

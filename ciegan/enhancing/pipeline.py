@@ -21,10 +21,11 @@ from cellqa.io import (
     ImageFile,
     PlaneIndex,
     check_room,
+    lost,
     luminance,
-    split_suffix,
 )
 from cellqa.io.isolated import open_safely
+from cellqa.io.stores import is_there
 from cellqa.metrics.consistency import consistency
 from cellqa.planes import Array
 from ciegan.enhancing.enhanced import Enhanced, take_over
@@ -142,7 +143,7 @@ class Pipeline:
     def _read_file(self, file: _File) -> None:
         """Put the file, then its planes, then the file again; or the file alone."""
         job, record = file.job, file.record
-        if not job.source.is_file() and not job.source.is_dir():  # reading a pipe would never end
+        if not is_there(job.source):  # reading a pipe would never end
             file.error = "not a regular file, or a link to nothing"
             self._read.put((file, None))
             return
@@ -163,7 +164,7 @@ class Pipeline:
             self._read.put((file, None))
             return
         with open_safely(job.source) as source:
-            check_room(job.target.name, len(source.planes))
+            check_room(str(job.target), len(source.planes))
             if not any(map(self.network.options.chosen, source.planes)):
                 t, c, z = (1 + n for n in source.planes[-1][1:])
                 raise ImageError(
@@ -172,7 +173,8 @@ class Pipeline:
                 )
             _check_room(job, source, bool(self.spread_of))
             self.ledger.begin(job, file.key)
-            source.acquired()  # while the file is open: the one who writes asks later
+            # while the file is open: the one who writes asks later
+            record.not_kept = ", ".join(lost(job.target, source, source.dtype))
             file.source = source  # from here on, the one who enhances waits for planes
             self._read.put((file, None))
             for index in source.planes:
@@ -354,7 +356,7 @@ def _check_room(job: Job, source: ImageFile, spread: bool) -> None:
     """Refuse to begin a file for which the disk has no room."""
     values = sum(math.prod(map(float, source.shape_of(i))) for i in source.planes)
     needed = values * source.dtype.itemsize
-    if split_suffix(job.target.name)[1] == split_suffix(job.source.name)[1]:
+    if job.source.is_file() and job.target.suffix == job.source.suffix:
         needed = min(needed, job.source.stat().st_size)  # compressed as it is
     needed += spread * values * 4
     free = free_space(job.target.parent)

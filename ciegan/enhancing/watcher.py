@@ -12,9 +12,9 @@ from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
-from cellqa.disk import state
 from cellqa.enhance.files import Job
 from cellqa.io import is_image_folder, split_suffix, written_name
+from cellqa.io.stores import state
 from ciegan.enhancing.pool import Pool
 
 _TICK = 0.2  # seconds between looks at what arrived

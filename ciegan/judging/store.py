@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cellqa.disk import LOCK, state
+from cellqa.disk import LOCK
 from cellqa.errors import CellqaError
+from cellqa.io.stores import state
 from cellqa.tables.files import write_json
 from ciegan.data.crops import TilePair
 from ciegan.data.prepare import PAIRS

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cellqa.disk import StrPath
-from cellqa.enhance.files import Job, is_folder, refuse_taken
+from cellqa.enhance.files import Job, refuse_taken
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.io import split_suffix
+from cellqa.io.stores import holds_images
 from cellqa.tables.cells import cell
 from cellqa.tables.files import write_csv
 from cellqa.terminal import Progress
@@ -159,7 +160,7 @@ def _check_target(source: Path, target: Path, mosaics: Sequence[Assembled]) -> N
     outside = source.resolve()
     for path in (target, *(each.target for each in mosaics)):
         inside = path.resolve()
-        if inside == outside or (is_folder(source) and outside in inside.parents):
+        if inside == outside or (holds_images(source) and outside in inside.parents):
             raise CellqaError(f"OUT: {str(path)!r} is or lies inside IN; give a folder outside it")
 
 

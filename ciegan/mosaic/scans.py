@@ -15,10 +15,10 @@ import scipy.sparse.csgraph
 import scipy.spatial
 
 from cellqa.disk import StrPath
-from cellqa.enhance.files import is_folder
 from cellqa.errors import CellqaError, printable
 from cellqa.io import PlaneIndex, split_suffix
 from cellqa.io.isolated import open_safely
+from cellqa.io.stores import holds_images
 from cellqa.pairs.pairing import Folder, list_images, scan
 
 # What names of tiles look like where no pattern is given. Numbers that a field follows, as in
@@ -173,7 +173,7 @@ def _images(
     """The folder, and the names of the images below it."""
     if not source.exists():
         raise CellqaError(f"IN: {str(source)!r} does not exist")
-    if not is_folder(source):
+    if not holds_images(source):
         return source.parent, [source.name]
     return source, [n for names in listed(source, "IN").images.values() for n in names]
 

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from cellqa.errors import ImageError
-from cellqa.io import Acquisition, ImageFile, open_image, write_image
+from cellqa.io import Acquisition, Channel, ImageFile, open_image, write_image
 from cellqa.io.base import regrouped
 from cellqa.io.isolated import _Reader, open_isolated
 
@@ -117,7 +117,11 @@ def test_how_an_image_was_taken_is_kept(tmp_path: Path, suffix: str) -> None:
     stack = RNG.integers(0, 255, (2, 2, 3, 30, 40)).astype(np.uint8)
     tifffile.imwrite(tmp_path / f"a{suffix}", stack, ome=True, metadata=OME)
     wanted = Acquisition(
-        ("DAPI", "GFP & <co>"), 1.5, tuple(float(k) for k in range(12)), ((-20.0, 1500.0),)
+        (Channel("DAPI"), Channel("GFP & <co>")),
+        1.5,
+        tuple(float(k) for k in range(12)),
+        ((-20.0, 1500.0),),
+        scene_names=("Image0",),
     )
     with open_image(tmp_path / f"a{suffix}") as file:
         assert file.acquired() == wanted
@@ -142,7 +146,7 @@ def test_damaged_metadata_say_nothing(tmp_path: Path) -> None:
         assert found in data
         (tmp_path / "a.ome.tif").write_bytes(data.replace(found, damaged))
         with open_image(tmp_path / "a.ome.tif") as file:
-            assert file.acquired() == Acquisition()
+            assert file.acquired().seconds == ()
             assert file.load(file.planes[0]).shape == IMAGE.shape
 
 
@@ -166,7 +170,8 @@ def test_zarr_is_written_as_it_was_read(
     group.attrs.update({"ome": {"version": "0.5", **about}} if version == 3 else about)
     with open_image(source) as file:
         wanted = file.acquired()
-        assert wanted == Acquisition(("A", "B"), 0.5, (0.0,) * 6 + (30.0,) * 6)
+        channels = (Channel("A"), Channel("B"))
+        assert wanted == Acquisition(channels, 0.5, (0.0,) * 6 + (30.0,) * 6, axes="tczyx")
         assert (file.load_rows(file.planes[4], 20, 30) == stack[0, 1, 1, 20:30]).all()
         copied(tmp_path / "b.ome.zarr", file, 77)
     with open_image(tmp_path / "b.ome.zarr") as file:
@@ -221,7 +226,7 @@ def test_a_reader_in_another_process_reads_the_same(readable: Path) -> None:
     with open_isolated(readable) as file, open_image(readable) as here:
         assert (file.planes, file.shape, file.dtype) == (here.planes, here.shape, here.dtype)
         assert file.acquired() == here.acquired()
-        assert file.acquired().channels == ("DAPI", "GFP")
+        assert file.acquired().names == ("DAPI", "GFP")
         for index in file.planes:
             assert (file.load(index) == here.load(index)).all()
             assert (file.load_rows(index, 7, 30) == here.load(index)[7:30]).all()

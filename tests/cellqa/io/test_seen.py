@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image, ImageOps
 
 from cellqa.cli import main
-from cellqa.io import LARGE, PlaneIndex, open_image, write_image
+from cellqa.io import LARGE, Channel, PlaneIndex, open_image, write_image
 from cellqa.io.seen import orientation_of
 
 RNG = np.random.default_rng(5)
@@ -177,7 +177,10 @@ def test_each_scene_of_ome_has_its_own_pixels_sizes_and_names(
         assert np.array_equal(np.stack(list(planes(each).values())), frames)
         with open_image(each) as file:
             assert [file.size_of(PlaneIndex(s=s)) for s in (0, 1)] == [(1.0, 1.0), (0.1, 0.1)]
-            assert file.acquired().scene_channels == (("overview",), ("zoom",))
+            assert file.acquired().scene_channels == (
+                (Channel("overview"),),
+                (Channel("zoom"),),
+            )
 
 
 @pytest.mark.parametrize(

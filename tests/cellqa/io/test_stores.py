@@ -107,7 +107,7 @@ def test_what_was_read_is_known_when_the_file_is_closed(tmp_path: Path) -> None:
         file.acquired()
     write_image(tmp_path / "b.ome.tif", planes, file, "copied", file.dtype)
     with open_image(tmp_path / "b.ome.tif") as copy:
-        assert copy.acquired().channels == ("DAPI",)
+        assert copy.acquired().names == ("DAPI",)
         assert copy.acquired().positions == ((0.0, 18.0),)
         assert copy.size_of(copy.planes[0]) == (0.2, 0.3)
 

@@ -265,7 +265,7 @@ def test_every_plane_follows_the_reference(tmp_path: Path) -> None:
         assert len(file.planes) == 12
         acquired = file.acquired()
         planes = {(i.t, i.c, i.z): file.load(i).astype(int) for i in file.planes}
-    assert acquired.channels == ("BF", "GFP")
+    assert acquired.names == ("BF", "GFP")
     assert acquired.z_step == pytest.approx(2)
     assert acquired.positions == ()
     covered = planes[0, 0, 0] > 0
