@@ -262,6 +262,13 @@ pixel_size_option: Any = click.option(
     metavar="UM",
     help="In micrometres [default: as the files say].",
 )
+table_option: Any = click.option(
+    "--table",
+    type=click.Choice(["csv", "parquet"]),
+    default="csv",
+    show_default=True,
+    help="parquet: scores.parquet and objects.parquet too, for tables of millions of rows.",
+)
 gallery_option: Any = click.option(
     "--gallery",
     type=click.IntRange(0),

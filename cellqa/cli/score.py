@@ -26,6 +26,7 @@ from cellqa.cli.options import (
     parse_shard,
     pixel_size_option,
     pred_option,
+    table_option,
 )
 from cellqa.errors import Interrupted, printable
 from cellqa.pairs.roles import GIVEN, Role
@@ -143,6 +144,7 @@ from cellqa.terminal import (
     help="End with status 4 if the mean of a method is worse.",
 )
 @gallery_option
+@table_option
 @click.option("--no-report", is_flag=True, help="Write the tables only.")
 @click.option("--maps", is_flag=True, help="Write maps of SSIM, error and consistency as TIFF.")
 @click.option(
@@ -196,6 +198,7 @@ def score(
     group: str | None,
     fail_under: dict[str, float],
     gallery: int,
+    table: str,
     no_report: bool,
     strip: tuple[str, ...],
     match: tuple[str, ...],
@@ -273,6 +276,7 @@ def score(
                 overwrite=overwrite,
                 shard=shard,
                 command=sys.argv,
+                parquet=table == "parquet",
                 progress=progress,
             )
     except Interrupted as stop:
@@ -298,16 +302,17 @@ def _report(out: Path, gallery: int, jobs: int) -> Path:
 @main.command()
 @click.argument("parts", nargs=-1, required=True, type=AnyPath(), metavar="PART...")
 @click.option("--out", type=AnyPath(), required=True, metavar="DIR", help="Where to write.")
+@table_option
 @jobs_option
 @overwrite_option
-def merge(parts: tuple[Path, ...], out: Path, jobs: int, overwrite: bool) -> None:
+def merge(parts: tuple[Path, ...], out: Path, table: str, jobs: int, overwrite: bool) -> None:
     """Join the results of `cellqa score --shard` as if the run had not been split.
 
     PART is the --out folder of each part.
     """
     from cellqa.scoring.run import merge as merge_parts
 
-    finished = merge_parts(parts, out, overwrite=overwrite)
+    finished = merge_parts(parts, out, overwrite=overwrite, parquet=table == "parquet")
     if finished.tally.rows:
         finished.paths.append(_report(out, GALLERY, jobs))
     _print_finished(finished)

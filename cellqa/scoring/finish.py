@@ -26,7 +26,8 @@ from cellqa.tables.files import (
     write_summary,
 )
 from cellqa.tables.finished import Finished
-from cellqa.tables.folder import COMPARISONS, MAPS, OBJECTS, PLANES, SCORES, SUMMARY
+from cellqa.tables.folder import COMPARISONS, MAPS, OBJECTS, PLANES, SCORES, SUMMARY, TYPED
+from cellqa.tables.parquet import write_parquet
 from cellqa.tables.record import RunRecord
 from cellqa.tables.rows import Row
 from cellqa.tables.summary import summarise, summarise_places
@@ -44,6 +45,7 @@ def finish(
     *,
     warnings: Sequence[str] = (),
     ranges: Callable[[Tally], dict[str, Any] | None] = lambda tally: None,
+    parquet: bool = False,
 ) -> Finished:
     """Write the tables and run.json.
 
@@ -63,6 +65,8 @@ def finish(
         What is to be distrusted, beside what the tally finds.
     ranges : callable
         Of the tally: scores of the median image under each data range.
+    parquet : bool
+        Write scores.csv and objects.csv as Parquet too.
 
     Raises
     ------
@@ -77,6 +81,8 @@ def finish(
                 yield scores_line(row, tally.metrics)
 
     try:
+        for name in TYPED:
+            (out / name).unlink(missing_ok=True)  # of an earlier run
         paths = [write_csv(out / SCORES, scores_header(tally.metrics), lines())]
         summaries = summarise(tally)
         paths.append(write_summary(out / SUMMARY, summaries))
@@ -91,6 +97,8 @@ def finish(
         if tally.objects:
             rows = (row for name, journal in parts for row in _rows(name, journal))
             paths.append(write_objects(out / OBJECTS, rows))
+        if parquet:
+            paths += [write_parquet(path) for path in paths if path.name in (SCORES, OBJECTS)]
         told = [*warnings, *tally.warnings(pairing)]
         sensitivity = ranges(tally)
         if sensitivity is not None:

@@ -26,6 +26,7 @@ from cellqa.scoring.shards import collect
 from cellqa.scoring.work import nothing, over_images, range_of_all, scored
 from cellqa.tables.finished import Finished
 from cellqa.tables.folder import JOURNAL, MAPS, check_folder, link_maps, remove_results
+from cellqa.tables.parquet import check_parquet
 from cellqa.tables.record import Paired, RunRecord
 from cellqa.tables.rows import Row
 from cellqa.tables.tally import Tally
@@ -88,6 +89,7 @@ def score_to_folder(
     overwrite: bool = False,
     shard: tuple[int, int] = (1, 1),
     command: Sequence[str] = (),
+    parquet: bool = False,
     progress: Progress | None = None,
 ) -> Finished:
     """Score paired images into a folder: scores.csv, summary.csv, run.json.
@@ -111,6 +113,8 @@ def score_to_folder(
         (I, N): every N-th image from the I-th on, for runs split over machines.
     command : sequence of str
         Stored in run.json.
+    parquet : bool
+        Write scores.parquet and objects.parquet too (extra `parquet`).
     progress : callable, optional
         Called with the number of images done and of all images.
 
@@ -119,6 +123,8 @@ def score_to_folder(
     CellqaError
         `out` holds an earlier run, lies in a folder of images, cannot be written, or the disk is
         full; a method's folder is that of the ground truth.
+    MissingExtraError
+        pyarrow is not installed.
     Interrupted
         By the user (SIGINT). The journal is kept.
     """
@@ -126,6 +132,8 @@ def score_to_folder(
     out = Path(out)
     options = options or ScoreOptions()
     engine = engine or LocalEngine(1)
+    if parquet:
+        check_parquet()
     check_folder(out, overwrite=overwrite, resume=resume)
     _check_places(pairing, out)
     if options.maps is not None:
@@ -171,12 +179,15 @@ def score_to_folder(
                     options=options,
                     engine=engine,
                 ),
+                parquet=parquet,
             )
     except KeyboardInterrupt:
         raise Interrupted(done, len(images)) from None
 
 
-def merge(parts: Sequence[StrPath], out: StrPath, *, overwrite: bool = False) -> Finished:
+def merge(
+    parts: Sequence[StrPath], out: StrPath, *, overwrite: bool = False, parquet: bool = False
+) -> Finished:
     """Join the parts of a run that `--shard` split, as if it had run in one.
 
     Parameters
@@ -186,14 +197,20 @@ def merge(parts: Sequence[StrPath], out: StrPath, *, overwrite: bool = False) ->
     out : path
     overwrite : bool
         Replace an earlier run in `out`.
+    parquet : bool
+        Write scores.parquet and objects.parquet too (extra `parquet`).
 
     Raises
     ------
     CellqaError
         A part is missing, unfinished, of another run, or given twice.
+    MissingExtraError
+        pyarrow is not installed.
     """
     start = time.perf_counter()
     out, folders = Path(out), [Path(part) for part in parts]
+    if parquet:
+        check_parquet()
     collected = collect(folders, out)
     check_folder(out, overwrite=overwrite, resume=False)
     source = collected.record.group
@@ -203,7 +220,15 @@ def merge(parts: Sequence[StrPath], out: StrPath, *, overwrite: bool = False) ->
         remove_results(out)
         for part in folders:
             link_maps(part, out)
-        return finish(out, collected.pairing, collected.parts, tally, collected.record, start)
+        return finish(
+            out,
+            collected.pairing,
+            collected.parts,
+            tally,
+            collected.record,
+            start,
+            parquet=parquet,
+        )
 
 
 def _check_places(pairing: Pairing, out: Path) -> None:

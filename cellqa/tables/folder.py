@@ -12,7 +12,8 @@ from cellqa.errors import CellqaError
 SCORES, SUMMARY, COMPARISONS = "scores.csv", "summary.csv", "comparisons.csv"
 OBJECTS, PLANES, RUN = "objects.csv", "planes.csv", "run.json"
 JOURNAL = "journal.jsonl"
-RESULTS = (SCORES, SUMMARY, COMPARISONS, OBJECTS, PLANES, RUN, JOURNAL)
+TYPED = ("scores.parquet", "objects.parquet")
+RESULTS = (SCORES, SUMMARY, COMPARISONS, OBJECTS, PLANES, *TYPED, RUN, JOURNAL)
 GALLERY = 24  # images with pictures on the page, unless told otherwise
 MAPS, PAGE, PICTURES, FIGURES = "maps", "report.html", "report_files", "figures"
 TABLES = "tables.json"  # of the page, beside those of the run
