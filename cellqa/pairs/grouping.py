@@ -13,6 +13,7 @@ from pathlib import Path
 from cellqa.disk import StrPath
 from cellqa.errors import CellqaError, printable
 from cellqa.pairs.pairing import without_plane
+from cellqa.pairs.wells import well_of
 
 _FEW = 3  # images a field, on average, from which names look like tiles
 # places of tiles, as in _r2_c5, x10y20 or -tile3; without one, a last number
@@ -102,6 +103,20 @@ class Grouping:
     def matched(self) -> int:
         """Groups that the expression or the table gave."""
         return sum(key.startswith("group ") for key in self._codes)
+
+
+def sample_of(image: str) -> str:
+    """What an image is a sample of where no grouping is given: its well, else itself.
+
+    Examples
+    --------
+    >>> sample_of("p/B/03/0.tif"), sample_of("p/B/03/1.tif"), sample_of("p/b.tif")
+    ('p/B/3', 'p/B/3', 'p/b.tif')
+    """
+    well = well_of(image)
+    if well is None:
+        return image
+    return "/".join(part for part in (well.plate, well.row, str(well.column)) if part)
 
 
 class TileWatch:

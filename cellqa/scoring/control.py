@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from cellqa.engines import Engine
 from cellqa.io import may_crash
 from cellqa.metrics._spectrum import unusable
 from cellqa.metrics.frc import between
-from cellqa.pairs.grouping import Grouping
+from cellqa.pairs.grouping import Grouping, sample_of
 from cellqa.pairs.pairing import Image, Pairing
 from cellqa.pairs.roles import Role
 from cellqa.planes.region import Region
@@ -45,7 +45,7 @@ def shared_pattern(
     engine : Engine
         What reads the images.
     grouping : Grouping or None
-        Images of one group may agree.
+        Images of one group may agree, and without a grouping those of one well.
     """
     if Role.REFERENCE not in pairing.folders:
         return []
@@ -81,6 +81,8 @@ def _apart(images: Sequence[Image], grouping: Grouping | None) -> list[Image]:
         for image in images:
             first.setdefault(grouping.group(image.name) or image.name, image)
         images = list(first.values())
+    else:  # images of a well follow each other
+        images = [next(well) for _, well in groupby(images, lambda image: sample_of(image.name))]
     places = np.linspace(0, len(images) - 1, min(_IMAGES, len(images))).round().astype(int)
     return [images[place] for place in dict.fromkeys(places.tolist())]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from cellqa.metrics.metric import Metric
 from cellqa.metrics.resolution import FILTERED
-from cellqa.pairs.grouping import Grouping, TileWatch
+from cellqa.pairs.grouping import Grouping, TileWatch, sample_of
 from cellqa.pairs.pairing import Pairing, place_of, without_plane
 from cellqa.pairs.roles import GIVEN, Role
 from cellqa.tables.rows import Row
@@ -38,7 +38,7 @@ class Tally:
     grouping : Grouping or None
         As the user gave it.
     watch : TileWatch
-        Whether the names look like tiles.
+        Whether the names look like tiles; those of wells are known for what they are.
     data_ranges : set of float
         The first two that occur.
     limits : (float, float) or None
@@ -78,13 +78,15 @@ class Tally:
         self.filtered = {m: array("b") for m in self.methods}
         self._codes = array("q")  # of each plane, as the grouping has it
         self._files = array("q")  # of each plane, which image it is of
+        self._samples = array("q")  # of each plane, the first image of the sample it is of
         self._places = array("q")  # of each plane, which of `_numbers` it is
         self._numbers: dict[tuple[str, ...], int] = {}
         self._groups: tuple[int, np.ndarray | None] = -1, None
         self.watch = TileWatch()
         self.data_ranges: set[float] = set()
         self._plane, self._image = "", ""
-        self._count = self._images = 0
+        self._count = self._images = self._in_wells = self._sample = 0
+        self._wells: dict[str, int] = {}  # the first image of each
         self.limits: tuple[float, float] | None = None
         self.objects = 0
         self.values = {(m, k.name): array("d") for m in self.methods for k in self.metrics}
@@ -129,9 +131,19 @@ class Tally:
         if image != self._image:
             self._image = image
             self._images += 1
-            self.watch.add(image)
+            self._sample = self._sampled(image)
         self._files.append(self._images)
+        self._samples.append(self._sample)
         self._places.append(self._numbers.setdefault(place_of(plane), len(self._numbers)))
+
+    def _sampled(self, image: str) -> int:
+        """The first image of the sample that a new image is of."""
+        sample = sample_of(image)
+        if sample == image:
+            self.watch.add(image)
+            return self._images
+        self._in_wells += 1
+        return self._wells.setdefault(sample, self._images)
 
     def aligned(self, metric: str) -> dict[str, np.ndarray]:
         """Each method's value of each plane, nan where there is none; no method without any."""
@@ -147,7 +159,8 @@ class Tally:
     def groups(self) -> np.ndarray | None:
         """Group of each plane; None where each is a sample of its own.
 
-        As the grouping has it. Without one, planes of one file are a group, and so are copies.
+        As the grouping has it. Without one, planes of one file are a group, and so are images of
+        one well, and copies.
         """
         if self._groups[0] != self.rows:
             self._groups = self.rows, self._grouped()
@@ -156,7 +169,7 @@ class Tally:
     def _grouped(self) -> np.ndarray | None:
         if self.grouping is not None:
             return np.array(self._codes, dtype=int)
-        return joined(np.array(self._files, dtype=int), self._contents())
+        return joined(np.array(self._samples, dtype=int), self._contents())
 
     def _contents(self) -> np.ndarray:
         """A number for what each plane holds: its ground truth, else the first method it has."""
@@ -226,6 +239,12 @@ class Tally:
                     f"{self._count} planes of {files}: planes of a file are one sample in "
                     "intervals and tests; --group says otherwise (an expression with # sees the "
                     "plane, as in #t0c0z3)"
+                )
+            if self._in_wells > len(self._wells):
+                wells = f"{len(self._wells)} well{'s' * (len(self._wells) > 1)}"
+                told.append(
+                    f"{self._in_wells} images of {wells} of plates: images of a well are one "
+                    "sample in intervals and tests; --group says otherwise"
                 )
             return told
         if not self.grouping.matched:
@@ -314,13 +333,13 @@ class Tally:
         ]
 
 
-def joined(files: np.ndarray, contents: np.ndarray) -> np.ndarray | None:
-    """Groups of planes that are of one file or hold the same; None where each is alone.
+def joined(samples: np.ndarray, contents: np.ndarray) -> np.ndarray | None:
+    """Groups of planes that are of one sample or hold the same; None where each is alone.
 
     Parameters
     ----------
-    files, contents : ndarray of int, shape (n,)
-        Number of the file of each plane; and of what it holds, -1 where that is unknown.
+    samples, contents : ndarray of int, shape (n,)
+        Number of each plane's sample by its name; and of what it holds, -1 where that is unknown.
 
     Examples
     --------
@@ -331,10 +350,10 @@ def joined(files: np.ndarray, contents: np.ndarray) -> np.ndarray | None:
     from scipy.sparse import coo_matrix  # slow to import
     from scipy.sparse.csgraph import connected_components
 
-    n = files.size
+    n = samples.size
     known = contents >= 0
     kinds = np.unique(contents[known], return_inverse=True)[1]
-    numbers = np.unique(files, return_inverse=True)[1]
+    numbers = np.unique(samples, return_inverse=True)[1]
     planes = np.concatenate([np.arange(n), np.flatnonzero(known)])
     shared = np.concatenate([n + numbers, n + n + kinds])
     if np.unique(numbers).size == n and np.unique(kinds).size == kinds.size:

@@ -80,3 +80,9 @@ def test_images_of_one_field_are_told_unless_grouped(
     pairing = paired(folders, movie)
     assert len(told(pairing)) == 1
     assert told(pairing, Grouping.parse("(f[0-9])")) == []
+    for folder in pairing.folders.values():  # as fields of a well, they are known to be one
+        (folder / "A" / "1").mkdir(parents=True)
+        for number, name in enumerate(sorted(movie)):
+            (folder / f"{name}.tif").rename(folder / "A" / "1" / f"{number}.tif")
+    of_well = pair_folders({"net": pairing.folders["net"]}, reference=pairing.folders["gt"])
+    assert (len(of_well.images), told(of_well)) == (6, [])

@@ -1,5 +1,6 @@
 """What a run remembers of its rows."""
 
+import itertools
 import math
 
 import numpy as np
@@ -75,6 +76,36 @@ def test_planes_of_a_file_are_one_sample() -> None:
     assert counted.groups is not None
     assert counted.groups.tolist() == [0, 0, 1, 1]
     assert any("4 planes of 2 files" in line for line in counted.warnings(NOTHING))
+
+
+def wells(grouping: Grouping | None = None) -> Tally:
+    counted = Tally(["net"], select(["psnr"]), {"gt"}, grouping)
+    for name in ("p/A/1/0", "p/A/1/1#t0c0z0", "p/A/1/1#t1c0z0", "p/A/2/0", "q/A/1/0", "x.tif"):
+        counted.add(Row(name, "net", values={"psnr": 20.0}))
+    return counted
+
+
+def test_images_of_a_well_are_one_sample() -> None:
+    counted = wells()
+    assert counted.groups is not None
+    assert counted.groups.tolist() == [0, 0, 0, 1, 2, 3]
+    said = counted.warnings(NOTHING)
+    assert any("4 images of 3 wells of plates: images of a well are one sample" in s for s in said)
+    assert not any("copies" in line or "tiles" in line for line in said)
+
+
+def test_a_grouping_goes_before_wells() -> None:
+    counted = wells(Grouping.parse("^[pq]"))
+    assert counted.groups is not None
+    assert counted.groups.tolist() == [0, 0, 0, 0, 1, 2]
+    assert not any("wells" in line for line in counted.warnings(NOTHING))
+
+
+def test_fields_of_wells_are_no_tiles() -> None:
+    counted = Tally(["net"], select(["psnr"]))
+    for well, field in itertools.product("ABC", range(8)):
+        counted.add(Row(f"{well}/1/{field}.tif", "net", values={"psnr": 20.0}))
+    assert not any("tiles" in line for line in counted.warnings(NOTHING))
 
 
 def test_copies_are_one_sample_and_are_told() -> None:
