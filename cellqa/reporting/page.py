@@ -20,6 +20,7 @@ from cellqa.reporting.budget import MEANING, budget_of
 from cellqa.reporting.leaders import unit_of, verdicts
 from cellqa.reporting.load import LoadedRun, choose, load_run
 from cellqa.reporting.pictures import Pictures, draw_pictures
+from cellqa.reporting.plate import plates_of
 from cellqa.tables.cells import cell
 from cellqa.tables.files import plain
 from cellqa.tables.folder import GALLERY, PAGE, PICTURES, TABLES
@@ -85,13 +86,15 @@ def report(
     names = [image for images in chosen.values() for image in images]
     pictures = draw_pictures(run, names, folder / PICTURES, jobs=jobs, progress=progress)
     templates = files("cellqa.reporting") / "templates"
+    plates, all_plates = plates_of(run)
+    scripts = ["page.js", *(["plate.js"] if plates else [])]
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["number"] = shown
     page = environment.from_string((templates / "page.html").read_text(encoding="utf-8"))
     html = page.render(
         style=Markup((templates / "page.css").read_text(encoding="utf-8")),
-        script=Markup((templates / "page.js").read_text(encoding="utf-8")),
-        data=as_json(_data(run, chosen, pictures)),
+        script=Markup("".join((templates / s).read_text(encoding="utf-8") for s in scripts)),
+        data=as_json({**_data(run, pictures), "plates": plates}),
         run=run,
         settings=run.record,
         command=shlex.join(str(part) for part in run.record.command),
@@ -104,6 +107,8 @@ def report(
         chosen=chosen,
         pictures=pictures,
         metrics=run.columns,
+        plates=plates,
+        all_plates=all_plates,
         total=run.scores["image"].nunique(),
         tables=_tables(folder / TABLES),
     )
@@ -167,9 +172,7 @@ def _comparisons(run: LoadedRun) -> list[dict[str, Any]]:
     ]
 
 
-def _data(
-    run: LoadedRun, chosen: dict[str, list[str]], pictures: dict[str, Pictures]
-) -> dict[str, Any]:
+def _data(run: LoadedRun, pictures: dict[str, Pictures]) -> dict[str, Any]:
     """What the page's script needs: every row, or the first of them where there are too many."""
     names = list(dict.fromkeys([*pictures, *run.scores["image"]]))[:_LARGEST_TABLE]
     metrics = [m.name for m in run.columns]
@@ -194,6 +197,7 @@ def _data(
             }
             for m in run.columns
         ],
+        "total": run.scores["image"].nunique(),
         "images": [{"name": name, "rows": rows[name]} for name in names],
         "pictures": {
             name: {"files": p.files, "crop": p.crop, "shape": p.shape}

@@ -12,7 +12,7 @@ const colour = m => m === "gt" ? "#777777" : m === "input" ? "#999999" : palette
 const option = (select, v, text) => { const o = make("option", text || v, select); o.value = v; };
 
 // the table of images
-let order = { key: "name", down: false }, listed = [];
+let order = { key: "name", down: false }, listed = [], only = null; // the well whose images are listed
 for (const m of D.methods) option($("table-method"), m);
 $("table-method").value = D.judged[0] || D.methods[0];
 function head() {
@@ -31,7 +31,7 @@ function table() {
   head();
   const method = $("table-method").value, text = $("filter").value.toLowerCase(), odd = $("only-failed").checked;
   listed = D.images.filter(i => {
-    const r = i.rows[method]; if (!r) return false;
+    const r = i.rows[method]; if (!r || only && !i.name.startsWith(only.prefix)) return false;
     if (odd && r[1] === "ok" && !r[2]) return false;
     return !text || i.name.toLowerCase().includes(text) || r[2].toLowerCase().includes(text);
   });
@@ -49,8 +49,10 @@ function table() {
     const s = make("td", r[1] === "ok" ? (r[2] ? "ok, " + r[2] : "ok") : r[2], row); if (r[1] !== "ok") s.className = "failed";
   });
   $("table").tBodies[0].replaceChildren(body);
-  $("count").textContent = `${listed.length} of ${D.images.length} images` + (listed.length > 1000 ? ", the first 1000 are listed" : "");
+  $("count").textContent = `${listed.length} of ${D.images.length} images` + (listed.length > 1000 ? ", the first 1000 are listed" : "") + (D.total > D.images.length ? `; the others of ${D.total} stand in scores.csv` : "");
 }
+function limit(to) { only = to; $("only").hidden = !to; if (to) $("only").textContent = `well ${to.name} ✕`; table(); }
+$("only").addEventListener("click", () => { limit(null); $("filter").focus(); });
 for (const [id, event] of [["filter", "input"], ["table-method", "change"], ["only-failed", "change"]]) $(id).addEventListener(event, table);
 $("table").tBodies[0].addEventListener("click", e => { const r = e.target.closest("tr"); if (r) open(r.dataset.image); });
 $("table").tBodies[0].addEventListener("keydown", e => { if (e.key !== "Enter") return; e.preventDefault(); open(e.target.closest("tr").dataset.image); });

@@ -24,8 +24,10 @@ def test_names_of_wells(name: str, well: Well) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["a/1/0", "A/0/0", "A/001/0", "A/1/f0", "A/1", "ABC/1/0", "xA/1/0", "A/1/0.txt", "A/1/0/b.tif"]
-    + ["QC/12/3.png", "A/73/0", "A1_s2.tif", "", "A/1/0.5.tif"],
+    [
+        *("a/1/0", "A/0/0", "A/001/0", "A/1/f0", "A/1", "ABC/1/0", "xA/1/0", "", "A1_s2.tif"),
+        *("A/1/0.txt", "A/1/0.5.tif", "A/1/0/b.tif", "QC/12/3.png", "A/73/0"),
+    ],
 )
 def test_names_of_no_well(name: str) -> None:
     assert well_of(name) is None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +74,13 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, run_folder: Path) -> Iterator[Any]:
-    """The page; afterwards, nothing was asked of any other place and no error was logged."""
+    with visited(browser, run_folder) as opened:
+        yield opened
+
+
+@contextmanager
+def visited(browser: Any, folder: Path) -> Iterator[Any]:
+    """A page; afterwards, nothing was asked of any other place and no error was logged."""
     opened = browser.new_page(viewport={"width": 1200, "height": 900})
     requests: list[str] = []
     errors: list[str] = []
@@ -80,11 +88,11 @@ def page(browser: Any, run_folder: Path) -> Iterator[Any]:
     opened.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
     opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.on("dialog", lambda dialog: errors.append("a name was run as a script"))
-    opened.goto((run_folder / "report.html").as_uri())
+    opened.goto((folder / "report.html").as_uri())
     yield opened
     opened.close()
     assert errors == []
-    here = run_folder.as_uri()
+    here = folder.as_uri()
     assert [url for url in requests if not url.startswith((here, "data:"))] == []
 
 
@@ -201,3 +209,89 @@ def test_it_fits_two_widths_and_both_colours(
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1")
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
+
+
+# --- plates ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def plate_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two plates of three rows and columns, two fields a well; in the middle one has failed."""
+    top = tmp_path_factory.mktemp("plate")
+    lines = ["image,method,ssim,nrmse,status"]
+    for plate, well, field in itertools.product("pq", range(9), range(2)):
+        if (plate, well) == ("p", 8):
+            continue
+        name = f"{plate}/{'ABC'[well // 3]}/{well % 3 + 1}/{field}"
+        lines.append(f"{name},one,0.{well}{field},0.{9 - well},ok")
+        failed = well == 4 or (well, field) == (5, 0)
+        lines.append(f"{name},two,{',,failed' if failed else '0.3,0.2,ok'}")
+    (top / "table.csv").write_text("\n".join(lines) + "\n")
+    result = CliRunner().invoke(main, ["report", str(top / "table.csv"), "--out", str(top / "run")])
+    assert result.exit_code == 0, result.output
+    return top / "run"
+
+
+@pytest.fixture
+def plate(browser: Any, plate_folder: Path) -> Iterator[Any]:
+    with visited(browser, plate_folder) as opened:
+        yield opened
+
+
+def well(page: Any, name: str) -> Any:
+    return page.locator(f"#wells button[title^='{name}:']")
+
+
+def test_wells_have_colours_marks_and_values(plate: Any) -> None:
+    assert plate.locator("#wells tbody tr").count() == 3  # 12 wells hold them
+    assert plate.locator("#wells thead th").count() == 4
+    assert plate.locator("#wells .blank").count() == 12 - 8
+    assert well(plate, "A2").get_attribute("title") == "A2: 0.105, mean of 2 fields"
+    colour = "e => getComputedStyle(e).backgroundColor"
+    assert well(plate, "A1").evaluate(colour) != well(plate, "A2").evaluate(colour)
+    assert "ssim, higher is better" in plate.locator("#bar-name").inner_text()
+    assert plate.locator("#bar-ticks span").all_inner_texts() == ["0.0", "0.2", "0.4", "0.6", "0.8"]
+    plate.locator("#plate-method").select_option("two")
+    assert well(plate, "B2").inner_text() == "×"
+    assert well(plate, "B2").get_attribute("title") == "B2: no value; 2 failed"
+    assert well(plate, "B3").get_attribute("class") == "well part"
+    plate.locator("#plate-name").select_option("1")
+    assert well(plate, "C3").count() == 1
+
+
+def test_a_difference_is_of_the_same_fields(plate: Any) -> None:
+    plate.locator("#plate-metric").select_option("nrmse")
+    plate.locator("#plate-minus").select_option("two")
+    assert plate.locator("#bar-name").inner_text().startswith("nrmse of one - two, blue: one is")
+    assert well(plate, "A1").get_attribute("title") == "A1: 0.7, mean of 2 fields"
+    assert "not of the same fields" in well(plate, "B3").get_attribute("title")
+    red, _, blue = (
+        int(part) for part in well(plate, "A1").evaluate("e => e.style.background.match(/\\d+/g)")
+    )
+    assert red > blue  # a larger error is worse
+
+
+def test_a_well_lists_its_images(plate: Any) -> None:
+    well(plate, "B1").click()
+    assert first_column(plate) == ["p/B/1/0", "p/B/1/1"]
+    assert "B1 of p" in plate.locator("#only").inner_text()
+    assert well(plate, "B1").get_attribute("aria-pressed") == "true"
+    plate.locator("#only").click()
+    assert len(first_column(plate)) == 34
+    assert not plate.locator("#only").is_visible()
+
+
+def test_keys_move_from_well_to_well(plate: Any) -> None:
+    assert plate.locator("#wells button[tabindex='0']").count() == 1
+    well(plate, "A1").focus()
+    for key in ("ArrowDown", "ArrowRight", "ArrowDown", "ArrowRight"):  # C3 is blank
+        plate.keyboard.press(key)
+    assert plate.locator("#well").inner_text().startswith("C2: ")
+    plate.keyboard.press("Enter")
+    assert first_column(plate) == ["p/C/2/0", "p/C/2/1"]
+
+
+@pytest.mark.parametrize("width", [1200, 420])
+def test_plates_fit_two_widths(plate: Any, width: int) -> None:
+    plate.set_viewport_size({"width": width, "height": 900})
+    assert plate.evaluate("document.documentElement.scrollWidth <= window.innerWidth + 1")
