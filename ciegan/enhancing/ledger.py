@@ -10,7 +10,7 @@ from typing import Any
 
 from cellqa.disk import Lines
 from cellqa.enhance.files import Job
-from cellqa.io.stores import content_hash, is_there, state
+from cellqa.io.stores import absolute, content_hash, is_there, state
 
 LEDGER = ".ciegan-enhanced.jsonl"
 
@@ -103,7 +103,7 @@ class Ledger:
         return (
             entry.get("settings") == self.settings
             and bool(entry.get("source"))
-            and entry["source"] == [str(job.source.absolute()), *state(job.source, touched=True)]
+            and entry["source"] == [str(absolute(job.source)), *state(job.source, touched=True)]
             and self.is_done(job.target, entry["key"])
         )
 
@@ -152,7 +152,7 @@ class Ledger:
             "target": target,
             "key": key,
             "settings": self.settings,
-            "source": [str(job.source.absolute()), *state(job.source, touched=True)],
+            "source": [str(absolute(job.source)), *state(job.source, touched=True)],
             **more,
         }
         with self._lock:
