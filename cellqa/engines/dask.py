@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cellqa.engines import interrupts
-from cellqa.engines.base import Item, Result, do_all
+from cellqa.engines.base import EngineLostError, Item, Result, do_all
 from cellqa.errors import CellqaError, MissingExtraError, first_line
 
 _SMALLEST_TASK = 100  # items: a task costs the scheduler about a millisecond
@@ -91,7 +91,13 @@ class DaskEngine:
         isolate: bool,
         bytes_each: float,
     ) -> Iterator[Result]:
-        """Yield results as they come. What a lost worker had is done again by another."""
+        """Yield results as they come. What a lost worker had is done again by another.
+
+        Raises
+        ------
+        EngineLostError
+            The scheduler, or every worker, is gone.
+        """
         try:
             yield from self._map(function, items, on_crash, bytes_each)
         except CellqaError:
@@ -147,11 +153,9 @@ class DaskEngine:
             if alone >= _ALONE:
                 raise self._lost(f"no worker for {_ALONE:.0f} s")
 
-    def _lost(self, why: str) -> CellqaError:
-        return CellqaError(
-            f"--engine: the cluster at {self.address!r} was lost ({why}); what was scored is kept: "
-            "go on with --resume"
-        )
+    def _lost(self, why: str) -> EngineLostError:
+        place = f"the cluster at {self.address!r}" if self.address else "the local cluster"
+        return EngineLostError(f"--engine: {place} was lost ({why})")
 
     def describe(self) -> str:
         """For run.json."""
@@ -172,10 +176,13 @@ class DaskEngine:
 def task_size(items: int, bytes_each: float, threads: int) -> int:
     """Items a task: four tasks for each thread, but 100 to 1,000 items, and at most 2 GB.
 
+    Fewer than 100 where some thread would have none.
+
     Examples
     --------
     >>> task_size(480_000, 2e5, threads=256), task_size(100, 2e5, 8), task_size(1000, 2.7e8, 8)
-    (468, 100, 7)
+    (468, 13, 7)
     """
     size = min(max(_SMALLEST_TASK, items // (_TASKS_EACH * threads)), _LARGEST_TASK)
+    size = min(size, -(-items // threads))
     return max(1, min(size, int(_LARGEST_BYTES / max(bytes_each, 1))))
