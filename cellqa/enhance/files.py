@@ -111,7 +111,7 @@ def enhance_files(
             list(enumerate(map(absolute, work) if engine else work)),
             on_crash=_crashed,
             isolate=any(may_crash(job.source) for job in work),
-            bytes_each=_bytes_each(work),
+            bytes_each=bytes_each(work),
         ):
             results[place] = result
             if progress:
@@ -142,7 +142,7 @@ def _undisturbed(work: Sequence[Job], target: Path) -> Iterator[None]:
                 remove_temporary(folder)
 
 
-def _bytes_each(work: Sequence[Job]) -> float:
+def bytes_each(work: Sequence[Job]) -> float:
     """What a source takes on the disk, about; 0 where that is not known."""
     some = work[:: max(1, len(work) // _WEIGHED)]
     return sum(job.source.stat().st_size for job in some if job.source.is_file()) / len(some)
