@@ -124,21 +124,28 @@ class DaskEngine:
 
         for chunk in islice(chunks, _TASKS_EACH * threads):
             submit(chunk)
+        suspects: list[Item] = []
         while sent:
             for future in self._completed(list(sent)):
                 chunk = sent.pop(future)
-                try:
-                    results = future.result()
-                except KilledWorker:
-                    # it ended several workers in a row: one of its items does, each by itself
-                    if len(chunk) == 1:
-                        yield on_crash(chunk[0], "ended several workers")
-                    for item in chunk if len(chunk) > 1 else ():
-                        submit([item])
-                    continue
-                yield from results
                 for following in islice(chunks, 1):
                     submit(following)
+                try:
+                    yield from future.result()
+                except KilledWorker:
+                    # several workers in a row ended with it: one of its items may do that
+                    if len(chunk) == 1:
+                        suspects.append(chunk[0])
+                    for item in chunk if len(chunk) > 1 else ():
+                        submit([item])
+        for item in suspects:  # with nothing beside it that may have done it
+            submit([item])
+            (future,) = self._completed(list(sent))
+            sent.clear()
+            try:
+                yield from future.result()
+            except KilledWorker:
+                yield on_crash(item, "ended several workers")
 
     def _completed(self, futures: list[Any]) -> list[Any]:
         """Futures that are done, once there are some; an error when no worker is left."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dask import config
 from distributed import LocalCluster
 from networks import image, run, table, weights
 
@@ -50,6 +51,11 @@ def two_workers(**more: Any) -> LocalCluster:
     return LocalCluster(
         processes=True, n_workers=2, threads_per_worker=1, dashboard_address=None, **more
     )
+
+
+def failing_at_once() -> Any:
+    """One dead worker suffices, so that a test does not take minutes."""
+    return config.set({"distributed.scheduler.allowed-failures": 0})
 
 
 def folder(place: Path, number: int) -> Path:
@@ -194,7 +200,7 @@ def test_what_kills_its_workers_is_a_failed_row(
     write_tiff(source / "well0/deadly.tif", image(np.uint8, (64, 80)), 0.25)
     (tmp_path / "deadly.py").write_text(DEADLY)
     monkeypatch.setattr(module, "_files_a_task", lambda work: 4)
-    with two_workers(preload=str(tmp_path / "deadly.py")) as dask:
+    with failing_at_once(), two_workers(preload=str(tmp_path / "deadly.py")) as dask:
         failed, *others = sorted(
             enhance_on(dask, model, source, tmp_path / "out"), key=lambda r: r.status
         )
