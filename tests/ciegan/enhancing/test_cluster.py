@@ -16,6 +16,7 @@ from distributed import LocalCluster
 from networks import image, run, table, weights
 
 from cellqa import open_engine
+from cellqa.engines.dask import DaskEngine
 from cellqa.io import write_tiff
 from ciegan.enhancing import cluster as module
 from ciegan.enhancing.cluster import Cluster
@@ -154,6 +155,33 @@ def test_a_lone_file_has_its_maps_where_it_has_them_here(
     assert done.exit_code == 0, done.output
     assert (tmp_path / "b.tif").exists()
     assert (tmp_path / "spread/b.tif").exists()
+
+
+def test_a_worker_of_several_threads_has_one_network(tmp_path: Path, model: Path) -> None:
+    source = folder(tmp_path / "in", 12)
+    run(model, source, tmp_path / "one", "--device", "cpu")
+    with LocalCluster(n_workers=1, threads_per_worker=3, dashboard_address=None) as dask:
+        records = enhance_on(dask, model, source, tmp_path / "many")
+    assert {record.status for record in records} == {"ok"}
+    assert contents(tmp_path / "many") == contents(tmp_path / "one")
+
+
+def test_a_cluster_that_goes_away_is_one_line(
+    tmp_path: Path, model: Path, dask: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(self: DaskEngine, function: Any, items: Any, on_crash: Any, size: float) -> Any:
+        yield function(items[0])
+        raise OSError("no route to host")
+
+    source = folder(tmp_path / "in", 3)
+    with monkeypatch.context() as patched:
+        patched.setattr(DaskEngine, "_map", lost)
+        done = run(model, source, tmp_path / "out", "--engine", on(dask), "--device", "cpu")
+    assert done.exit_code == 1
+    assert "was lost (no route to host); what is done is kept: run the command again" in done.output
+    done = run(model, source, tmp_path / "out", "--engine", on(dask), "--device", "cpu")
+    assert done.exit_code == 0
+    assert Counter(row["status"] for row in table(tmp_path / "out").values())["skipped"] == 1
 
 
 def test_a_worker_that_is_killed_is_made_up_for(tmp_path: Path, model: Path) -> None:
