@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -21,7 +22,7 @@ _SCHEMES = ("s3", "gs", "az", "https", "http")
 _METADATA = ("zarr.json", ".zattrs")  # of Zarr 3 and 2
 _MOST = 100_000  # images that a store may list
 _SERIES = "bioformats2raw.layout"
-_RETRIES = 5  # with growing pauses, some 3 s in all
+_RETRIES = 5  # of a request, after growing pauses
 
 
 def url_of(path: Path) -> str | None:
@@ -157,6 +158,8 @@ def _read(path: Path, name: str) -> str | None:
         return bytes(obstore.get(remote(root), key).bytes()).decode("utf-8")
     except FileNotFoundError:
         return None
+    except Exception as error:  # of the library: no answer, or not allowed
+        raise ImageError(f"{url_of(path)}: cannot be read ({first_line(error)})") from None
 
 
 @lru_cache(maxsize=8)
@@ -235,14 +238,15 @@ def state(path: Path, *, touched: bool = False) -> list[int]:
 
 def _remote_state(root: Path, inside: str) -> list[int]:
     """Number, size and times of all objects; of the metadata where a server does not list."""
-    store = remote(root)
     digest = hashlib.blake2b(digest_size=6)
-    try:
-        found = [each for batch in store.list(inside or None) for each in batch]
-    except Exception:  # a web server has no list
-        found = []
+    text = ""
+    found: list[Any] = []
+    if not (url_of(root) or "").startswith("http"):  # web servers have no list
+        with contextlib.suppress(Exception):  # of the library; reading will say what is wrong
+            found = [each for batch in remote(root).list(inside or None) for each in batch]
     if not found:
-        text = "".join(_read(root / inside, name) or "" for name in _METADATA)
+        with contextlib.suppress(ImageError):
+            text = "".join(_read(root / inside, name) or "" for name in _METADATA)
         return (
             [len(text), int.from_bytes(hashlib.sha256(text.encode()).digest()[:6])] if text else []
         )

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from cellqa.disk import StrPath
 from cellqa.errors import CellqaError, printable
 from cellqa.io import FORMATS, images_in, is_image_folder, open_image, split_suffix, store_of
-from cellqa.io.stores import is_there
+from cellqa.io.stores import is_there, url_of
 from cellqa.io.tiff_sets import parts_of_sets
 from cellqa.pairs.naming import Affixes, Naming, common_affixes, no_partner, read_table
 from cellqa.pairs.roles import GIVEN, UNSCORED, Role
@@ -150,7 +150,8 @@ def scan(path: StrPath, role: str) -> Folder:
     if store_of(top) is not None and is_there(top):
         return _scan_store(top, role)
     if not top.exists():
-        raise CellqaError(f"{role}: there is no folder {os.fspath(path)!r}")
+        hint = "; a URL has to be a store's, which ends in .zarr" if url_of(top) else ""
+        raise CellqaError(f"{role}: there is no folder {os.fspath(path)!r}{hint}")
     if not top.is_dir():
         raise CellqaError(f"{role}: {os.fspath(path)!r} is a file; give the folder that holds it")
     images: dict[str, list[str]] = {}

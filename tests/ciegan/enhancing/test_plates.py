@@ -33,7 +33,7 @@ def test_a_plate_becomes_a_plate(tmp_path: Path, model: Path, version: int) -> N
                 pixels = np.array(raw.load(index))
                 assert same(result.load(index), expected(model, pixels))
     # beside the store, which holds images alone
-    assert [row for row in table(tmp_path / "out")] == [f"p.zarr/{f}" for f in FIELDS]
+    assert list(table(tmp_path / "out")) == [f"p.zarr/{f}" for f in FIELDS]
     assert not [p.name for p in target.iterdir() if "ciegan" in p.name or "csv" in p.name]
     again = run(model, source, target)
     assert again.exit_code == 0, again.output
