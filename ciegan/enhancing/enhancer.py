@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cellqa.errors import ImageError
-from cellqa.io import PlaneIndex
+from cellqa.io import LARGE, PlaneIndex, carriers
 from cellqa.planes import Array
 from ciegan.network.checkpoint import Checkpoint
 from ciegan.network.normalisation import PERCENTILES, Normalisation, channels_of
@@ -122,6 +122,9 @@ class NetworkEnhancer:
     ) -> Iterator[Band]:
         """Enhance a plane, band by band.
 
+        A network of one channel takes a grey picture that is stored as colour (red, green and blue
+        are alike, or one of them alone varies), of at most `LARGE` pixels, as `te-enhance` does.
+
         Parameters
         ----------
         read : callable
@@ -138,9 +141,17 @@ class NetworkEnhancer:
         channels = channels_of(shape)
         trained = self.runner.generator.channels
         if channels != trained:
-            raise ImageError(
-                f"{channels} samples a pixel, but the network was trained on {trained}"
-            )
+            colour = read(0, shape[0]) if self._may_be_grey(shape) else np.empty((0, 0))
+            there = carriers(colour)
+            if not there:
+                raise ImageError(
+                    f"{channels} samples a pixel, but the network was trained on {trained}"
+                )
+            picture = np.ascontiguousarray(colour[..., there[0]])
+            for band in self.parts(lambda a, b: picture[a:b], picture.shape, dtype):
+                yield _in_colour(band, colour, there)
+                colour = colour[len(band.raw) :]
+            return
         if dtype.kind not in "uif":
             raise ImageError(f"of type {dtype}: not an image")
         if self.options.normalize == "none" and dtype.kind != "f":
@@ -168,3 +179,19 @@ class NetworkEnhancer:
             tile=self.options.tile,
             samples=self.options.samples,
         )
+
+    def _may_be_grey(self, shape: tuple[int, ...]) -> bool:
+        """Whether colours may be looked at for one grey picture."""
+        few = shape[0] * shape[1] <= LARGE
+        return self.runner.generator.channels == 1 and channels_of(shape) >= 3 and few
+
+
+def _in_colour(band: Band, colour: Array, there: tuple[int, ...]) -> Band:
+    """A grey band in the colours that hold it; the others stay as they are."""
+    raw = colour[: len(band.raw)]
+    enhanced, spread = raw.copy(), None
+    enhanced[..., there] = band.enhanced[..., None]
+    if band.spread is not None:
+        spread = np.zeros(raw.shape, np.float32)
+        spread[..., there] = band.spread[..., None]
+    return Band(raw, enhanced, spread, band.clipped)

@@ -54,6 +54,26 @@ def test_other_formats(tmp_path: Path, model: Path) -> None:
     assert same(found, expected(model, pixels))
 
 
+def test_a_grey_picture_in_colour(tmp_path: Path, model: Path) -> None:
+    pixels = image(np.uint8)
+    (tmp_path / "in").mkdir()
+    alike = np.stack(3 * [pixels], axis=-1)
+    blue = np.zeros_like(alike)
+    blue[..., 2] = pixels
+    true = alike.copy()
+    true[..., 0] = pixels[::-1]
+    for name, picture in (("alike", alike), ("blue", blue), ("true", true)):
+        tifffile.imwrite(tmp_path / f"in/{name}.tif", picture, photometric="rgb")
+    assert run(model, tmp_path / "in", tmp_path / "out").exit_code == 3
+    assert "3 samples a pixel" in table(tmp_path / "out")["true.tif"]["reason"]
+    wanted = expected(model, pixels)
+    found = tifffile.imread(tmp_path / "out/alike.tif")
+    assert all(same(found[..., k], wanted) for k in range(3))
+    found = tifffile.imread(tmp_path / "out/blue.tif")
+    assert same(found[..., 2], wanted)
+    assert not found[..., :2].any()
+
+
 def test_chosen_planes_are_enhanced_and_others_copied(tmp_path: Path, model: Path) -> None:
     stack = image(np.uint16, (2, 3, 2, 48, 40))  # T Z C Y X
     source = tmp_path / "s.tif"

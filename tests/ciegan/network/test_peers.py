@@ -334,7 +334,7 @@ def test_enhance_with_published_weights(tmp_path: Path) -> None:
     source = tmp_path / "in"
     pixels = np.random.default_rng(0).integers(100, 4000, (37, 50)).astype(np.uint16)
     write_tiff(source / "grey.tif", pixels, 0.2)
-    write_tiff(source / "colour.tif", np.stack(3 * [pixels], axis=-1), 0.2)
+    write_tiff(source / "colour.tif", np.stack([pixels, pixels, pixels[::-1]], axis=-1), 0.2)
     found = run("enhance", weights, source, tmp_path / "out")
     assert found.exit_code == 3, found.output
     assert "learned from photographs" in found.stderr
