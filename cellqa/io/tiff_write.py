@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,14 @@ from cellqa.io.base import (
     in_micrometres,
     regrouped,
 )
+from cellqa.io.tiff_pyramid import HalfSize, levels_of
 from cellqa.planes import Array
 
 _KEPT_COMPRESSION = (5, 8, 32946, 50000)  # LZW, deflate (two codes), zstd: lossless
 _MINISWHITE = 0
 _TILE = 512  # side of the tiles of large planes
 _BIG = 2**32 - 2**25  # bytes that a classic TIFF file holds, with some room for its structure
+_LEVELS = 4 / 3  # of a plane's bytes, with all that are smaller
 _IMAGEJ_TYPES = ("uint8", "uint16", "float32")
 _IMAGEJ_MADE = ("ImageJ", "images", "channels", "slices", "frames", "hyperstack", "Info", "axes")
 
@@ -218,7 +221,7 @@ def _write_ome(
         "UUID": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{like.path.name} {note} {sizes} {size}")),
     }
     n = int(np.prod(each))
-    with tifffile.TiffWriter(path, ome=True, bigtiff=size > _BIG) as writer:
+    with tifffile.TiffWriter(path, ome=True, bigtiff=size * _LEVELS > _BIG) as writer:
         for number in range(sizes["S"]):
             plane: dict[str, list[Any]] = {}
             if acquired.seconds:
@@ -232,19 +235,45 @@ def _write_ome(
             for axis, place in places.items():
                 plane[f"Position{axis}"] = [place] * n
                 plane[f"Position{axis}Unit"] = ["µm"] * n
-            own = dict(options)
             shape = like.shape_of(PlaneIndex(s=number))
-            data = _laid_out(planes, [shape] * n, own)
             about = metadata | _calibration(like, number)
             about |= _described(acquired, number, sizes["C"])
             if plane:
                 about["Plane"] = plane
-            writer.write(data, shape=(*each, *shape), metadata=about, **own)
+            _write_levels(writer, path.parent, planes, (*each, *shape), about, dict(options))
     if acquired.objective != Objective():
         with tifffile.TiffFile(path, mode="r+b") as written:
             tag = written.pages.first.tags["ImageDescription"]
             text = ome.described(written.ome_metadata or "", acquired.objective)
             tag.overwrite(text.encode("utf-8"))
+
+
+def _write_levels(
+    writer: tifffile.TiffWriter,
+    folder: Path,
+    planes: Iterator[Array],
+    shape: tuple[int, ...],
+    about: dict[str, Any],
+    options: dict[str, Any],
+) -> None:
+    """A scene; where its planes are large, with smaller levels, as viewers want them."""
+    outer, own = shape[:3], shape[3:]
+    n = int(np.prod(outer))
+    large = own[0] * own[1] > LARGE
+    count = levels_of(own) if large else 0
+    more: dict[str, Any] = {"metadata": about, "subifds": count or None}
+    with ExitStack() as stack:
+        for number in range(count + 1):
+            halves = None
+            if number < count:
+                halves = HalfSize(folder, n, own, np.dtype(options["dtype"]))
+                stack.callback(halves.close)
+                planes = halves.watch(planes)
+            data = _laid_out(planes, [own] * n, options)
+            writer.write(data, shape=(*outer, *own), **more, **options)
+            more = {"metadata": None, "subfiletype": 1}
+            if halves is not None:
+                own, planes = halves.shape, halves.blocks()
 
 
 def _described(acquired: Acquisition, scene: int, channels: int) -> dict[str, Any]:
