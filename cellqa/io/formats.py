@@ -77,12 +77,21 @@ FORMATS: Registry[Format] = Registry(
             "cellqa.io.tiff_write",
         ),
         Format(
+            "BigTIFF",
+            (".ome.btf", ".btf", ".tf8", ".tf2"),
+            "cellqa.io.tiff",
+            "cellqa.io.tiff_write",
+        ),
+        Format("LSM, STK", (".lsm", ".stk"), "cellqa.io.tiff"),
+        Format(
             "PNG, JPEG, BMP",
             (".png", ".jpg", ".jpeg", ".bmp"),
             "cellqa.io.raster",
             "cellqa.io.raster",
             several=False,
         ),
+        Format("NumPy", (".npy",), "cellqa.io.npy", "cellqa.io.npy"),
+        Format("NumPy archive", (".npz",), "cellqa.io.npy"),
         Format("CZI", (".czi",), "cellqa.io.czi", "", "czi", ("pylibCZIrw",), may_crash=True),
         Format("ND2", (".nd2",), "cellqa.io.nd2", "", "nd2", ("nd2",), may_crash=True),
         Format(

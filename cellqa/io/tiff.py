@@ -14,7 +14,7 @@ import numpy as np
 import tifffile
 
 from cellqa.errors import ImageError
-from cellqa.io import ome
+from cellqa.io import ome, tiff_vendors
 from cellqa.io.acquisition import Acquisition
 from cellqa.io.base import (
     COARSEST_TAG_UM,
@@ -80,10 +80,11 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
     grid = _grid(path, tif, max_pixels)
     layouts = grid.layouts
     shapes = [layout.shape for layout in layouts]
-    looks = [_look(tif, series) for series in tif.series]
+    every = tiff_vendors.images(tif)
+    looks = [_look(tif, series) for series in every]
     planes = grid.planes
-    pages = [_pages(series, own) for series, own in zip(tif.series, shapes, strict=True)]
-    parts = zip(tif.series, shapes, pages, strict=True)
+    pages = [_pages(series, own) for series, own in zip(every, shapes, strict=True)]
+    parts = zip(every, shapes, pages, strict=True)
     loaders = [_loader(path, tif, series, own, page_of) for series, own, page_of in parts]
 
     def load(index: PlaneIndex) -> Array:
@@ -167,7 +168,7 @@ class _Grid(NamedTuple):
 
 def _grid(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> _Grid:
     """Where the planes are; refused where series differ, or planes are stated and not there."""
-    layouts = [_layout(path, s, max_pixels) for s in tif.series]
+    layouts = [_layout(path, s, max_pixels) for s in tiff_vendors.images(tif)]
     # OME names its images; what else holds images of several sizes may be a pyramid or a preview
     alike = [layout._replace(shape=(len(layout.shape),)) for layout in layouts]
     compared = alike if tif.is_ome else layouts
@@ -364,6 +365,8 @@ def _sizes(tif: tifffile.TiffFile, scenes: int, looks: list[Look]) -> list[Size]
     """Sides of the pixels of each scene, as they are seen."""
     if tif.is_ome and tif.ome_metadata:
         sizes = ome.pixel_sizes(tif.ome_metadata, scenes)
+    elif tiff_vendors.knows(tif):
+        sizes = [tiff_vendors.pixel_size(tif)] * scenes
     else:
         sizes = [(_pixel_size(tif, "X"), _pixel_size(tif, "Y"))] * scenes
     pairs = zip(sizes, looks, strict=True)
@@ -371,7 +374,9 @@ def _sizes(tif: tifffile.TiffFile, scenes: int, looks: list[Look]) -> list[Size]
 
 
 def _acquisition(tif: tifffile.TiffFile, planes: tuple[PlaneIndex, ...]) -> Acquisition:
-    """Names, focus step, times and stage positions, as OME or ImageJ write them."""
+    """Names, focus step, times and stage positions, as OME, ImageJ, Zeiss or MetaMorph write them."""
+    if tiff_vendors.knows(tif):
+        return tiff_vendors.acquisition(tif, planes)
     if tif.is_imagej:
         about = tif.imagej_metadata or {}
         step = in_micrometres(about.get("spacing"), about.get("unit"))
