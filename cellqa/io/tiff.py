@@ -115,7 +115,7 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
         seen,
         load_rows if in_parts and all(look.orientation == UPRIGHT for look in looks) else None,
         lambda: _acquisition(tif, planes),
-        _structure(tif, looks[0]),
+        None if tiff_vendors.knows(tif) else _structure(tif, looks[0]),
         sizes[0][1],
         tuple(sizes) if len(set(sizes)) > 1 else (),
     )
@@ -374,7 +374,7 @@ def _sizes(tif: tifffile.TiffFile, scenes: int, looks: list[Look]) -> list[Size]
 
 
 def _acquisition(tif: tifffile.TiffFile, planes: tuple[PlaneIndex, ...]) -> Acquisition:
-    """Names, focus step, times and stage positions, as OME, ImageJ, Zeiss or MetaMorph write them."""
+    """Names, focus step, times and places, as OME, ImageJ, Zeiss and MetaMorph write them."""
     if tiff_vendors.knows(tif):
         return tiff_vendors.acquisition(tif, planes)
     if tif.is_imagej:
