@@ -94,7 +94,9 @@ FORMATS: Registry[Format] = Registry(
         Format("NumPy archive", (".npz",), "cellqa.io.npy"),
         Format("CZI", (".czi",), "cellqa.io.czi", "", "czi", ("pylibCZIrw",), may_crash=True),
         Format("ND2", (".nd2",), "cellqa.io.nd2", "", "nd2", ("nd2",), may_crash=True),
-        Format("MRC", (".mrc", ".map", ".rec"), "cellqa.io.mrc", "", "mrc", ("mrcfile",)),
+        Format("LIF", (".lif",), "cellqa.io.lif", "", "lif", ("liffile",)),
+        Format("Imaris", (".ims",), "cellqa.io.ims", "", "hdf5", ("h5py",), may_crash=True),
+        Format("MRC", (".mrc", ".map", ".rec"), "cellqa.io.mrc"),
         Format(
             "OME-Zarr",
             (".ome.zarr", ".zarr"),

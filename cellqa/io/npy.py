@@ -66,9 +66,10 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
     axes = _axes(stated.shape)
     if axes is None:
         raise ImageError(f"{path.name}: an array of shape {stated.shape} is no image")
-    check_size(path, *axes.plane[:2], max_pixels)
+    height, width = axes.plane[:2]
+    check_size(path, height, width, max_pixels)
     if archive:  # compressed: its planes can only be had together
-        check_size(path, _product(axes.outer) * axes.plane[0], axes.plane[1], max_pixels)
+        check_size(path, max(1, _product(axes.outer)) * height, width, max_pixels)
     planes = plane_indices(z=_product(axes.outer))
     if there < stated.bytes:
         raise ImageError(f"{path.name}: truncated, {stated.bytes} bytes are stated, {there} there")
