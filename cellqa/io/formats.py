@@ -95,6 +95,7 @@ FORMATS: Registry[Format] = Registry(
         Format("CZI", (".czi",), "cellqa.io.czi", "", "czi", ("pylibCZIrw",), may_crash=True),
         Format("ND2", (".nd2",), "cellqa.io.nd2", "", "nd2", ("nd2",), may_crash=True),
         Format("LIF", (".lif",), "cellqa.io.lif", "", "lif", ("liffile",)),
+        Format("OIB", (".oib",), "cellqa.io.oib", "", "oif", ("oiffile",)),
         Format("Imaris", (".ims",), "cellqa.io.ims", "", "hdf5", ("h5py",), may_crash=True),
         Format("MRC", (".mrc", ".map", ".rec"), "cellqa.io.mrc"),
         Format(

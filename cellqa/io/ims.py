@@ -136,11 +136,12 @@ def _check_there(path: Path, data: Any, index: PlaneIndex) -> None:
     if data.chunks is None:
         there = data.id.get_storage_size() > 0
     else:
-        rows, columns = (range(*pair) for pair in zip(data.shape[1:], data.chunks[1:], strict=True))
+        _, height, width = data.shape
+        _, high, wide = data.chunks
         there = any(
             data.id.get_chunk_info_by_coord((index.z, row, column)).byte_offset is not None
-            for row in rows
-            for column in columns
+            for row in range(0, height, high)
+            for column in range(0, width, wide)
         )
     if not there:
         raise ImageError(f"{path.name}: plane {index.label()} was not acquired")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +27,7 @@ from cellqa.io.base import (
     regular_times,
 )
 from cellqa.io.seen import UPRIGHT, Look
-from cellqa.io.tiff_pages import check_extent, file_of, has_parts, present, read_rows
+from cellqa.io.tiff_pages import check_extent, file_of, has_parts, logged, present, read_rows
 from cellqa.planes import Array
 
 _LZW = 5
@@ -37,40 +35,19 @@ _ORDER = {"T": 0, "C": 1, "Z": 2, "Q": 2, "I": 2}  # scenes come before
 _NO_SCENES = "TCZQIYXS"  # axes: all others, such as positions and angles, are scenes
 _MINISWHITE, _MINISBLACK, _PALETTE, _SEPARATED = 0, 1, 3, 5
 _PRINTED = ("inch", "in", "cm")  # units of print settings, which Fiji takes over from other files
-# What tifffile only logs, although planes are lost by it.
-_LOST = re.compile(r"invalid page offset|corrupt|invalid strip|truncat", re.IGNORECASE)
 
 
 def open_file(path: Path, max_pixels: int) -> ImageFile:
     """Read the structure; pixels are read when a plane is asked for."""
     tif = None
     try:
-        with _logged(path):
+        with logged(path):
             tif = tifffile.TiffFile(path)
             return _open(path, tif, max_pixels)
     except BaseException:
         if tif is not None:
             tif.close()
         raise
-
-
-@contextmanager
-def _logged(path: Path) -> Iterator[None]:
-    """Keep tifffile's messages off the terminal; those that mean lost data are errors."""
-    messages: list[str] = []
-    logger = logging.getLogger("tifffile")
-    handler = logging.Handler()
-    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
-    propagate, logger.propagate = logger.propagate, False
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
-    for message in messages:
-        if _LOST.search(message):
-            raise ImageError(f"{path.name}: damaged or truncated ({message.splitlines()[0][:120]})")
 
 
 def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
@@ -89,12 +66,12 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
 
     def load(index: PlaneIndex) -> Array:
         series, number, sample = grid.at(index)
-        with _logged(path):
+        with logged(path):
             return looks[series].of(loaders[series](number), sample)
 
     def load_rows(index: PlaneIndex, start: int, stop: int) -> Array:
         series, number, sample = grid.at(index)
-        with _logged(path):
+        with logged(path):
             page = pages[series](number)  # type: ignore[misc]
             rows = read_rows(path, page, shapes[series], start, stop)
             return looks[series].of(rows, sample)

@@ -1,7 +1,9 @@
-"""Pixels of one page of a TIFF file, whole or some rows of it."""
+"""Pages of a TIFF file: their pixels, whole or some rows, and what tifffile only logs of them."""
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,28 @@ import numpy as np
 from cellqa.errors import ImageError
 from cellqa.io.base import LARGE
 from cellqa.planes import Array
+
+# What tifffile only logs, although planes are lost by it.
+_LOST = re.compile(r"invalid page offset|corrupt|invalid strip|truncat", re.IGNORECASE)
+
+
+@contextmanager
+def logged(path: Path) -> Iterator[None]:
+    """Keep tifffile's messages off the terminal; those that mean lost data are errors."""
+    messages: list[str] = []
+    logger = logging.getLogger("tifffile")
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+    for message in messages:
+        if _LOST.search(message):
+            raise ImageError(f"{path.name}: damaged or truncated ({message.splitlines()[0][:120]})")
 
 
 def present(path: Path, page: Any) -> Any:
