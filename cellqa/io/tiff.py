@@ -72,11 +72,11 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
     def load_rows(index: PlaneIndex, start: int, stop: int) -> Array:
         series, number, sample = grid.at(index)
         with logged(path):
-            page = pages[series](number)  # type: ignore[misc]
-            rows = read_rows(path, page, shapes[series], start, stop)
+            page, apart = pages[series](number)  # type: ignore[misc]
+            rows = read_rows(path, page, shapes[series], start, stop, apart)
             return looks[series].of(rows, sample)
 
-    in_parts = all(find is not None and has_parts(find(0)) for find in pages)
+    in_parts = all(find is not None and has_parts(*find(0)) for find in pages)
     scenes = [k // layouts[0].places for k in range(planes[-1].s + 1)]  # the series of each
     seen = tuple(looks[k].shape(shapes[k]) for k in scenes)
     of_series = _sizes(tif, len(looks), looks)
@@ -231,7 +231,7 @@ def _loader(
     tif: tifffile.TiffFile,
     series: Any,
     shape: tuple[int, ...],
-    page_of: Callable[[int], Any] | None,
+    page_of: Callable[[int], tuple[Any, int | None]] | None,
 ) -> Callable[[int], Array]:
     """A function that returns the n-th plane in the order T, C, Z."""
     axes = series.axes
@@ -243,8 +243,10 @@ def _loader(
 
     def load(number: int) -> Array:
         if page_of:
-            page = present(path, page_of(number))
-            check_extent(path, page)
+            page, apart = page_of(number)
+            check_extent(path, present(path, page))
+            if apart is not None:
+                return read_rows(path, page, shape, 0, shape[0], apart)
             with file_of(page):
                 return np.asarray(page.asarray(maxworkers=1)).reshape(shape)
         if not whole:
@@ -263,20 +265,27 @@ def _loader(
     return load
 
 
-def _pages(series: Any, shape: tuple[int, ...]) -> Callable[[int], Any] | None:
-    """A function that returns the page of the n-th plane, where each plane is a page."""
+def _pages(series: Any, shape: tuple[int, ...]) -> Callable[[int], tuple[Any, int | None]] | None:
+    """A function that returns the page of the n-th plane, where each plane is a page.
+
+    Or, in LSM files, a sample of a page that holds its samples one after the other: which one.
+    """
     axes = series.axes
-    outer = {a: n for a, n in zip(axes, series.shape, strict=True) if a not in "YXS"}
+    sizes = dict(zip(axes, series.shape, strict=True))
+    outer = {axis: n for axis, n in sizes.items() if axis not in "YXS"}
     n = int(np.prod([float(length) for length in outer.values()]))
-    if len(series.pages) != n or axes[-len(shape) :] not in ("YX", "YXS"):
+    each = series.keyframe.samplesperpixel if axes.endswith("CYX") else 1
+    if each > 1 and (series.keyframe.planarconfig != 2 or each != sizes["C"]):
+        return None
+    if len(series.pages) * each != n or axes[-len(shape) :] not in ("YX", "YXS"):
         return None
     place_of = _places(series)
 
-    def page(number: int) -> Any:
+    def page(number: int) -> tuple[Any, int | None]:
         at = place_of(number)
         where = [at[axis] for axis in outer]
         index = int(np.ravel_multi_index(where, tuple(outer.values()))) if outer else 0
-        return series.pages[index]
+        return series.pages[index // each], index % each if each > 1 else None
 
     return page
 

@@ -16,7 +16,7 @@ from cellqa.io import open_image, write_image, written_name
 RNG = np.random.default_rng(0)
 
 
-def lsm(path: Path, stack: np.ndarray, scan: int, thumbnails: bool = True) -> Path:
+def lsm(path: Path, stack: np.ndarray, scan: int, **more: Any) -> Path:
     """A stack (T, Z, C, Y, X) as Zeiss writes it: channels are planes of a page, then a preview."""
     t, z, c, y, x = stack.shape
     names = b"".join(struct.pack("<I", 5) + f"Ch{k}\0\0".encode()[:5] for k in range(c))
@@ -41,10 +41,9 @@ def lsm(path: Path, stack: np.ndarray, scan: int, thumbnails: bool = True) -> Pa
                 options["extratags"] = [(34412, 1, dtype.itemsize, info.tobytes(), True)]
                 first = False
             planar = {"planarconfig": "separate"} if c > 1 else {}
-            writer.write(page if c > 1 else page[0], **planar, **options)
-            if thumbnails:
-                preview = np.zeros((8, 8, 3), np.uint8)
-                writer.write(preview, photometric="rgb", subfiletype=1, metadata=None)
+            writer.write(page if c > 1 else page[0], **planar, **options, **more)
+            preview = np.zeros((8, 8, 3), np.uint8)
+            writer.write(preview, photometric="rgb", subfiletype=1, metadata=None)
     data = bytearray(path.read_bytes())
     at = data.index(struct.pack("<I", 67127628))
     for field, block in (("OffsetChannelColors", shown), ("OffsetTimeStamps", stamps)):
@@ -84,6 +83,17 @@ def test_lsm(tmp_path: Path, t: int, z: int, c: int, scan: int) -> None:
         assert again.acquired().names == known.names
         assert again.acquired().z_step == known.z_step
         assert again.pixel_size == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("more", [{}, {"rowsperstrip": 7}, {"compression": "lzw"}], ids=str)
+@pytest.mark.parametrize("c", [1, 3])
+def test_rows_of_lsm(tmp_path: Path, more: dict[str, Any], c: int) -> None:
+    stack = RNG.integers(0, 4096, (2, 2, c, 20, 30)).astype(np.uint16)
+    with open_image(lsm(tmp_path / "a.lsm", stack, 6, **more)) as file:
+        assert file.decode_rows is not None
+        for i in file.planes:
+            assert np.array_equal(file.load(i), stack[i.t, i.z, i.c])
+            assert np.array_equal(file.load_rows(i, 5, 16), stack[i.t, i.z, i.c, 5:16])
 
 
 def stk(path: Path, stack: np.ndarray, z: float, milliseconds: int) -> Path:
