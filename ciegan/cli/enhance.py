@@ -168,8 +168,8 @@ def enhance(
 
     RUN is the folder of `ciegan train`, its best.safetensors, or an ONNX file of `ciegan export`.
     Names, layout, formats, bit depth and pixel size are kept; formats that are only read, such
-    as CZI and ND2, become OME-TIFF. What is done already is skipped, so that the same command goes on after any end. OUT receives
-    enhanced.csv.
+    as CZI and ND2, become OME-TIFF. What is done already is skipped, so that the same command goes
+    on after any end. OUT receives enhanced.csv.
     """
     need_torch()
     stop_in_order()
