@@ -1,7 +1,9 @@
 """LIF files, built by hand: a header of XML, and a block of bytes for each image."""
 
 import random
+import re
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +58,10 @@ def element(number: int, stack: np.ndarray, stamps: bool) -> str:
 
 def lif(path: Path, *stacks: np.ndarray, stamps: bool = False) -> Path:
     inner = "".join(element(k, stack, stamps) for k, stack in enumerate(stacks))
+    return container(path, inner, stacks)
+
+
+def container(path: Path, inner: str, stacks: Sequence[np.ndarray]) -> Path:
     text = (
         '<LMSDataContainerHeader Version="2"><Element Name="all" UniqueID="9"><Children>'
         f"{inner}</Children></Element></LMSDataContainerHeader>"
@@ -105,6 +111,27 @@ def test_images_are_scenes(tmp_path: Path) -> None:
     with open_image(tmp_path / "a.ome.tif") as again:
         assert again.acquired().names == known.names
         assert again.pixel_size == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("tags", [(1, 2, 3), (3, 2, 1)])
+def test_colour(tmp_path: Path, tags: tuple[int, ...]) -> None:
+    """Samples of a pixel, in the order red, green, blue or the reverse."""
+    image = pixels(20, 30, 3, dtype=np.uint8)
+    described = "".join(
+        f'<ChannelDescription DataType="0" ChannelTag="{tag}" Resolution="8" Min="0" Max="1" '
+        f'NameOfMeasuredQuantity="" Unit="" LUTName="" IsLUTInverted="0" BytesInc="{k}" '
+        'BitInc="0"/>'
+        for k, tag in enumerate(tags)
+    )
+    text = element(0, image[None, None, None, None, ..., 0], False)
+    dimensions = dimension(1, 30, 3, 29e-7) + dimension(2, 20, 90, 38e-7)
+    for name, inner in (("Channels", described), ("Dimensions", dimensions)):
+        text = re.sub(f"<{name}>.*</{name}>", f"<{name}>{inner}</{name}>", text)
+    path = container(tmp_path / "a.lif", text, [image])
+    with open_image(path) as file:
+        assert file.shape == (20, 30, 3)
+        shown = image if tags[0] == 1 else image[..., ::-1]
+        assert np.array_equal(file.load(file.planes[0]), shown)
 
 
 def test_images_that_differ_are_named(tmp_path: Path) -> None:
