@@ -4,6 +4,7 @@ from .engines import (
     ENGINES as ENGINES,
     Engine as Engine,
     EngineKind as EngineKind,
+    EngineLostError as EngineLostError,
     LocalEngine as LocalEngine,
     open_engine as open_engine,
 )

@@ -44,6 +44,7 @@ from .data.optics import (
     fit_brightfield as fit_brightfield,
     fluorescence_defocus as fluorescence_defocus,
 )
+from .enhancing.cluster import Cluster as Cluster
 from .enhancing.dashboard import Watched as Watched
 from .enhancing.enhanced import Enhanced as Enhanced
 from .enhancing.enhancer import EnhanceOptions as EnhanceOptions

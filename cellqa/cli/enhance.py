@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ from cellqa.cli.options import (
     AnyPath,
     Positive,
     TableChoice,
+    engine_option,
     jobs_option,
+    opened_engine,
     overwrite_option,
     parse_settings,
     together,
@@ -38,31 +41,41 @@ _enhance_options: Any = together(
         type=click.Choice(["ciegan"]),
         help="8-bit arithmetic that wraps, as the CIEGAN authors' program.",
     ),
+    engine_option,
     jobs_option,
     overwrite_option,
 )
+
+_AFTER_LOSS = "what was written is whole: run it again with --overwrite"
 
 
 def _run_traditional(method: str, source: Path, target: Path, **options: Any) -> None:
     from cellqa.enhance import Traditional
 
-    jobs, overwrite = options.pop("jobs"), options.pop("overwrite")
+    run = {name: options.pop(name) for name in ("engine", "jobs", "overwrite")}
     given = {name: value for name, value in options.items() if value is not None}
     try:
         settings = Traditional(method, **given)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    _run_enhancer(settings, source, target, jobs, overwrite)
+    _run_enhancer(settings, source, target, **run)
 
 
 def _run_enhancer(
-    settings: Enhancer, source: Path, target: Path, jobs: int, overwrite: bool
+    settings: Enhancer, source: Path, target: Path, *, engine: str, jobs: int, overwrite: bool
 ) -> None:
     from cellqa.enhance import enhance_files
 
-    with progress_bar("Enhancing") as progress:
+    where = opened_engine(engine, jobs, _AFTER_LOSS) if engine != "local" else nullcontext()
+    with where as runner, progress_bar("Enhancing") as progress:
         done, failures = enhance_files(
-            source, target, settings, jobs=jobs, overwrite=overwrite, progress=progress
+            source,
+            target,
+            settings,
+            jobs=jobs,
+            engine=runner,
+            overwrite=overwrite,
+            progress=progress,
         )
     click.echo(f"{settings.describe()}\nwrote {len(done)} images to {target}")
     report_failures(len(done) + len(failures), [(n, settings.name, r) for n, r in failures])
@@ -101,10 +114,17 @@ class _MethodsCommand(click.Command):
     callback=parse_settings,
     help="A setting of the method; again for more.",
 )
+@engine_option
 @jobs_option
 @overwrite_option
 def enhance(
-    source: Path, target: Path, method: str, settings: dict[str, str], jobs: int, overwrite: bool
+    source: Path,
+    target: Path,
+    method: str,
+    settings: dict[str, str],
+    engine: str,
+    jobs: int,
+    overwrite: bool,
 ) -> None:
     """Enhance by a classical method.
 
@@ -117,7 +137,7 @@ def enhance(
         enhancer = with_settings(ENHANCERS[method], settings)
     except (CellqaError, ValueError) as error:
         raise click.UsageError(str(error)) from None
-    _run_enhancer(enhancer, source, target, jobs, overwrite)
+    _run_enhancer(enhancer, source, target, engine=engine, jobs=jobs, overwrite=overwrite)
 
 
 @main.command("te-enhance")

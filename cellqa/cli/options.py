@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
+from cellqa.errors import CellqaError
 from cellqa.pairs.roles import GIVEN
 from cellqa.tables.folder import GALLERY
 
@@ -192,6 +194,26 @@ def check_engine(ctx: click.Context, parameter: click.Parameter, value: str) -> 
     return value
 
 
+@contextmanager
+def opened_engine(name: str, jobs: int, after_loss: str) -> Iterator[Any]:
+    """An engine, for as long as the block takes.
+
+    Raises
+    ------
+    CellqaError
+        It was lost; the line ends with `after_loss`, what is kept and what to do.
+    """
+    from cellqa.engines import EngineLostError, open_engine
+
+    engine = open_engine(name, jobs)
+    try:
+        yield engine
+    except EngineLostError as error:
+        raise CellqaError(f"{error}; {after_loss}") from None
+    finally:
+        engine.close()
+
+
 def parse_shard(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int]:
     """Parse I/N."""
     part, _, number = value.partition("/")
@@ -212,6 +234,14 @@ jobs_option: Any = click.option(
 )
 overwrite_option: Any = click.option(
     "--overwrite", is_flag=True, help="Replace the results of an earlier run."
+)
+engine_option: Any = click.option(
+    "--engine",
+    default="local",
+    show_default=True,
+    callback=check_engine,
+    metavar="NAME[=ADDRESS]",
+    help="Where to run: local, dask, dask=ADDRESS or dask=FILE.json; or of another package.",
 )
 pred_option: Any = click.option(
     "--pred",

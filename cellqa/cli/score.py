@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,11 @@ import click
 from cellqa.cli.group import main
 from cellqa.cli.options import (
     AnyPath,
-    check_engine,
+    engine_option,
     gallery_option,
     jobs_option,
     naming_options,
+    opened_engine,
     overwrite_option,
     parse_camera,
     parse_data_range,
@@ -40,6 +39,8 @@ from cellqa.terminal import (
     tell,
     warn,
 )
+
+_AFTER_LOSS = "what was scored is kept: go on with --resume"
 
 
 @main.command()
@@ -160,14 +161,7 @@ from cellqa.terminal import (
     metavar="N",
     help="Refuse planes of more pixels.",
 )
-@click.option(
-    "--engine",
-    default="local",
-    show_default=True,
-    callback=check_engine,
-    metavar="NAME[=ADDRESS]",
-    help="Where to run: local, dask, dask=ADDRESS or dask=FILE.json; or of another package.",
-)
+@engine_option
 @click.option(
     "--shard",
     default="1/1",
@@ -265,7 +259,10 @@ def score(
     compile_kernels(tell)
     stop_in_order()
     try:
-        with _engine(engine, jobs) as runner, progress_bar("Scoring") as progress:
+        with (
+            opened_engine(engine, jobs, _AFTER_LOSS) as runner,
+            progress_bar("Scoring") as progress,
+        ):
             finished = score_to_folder(
                 pairing,
                 out,
@@ -316,17 +313,6 @@ def merge(parts: tuple[Path, ...], out: Path, table: str, jobs: int, overwrite: 
     if finished.tally.rows:
         finished.paths.append(_report(out, GALLERY, jobs))
     _print_finished(finished)
-
-
-@contextmanager
-def _engine(name: str, jobs: int) -> Iterator[Any]:
-    from cellqa.engines import open_engine
-
-    runner = open_engine(name, jobs)
-    try:
-        yield runner
-    finally:
-        runner.close()
 
 
 def _print_finished(

@@ -9,12 +9,20 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 
-from cellqa.engines.base import Engine
+from cellqa.engines.base import Engine, EngineLostError
 from cellqa.engines.local import LocalEngine
 from cellqa.errors import CellqaError, with_type
 from cellqa.plugins import Registry, instance_of
 
-__all__ = ["ENGINES", "Engine", "EngineKind", "LocalEngine", "open_engine", "parse_engine"]
+__all__ = [
+    "ENGINES",
+    "Engine",
+    "EngineKind",
+    "EngineLostError",
+    "LocalEngine",
+    "open_engine",
+    "parse_engine",
+]
 
 
 @dataclass(frozen=True)

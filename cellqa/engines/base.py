@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
+from cellqa.errors import CellqaError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class EngineLostError(CellqaError):
+    """What the work runs on went away in mid-run; what came back before stays."""
 
 
 class Engine(Protocol):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cellqa.engines import interrupts
-from cellqa.engines.base import Item, Result, do_all
+from cellqa.engines.base import EngineLostError, Item, Result, do_all
 from cellqa.errors import CellqaError, MissingExtraError, first_line
 
 _SMALLEST_TASK = 100  # items: a task costs the scheduler about a millisecond
@@ -91,7 +91,13 @@ class DaskEngine:
         isolate: bool,
         bytes_each: float,
     ) -> Iterator[Result]:
-        """Yield results as they come. What a lost worker had is done again by another."""
+        """Yield results as they come. What a lost worker had is done again by another.
+
+        Raises
+        ------
+        EngineLostError
+            The scheduler, or every worker, is gone.
+        """
         try:
             yield from self._map(function, items, on_crash, bytes_each)
         except CellqaError:
@@ -118,21 +124,28 @@ class DaskEngine:
 
         for chunk in islice(chunks, _TASKS_EACH * threads):
             submit(chunk)
+        suspects: list[Item] = []
         while sent:
             for future in self._completed(list(sent)):
                 chunk = sent.pop(future)
-                try:
-                    results = future.result()
-                except KilledWorker:
-                    # it ended several workers in a row: one of its items does, each by itself
-                    if len(chunk) == 1:
-                        yield on_crash(chunk[0], "ended several workers")
-                    for item in chunk if len(chunk) > 1 else ():
-                        submit([item])
-                    continue
-                yield from results
                 for following in islice(chunks, 1):
                     submit(following)
+                try:
+                    yield from future.result()
+                except KilledWorker:
+                    # several workers in a row ended with it: one of its items may do that
+                    if len(chunk) == 1:
+                        suspects.append(chunk[0])
+                    for item in chunk if len(chunk) > 1 else ():
+                        submit([item])
+        for item in suspects:  # with nothing beside it that may have done it
+            submit([item])
+            (future,) = self._completed(list(sent))
+            sent.clear()
+            try:
+                yield from future.result()
+            except KilledWorker:
+                yield on_crash(item, "ended several workers")
 
     def _completed(self, futures: list[Any]) -> list[Any]:
         """Futures that are done, once there are some; an error when no worker is left."""
@@ -147,11 +160,9 @@ class DaskEngine:
             if alone >= _ALONE:
                 raise self._lost(f"no worker for {_ALONE:.0f} s")
 
-    def _lost(self, why: str) -> CellqaError:
-        return CellqaError(
-            f"--engine: the cluster at {self.address!r} was lost ({why}); what was scored is kept: "
-            "go on with --resume"
-        )
+    def _lost(self, why: str) -> EngineLostError:
+        place = f"the cluster at {self.address!r}" if self.address else "the local cluster"
+        return EngineLostError(f"--engine: {place} was lost ({why})")
 
     def describe(self) -> str:
         """For run.json."""
@@ -172,10 +183,13 @@ class DaskEngine:
 def task_size(items: int, bytes_each: float, threads: int) -> int:
     """Items a task: four tasks for each thread, but 100 to 1,000 items, and at most 2 GB.
 
+    Fewer than 100 where some thread would have none.
+
     Examples
     --------
     >>> task_size(480_000, 2e5, threads=256), task_size(100, 2e5, 8), task_size(1000, 2.7e8, 8)
-    (468, 100, 7)
+    (468, 13, 7)
     """
     size = min(max(_SMALLEST_TASK, items // (_TASKS_EACH * threads)), _LARGEST_TASK)
+    size = min(size, -(-items // threads))
     return max(1, min(size, int(_LARGEST_BYTES / max(bytes_each, 1))))

@@ -142,9 +142,10 @@ def _context() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
+    # imported once for all; what is not installed is passed over
     context.set_forkserver_preload(
-        ["cellqa.scoring.image", "cellqa.enhance"]
-    )  # imported once for all
+        ["cellqa.scoring.image", "cellqa.enhance", "cellqa.io.zarr_threads"]
+    )
     with interrupts.ignored(), _safe_path():
         forkserver.ensure_running()
     return context

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -13,8 +14,8 @@ from typing import Any, NamedTuple, Protocol
 import cv2
 import numpy.typing as npt
 
-from cellqa.disk import StrPath
-from cellqa.engines.local import ordered_map
+from cellqa.disk import StrPath, alone, remove_temporary
+from cellqa.engines import Engine, LocalEngine
 from cellqa.errors import CellqaError, first_line, with_type
 from cellqa.io import (
     format_of,
@@ -29,11 +30,13 @@ from cellqa.io import (
     written_formats,
     written_name,
 )
-from cellqa.io.stores import holds_images, is_there
+from cellqa.io.stores import holds_images, is_there, url_of
 from cellqa.pairs.pairing import list_images
 from cellqa.terminal import Progress
 
 _log = logging.getLogger(__name__)
+
+_WEIGHED = 20  # sources whose sizes say how large all are
 
 
 class Enhancer(Protocol):
@@ -63,6 +66,7 @@ def enhance_files(
     enhancer: Enhancer,
     *,
     jobs: int = 1,
+    engine: Engine | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> tuple[list[Path], list[tuple[str, str]]]:
@@ -75,6 +79,9 @@ def enhance_files(
     enhancer : Enhancer
     jobs : int
         Processes.
+    engine : Engine, optional
+        What runs the work instead of `jobs` processes here. Where it has other machines, they see
+        both places under the same absolute paths.
     overwrite : bool
         Replace files that exist in the target.
     progress : callable, optional
@@ -90,29 +97,55 @@ def enhance_files(
     ------
     CellqaError
         The source does not exist or holds no image; the target is the source, lies inside it, or
-        holds files of the same names.
+        holds files of the same names. With an engine: another process is at work in the target.
+    EngineLostError
+        What the engine runs on went away.
     """
     work = plan(Path(source), Path(target))
     if not overwrite:
         refuse_taken(work)
-    done, failures = [], []
-    lacking: list[tuple[str, ...]] = []
-    isolate = any(may_crash(job.source) for job in work)
-    results = ordered_map(
-        partial(_enhance, enhancer=enhancer), work, jobs, on_crash=_crashed, isolate=isolate
-    )
-    for count, (job, result) in enumerate(zip(work, results, strict=True), 1):
-        if isinstance(result, str):
-            failures.append((spoken(job.source), result))
-        else:
-            done.append(job.target)
-            lacking.append(result)
-        if progress:
-            progress(count, len(work))
+    results: dict[int, str | tuple[str, ...]] = {}
+    with _undisturbed(work, Path(target)) if engine else nullcontext():
+        for place, result in (engine or LocalEngine(jobs)).map(
+            partial(_enhance, enhancer=enhancer),
+            list(enumerate(map(absolute, work) if engine else work)),
+            on_crash=_crashed,
+            isolate=any(may_crash(job.source) for job in work),
+            bytes_each=bytes_each(work),
+        ):
+            results[place] = result
+            if progress:
+                progress(len(results), len(work))
     finish_stores(work)
-    if line := not_kept(lacking):
+    pairs = [(job, results[place]) for place, job in enumerate(work)]
+    if line := not_kept(lacks for _, lacks in pairs if not isinstance(lacks, str)):
         _log.warning(line)
-    return done, failures
+    done = [job.target for job, result in pairs if not isinstance(result, str)]
+    return done, [(spoken(job.source), why) for job, why in pairs if isinstance(why, str)]
+
+
+def absolute(job: Job) -> Job:
+    """A job as other processes, in other folders, know it."""
+    source, target = (path if url_of(path) else path.absolute() for path in job)
+    return Job(source, target)
+
+
+@contextmanager
+def _undisturbed(work: Sequence[Job], target: Path) -> Iterator[None]:
+    """Keep others out of the target; leave nothing half written of workers that died."""
+    single = len(work) == 1 and work[0].target == target
+    with alone(target.parent if single or store_of(target) else target, "OUT"):
+        try:
+            yield
+        finally:
+            for folder in {job.target.parent for job in work}:
+                remove_temporary(folder)
+
+
+def bytes_each(work: Sequence[Job]) -> float:
+    """What a source takes on the disk, about; 0 where that is not known."""
+    some = work[:: max(1, len(work) // _WEIGHED)]
+    return sum(job.source.stat().st_size for job in some if job.source.is_file()) / len(some)
 
 
 def not_kept(lacking: Iterable[Sequence[str]]) -> str:
@@ -241,11 +274,16 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _crashed(job: Job, reason: str) -> str | tuple[str, ...]:
-    return f"{spoken(job.source)}: reading or enhancing this image {reason}"
+def _crashed(item: tuple[int, Job], reason: str) -> tuple[int, str | tuple[str, ...]]:
+    place, job = item
+    return place, f"{spoken(job.source)}: reading or enhancing this image {reason}"
 
 
-def _enhance(job: Job, *, enhancer: Enhancer) -> str | tuple[str, ...]:
+def _enhance(item: tuple[int, Job], *, enhancer: Enhancer) -> tuple[int, str | tuple[str, ...]]:
+    return item[0], _enhance_file(item[1], enhancer)
+
+
+def _enhance_file(job: Job, enhancer: Enhancer) -> str | tuple[str, ...]:
     """Enhance one file: what is not kept of it; or the reason where that fails."""
     try:
         with open_image(job.source) as file:

@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from cellqa.disk import StrPath, appearing_text
 from cellqa.errors import CellqaError, printable
+from cellqa.io.stores import absolute
 from cellqa.pairs.naming import Naming
 from cellqa.pairs.pairing import Image, Pairing, pair_folders
 from cellqa.pairs.roles import Role
@@ -158,7 +159,7 @@ def _pictures(
     image: Image, pairing: Pairing, methods: list[str], side: int
 ) -> dict[str, Array] | None:
     """The same square of every method's first plane, at one contrast."""
-    folders = {name: path.absolute() for name, path in pairing.folders.items()}
+    folders = {name: absolute(path) for name, path in pairing.folders.items()}
     planes = load_plane(image, image.name, folders=folders, max_pixels=2**28)
     if set(planes) != set(methods) or len({p.shape for p in planes.values()}) > 1:
         return None

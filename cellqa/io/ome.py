@@ -30,19 +30,19 @@ def attributes(text: str, scene: int = 0) -> dict[str, str]:
 
 def acquisition(text: str, planes: tuple[PlaneIndex, ...]) -> Acquisition:
     """What the XML says of how these planes were taken."""
-    root = _root(text)
-    every = [] if root is None else _elements(root, "Pixels")
+    root = parsed(text)
+    every = [] if root is None else elements(root, "Pixels")
     if root is None or not every:
         return Acquisition()
     scenes = range(planes[-1].s + 1)
-    images = [image for image in _elements(root, "Image") if _elements(image, "Pixels")]
-    channels = [said(map(_channel, _elements(pixels, "Channel"))) for pixels in every]
+    images = [image for image in elements(root, "Image") if elements(image, "Pixels")]
+    channels = [said(map(_channel, elements(pixels, "Channel"))) for pixels in every]
     first = every[0].attrib
     taken: dict[PlaneIndex, float] = {}
     stages: dict[int, tuple[float, float]] = {}
     heights: dict[int, float] = {}
     for scene, pixels in enumerate(every):
-        for plane in _elements(pixels, "Plane"):
+        for plane in elements(pixels, "Plane"):
             t, c, z = (int(plane.get(f"The{axis}", 0)) for axis in "TCZ")
             factor = _SECONDS.get(plane.get("DeltaTUnit", "s"))
             if factor and plane.get("DeltaT"):
@@ -143,14 +143,14 @@ def _of_images(
 
 
 def _date(image: ElementTree.Element) -> str:
-    dates = _elements(image, "AcquisitionDate")
+    dates = elements(image, "AcquisitionDate")
     return (dates[0].text or "").strip() if dates else ""
 
 
 def _objective(root: ElementTree.Element) -> Objective:
     """The objective that the images refer to, or the only one."""
-    every = _elements(root, "Objective")
-    used = {each.get("ID") for each in _elements(root, "ObjectiveSettings")}
+    every = elements(root, "Objective")
+    used = {each.get("ID") for each in elements(root, "ObjectiveSettings")}
     named = [each for each in every if each.get("ID") in used] or every
     if len(named) != 1:
         return Objective()
@@ -178,16 +178,18 @@ def _stage(plane: ElementTree.Element, axis: str) -> float | None:
 
 def _pixels(text: str) -> list[ElementTree.Element]:
     """The Pixels element of each scene; none where the XML is damaged."""
-    root = _root(text)
-    return [] if root is None else _elements(root, "Pixels")
+    root = parsed(text)
+    return [] if root is None else elements(root, "Pixels")
 
 
-def _root(text: str) -> ElementTree.Element | None:
+def parsed(text: str) -> ElementTree.Element | None:
+    """The root of the XML; None where it is damaged."""
     try:
         return ElementTree.fromstring(text)
     except ElementTree.ParseError:
         return None
 
 
-def _elements(root: ElementTree.Element, name: str) -> list[ElementTree.Element]:
+def elements(root: ElementTree.Element, name: str) -> list[ElementTree.Element]:
+    """Elements of a name, in whatever version of OME."""
     return [element for element in root.iter() if element.tag.rpartition("}")[2] == name]

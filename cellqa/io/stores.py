@@ -21,7 +21,7 @@ _SCHEMES = ("s3", "gs", "az", "https", "http")
 _METADATA = ("zarr.json", ".zattrs")  # of Zarr 3 and 2
 _MOST = 100_000  # images that a store may list
 _SERIES = "bioformats2raw.layout"
-_RETRIES = 10
+_RETRIES = 5  # with growing pauses, some 3 s in all
 
 
 def url_of(path: Path) -> str | None:
@@ -37,6 +37,11 @@ def url_of(path: Path) -> str | None:
     if scheme not in _SCHEMES or path.parts[0] != f"{scheme}:":
         return None
     return f"{scheme}://{'/'.join(path.parts[1:])}"
+
+
+def absolute(path: Path) -> Path:
+    """The path from the root of the disk, so that it holds in every process; a URL as it is."""
+    return path if url_of(path) else path.absolute()
 
 
 def is_there(path: Path) -> bool:

@@ -28,6 +28,7 @@ from cellqa.io.base import (
 )
 from cellqa.io.seen import UPRIGHT, Look
 from cellqa.io.tiff_pages import check_extent, file_of, has_parts, logged, present, read_rows
+from cellqa.io.tiff_sets import metadata_of, own_series
 from cellqa.planes import Array
 
 _LZW = 5
@@ -52,16 +53,16 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
 
 def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
     _check_stated_planes(path, tif)
-    if not tif.series:
+    series_of = tiff_vendors.images(tif) if tiff_vendors.knows(tif) else own_series(path, tif)
+    if not series_of:
         raise ImageError(f"{path.name}: a TIFF file without images")
-    grid = _grid(path, tif, max_pixels)
+    grid = _grid(path, tif, series_of, max_pixels)
     layouts = grid.layouts
     shapes = [layout.shape for layout in layouts]
-    every = tiff_vendors.images(tif)
-    looks = [_look(tif, series) for series in every]
+    looks = [_look(tif, series) for series in series_of]
     planes = grid.planes
-    pages = [_pages(series, own) for series, own in zip(every, shapes, strict=True)]
-    parts = zip(every, shapes, pages, strict=True)
+    pages = [_pages(series, own) for series, own in zip(series_of, shapes, strict=True)]
+    parts = zip(series_of, shapes, pages, strict=True)
     loaders = [_loader(path, tif, series, own, page_of) for series, own, page_of in parts]
 
     def load(index: PlaneIndex) -> Array:
@@ -143,9 +144,9 @@ class _Grid(NamedTuple):
         return series, ((place * t + index.t) * c + channel) * z + index.z, sample
 
 
-def _grid(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> _Grid:
+def _grid(path: Path, tif: tifffile.TiffFile, every: list[Any], max_pixels: int) -> _Grid:
     """Where the planes are; refused where series differ, or planes are stated and not there."""
-    layouts = [_layout(path, s, max_pixels) for s in tiff_vendors.images(tif)]
+    layouts = [_layout(path, s, max_pixels) for s in every]
     # OME names its images; what else holds images of several sizes may be a pyramid or a preview
     alike = [layout._replace(shape=(len(layout.shape),)) for layout in layouts]
     compared = alike if tif.is_ome else layouts
@@ -154,7 +155,7 @@ def _grid(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> _Grid:
             f"{path.name}: holds images of different sizes or types; split it into one file each"
         )
     t, c, z, places, stored, _ = layouts[0]
-    apart = stored[2] if _look(tif, tif.series[0]).apart else 1
+    apart = stored[2] if _look(tif, every[0]).apart else 1
     # what is no OME scene is a stack that was written frame by frame
     frames = len(layouts) if not tif.is_ome and places * t * c * z == 1 else 1
     grid = _Grid(layouts, frames, apart)
@@ -193,7 +194,7 @@ def _structure(tif: tifffile.TiffFile, look: Look) -> TiffStructure:
         _MINISBLACK if look.white is not None else page.photometric,
         (page.tilelength, page.tilewidth) if page.is_tiled else None,
         (page.resolution, page.resolutionunit) if calibrated else None,
-        (tif.ome_metadata or "") if tif.is_ome else "",
+        _described(tif),
         dict(tif.imagej_metadata or {}) if tif.is_imagej else None,
         tif.series[0].axes if tif.is_shaped else "",
         look.apart,
@@ -349,8 +350,8 @@ def _pixel_size(tif: tifffile.TiffFile, axis: str) -> float | None:
 
 def _sizes(tif: tifffile.TiffFile, scenes: int, looks: list[Look]) -> list[Size]:
     """Sides of the pixels of each scene, as they are seen."""
-    if tif.is_ome and tif.ome_metadata:
-        sizes = ome.pixel_sizes(tif.ome_metadata, scenes)
+    if text := _described(tif):
+        sizes = ome.pixel_sizes(text, scenes)
     elif tiff_vendors.knows(tif):
         sizes = [tiff_vendors.pixel_size(tif)] * scenes
     else:
@@ -368,6 +369,10 @@ def _acquisition(tif: tifffile.TiffFile, planes: tuple[PlaneIndex, ...]) -> Acqu
         step = in_micrometres(about.get("spacing"), about.get("unit"))
         interval = float(about.get("finterval") or 0)
         return Acquisition(z_step=step, seconds=regular_times(planes, interval))
-    if not tif.is_ome or not tif.ome_metadata:
-        return Acquisition()
-    return ome.acquisition(tif.ome_metadata, planes)
+    text = _described(tif)
+    return ome.acquisition(text, planes) if text else Acquisition()
+
+
+def _described(tif: tifffile.TiffFile) -> str:
+    """OME-XML of the file; empty where it has none."""
+    return metadata_of(Path(tif.filehandle.path), tif.ome_metadata or "") if tif.is_ome else ""

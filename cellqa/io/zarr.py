@@ -12,6 +12,7 @@ import zarr
 from zarr.core.sync import sync
 
 from cellqa.errors import ImageError
+from cellqa.io import zarr_threads  # noqa: F401  (what it does, it does when it is imported)
 from cellqa.io.acquisition import Acquisition, Channel, colour, said
 from cellqa.io.base import (
     ImageFile,

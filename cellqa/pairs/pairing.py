@@ -14,6 +14,7 @@ from cellqa.disk import StrPath
 from cellqa.errors import CellqaError, printable
 from cellqa.io import FORMATS, images_in, is_image_folder, open_image, split_suffix, store_of
 from cellqa.io.stores import is_there
+from cellqa.io.tiff_sets import parts_of_sets
 from cellqa.pairs.naming import Affixes, Naming, common_affixes, no_partner, read_table
 from cellqa.pairs.roles import GIVEN, UNSCORED, Role
 
@@ -158,8 +159,9 @@ def scan(path: StrPath, role: str) -> Folder:
         stores = [name for name in folders if is_image_folder(name)]
         folders[:] = sorted(f for f in folders if f not in stores and not f.startswith("."))
         relative = Path(parent).relative_to(top)
+        parts = parts_of_sets(Path(parent), files)
         for name in sorted(files + stores):
-            if name.startswith("."):
+            if name.startswith(".") or name in parts:
                 continue
             stem, suffix = split_suffix(name)
             inside = (relative / name).as_posix()

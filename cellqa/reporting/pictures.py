@@ -15,6 +15,7 @@ import numpy as np
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError
 from cellqa.io import MAX_PIXELS, may_crash
+from cellqa.io.stores import absolute
 from cellqa.metrics.fitted import error_map
 from cellqa.metrics.structural import ssim_map
 from cellqa.pairs.naming import Naming
@@ -69,7 +70,7 @@ def as_scored(run: LoadedRun, images: Sequence[str]) -> tuple[dict[str, Path], d
         name: by_name[without_plane(name)] for name in images if without_plane(name) in by_name
     }
     kept = {name: image for name, image in files.items() if not _changed(run, pairing, image)}
-    return {name: path.absolute() for name, path in pairing.folders.items()}, kept
+    return {name: absolute(path) for name, path in pairing.folders.items()}, kept
 
 
 def draw_pictures(

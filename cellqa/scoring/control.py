@@ -17,6 +17,7 @@ import numpy as np
 
 from cellqa.engines import Engine
 from cellqa.io import may_crash
+from cellqa.io.stores import absolute
 from cellqa.metrics._spectrum import unusable
 from cellqa.metrics.frc import between
 from cellqa.pairs.grouping import Grouping, sample_of
@@ -53,7 +54,7 @@ def shared_pattern(
     pairs = list(pairwise(chosen))
     if len(pairs) < _FEWEST:
         return []
-    folder = pairing.folders[Role.REFERENCE].absolute()
+    folder = absolute(pairing.folders[Role.REFERENCE])
     names = [name for image in chosen for name in image.files[Role.REFERENCE]]
     found = engine.map(
         partial(_agreement, folder=folder, options=options),

@@ -13,6 +13,7 @@ from typing import Any
 from cellqa.disk import StrPath, alone
 from cellqa.engines import Engine, LocalEngine
 from cellqa.errors import CellqaError, Interrupted
+from cellqa.io.stores import absolute
 from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import Image, Pairing
 from cellqa.pairs.roles import GIVEN, Role
@@ -269,7 +270,7 @@ def _under_ranges(
     row = row_at(entry[1] if entry else [], place[0], place[2])
     if row is None:
         return None
-    folders = {name: path.absolute() for name, path in pairing.folders.items()}
+    folders = {name: absolute(path) for name, path in pairing.folders.items()}
     settings: dict[str, Any] = {"options": options, "limits": tally.limits}
     work = partial(under_ranges, row=row, folders=folders, **settings)
     return next(iter(over_images(engine, work, [image], pairing, nothing)))
@@ -288,7 +289,7 @@ def _header(
 ) -> dict[str, Any]:
     """Everything that rows depend on, beside the files themselves."""
     return {
-        "folders": {name: str(path.absolute()) for name, path in pairing.folders.items()},
+        "folders": {name: str(absolute(path)) for name, path in pairing.folders.items()},
         **options.chosen(),
         "value_range": value_range,
         "given": sorted(_given(pairing, options)),
@@ -311,7 +312,7 @@ def _record(
         command=list(command),
         settings=options.chosen(),
         metrics=[m.facts() for m in options.metrics],
-        folders={name: str(path.absolute()) for name, path in pairing.folders.items()},
+        folders={name: str(absolute(path)) for name, path in pairing.folders.items()},
         engine=engine.describe(),
         pairing=Paired(
             len(pairing.images),

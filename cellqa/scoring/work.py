@@ -9,6 +9,7 @@ from typing import Any
 from cellqa.engines import Engine
 from cellqa.engines.base import Result
 from cellqa.io import may_crash
+from cellqa.io.stores import absolute
 from cellqa.pairs.pairing import Image, Pairing
 from cellqa.pairs.roles import Role
 from cellqa.scoring.image import extremes, file_states, score_image
@@ -27,7 +28,7 @@ def scored(
     engine: Engine,
 ) -> Iterator[tuple[str, dict[str, Any], list[Row]]]:
     """Name, states of the files and rows of each image, in any order."""
-    folders = {name: path.absolute() for name, path in pairing.folders.items()}
+    folders = {name: absolute(path) for name, path in pairing.folders.items()}
     work = partial(_score_one, folders=folders, options=options, value_range=value_range)
     return over_images(engine, work, images, pairing, _crashed_rows)
 
@@ -60,7 +61,7 @@ def range_of_all(
     """Smallest and largest value over all references, where the data range asks for it."""
     if options.data_range != "set" or Role.REFERENCE not in pairing.folders:
         return None
-    folder = pairing.folders[Role.REFERENCE].absolute()
+    folder = absolute(pairing.folders[Role.REFERENCE])
     work = partial(extremes, folder=folder, options=options)
     of_each = over_images(engine, work, pairing.images, pairing, nothing)
     limits = [pair for pair in of_each if pair is not None]

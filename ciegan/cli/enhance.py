@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cellqa.cli.options import AnyPath, overwrite_option, together
+from cellqa.cli.options import (
+    AnyPath,
+    engine_option,
+    opened_engine,
+    overwrite_option,
+    together,
+)
 from cellqa.errors import CellqaError
 from cellqa.terminal import progress_bar, report_failures, stop_in_order, warn
 from ciegan.cli.group import device_option, main, need_torch
 from ciegan.cli.mosaic import assemble_folder, failures_of, mosaics_beside, scan_options
 
 if TYPE_CHECKING:
+    from ciegan.enhancing.cluster import Cluster
     from ciegan.enhancing.enhancer import EnhanceOptions
     from ciegan.network.checkpoint import Checkpoint
     from ciegan.network.runner import Runner
+
+_AFTER_LOSS = "what is done is kept: run the command again to go on"
 
 
 def _parse_places(ctx: Any, parameter: Any, value: str | None) -> frozenset[int] | None:
@@ -113,8 +124,9 @@ def open_network(
     devices: int,
     precision: str,
     compiled: bool | None,
+    here: bool = True,
 ) -> tuple[Checkpoint, EnhanceOptions, list[Runner]]:
-    """A network on its devices, as the options say."""
+    """A network on its devices, as the options say; on none where not `here`."""
     from ciegan.enhancing.enhancer import EnhanceOptions
     from ciegan.enhancing.folder import make_runners
     from ciegan.network.checkpoint import load
@@ -124,11 +136,26 @@ def open_network(
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     checkpoint = load(run)
-    return (
-        checkpoint,
-        options,
-        make_runners(checkpoint, device, devices, precision=precision, compiled=compiled),
-    )
+    runners = []
+    if here:
+        runners = make_runners(checkpoint, device, devices, precision=precision, compiled=compiled)
+    return checkpoint, options, runners
+
+
+@contextmanager
+def _cluster(engine: str, jobs: int | None, network: Mapping[str, Any]) -> Iterator[Cluster | None]:
+    """The cluster that `--engine` names; None for this machine without one."""
+    if engine == "local":
+        yield None
+        return
+    import torch
+
+    from cellqa.engines.local import usable_cores
+    from ciegan.enhancing.cluster import Cluster
+
+    own = 1 if network["device"] != "cpu" and torch.cuda.is_available() else usable_cores()
+    with opened_engine(engine, jobs or own, _AFTER_LOSS) as opened:
+        yield Cluster(opened, network["device"], network["precision"], network["compiled"])
 
 
 @main.command()
@@ -149,6 +176,7 @@ def open_network(
     metavar="N",
     help="Processes, each with the network on the device [default: on CUDA, by the files].",
 )
+@engine_option
 @overwrite_option
 def enhance(
     run: Path,
@@ -161,6 +189,7 @@ def enhance(
     max_shift: float | None,
     reference: int,
     jobs: int | None,
+    engine: str,
     overwrite: bool,
     **network: Any,
 ) -> None:
@@ -169,7 +198,8 @@ def enhance(
     RUN is the folder of `ciegan train`, its best.safetensors, or an ONNX file of `ciegan export`.
     Names, layout, formats, bit depth and pixel size are kept; formats that are only read, such
     as CZI and ND2, become OME-TIFF. What is done already is skipped, so that the same command goes
-    on after any end. OUT receives enhanced.csv.
+    on after any end. OUT receives enhanced.csv. With --engine dask each worker of a cluster holds
+    the network, on a device that it has; scans are assembled here.
     """
     need_torch()
     stop_in_order()
@@ -178,7 +208,10 @@ def enhance(
     from ciegan.enhancing.folder import disagreeing, enhance_files
     from ciegan.enhancing.pool import beside
 
-    checkpoint, options, runners = open_network(run, **network)
+    here = engine == "local"
+    if not here and network["devices"] > 1:
+        raise click.UsageError("--devices: each worker of --engine has one; start more workers")
+    checkpoint, options, runners = open_network(run, **network, here=here)
     scan: dict[str, Any] = {
         "pattern": pattern,
         "overlap": overlap,
@@ -199,7 +232,7 @@ def enhance(
         failures += failures_of(mosaics)
         if len(failures) == len(mosaics):
             report_failures(len(mosaics), failures)
-    with progress_bar("Enhancing") as progress:
+    with _cluster(engine, jobs, network) as cluster, progress_bar("Enhancing") as progress:
         records = enhance_files(
             checkpoint,
             source,
@@ -207,6 +240,7 @@ def enhance(
             options,
             runners=runners,
             jobs=jobs,
+            cluster=cluster,
             overwrite=overwrite,
             progress=progress,
         )

@@ -17,6 +17,7 @@ from cellqa.io.stores import holds_images
 from cellqa.tables.cells import cell
 from cellqa.tables.files import write_csv
 from cellqa.terminal import Progress
+from ciegan.enhancing.cluster import Cluster, Workers
 from ciegan.enhancing.enhanced import Enhanced
 from ciegan.enhancing.enhancer import EnhanceOptions
 from ciegan.enhancing.pool import Pool
@@ -38,6 +39,7 @@ def enhance_files(
     *,
     runners: Sequence[Runner] = (),
     jobs: int | None = 1,
+    cluster: Cluster | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> list[Enhanced]:
@@ -62,6 +64,9 @@ def enhance_files(
         Processes, each with the network, read from its file, on one of the devices of the runners;
         1 for this one alone. None: several for many files on a CUDA device. More than one need a
         program that can be imported (`if __name__ == "__main__"`).
+    cluster : Cluster, optional
+        Whose workers enhance instead of this machine; they see all places under the same absolute
+        paths, that of the weights too.
     overwrite : bool
         Replace files that were made from other content, by other weights, or by something else.
     progress : callable, optional
@@ -76,7 +81,9 @@ def enhance_files(
     ------
     CellqaError
         The source holds no image, the target is in use or within the source, the disk is too
-        small.
+        small; a worker of the cluster has no such weights or device.
+    cellqa.EngineLostError
+        The cluster went away. What came back before is kept.
     """
     source, target = Path(source), Path(target)
     options = options or EnhanceOptions()
@@ -93,8 +100,13 @@ def enhance_files(
     _check_space(work, folder)
     order = {job: k for k, job in enumerate(work)}
     records: dict[int, Enhanced] = {}
-    number = _processes(work, pool, runners, jobs)
-    if number > 1:
+    number = 1 if cluster else _processes(work, pool, runners, jobs)
+    if cluster:
+        workers = Workers(
+            cluster, pool, checkpoint.path, options, root, folder, overwrite=overwrite
+        )
+        done_by = workers.run(work)
+    elif number > 1:
         runner = runners[0] if runners else Runner(checkpoint.generator)
         setup = Setup(
             checkpoint.path,

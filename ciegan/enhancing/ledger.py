@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from cellqa.disk import Lines
 from cellqa.enhance.files import Job
-from cellqa.io.stores import content_hash, is_there, state
+from cellqa.io.stores import absolute, content_hash, is_there, state
 
 LEDGER = ".ciegan-enhanced.jsonl"
+_GIVEN = ""  # the key of what was given away: only who reads the source knows it
 
 
 class Ledger:
@@ -34,9 +35,13 @@ class Ledger:
         self._entries: dict[str, Mapping[str, Any]] = {}
         self._of_key: dict[str, set[str]] = {}
         self._lock = threading.Lock()
-        for place in (path, *self._parts()):
+        for place in self._written():
             for entry in _entries(place):
                 self.learn(entry)
+
+    def _written(self) -> Iterable[Path]:
+        """Journals that are there."""
+        return (self.path, *self._parts())
 
     def learn(self, entry: Mapping[str, Any]) -> None:
         """Take over what another journal says of a target."""
@@ -90,7 +95,7 @@ class Ledger:
         """
         entry = self._entries.get(str(target.absolute()), {})
         now = state(target)
-        if entry.get("key") != key or not now:
+        if entry.get("key") != key or key == _GIVEN or not now:
             return False
         return bool(entry["state"] == now if "state" in entry else entry.get("before") != now)
 
@@ -103,7 +108,7 @@ class Ledger:
         return (
             entry.get("settings") == self.settings
             and bool(entry.get("source"))
-            and entry["source"] == [str(job.source.absolute()), *state(job.source, touched=True)]
+            and entry["source"] == [str(absolute(job.source)), *state(job.source, touched=True)]
             and self.is_done(job.target, entry["key"])
         )
 
@@ -132,6 +137,28 @@ class Ledger:
         """Note what is done, with its line of the table."""
         self._note(job, key, state=state(job.target), record=dict(record))
 
+    def give(self, job: Job) -> Mapping[str, Any] | None:
+        """What is noted of a target, for who is to make it elsewhere.
+
+        Where nothing is there yet, it is noted that whatever appears is ours, and may be replaced:
+        whoever makes it may die, and another do it again.
+        """
+        if not job.target.exists():
+            self._note(job, _GIVEN, before=[])
+        return self.entry(job.target)
+
+    def given(self, target: Path) -> bool:
+        """Whether a target was given away, and not heard of again."""
+        entry = self._entries.get(str(target.absolute()), {})
+        return entry.get("key") == _GIVEN and "state" not in entry
+
+    def take(self, job: Job, entry: Mapping[str, Any] | None) -> None:
+        """Note what became of a target that was given away: its entry, None where it failed."""
+        if entry:
+            self._keep(entry)
+        elif self.given(job.target):
+            self._note(job, _GIVEN, state=[])
+
     def records(self) -> dict[Path, Mapping[str, Any]]:
         """Lines of the table of the targets that are there."""
         return {
@@ -152,9 +179,12 @@ class Ledger:
             "target": target,
             "key": key,
             "settings": self.settings,
-            "source": [str(job.source.absolute()), *state(job.source, touched=True)],
+            "source": [str(absolute(job.source)), *state(job.source, touched=True)],
             **more,
         }
+        self._keep(entry)
+
+    def _keep(self, entry: Mapping[str, Any]) -> None:
         with self._lock:
             self.learn(entry)
             self._lines.append(entry)
@@ -163,6 +193,17 @@ class Ledger:
         """Close the journal; the next note opens it again."""
         with self._lock:
             self._lines.close()
+
+
+class Notes(Ledger):
+    """A ledger of what it is told, which somebody else writes down."""
+
+    def _written(self) -> Iterable[Path]:
+        return ()
+
+    def _keep(self, entry: Mapping[str, Any]) -> None:
+        with self._lock:
+            self.learn(entry)
 
 
 def part_of(path: Path, number: int) -> Path:

@@ -154,7 +154,7 @@ class Pipeline:
         if self.ledger.is_done(job.target, file.key):
             self._skip(file)
             return
-        if job.target.exists() and not self.overwrite:
+        if job.target.exists() and not self.overwrite and not self.ledger.given(job.target):
             file.error = (
                 f"{job.target.name} was made from other content, weights or options; --overwrite"
             )

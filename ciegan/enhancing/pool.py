@@ -17,7 +17,7 @@ from cellqa.enhance.files import Job
 from cellqa.io import keeps_planes, split_suffix
 from ciegan.enhancing.enhanced import Enhanced
 from ciegan.enhancing.enhancer import EnhanceOptions, NetworkEnhancer
-from ciegan.enhancing.ledger import LEDGER, Ledger, part_of
+from ciegan.enhancing.ledger import LEDGER, Ledger, Notes, part_of
 from ciegan.enhancing.pipeline import Pipeline
 from ciegan.network.checkpoint import Checkpoint, content_hash
 from ciegan.network.runner import Runner
@@ -37,10 +37,18 @@ class Pool:
     part : int, optional
         Which of several processes this is: it notes what it does in a journal of its own, and
         somebody else keeps others out of the target.
+    model : str, optional
+        The hash of the weights, where that is known.
+    spread : Path, optional
+        The folder of spread maps, where it is not the one beside the target.
+    noted : bool
+        Keep the ledger in memory; somebody else writes it.
 
     Attributes
     ----------
     ledger : Ledger
+    model : str
+        The hash of the weights.
     """
 
     def __init__(
@@ -53,12 +61,16 @@ class Pool:
         *,
         overwrite: bool = False,
         part: int | None = None,
+        model: str | None = None,
+        spread: Path | None = None,
+        noted: bool = False,
     ) -> None:
-        model = content_hash(checkpoint.path)
+        self.model = model = model or content_hash(checkpoint.path)
         settings = f"{model} {json.dumps(options.as_settings(), sort_keys=True)}"
         settings = f"{settings} {version('cellqa')}"
         journal = target / LEDGER
-        self.ledger = Ledger(journal if part is None else part_of(journal, part), settings)
+        kind = Notes if noted else Ledger
+        self.ledger = kind(journal if part is None else part_of(journal, part), settings)
         runners = runners or [Runner(checkpoint.generator, torch.device("cpu"))]
         self.pipelines = []
         for runner in runners:
@@ -71,7 +83,7 @@ class Pool:
                         lambda path: path.relative_to(source).as_posix(),
                         network.describe(model),
                         overwrite=overwrite,
-                        spread_of=lambda path: spread_path(path, target),
+                        spread_of=lambda path: spread_path(path, target, spread),
                     )
                 )
 
@@ -177,8 +189,10 @@ class _Shared:
         self._stopped = True
 
 
-def spread_path(target: Path, folder: Path) -> Path:
+def spread_path(target: Path, folder: Path, spread: Path | None = None) -> Path:
     """Where the spread of a target goes: beside the folder of results, or beside a lone file.
+
+    `spread` is another folder for all of them.
 
     Examples
     --------
@@ -188,7 +202,9 @@ def spread_path(target: Path, folder: Path) -> Path:
     """
     stem, suffix = split_suffix(target.name)
     kept = suffix if keeps_planes(target.name) else ".tif"
-    return beside(folder, "spread") / target.parent.relative_to(folder) / f"{stem}{kept}"
+    return (
+        (spread or beside(folder, "spread")) / target.parent.relative_to(folder) / f"{stem}{kept}"
+    )
 
 
 def beside(folder: Path, what: str) -> Path:

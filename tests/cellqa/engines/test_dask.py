@@ -13,9 +13,12 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from dask import config
+from distributed import LocalCluster
 from images import blurred
 
 from cellqa.cli import main
+from cellqa.engines.dask import DaskEngine
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # asyncio's, of a cluster that is being ended
 
@@ -123,6 +126,30 @@ def test_a_cluster_of_its_own(pairs: list[str], tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, "-m", "cellqa", *command], capture_output=True)
         assert done.returncode == 3, done.stderr
     assert outcome(tmp_path / "dask") == outcome(tmp_path / "local")
+
+
+def test_only_what_ends_its_worker_is_a_crash() -> None:
+    deadly = "__import__('os').kill(__import__('os').getpid(), 9)"
+    items = [deadly, *(f"__import__('time').sleep(0.02) or {k}" for k in range(30)), deadly]
+    with (
+        config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+    ):
+        engine = DaskEngine(cluster.scheduler_address, 1)
+        found = list(
+            engine.map(
+                eval,
+                items,
+                on_crash=lambda item, why: (item, why),
+                isolate=True,
+                bytes_each=1e12,  # each a task
+            )
+        )
+        engine.close()
+    assert sorted(each for each in found if isinstance(each, int)) == list(range(30))
+    assert [each for each in found if not isinstance(each, int)] == 2 * [
+        (deadly, "ended several workers")
+    ]
 
 
 @pytest.mark.parametrize(
