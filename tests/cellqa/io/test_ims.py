@@ -10,7 +10,7 @@ from damage import damaged
 
 from cellqa.errors import CellqaError, ImageError
 from cellqa.io import may_crash, open_image, write_image
-from cellqa.io.isolated import open_isolated
+from cellqa.io.isolated import _Reader, open_isolated
 
 h5py = pytest.importorskip("h5py")
 RNG = np.random.default_rng(0)
@@ -154,3 +154,4 @@ def test_damage(tmp_path: Path) -> None:
         assert text.startswith(path.name)
         errors += 1
     assert errors > 20
+    _Reader.get().end()  # later tests set its environment
