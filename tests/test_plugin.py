@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -26,6 +27,10 @@ from cellqa import Metric
 TAKEN = Metric(name="psnr", measure=lambda case, names: {"psnr": 1.0})
 NUMBER = 3
 """
+
+
+def floatmap(path: Path) -> np.ndarray:
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +68,7 @@ def test_they_are_listed_with_their_package(site: Path, tmp_path: Path) -> None:
     lines = {" ".join(line.split()) for line in (ours + theirs).splitlines()}
     for group, name in (
         ("cellqa.metrics", "contrast"),
-        ("cellqa.formats", "NumPy"),
+        ("cellqa.formats", "Portable FloatMap"),
         ("cellqa.enhancers", "gamma"),
         ("cellqa.engines", "threads"),
         ("ciegan.generators", "plain"),
@@ -90,12 +95,13 @@ def test_metric_format_engine_and_enhancer(site: Path, tmp_path: Path) -> None:
         scene = filaments((64, 64), seed=seed).image
         for folder in ("gt", "raw"):
             (tmp_path / folder).mkdir(exist_ok=True)
-            np.save(tmp_path / folder / f"{seed}.npy", scene if folder == "gt" else scene // 2)
+            shown = np.float32(scene if folder == "gt" else scene // 2)
+            assert cv2.imwrite(str(tmp_path / folder / f"{seed}.pfm"), shown)
     said = run(
         site, tmp_path, "cellqa", "enhance", "raw", "out", "--method", "gamma", "--set", "gamma=0.5"
     )
     assert "gamma 0.5" in said
-    bright, raw = (np.load(tmp_path / folder / "3.npy").mean() for folder in ("out", "raw"))
+    bright, raw = (floatmap(tmp_path / folder / "3.pfm").mean() for folder in ("out", "raw"))
     assert bright > raw
     command = ["cellqa", "score", "--pred", "out", "--gt", "gt", "--input", "raw"]
     command += ["--metrics", "contrast,ssim", "--engine", "threads", "--jobs", "2"]
@@ -103,8 +109,8 @@ def test_metric_format_engine_and_enhancer(site: Path, tmp_path: Path) -> None:
     assert "below the limit: contrast of out" in said
     results = tmp_path / "cellqa-results"
     with (results / "scores.csv").open(newline="") as file:
-        row = next(r for r in csv.DictReader(file) if (r["image"], r["method"]) == ("3.npy", "gt"))
-    gt = np.load(tmp_path / "gt" / "3.npy")
+        row = next(r for r in csv.DictReader(file) if (r["image"], r["method"]) == ("3.pfm", "gt"))
+    gt = floatmap(tmp_path / "gt" / "3.pfm")
     assert float(row["contrast"]) == pytest.approx(gt.std() / gt.mean())
     for table in ("summary.csv", "comparisons.csv"):
         assert "contrast" in (results / table).read_text()

@@ -149,8 +149,8 @@ def write_image(
 ) -> Path:
     """Write planes under a name like the source's: same format, bit depth, pixel size and axes.
 
-    CZI and ND2 are not written: they become OME-TIFF (`written_name`). The file appears under its
-    name only when it is complete.
+    Formats that are only read become OME-TIFF (`written_name`). The file appears under its name
+    only when it is complete.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -67,47 +68,79 @@ def _wrong(entry: Any) -> str:
     return f"{entry.name}: {taken} already" if taken else ""
 
 
+_KNOWN = (
+    Format(
+        "TIFF",
+        (".ome.tif", ".ome.tiff", ".tif", ".tiff"),
+        "cellqa.io.tiff",
+        "cellqa.io.tiff_write",
+    ),
+    Format(
+        "BigTIFF",
+        (".ome.btf", ".btf", ".tf8", ".tf2"),
+        "cellqa.io.tiff",
+        "cellqa.io.tiff_write",
+    ),
+    Format("LSM, STK", (".lsm", ".stk"), "cellqa.io.tiff"),
+    Format(
+        "PNG, JPEG, BMP",
+        (".png", ".jpg", ".jpeg", ".bmp"),
+        "cellqa.io.raster",
+        "cellqa.io.raster",
+        several=False,
+    ),
+    Format("NumPy", (".npy",), "cellqa.io.npy", "cellqa.io.npy"),
+    Format("NumPy archive", (".npz",), "cellqa.io.npy"),
+    Format("CZI", (".czi",), "cellqa.io.czi", "", "czi", ("pylibCZIrw",), may_crash=True),
+    Format("ND2", (".nd2",), "cellqa.io.nd2", "", "nd2", ("nd2",), may_crash=True),
+    Format("LIF", (".lif",), "cellqa.io.lif", "", "lif", ("liffile",)),
+    Format("OIB", (".oib",), "cellqa.io.oib", "", "oif", ("oiffile",)),
+    Format("Imaris", (".ims",), "cellqa.io.ims", "", "hdf5", ("h5py",), may_crash=True),
+    Format("MRC", (".mrc", ".map", ".rec"), "cellqa.io.mrc"),
+    Format(
+        "OME-Zarr",
+        (".ome.zarr", ".zarr"),
+        "cellqa.io.zarr",
+        "cellqa.io.zarr_write",
+        "zarr",
+        ("zarr",),
+        folder=True,
+        store=True,
+        may_crash=True,
+    ),
+    Format(
+        "zipped OME-Zarr",
+        (".ozx", ".ome.zarr.zip", ".zarr.zip"),
+        "cellqa.io.zarr",
+        "",
+        "zarr",
+        ("zarr",),
+        becomes=".ome.zarr",
+        store=True,
+        may_crash=True,
+    ),
+)
+
+
+def _chosen(environment: Mapping[str, str], taken: frozenset[str]) -> tuple[Format, ...]:
+    """The format of suffixes that the user gives to bioio, as `.vsi,.dv`; those taken stay.
+
+    Examples
+    --------
+    >>> _chosen({"CELLQA_BIOIO": ".vsi, DV,.tif"}, frozenset({".tif"}))[0].suffixes
+    ('.vsi', '.dv')
+    """
+    words = environment.get("CELLQA_BIOIO", "").lower().replace(",", " ").split()
+    suffixes = tuple(dict.fromkeys("." + word.strip(".") for word in words if word.strip(".")))
+    free = tuple(suffix for suffix in suffixes if suffix not in taken)
+    if not free:
+        return ()
+    return (Format("BioIO", free, "cellqa.io.bioio", "", "bioio", ("bioio",), may_crash=True),)
+
+
 FORMATS: Registry[Format] = Registry(
     "cellqa.formats",
-    (
-        Format(
-            "TIFF",
-            (".ome.tif", ".ome.tiff", ".tif", ".tiff"),
-            "cellqa.io.tiff",
-            "cellqa.io.tiff_write",
-        ),
-        Format(
-            "PNG, JPEG, BMP",
-            (".png", ".jpg", ".jpeg", ".bmp"),
-            "cellqa.io.raster",
-            "cellqa.io.raster",
-            several=False,
-        ),
-        Format("CZI", (".czi",), "cellqa.io.czi", "", "czi", ("pylibCZIrw",), may_crash=True),
-        Format("ND2", (".nd2",), "cellqa.io.nd2", "", "nd2", ("nd2",), may_crash=True),
-        Format(
-            "OME-Zarr",
-            (".ome.zarr", ".zarr"),
-            "cellqa.io.zarr",
-            "cellqa.io.zarr_write",
-            "zarr",
-            ("zarr",),
-            folder=True,
-            store=True,
-            may_crash=True,
-        ),
-        Format(
-            "zipped OME-Zarr",
-            (".ozx", ".ome.zarr.zip", ".zarr.zip"),
-            "cellqa.io.zarr",
-            "",
-            "zarr",
-            ("zarr",),
-            becomes=".ome.zarr",
-            store=True,
-            may_crash=True,
-        ),
-    ),
+    (*_KNOWN, *_chosen(os.environ, frozenset(s for known in _KNOWN for s in known.suffixes))),
     wrong=_wrong,
 )
 

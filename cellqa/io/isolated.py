@@ -130,6 +130,10 @@ class _Reader:
         """End the process."""
         self.process.kill()
         self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with contextlib.suppress(OSError):  # what was not sent yet
+                assert pipe is not None
+                pipe.close()
         atexit.unregister(self.end)
 
 

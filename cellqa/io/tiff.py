@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +12,7 @@ import numpy as np
 import tifffile
 
 from cellqa.errors import ImageError
-from cellqa.io import ome
+from cellqa.io import ome, tiff_vendors
 from cellqa.io.acquisition import Acquisition
 from cellqa.io.base import (
     COARSEST_TAG_UM,
@@ -29,7 +27,7 @@ from cellqa.io.base import (
     regular_times,
 )
 from cellqa.io.seen import UPRIGHT, Look
-from cellqa.io.tiff_pages import check_extent, file_of, has_parts, present, read_rows
+from cellqa.io.tiff_pages import check_extent, file_of, has_parts, logged, present, read_rows
 from cellqa.io.tiff_sets import metadata_of, own_series
 from cellqa.planes import Array
 
@@ -38,15 +36,13 @@ _ORDER = {"T": 0, "C": 1, "Z": 2, "Q": 2, "I": 2}  # scenes come before
 _NO_SCENES = "TCZQIYXS"  # axes: all others, such as positions and angles, are scenes
 _MINISWHITE, _MINISBLACK, _PALETTE, _SEPARATED = 0, 1, 3, 5
 _PRINTED = ("inch", "in", "cm")  # units of print settings, which Fiji takes over from other files
-# What tifffile only logs, although planes are lost by it.
-_LOST = re.compile(r"invalid page offset|corrupt|invalid strip|truncat", re.IGNORECASE)
 
 
 def open_file(path: Path, max_pixels: int) -> ImageFile:
     """Read the structure; pixels are read when a plane is asked for."""
     tif = None
     try:
-        with _logged(path):
+        with logged(path):
             tif = tifffile.TiffFile(path)
             return _open(path, tif, max_pixels)
     except BaseException:
@@ -55,28 +51,9 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
         raise
 
 
-@contextmanager
-def _logged(path: Path) -> Iterator[None]:
-    """Keep tifffile's messages off the terminal; those that mean lost data are errors."""
-    messages: list[str] = []
-    logger = logging.getLogger("tifffile")
-    handler = logging.Handler()
-    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
-    propagate, logger.propagate = logger.propagate, False
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
-    for message in messages:
-        if _LOST.search(message):
-            raise ImageError(f"{path.name}: damaged or truncated ({message.splitlines()[0][:120]})")
-
-
 def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
     _check_stated_planes(path, tif)
-    series_of = own_series(path, tif)
+    series_of = tiff_vendors.images(tif) if tiff_vendors.knows(tif) else own_series(path, tif)
     if not series_of:
         raise ImageError(f"{path.name}: a TIFF file without images")
     grid = _grid(path, tif, series_of, max_pixels)
@@ -90,17 +67,17 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
 
     def load(index: PlaneIndex) -> Array:
         series, number, sample = grid.at(index)
-        with _logged(path):
+        with logged(path):
             return looks[series].of(loaders[series](number), sample)
 
     def load_rows(index: PlaneIndex, start: int, stop: int) -> Array:
         series, number, sample = grid.at(index)
-        with _logged(path):
-            page = pages[series](number)  # type: ignore[misc]
-            rows = read_rows(path, page, shapes[series], start, stop)
+        with logged(path):
+            page, apart = pages[series](number)  # type: ignore[misc]
+            rows = read_rows(path, page, shapes[series], start, stop, apart)
             return looks[series].of(rows, sample)
 
-    in_parts = all(find is not None and has_parts(find(0)) for find in pages)
+    in_parts = all(find is not None and has_parts(*find(0)) for find in pages)
     scenes = [k // layouts[0].places for k in range(planes[-1].s + 1)]  # the series of each
     seen = tuple(looks[k].shape(shapes[k]) for k in scenes)
     of_series = _sizes(tif, len(looks), looks)
@@ -116,7 +93,7 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
         seen,
         load_rows if in_parts and all(look.orientation == UPRIGHT for look in looks) else None,
         lambda: _acquisition(tif, planes),
-        _structure(tif, looks[0]),
+        None if tiff_vendors.knows(tif) else _structure(tif, looks[0]),
         sizes[0][1],
         tuple(sizes) if len(set(sizes)) > 1 else (),
     )
@@ -255,7 +232,7 @@ def _loader(
     tif: tifffile.TiffFile,
     series: Any,
     shape: tuple[int, ...],
-    page_of: Callable[[int], Any] | None,
+    page_of: Callable[[int], tuple[Any, int | None]] | None,
 ) -> Callable[[int], Array]:
     """A function that returns the n-th plane in the order T, C, Z."""
     axes = series.axes
@@ -267,8 +244,10 @@ def _loader(
 
     def load(number: int) -> Array:
         if page_of:
-            page = present(path, page_of(number))
-            check_extent(path, page)
+            page, apart = page_of(number)
+            check_extent(path, present(path, page))
+            if apart is not None:
+                return read_rows(path, page, shape, 0, shape[0], apart)
             with file_of(page):
                 return np.asarray(page.asarray(maxworkers=1)).reshape(shape)
         if not whole:
@@ -287,20 +266,27 @@ def _loader(
     return load
 
 
-def _pages(series: Any, shape: tuple[int, ...]) -> Callable[[int], Any] | None:
-    """A function that returns the page of the n-th plane, where each plane is a page."""
+def _pages(series: Any, shape: tuple[int, ...]) -> Callable[[int], tuple[Any, int | None]] | None:
+    """A function that returns the page of the n-th plane, where each plane is a page.
+
+    Or, in LSM files, a sample of a page that holds its samples one after the other: which one.
+    """
     axes = series.axes
-    outer = {a: n for a, n in zip(axes, series.shape, strict=True) if a not in "YXS"}
+    sizes = dict(zip(axes, series.shape, strict=True))
+    outer = {axis: n for axis, n in sizes.items() if axis not in "YXS"}
     n = int(np.prod([float(length) for length in outer.values()]))
-    if len(series.pages) != n or axes[-len(shape) :] not in ("YX", "YXS"):
+    each = series.keyframe.samplesperpixel if axes.endswith("CYX") else 1
+    if each > 1 and (series.keyframe.planarconfig != 2 or each != sizes["C"]):
+        return None
+    if len(series.pages) * each != n or axes[-len(shape) :] not in ("YX", "YXS"):
         return None
     place_of = _places(series)
 
-    def page(number: int) -> Any:
+    def page(number: int) -> tuple[Any, int | None]:
         at = place_of(number)
         where = [at[axis] for axis in outer]
         index = int(np.ravel_multi_index(where, tuple(outer.values()))) if outer else 0
-        return series.pages[index]
+        return series.pages[index // each], index % each if each > 1 else None
 
     return page
 
@@ -366,6 +352,8 @@ def _sizes(tif: tifffile.TiffFile, scenes: int, looks: list[Look]) -> list[Size]
     """Sides of the pixels of each scene, as they are seen."""
     if text := _described(tif):
         sizes = ome.pixel_sizes(text, scenes)
+    elif tiff_vendors.knows(tif):
+        sizes = [tiff_vendors.pixel_size(tif)] * scenes
     else:
         sizes = [(_pixel_size(tif, "X"), _pixel_size(tif, "Y"))] * scenes
     pairs = zip(sizes, looks, strict=True)
@@ -373,7 +361,9 @@ def _sizes(tif: tifffile.TiffFile, scenes: int, looks: list[Look]) -> list[Size]
 
 
 def _acquisition(tif: tifffile.TiffFile, planes: tuple[PlaneIndex, ...]) -> Acquisition:
-    """Names, focus step, times and stage positions, as OME or ImageJ write them."""
+    """Names, focus step, times and places, as OME, ImageJ, Zeiss and MetaMorph write them."""
+    if tiff_vendors.knows(tif):
+        return tiff_vendors.acquisition(tif, planes)
     if tif.is_imagej:
         about = tif.imagej_metadata or {}
         step = in_micrometres(about.get("spacing"), about.get("unit"))

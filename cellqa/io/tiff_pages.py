@@ -1,7 +1,9 @@
-"""Pixels of one page of a TIFF file, whole or some rows of it."""
+"""Pages of a TIFF file: their pixels, whole or some rows, and what tifffile only logs of them."""
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,28 @@ from cellqa.errors import ImageError
 from cellqa.io.base import LARGE
 from cellqa.planes import Array
 
+# What tifffile only logs, although planes are lost by it.
+_LOST = re.compile(r"invalid page offset|corrupt|invalid strip|truncat", re.IGNORECASE)
+
+
+@contextmanager
+def logged(path: Path) -> Iterator[None]:
+    """Keep tifffile's messages off the terminal; those that mean lost data are errors."""
+    messages: list[str] = []
+    logger = logging.getLogger("tifffile")
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+    for message in messages:
+        if _LOST.search(message):
+            raise ImageError(f"{path.name}: damaged or truncated ({message.splitlines()[0][:120]})")
+
 
 def present(path: Path, page: Any) -> Any:
     """The page, or an error where the file lacks it."""
@@ -21,9 +45,14 @@ def present(path: Path, page: Any) -> Any:
     return page
 
 
-def has_parts(page: Any) -> bool:
-    """Whether rows of a page can be read without most of the others."""
-    if page is None or page.planarconfig != 1 or page.bitspersample % 8 or page.imagedepth != 1:
+def has_parts(page: Any, apart: int | None = None) -> bool:
+    """Whether rows of a page, or of one sample, can be read without most of the others."""
+    if (
+        page is None
+        or (page.planarconfig != 1 and apart is None)
+        or page.bitspersample % 8
+        or page.imagedepth != 1
+    ):
         return False
     if page.is_tiled:
         return bool(page.tilelength * page.imagewidth <= LARGE)
@@ -44,27 +73,35 @@ def file_of(page: Any) -> Iterator[Any]:
             file.close()
 
 
-def read_rows(path: Path, page: Any, shape: tuple[int, ...], start: int, stop: int) -> Array:
-    """Rows of a page, from the strips or tiles that hold them."""
+def read_rows(
+    path: Path,
+    page: Any,
+    shape: tuple[int, ...],
+    start: int,
+    stop: int,
+    apart: int | None = None,
+) -> Array:
+    """Rows of a page, or of a sample that is stored apart, from the strips or tiles of them."""
     with file_of(present(path, page)) as file:
-        return _rows_in(file, path, page, shape, start, stop)
+        return _rows_in(file, path, page, shape, start, stop, apart or 0)
 
 
 def _rows_in(
-    file: Any, path: Path, page: Any, shape: tuple[int, ...], start: int, stop: int
+    file: Any, path: Path, page: Any, shape: tuple[int, ...], start: int, stop: int, sample: int
 ) -> Array:
     keyframe = page.keyframe
     check_extent(path, page)
     if keyframe.compression == 1 and keyframe.fillorder == 1 and page.is_contiguous:
         each = int(np.prod(shape[1:]))
         dtype = np.dtype(page.parent.byteorder + keyframe.dtype.char)
-        offset = page.dataoffsets[0] + start * each * dtype.itemsize
+        offset = page.dataoffsets[0] + (sample * shape[0] + start) * each * dtype.itemsize
         rows = file.read_array(dtype, (stop - start) * each, offset)
         return np.asarray(rows.astype(keyframe.dtype, copy=False)).reshape(stop - start, *shape[1:])
     height = keyframe.tilelength if keyframe.is_tiled else keyframe.rowsperstrip
     across = -(-shape[1] // keyframe.tilewidth) if keyframe.is_tiled else 1
     out = np.full((stop - start, *shape[1:]), keyframe.nodata, keyframe.dtype)
-    first, last = start // height * across, -(-stop // height) * across
+    before = sample * -(-shape[0] // height) * across
+    first, last = before + start // height * across, before + -(-stop // height) * across
     for number in range(first, min(last, len(page.dataoffsets))):
         offset, count = page.dataoffsets[number], page.databytecounts[number]
         if not count:

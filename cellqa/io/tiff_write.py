@@ -30,6 +30,7 @@ _MINISWHITE = 0
 _TILE = 512  # side of the tiles of large planes
 _BIG = 2**32 - 2**25  # bytes that a classic TIFF file holds, with some room for its structure
 _LEVELS = 4 / 3  # of a plane's bytes, with all that are smaller
+_ALWAYS_BIG = (".btf", ".tf8", ".tf2")  # suffixes that say so
 _IMAGEJ_TYPES = ("uint8", "uint16", "float32")
 _IMAGEJ_MADE = ("ImageJ", "images", "channels", "slices", "frames", "hyperstack", "Info", "axes")
 
@@ -37,17 +38,18 @@ _IMAGEJ_MADE = ("ImageJ", "images", "channels", "slices", "frames", "hyperstack"
 def keeps(path: Path, like: ImageFile, dtype: np.dtype[Any]) -> frozenset[str]:
     """Which of `FACTS` a file has that is written like another one."""
     built = like.tiff
-    if built is None or built.ome or _as_ome(built, like, dtype):
+    if built is None or built.ome or _as_ome(path, built, like, dtype):
         return frozenset((PIXEL_SIZE, *FACTS))
     if built.imagej is not None:
         return frozenset((PIXEL_SIZE, "focus step", "times"))
     return frozenset((PIXEL_SIZE,))
 
 
-def _as_ome(built: TiffStructure, like: ImageFile, dtype: np.dtype[Any]) -> bool:
+def _as_ome(path: Path, built: TiffStructure, like: ImageFile, dtype: np.dtype[Any]) -> bool:
     """Whether ImageJ's file becomes OME, since ImageJ has no BigTIFF."""
     fits = dtype.name in _IMAGEJ_TYPES
-    return built.imagej is not None and fits and _bytes(like, dtype) > _BIG
+    big = path.suffix.lower() in _ALWAYS_BIG or _bytes(like, dtype) > _BIG
+    return built.imagej is not None and fits and big
 
 
 def _bytes(like: ImageFile, dtype: np.dtype[Any]) -> float:
@@ -63,6 +65,8 @@ def write_file(
     """
     planes = iter(blocks)
     options: dict[str, Any] = {"dtype": dtype, "software": "cellqa", "photometric": "minisblack"}
+    if path.suffix.lower() in _ALWAYS_BIG:
+        options["bigtiff"] = True
     samples = like.shape[2:]
     if samples:
         options["photometric"] = "rgb" if samples[0] >= 3 else "minisblack"
@@ -78,7 +82,7 @@ def write_file(
         options["tile"] = built.tile
     if built.photometric == _MINISWHITE and not samples:
         options["photometric"] = "miniswhite"
-    if built.ome or _as_ome(built, like, dtype):
+    if built.ome or _as_ome(path, built, like, dtype):
         _write_ome(path, planes, like, note, options)
     elif built.imagej is not None and dtype.name in _IMAGEJ_TYPES:
         if built.resolution:
@@ -221,7 +225,8 @@ def _write_ome(
         "UUID": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{like.path.name} {note} {sizes} {size}")),
     }
     n = int(np.prod(each))
-    with tifffile.TiffWriter(path, ome=True, bigtiff=size * _LEVELS > _BIG) as writer:
+    big = options.pop("bigtiff", False) or size * _LEVELS > _BIG
+    with tifffile.TiffWriter(path, ome=True, bigtiff=big) as writer:
         for number in range(sizes["S"]):
             plane: dict[str, list[Any]] = {}
             if acquired.seconds:

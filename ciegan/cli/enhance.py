@@ -196,10 +196,10 @@ def enhance(
     """Enhance a file or folder with a trained network.
 
     RUN is the folder of `ciegan train`, its best.safetensors, or an ONNX file of `ciegan export`.
-    Names, layout, formats, bit depth and pixel size are kept; CZI and ND2 become OME-TIFF. What is
-    done already is skipped, so that the same command goes on after any end. OUT receives
-    enhanced.csv. With --engine dask each worker of a cluster holds the network, on a device that it
-    has; scans are assembled here.
+    Names, layout, formats, bit depth and pixel size are kept; formats that are only read, such
+    as CZI and ND2, become OME-TIFF. What is done already is skipped, so that the same command goes
+    on after any end. OUT receives enhanced.csv. With --engine dask each worker of a cluster holds
+    the network, on a device that it has; scans are assembled here.
     """
     need_torch()
     stop_in_order()

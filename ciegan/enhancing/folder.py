@@ -45,10 +45,11 @@ def enhance_files(
 ) -> list[Enhanced]:
     """Enhance a file, or every image below a folder, plane by plane.
 
-    Names, layout, formats, bit depth, pixel size and axes are kept (CZI and ND2 become OME-TIFF);
-    metadata say that the image is enhanced, and by which weights. A file is done once: it is
-    skipped where its content, the weights and the options are those it was made with. Reading,
-    network and writing overlap; a file appears under its name when it is complete.
+    Names, layout, formats, bit depth, pixel size and axes are kept (what is only read, such as CZI
+    and ND2, becomes OME-TIFF); metadata say that the image is enhanced, and by which weights. A
+    file is done once: it is skipped where its content, the weights and the options are those it was
+    made with. Reading, network and writing overlap; a file appears under its name when it is
+    complete.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ import pytest
 
 from cellqa import plugins
 from cellqa.errors import CellqaError
-from cellqa.io import Format, _wrong
+from cellqa.io.formats import Format, _wrong
 from cellqa.plugins import Registry, instance_of, settings_of, take_problems, with_settings
 
 POINTS = {

@@ -180,10 +180,10 @@ def test_files_of_other_kinds_are_counted(
     folders: Folders, tmp_path: Path, sharp8: np.ndarray
 ) -> None:
     net, gt = folders("net", a=sharp8), folders("gt", a=sharp8)
-    for name in ("b.lif", "c.lif", "d.xyz", "notes.txt"):
+    for name in ("b.xlif", "c.xlif", "d.xyz", "notes.txt"):
         (net / name).write_bytes(b"x")
     status, said = score(tmp_path / "run", f"--pred={net}", f"--gt={gt}", "--no-report")
     assert status == 0
-    assert "warning: net: 2 .lif, 1 .xyz: not read here" in said
+    assert "warning: net: 2 .xlif, 1 .xyz: not read here" in said
     done = CliRunner().invoke(main, ["te-enhance", str(net), str(tmp_path / "te")])
-    assert "warning: IN: 2 .lif, 1 .xyz: not read here" in done.output
+    assert "warning: IN: 2 .xlif, 1 .xyz: not read here" in done.output
