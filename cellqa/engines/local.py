@@ -142,10 +142,9 @@ def _context() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    # imported once for all; what is not installed is passed over
     context.set_forkserver_preload(
-        ["cellqa.scoring.image", "cellqa.enhance", "cellqa.io.zarr_threads"]
-    )
+        ["cellqa.scoring.image", "cellqa.enhance"]
+    )  # imported once for all
     with interrupts.ignored(), _safe_path():
         forkserver.ensure_running()
     return context

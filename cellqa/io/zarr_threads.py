@@ -1,12 +1,21 @@
 """Blosc, which compresses chunks of Zarr, without threads of its own: zarr has some already.
 
-Its first use makes a lock of several processes, which a worker that is ended would leave behind,
-and the system complain of. So it is made where workers come from, and never taken.
+Its first use makes a lock for several processes, which is never taken here. One that a worker made
+would be left behind where the worker is ended, and the system complain of it. A lock for processes
+that are forked has no name to leave behind.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+
 import numcodecs.blosc
 
 numcodecs.blosc.use_threads = False
-numcodecs.blosc.get_mutex()
+if "fork" in multiprocessing.get_all_start_methods():
+    _lock = multiprocessing.Lock
+    multiprocessing.Lock = multiprocessing.get_context("fork").Lock
+    try:
+        numcodecs.blosc.get_mutex()
+    finally:
+        multiprocessing.Lock = _lock
