@@ -86,10 +86,24 @@ def stop_in_order() -> None:
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            with suppress(ValueError):  # not the main thread
-                signal.signal(getattr(signal, name), interrupt)
+    with suppress(ValueError):  # not the main thread
+        on_signals(("SIGTERM", "SIGHUP"), interrupt)
+
+
+def on_signals(names: Iterable[str], handler: Callable[[int, object], None]) -> None:
+    """Handle signals that there are here; not SIGHUP under `nohup`, which has it ignored.
+
+    Raises
+    ------
+    ValueError
+        This is not the main thread.
+    """
+    for name in names:
+        number = getattr(signal, name, None)
+        if number is not None and (
+            name != "SIGHUP" or signal.getsignal(number) is not signal.SIG_IGN
+        ):
+            signal.signal(number, handler)
 
 
 def tell(line: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from cellqa.cli.options import AnyPath
-from cellqa.terminal import report_failures, tell, warn
+from cellqa.terminal import on_signals, report_failures, tell, warn
 from ciegan.cli.enhance import network_options
 from ciegan.cli.group import main, need_torch
 
@@ -79,9 +79,7 @@ def watch(
         tell("ending after the files in work")
         stop.set()
 
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), interrupt)
+    on_signals(("SIGINT", "SIGTERM", "SIGHUP"), interrupt)
     warn(checkpoint.warnings)
     tell(f"watching {source}; {target / 'watch.html'} shows how it goes; Ctrl-C ends")
     watched = watch(
