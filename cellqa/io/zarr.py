@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from cellqa.io.formats import spoken
 from cellqa.io.stores import images_in, zarr_store
 from cellqa.planes import Array
 
+_MOST_CHUNKS = 1_000_000
+_SWELL, _OVERHEAD = 1.1, 2**16  # of bytes that cannot be compressed, and of the index of shards
 _SECONDS = {"second": 1.0, "millisecond": 1e-3, "minute": 60.0, "hour": 3600.0}
 
 
@@ -54,6 +57,8 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
     names = [axis["name"] if isinstance(axis, dict) else axis for axis in scales["axes"]]
     sizes = dict(zip(names, data.shape, strict=True))
     check_size(path, sizes["y"], sizes["x"], max_pixels)
+    if np.prod([float(n) for n in data.shards or data.chunks]) > max_pixels:
+        raise ImageError(f"its chunks have more pixels than the limit of {max_pixels}")
     unknown = [name for name in names if name not in "tczyx" and sizes[name] > 1]
     if unknown:
         raise ImageError(f"{spoken(path)}: axis {unknown[0]!r} is not time, channel or space")
@@ -61,6 +66,8 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
     def load(index: PlaneIndex, start: int = 0, stop: int | None = None) -> Array:
         cut = {"y": slice(start, stop), "x": slice(None)}
         at = tuple(cut[name] if name in cut else getattr(index, name, 0) for name in names)
+        if isinstance(store, Path):
+            _check_files(store / level["path"], data, at)
         pixels = np.asarray(data[at])
         if _unwritten(pixels, data) and not _has_chunks(data, at):
             raise ImageError(
@@ -120,6 +127,18 @@ def _unwritten(pixels: Array, data: Any) -> bool:
 
 def _has_chunks(data: Any, at: tuple[int | slice, ...]) -> bool:
     """Whether any chunk of a plane, or some rows of it, is there."""
+    root = data.store_path
+    return any(sync((root / key).exists()) for key in _chunk_keys(data, at))
+
+
+def _chunk_keys(data: Any, at: tuple[int | slice, ...]) -> Iterator[str]:
+    """Keys of the chunks that hold a plane, or some rows of it.
+
+    Raises
+    ------
+    ImageError
+        There are absurdly many.
+    """
     each = data.shards or data.chunks
     ranges = []
     for place, side, length in zip(at, each, data.shape, strict=True):
@@ -127,9 +146,26 @@ def _has_chunks(data: Any, at: tuple[int | slice, ...]) -> bool:
             place.indices(length) if isinstance(place, slice) else (place, place + 1, 1)
         )
         ranges.append(range(first // side, -(-stop // side)))
-    root = data.store_path
-    keys = (data.metadata.encode_chunk_key(chunk) for chunk in product(*ranges))
-    return any(sync((root / key).exists()) for key in keys)
+    if np.prod([float(len(each)) for each in ranges]) > _MOST_CHUNKS:
+        raise ImageError(f"a plane of it has more than {_MOST_CHUNKS} chunks")
+    return (data.metadata.encode_chunk_key(chunk) for chunk in product(*ranges))
+
+
+def _check_files(folder: Path, data: Any, at: tuple[int | slice, ...]) -> None:
+    """Refuse chunks that are no files, or hold more than their pixels, before they are read.
+
+    A pipe or a device would never end; what is larger than its pixels expands to far more.
+    """
+    stated = np.prod([float(n) for n in data.shards or data.chunks]) * data.dtype.itemsize
+    for key in _chunk_keys(data, at):
+        try:
+            status = (folder / key).stat()
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            raise ImageError(f"its chunk {key} is no file")
+        if status.st_size > _SWELL * stated + _OVERHEAD:
+            raise ImageError(f"its chunk {key} holds more than its pixels")
 
 
 def _scale(scales: dict[str, Any], level: dict[str, Any], number: int) -> tuple[str, float | None]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +159,31 @@ def test_sets_of_ome_files_are_read_from_each_file(tmp_path: Path, compression: 
             for index, pixels in zip(file.planes, channels, strict=True):
                 assert np.array_equal(file.load(index), pixels)
                 assert np.array_equal(file.load_rows(index, 5, 60), pixels[5:60])
+
+
+def hostile(path: Path, chunks: tuple[int, int], **more: object) -> Path:
+    """A store of 200 x 200 pixels of 8 bits, without a chunk yet."""
+    (path / "0").mkdir(parents=True)
+    (path / ".zgroup").write_text('{"zarr_format": 2}')
+    scales = [{"axes": [{"name": "y"}, {"name": "x"}], "datasets": [{"path": "0"}]}]
+    (path / ".zattrs").write_text(json.dumps({"multiscales": scales}))
+    array = {"zarr_format": 2, "shape": [200, 200], "chunks": list(chunks), "dtype": "|u1"}
+    array |= {"compressor": None, "fill_value": 0, "order": "C", "filters": None, **more}
+    (path / "0/.zarray").write_text(json.dumps(array))
+    return path
+
+
+def test_chunks_that_never_end_or_swell_are_refused(tmp_path: Path) -> None:
+    pipe = hostile(tmp_path / "pipe.zarr", (200, 200))
+    os.mkfifo(pipe / "0/0.0")
+    device = hostile(tmp_path / "device.zarr", (200, 200))
+    (device / "0/0.0").symlink_to("/dev/zero")
+    bomb = hostile(tmp_path / "bomb.zarr", (200, 200), compressor={"id": "zlib", "level": 1})
+    (bomb / "0/0.0").write_bytes(zlib.compress(bytes(2**28), 9))
+    for path, why in ((pipe, "no file"), (device, "no file"), (bomb, "more than its pixels")):
+        with open_image(path) as file, pytest.raises(ImageError, match=why):
+            file.load(file.planes[0])
+    for number, chunks in enumerate(((2**20, 2**20), (0, 0))):
+        path = hostile(tmp_path / f"{number}.zarr", chunks)
+        with pytest.raises(ImageError), open_image(path) as file:
+            file.load(file.planes[0])
