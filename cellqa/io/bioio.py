@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import bioio
 import numpy as np
 
 from cellqa.errors import ImageError
@@ -32,6 +31,8 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
     ImageError
         Scenes differ in type or numbers of planes, or planes are too large.
     """
+    import bioio  # here, for tools that import every module where the extra is missing
+
     image = bioio.BioImage(path)
     names = tuple(map(str, image.scenes))
     shapes: list[tuple[int, ...]] = []
