@@ -9,6 +9,7 @@ import click
 from cellqa.cli.group import main
 from cellqa.cli.options import (
     AnyPath,
+    OutPath,
     TableChoice,
     jobs_option,
     overwrite_option,
@@ -57,7 +58,7 @@ def metrics(markdown: bool) -> None:
 @click.option(
     "--map",
     "map_",
-    type=AnyPath(),
+    type=OutPath(),
     metavar="DIR",
     help="Also local resolution: a TIFF, in µm or pixels, and a figure of each plane.",
 )
@@ -71,7 +72,7 @@ def metrics(markdown: bool) -> None:
 )
 @click.option(
     "--plot",
-    type=AnyPath(),
+    type=OutPath(),
     metavar="PNG|SVG",
     help="Draw the curves (and sectors); of several planes into NAME-1.png, NAME-2.png ...",
 )
@@ -149,11 +150,11 @@ def resolution(
     show_default=True,
     help="Brightfield: thin phase objects have least contrast at focus, most on both sides.",
 )
-@click.option("--table", type=AnyPath(), metavar="CSV", help="Write the value of every measure.")
-@click.option("--plot", type=AnyPath(), metavar="PNG|SVG", help="Draw the measures.")
+@click.option("--table", type=OutPath(), metavar="CSV", help="Write the value of every measure.")
+@click.option("--plot", type=OutPath(), metavar="PNG|SVG", help="Draw the measures.")
 @click.option(
     "--write",
-    type=AnyPath(),
+    type=OutPath(),
     metavar="TIFF",
     help="Save the sharpest plane; of several stacks into NAME-1.tif, NAME-2.tif ...",
 )

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from cellqa.cli.group import main
-from cellqa.cli.options import AnyPath, jobs_option, overwrite_option
+from cellqa.cli.options import OutPath, jobs_option, overwrite_option
 from cellqa.terminal import progress_bar, tell
 
 
 @main.command()
-@click.argument("out", default="cellqa-demo", type=AnyPath())
+@click.argument("out", default="cellqa-demo", type=OutPath())
 @overwrite_option
 @jobs_option
 def demo(out: Path, overwrite: bool, jobs: int) -> None:

@@ -11,6 +11,7 @@ import click
 from cellqa.cli.group import main
 from cellqa.cli.options import (
     AnyPath,
+    OutPath,
     Positive,
     TableChoice,
     engine_option,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 # of both enhancers; defaults come from the method
 _enhance_options: Any = together(
     click.argument("source", metavar="IN", type=AnyPath()),
-    click.argument("target", metavar="OUT", type=AnyPath()),
+    click.argument("target", metavar="OUT", type=OutPath()),
     click.option("--kernel", type=click.IntRange(3, 255), help="Gaussian's side in pixels, odd."),
     click.option("--sigma", type=Positive(), help="Gaussian's sigma in pixels."),
     click.option("--amount", type=Positive(), help="Weight of the unsharp mask."),
@@ -98,7 +99,7 @@ class _MethodsCommand(click.Command):
 
 @main.command(cls=_MethodsCommand)
 @click.argument("source", metavar="IN", type=AnyPath())
-@click.argument("target", metavar="OUT", type=AnyPath())
+@click.argument("target", metavar="OUT", type=OutPath())
 @click.option(
     "--method",
     required=True,

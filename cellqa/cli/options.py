@@ -87,6 +87,25 @@ class AnyPath(click.Path):
         return Path(value)
 
 
+class OutPath(AnyPath):
+    """A path to write to: on this machine."""
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
+        """Return the path."""
+        from cellqa.io.stores import url_of
+
+        path = super().convert(value, parameter, ctx)
+        if url_of(path):
+            self.fail(
+                f"{value!r} is a URL, and results are written to the disk; give a folder there",
+                parameter,
+                ctx,
+            )
+        return path
+
+
 def parse_settings(
     ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cellqa.cli.group import main
-from cellqa.cli.options import AnyPath, naming_options, overwrite_option, pred_option
+from cellqa.cli.options import AnyPath, OutPath, naming_options, overwrite_option, pred_option
 from cellqa.errors import printable
 from cellqa.pairs.roles import Role
 from cellqa.terminal import align, report_failures, warn
@@ -22,7 +22,7 @@ def questionnaire() -> None:
 @pred_option
 @click.option("--gt", type=AnyPath(), metavar="DIR", help="Ground truth, shown like a method.")
 @naming_options
-@click.option("--out", type=AnyPath(), required=True, metavar="DIR", help="Where to write.")
+@click.option("--out", type=OutPath(), required=True, metavar="DIR", help="Where to write.")
 @click.option(
     "--images",
     type=click.IntRange(1),
@@ -84,7 +84,7 @@ def build(
     metavar="RUN",
     help="A scored run of the same images: which metric agrees with the experts?",
 )
-@click.option("--out", type=AnyPath(), metavar="DIR", help="Where to write [default: Q/analysis].")
+@click.option("--out", type=OutPath(), metavar="DIR", help="Where to write [default: Q/analysis].")
 def analyse(folder: Path, answers: tuple[Path, ...], scores: Path | None, out: Path | None) -> None:
     """Opinion scores, ranking and agreement from the files that raters saved.
 

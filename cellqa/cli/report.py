@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from cellqa.cli.group import main
-from cellqa.cli.options import AnyPath, gallery_option, jobs_option, overwrite_option
+from cellqa.cli.options import AnyPath, OutPath, gallery_option, jobs_option, overwrite_option
 from cellqa.errors import CellqaError
 from cellqa.terminal import progress_bar, warn
 
@@ -17,7 +17,7 @@ from cellqa.terminal import progress_bar, warn
 @click.argument("run", type=AnyPath(), metavar="RUN|TABLE.csv")
 @gallery_option
 @click.option(
-    "--out", type=AnyPath(), metavar="DIR", help="For a table [default: its name with -report]."
+    "--out", type=OutPath(), metavar="DIR", help="For a table [default: its name with -report]."
 )
 @click.option("--group", metavar="REGEX|CSV", help="For a table: as of `cellqa score`.")
 @jobs_option

@@ -12,6 +12,7 @@ import click
 from cellqa.cli.group import main
 from cellqa.cli.options import (
     AnyPath,
+    OutPath,
     engine_option,
     gallery_option,
     jobs_option,
@@ -55,7 +56,7 @@ _AFTER_LOSS = "what was scored is kept: go on with --resume"
 )
 @click.option(
     "--out",
-    type=AnyPath(),
+    type=OutPath(),
     default=Path("cellqa-results"),
     show_default=True,
     metavar="DIR",
@@ -298,7 +299,7 @@ def _report(out: Path, gallery: int, jobs: int) -> Path:
 
 @main.command()
 @click.argument("parts", nargs=-1, required=True, type=AnyPath(), metavar="PART...")
-@click.option("--out", type=AnyPath(), required=True, metavar="DIR", help="Where to write.")
+@click.option("--out", type=OutPath(), required=True, metavar="DIR", help="Where to write.")
 @table_option
 @jobs_option
 @overwrite_option

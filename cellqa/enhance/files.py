@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
@@ -30,7 +31,8 @@ from cellqa.io import (
     written_formats,
     written_name,
 )
-from cellqa.io.stores import holds_images, is_there, url_of
+from cellqa.io.store_images import holds_images, images_in, is_image
+from cellqa.io.stores import is_there, shown, url_of
 from cellqa.pairs.pairing import list_images
 from cellqa.terminal import Progress
 
@@ -116,8 +118,8 @@ def enhance_files(
             results[place] = result
             if progress:
                 progress(len(results), len(work))
-    finish_stores(work)
     pairs = [(job, results[place]) for place, job in enumerate(work)]
+    finish_stores([job for job, result in pairs if not isinstance(result, str)])
     if line := not_kept(lacks for _, lacks in pairs if not isinstance(lacks, str)):
         _log.warning(line)
     done = [job.target for job, result in pairs if not isinstance(result, str)]
@@ -163,21 +165,23 @@ def not_kept(lacking: Iterable[Sequence[str]]) -> str:
     return f"not kept, as the format of the results has no room: {', '.join(images)}"
 
 
-def finish_stores(work: Sequence[Job]) -> None:
+def finish_stores(done: Sequence[Job]) -> None:
     """Give stores of results the structure of their sources: plates, wells, series.
+
+    Images that failed are not stated, also where an earlier result of theirs is there.
 
     Raises
     ------
     CellqaError
         It cannot be written.
     """
-    if not any((store := store_of(job.target)) and store[1] for job in work):
+    if not any((store := store_of(job.target)) and store[1] for job in done):
         return
     from cellqa.io.zarr_plate import stores_of, write_structure
 
-    for source, target in stores_of(work):
+    for (source, target), names in stores_of(done).items():
         try:
-            write_structure(source, target)
+            write_structure(source, target, names)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CellqaError(
                 f"OUT: the plate's metadata cannot be written into {str(target)!r} "
@@ -185,15 +189,20 @@ def finish_stores(work: Sequence[Job]) -> None:
             ) from None
 
 
-def refuse_taken(work: Sequence[Job]) -> None:
-    """Refuse targets that exist.
+def refuse_taken(work: Sequence[Job], known: Container[Path] = ()) -> None:
+    """Refuse targets that exist, and stores that hold other images, but for those `known` as ours.
 
     Raises
     ------
     CellqaError
-        One does.
+        There is one.
     """
-    taken = [job.target for job in work if job.target.exists()]
+    targets = dict.fromkeys(job.target for job in work)
+    roots = {store[0]: None for each in targets if (store := store_of(each)) and store[1]}
+    for root in roots:
+        if root.exists():
+            targets |= dict.fromkeys(root / name for name in images_in(root) if name)
+    taken = [target for target in targets if target not in known and target.exists()]
     if taken:
         raise CellqaError(
             f"{taken[0]} exists{f' and {len(taken) - 1} more' if len(taken) > 1 else ''}; "
@@ -211,7 +220,7 @@ def plan(source: Path, target: Path) -> list[Job]:
         two images would become one.
     """
     if not is_there(source):
-        raise CellqaError(f"IN: {str(source)!r} does not exist")
+        raise CellqaError(f"IN: {shown(source)} does not exist")
     if holds_images(source):
         return _plan_folder(source, target)
     inside = target.is_dir() and not is_image_folder(target.name)
@@ -250,6 +259,12 @@ def _plan_folder(source: Path, target: Path) -> list[Job]:
         )
     if into and not store:
         raise CellqaError(f"OUT: {str(target)!r} is the name of a store, but IN is a folder")
+    if target.is_dir() and not os.access(target, os.W_OK | os.X_OK):
+        raise CellqaError(f"OUT: {str(target)!r} cannot be written to")
+    if store and is_image(target):
+        raise CellqaError(
+            f"OUT: {str(target)!r} is an image, but IN holds several; give another name"
+        )
     folder = list_images(source, "IN")
     names = [name for files in folder.images.values() for name in files]
     # images inside a store keep their places in it

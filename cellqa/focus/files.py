@@ -14,7 +14,8 @@ from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.focus.vote import Focus, vote
 from cellqa.io import PlaneIndex, grey, may_crash, open_image, write_tiff
-from cellqa.io.stores import holds_images, is_there
+from cellqa.io.store_images import holds_images
+from cellqa.io.stores import is_there
 from cellqa.metrics.focus import Sharpness, sharpness
 from cellqa.pairs.pairing import list_images
 from cellqa.planes.plane import Plane

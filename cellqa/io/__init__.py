@@ -35,7 +35,8 @@ from cellqa.io.formats import (
     written_name,
 )
 from cellqa.io.seen import COLOURS, carriers, grey, luminance
-from cellqa.io.stores import images_in, url_of
+from cellqa.io.store_images import images_in
+from cellqa.io.stores import url_of
 from cellqa.planes import Array
 
 __all__ = [

@@ -53,7 +53,7 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
     planes = plane_indices(s=header.sections // header.volume, z=header.volume)
     height, width = header.shape
     row = width * header.dtype.itemsize
-    stated, there = header.sections * height * row, path.stat().st_size - header.offset
+    stated, there = header.sections * height * row, max(0, path.stat().st_size - header.offset)
     if there < stated:
         raise ImageError(f"{path.name}: truncated, {stated} bytes are stated, {there} there")
     native = header.dtype.newbyteorder("=")
@@ -94,6 +94,8 @@ def _header(path: Path) -> _Header:
         raise ImageError(f"{path.name}: values of MRC's mode {mode} are not read")
     kind = np.uint8 if mode == 0 and stamp == _IMOD and not flags & _SIGNED else _TYPES[mode]
     volume = sampled[2] if group in _VOLUME_STACKS else sections
+    if width <= 0 or height <= 0:
+        raise ImageError(f"{path.name}: damaged, its header states {width} x {height} pixels")
     if sections <= 0 or volume <= 0 or sections % volume or extended < 0:
         raise ImageError(f"{path.name}: damaged, its header states {sections} sections of {volume}")
     pairs = zip(cell, sampled, strict=True)

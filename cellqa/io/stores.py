@@ -1,4 +1,4 @@
-"""Places of images beyond plain files: inside a store, in a zip archive, behind a URL."""
+"""Places of images beyond plain files, and what is read there beside pixels: metadata, states."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ import contextlib
 import hashlib
 import json
 import os
-import re
+import secrets
 import stat
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from cellqa import disk
+from cellqa.disk import StrPath
 from cellqa.errors import ImageError, MissingExtraError, first_line
-from cellqa.io.formats import store_of
+from cellqa.io.formats import spoken, store_of
 
 _SCHEMES = ("s3", "gs", "az", "https", "http")
 _METADATA = ("zarr.json", ".zattrs")  # of Zarr 3 and 2
-_MOST = 100_000  # images that a store may list
-_SERIES = "bioformats2raw.layout"
+_LARGEST = 2**24  # bytes of metadata
 _RETRIES = 5  # of a request, after growing pauses
+_ANSWER, _PATIENCE = 30, 60  # seconds for an answer, and until a request is not made again
 
 
 def url_of(path: Path) -> str | None:
@@ -40,6 +42,17 @@ def url_of(path: Path) -> str | None:
     return f"{scheme}://{'/'.join(path.parts[1:])}"
 
 
+def shown(path: StrPath) -> str:
+    """A place in messages, in quotation marks; a URL as it was given.
+
+    Examples
+    --------
+    >>> shown(Path("https://host/plate.zarr"))
+    "'https://host/plate.zarr'"
+    """
+    return repr(url_of(Path(path)) or os.fspath(path))
+
+
 def absolute(path: Path) -> Path:
     """The path from the root of the disk, so that it holds in every process; a URL as it is."""
     return path if url_of(path) else path.absolute()
@@ -53,72 +66,6 @@ def is_there(path: Path) -> bool:
     return store is not None and (url_of(path) is not None or store[0].is_file())
 
 
-def holds_images(path: Path) -> bool:
-    """Whether a place is a folder of images, or a store of several; not an image itself."""
-    if store_of(path) is not None:
-        return is_there(path) and images_in(path) != ("",)
-    return path.is_dir()
-
-
-def images_in(path: Path) -> tuple[str, ...]:
-    """Paths of the images inside a store, or below a place inside it; one empty path for an image.
-
-    The fields of a plate's wells are `A/1/0`, the series of bioformats2raw `0`, `1` ... What
-    cannot be read counts as one image, so that opening it says what is wrong.
-    """
-    try:
-        return tuple(_listed(path, ""))[:_MOST] or ("",)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImageError):
-        return ("",)
-
-
-def _listed(path: Path, inside: str) -> Iterator[str]:
-    about = attributes(path / inside if inside else path)
-    before = f"{inside}/" if inside else ""
-    if "plate" in about:
-        for well in about["plate"]["wells"]:
-            yield from _listed(path, f"{before}{_checked(well['path'])}")
-    elif "well" in about:
-        for image in about["well"]["images"]:
-            yield f"{before}{_checked(image['path'])}"
-    elif "multiscales" in about:
-        yield inside
-    elif _SERIES in about:
-        yield from _series(path, before)
-
-
-def _series(path: Path, before: str) -> Iterator[str]:
-    """Numbers of the images of bioformats2raw: as it lists them, else those that are there."""
-    try:
-        listed = attributes(path / f"{before}OME").get("series")
-    except (OSError, ValueError):
-        listed = None
-    if isinstance(listed, list):
-        yield from (f"{before}{_checked(name)}" for name in listed)
-        return
-    for number in range(_MOST):
-        try:
-            if "multiscales" not in attributes(path / f"{before}{number}"):
-                return
-        except OSError:
-            return
-        yield f"{before}{number}"
-
-
-def _checked(inside: Any) -> str:
-    """A path inside a store, as its metadata state it.
-
-    Raises
-    ------
-    ValueError
-        It leads elsewhere.
-    """
-    text = str(inside).strip("/")
-    if not re.fullmatch(r"[\w.+ -]+(/[\w.+ -]+)*", text) or ".." in text.split("/"):
-        raise ValueError(f"{text!r} is no path inside a store")
-    return text
-
-
 def attributes(path: Path) -> Mapping[str, Any]:
     """Attributes of a group, as OME has them: what stands below `ome`, or beside each other.
 
@@ -128,50 +75,120 @@ def attributes(path: Path) -> Mapping[str, Any]:
         There is no group.
     ValueError
         Its metadata are damaged.
+    ImageError
+        They are too large, no file, or cannot be read.
     """
     for name in _METADATA:
         text = _read(path, name)
         if text is not None:
-            found = json.loads(text)
+            try:
+                found = json.loads(text)
+            except RecursionError:
+                raise ValueError("metadata are nested too deep") from None
             if not isinstance(found, dict):
                 raise ValueError("metadata are no JSON object")
             own = found.get("attributes", {}) if name == "zarr.json" else found
             return {**own, **own["ome"]} if isinstance(own.get("ome"), dict) else own
-    raise FileNotFoundError(f"{path}: no Zarr group")
+    raise FileNotFoundError(f"{spoken(path)}: no Zarr group")
 
 
 def _read(path: Path, name: str) -> str | None:
     """A text in a folder of a store, wherever that is; None where there is none."""
     store = store_of(path)
     if url_of(path) is None and (store is None or not store[0].is_file()):
-        place = path / name
-        return place.read_text(encoding="utf-8") if place.is_file() else None
+        return _read_file(path / name)
     assert store is not None
     root, inside = store
     key = f"{inside}/{name}" if inside else name
     if url_of(path) is None:
-        with zipfile.ZipFile(root) as archive:
-            return archive.read(key).decode("utf-8") if key in _members(root) else None
+        archive = _archive(root)
+        if key not in archive.NameToInfo:
+            return None
+        check_length(key, archive.NameToInfo[key].file_size)
+        return archive.read(key).decode("utf-8")
     import obstore
 
     try:
-        return bytes(obstore.get(remote(root), key).bytes()).decode("utf-8")
+        found = obstore.get(remote(root), key)
+        check_length(key, found.meta["size"])
+        return bytes(found.bytes()).decode("utf-8")
     except FileNotFoundError:
         return None
+    except ImageError:
+        raise
     except Exception as error:  # of the library: no answer, or not allowed
         raise ImageError(f"{url_of(path)}: cannot be read ({first_line(error)})") from None
 
 
-@lru_cache(maxsize=8)
-def _names_of(root: Path, size: int, changed: int) -> Mapping[str, tuple[int, int]]:
-    """Checksum and size of each member of an archive in this state."""
-    with zipfile.ZipFile(root) as archive:
-        return {each.filename: (each.CRC, each.file_size) for each in archive.infolist()}
+def _read_file(place: Path) -> str | None:
+    try:
+        status = place.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if stat.S_ISDIR(status.st_mode):
+        return None
+    if not stat.S_ISREG(status.st_mode):  # a pipe would never end
+        raise ImageError(f"its metadata {place.name} are no file")
+    check_length(place.name, status.st_size)
+    return place.read_text(encoding="utf-8")
 
 
-def _members(root: Path) -> Mapping[str, tuple[int, int]]:
+def check_length(key: str, size: int) -> None:
+    """Refuse metadata that are absurdly large, before memory is taken for them.
+
+    Raises
+    ------
+    ImageError
+        They are.
+    """
+    if size > _LARGEST:
+        raise ImageError(f"its metadata {key} are larger than {_LARGEST >> 20} MiB")
+
+
+def names_in(path: Path) -> list[str] | None:
+    """Names of what lies in a folder of a store; None where a server does not say."""
+    store = store_of(path)
+    if url_of(path):
+        if store is None or _is_web(path):
+            return None
+        import obstore
+
+        root, inside = store
+        found = obstore.list_with_delimiter(remote(root), inside or None)
+        return [each.rpartition("/")[2] for each in found["common_prefixes"]]
+    if store is None or not store[0].is_file():
+        return [each.name for each in path.iterdir()]
+    before = f"{store[1]}/" if store[1] else ""
+    names = _archive(store[0]).namelist()
+    return list({n[len(before) :].split("/")[0] for n in names if n.startswith(before)})
+
+
+def _archive(root: Path) -> zipfile.ZipFile:
+    """A zip archive, which stays open: to list its members takes long.
+
+    Raises
+    ------
+    ImageError
+        It is none.
+    """
     status = root.stat()
-    return _names_of(root, status.st_size, status.st_mtime_ns)
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageError("the archive is no file")
+    # a process that was forked has the same place in the file as its parent
+    return _opened(root, status.st_size, status.st_mtime_ns, os.getpid())
+
+
+@lru_cache(maxsize=4)
+def _opened(root: Path, size: int, changed: int, process: int) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(root)
+    except zipfile.BadZipFile as error:
+        raise ImageError(f"no whole zip archive ({first_line(error)})") from None
+
+
+def _is_web(path: Path) -> bool:
+    """Whether a URL is that of a web server, which does not list what it has."""
+    return path.parts[0] in ("http:", "https:")
 
 
 def remote(root: Path) -> Any:
@@ -191,9 +208,12 @@ def remote(root: Path) -> Any:
             "reading from an object store needs obstore; install it with: pip install 'cellqa[s3]'"
         ) from None
     url = url_of(root) or ""
-    options: dict[str, Any] = {"retry_config": {"max_retries": _RETRIES}}
+    options: dict[str, Any] = {
+        "retry_config": {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_PATIENCE)},
+        "client_options": {"timeout": f"{_ANSWER}s"},
+    }
     if url.startswith("http://") or os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
-        options["client_options"] = {"allow_http": True}
+        options["client_options"]["allow_http"] = True
     if url.startswith("s3:") and not _has_credentials():
         options["skip_signature"] = True  # public data
     try:
@@ -207,27 +227,11 @@ def _has_credentials() -> bool:
     return any(os.environ.get(name) for name in (*names, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"))
 
 
-def zarr_store(path: Path) -> tuple[Any, str]:
-    """A place as zarr opens it, and the path inside.
-
-    Raises
-    ------
-    MissingExtraError
-        What reads it is not installed.
-    """
-    store = store_of(path)
-    if store is None or (url_of(path) is None and not stat.S_ISREG(store[0].stat().st_mode)):
-        return path, ""
-    import zarr.storage
-
-    root, inside = store
-    if url_of(path) is None:
-        return zarr.storage.ZipStore(root, mode="r"), inside
-    return zarr.storage.ObjectStore(remote(root), read_only=True), inside
-
-
 def state(path: Path, *, touched: bool = False) -> list[int]:
-    """What tells an image from what it was before, wherever it is; see `cellqa.disk.state`."""
+    """What tells an image from what it was before, wherever it is; see `cellqa.disk.state`.
+
+    Of an image on a web server, its metadata alone: see `tells_changes`.
+    """
     store = store_of(path)
     if store is not None and url_of(path):
         return _remote_state(*store)
@@ -236,12 +240,17 @@ def state(path: Path, *, touched: bool = False) -> list[int]:
     return disk.state(path, touched=touched)
 
 
+def tells_changes(path: Path) -> bool:
+    """Whether the state of an image tells all changes; a web server does not list its files."""
+    return url_of(path) is None or not _is_web(path)
+
+
 def _remote_state(root: Path, inside: str) -> list[int]:
     """Number, size and times of all objects; of the metadata where a server does not list."""
     digest = hashlib.blake2b(digest_size=6)
     text = ""
     found: list[Any] = []
-    if not (url_of(root) or "").startswith("http"):  # web servers have no list
+    if tells_changes(root):
         with contextlib.suppress(Exception):  # of the library; reading will say what is wrong
             found = [each for batch in remote(root).list(inside or None) for each in batch]
     if not found:
@@ -261,7 +270,7 @@ def content_hash(path: Path) -> str:
     """SHA-256 of an image's content, wherever it is; see `cellqa.disk.content_hash`.
 
     Of a place in an archive, of its members' names and checksums; behind a URL, of what the server
-    says of each object.
+    says of each object; on a web server, which says nothing, never the same twice.
 
     Raises
     ------
@@ -269,10 +278,16 @@ def content_hash(path: Path) -> str:
         It cannot be read.
     """
     store = store_of(path)
+    if not tells_changes(path):
+        return secrets.token_hex(32)
     if store is not None and url_of(path):
         return hashlib.sha256(json.dumps(_remote_state(*store)).encode()).hexdigest()
     if store is not None and store[1] and store[0].is_file():
         root, inside = store
-        own = {k: v for k, v in _members(root).items() if k.startswith(f"{inside}/")}
-        return hashlib.sha256(json.dumps(sorted(own.items())).encode()).hexdigest()
+        own = sorted(
+            (each.filename, each.CRC, each.file_size)
+            for each in _archive(root).infolist()
+            if each.filename.startswith(f"{inside}/")
+        )
+        return hashlib.sha256(json.dumps(own).encode()).hexdigest()
     return disk.content_hash(path)

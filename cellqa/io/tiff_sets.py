@@ -11,6 +11,7 @@ from typing import Any
 
 import tifffile
 
+from cellqa.errors import ImageError
 from cellqa.io.ome import elements, parsed
 
 _SUFFIXES = (".ome.tif", ".ome.tiff")
@@ -49,8 +50,33 @@ def is_apart(text: str) -> bool:
     return all(len(own) == 1 for own in files) and len(set.union(*files)) > 1
 
 
+def check_members(path: Path, text: str) -> None:
+    """Refuse a set that would read what lies elsewhere, or never ends, as a pipe does.
+
+    Raises
+    ------
+    ImageError
+        It names such a file.
+    """
+    root = parsed(text) if "FileName" in text else None
+    named = [] if root is None else elements(root, "UUID")
+    folder = path.parent.resolve()
+    for name in dict.fromkeys(each.get("FileName", "") for each in named):
+        place = path.parent / name
+        if not name or not place.exists():
+            continue
+        if folder not in place.absolute().parent.resolve().joinpath(place.name).parents:
+            raise ImageError(f"{path.name}: its planes are said to lie in another folder, {name!r}")
+        if not place.is_file():
+            raise ImageError(
+                f"{path.name}: its planes are said to lie in {name!r}, which is no file"
+            )
+
+
 def own_series(path: Path, tif: tifffile.TiffFile) -> list[Any]:
     """The series of a file; not those that other files of its set have for themselves."""
+    if tif.is_ome:
+        check_members(path, tif.ome_metadata or "")
     every = list(tif.series)
     if not tif.is_ome or not is_apart(tif.ome_metadata or ""):
         return every

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,12 @@ from cellqa.io.base import (
     plane_indices,
 )
 from cellqa.io.formats import spoken
-from cellqa.io.stores import images_in, zarr_store
+from cellqa.io.store_images import listed
+from cellqa.io.stores import attributes
+from cellqa.io.zarr_guard import guarded
 from cellqa.planes import Array
 
 _MOST_CHUNKS = 1_000_000
-_SWELL, _OVERHEAD = 1.1, 2**16  # of bytes that cannot be compressed, and of the index of shards
 _SECONDS = {"second": 1.0, "millisecond": 1e-3, "minute": 60.0, "hour": 3600.0}
 
 
@@ -39,21 +39,24 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
     ImageError
         The store holds several images, a plane too large, or axes of another kind.
     """
-    store, inside = zarr_store(path)
-    group: Any = zarr.open_group(store, path=inside or None, mode="r")
-    attributes: dict[str, Any] = dict(group.attrs)
-    about = dict(attributes.get("ome", attributes))
+    try:
+        about = dict(attributes(path))
+    except FileNotFoundError:
+        raise ImageError("there is no group of Zarr") from None
     if "multiscales" not in about:
-        found = images_in(path)
-        if found == ("",):
+        found = listed(path)
+        if not found:
             raise ImageError("no image of OME-Zarr: its metadata have no 'multiscales'")
         raise ImageError(
-            f"holds {len(found)} images, {spoken(path)}/{found[0]} for example; give one of them, "
+            f"holds several images, {spoken(path)}/{found[0]} for example; give one of them, "
             "or the store to a command that takes folders"
         )
     scales = about["multiscales"][0]
     level = scales["datasets"][0]
-    data = group[level["path"]]
+    store, inside = guarded(path)
+    where = f"{inside}/{level['path']}" if inside else level["path"]
+    data: Any = zarr.open_array(store, path=where, mode="r")
+    store.expect(data)
     names = [axis["name"] if isinstance(axis, dict) else axis for axis in scales["axes"]]
     sizes = dict(zip(names, data.shape, strict=True))
     check_size(path, sizes["y"], sizes["x"], max_pixels)
@@ -66,8 +69,7 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
     def load(index: PlaneIndex, start: int = 0, stop: int | None = None) -> Array:
         cut = {"y": slice(start, stop), "x": slice(None)}
         at = tuple(cut[name] if name in cut else getattr(index, name, 0) for name in names)
-        if isinstance(store, Path):
-            _check_files(store / level["path"], data, at)
+        _check_number(data, at)
         pixels = np.asarray(data[at])
         if _unwritten(pixels, data) and not _has_chunks(data, at):
             raise ImageError(
@@ -76,7 +78,6 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
         return pixels if names.index("y") < names.index("x") else pixels.T
 
     planes = plane_indices(1, *(sizes.get(axis, 1) for axis in "tcz"))
-    close: Callable[[], None] = getattr(store, "close", lambda: None)
     return ImageFile(
         path,
         planes,
@@ -84,7 +85,7 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
         np.dtype(data.dtype),
         _step(scales, level, names.index("x")),
         load,
-        close,
+        store.close,
         decode_rows=load,
         acquisition=lambda: _acquisition(about, names, sizes, planes),
         pixel_size_y=_step(scales, level, names.index("y")),
@@ -132,13 +133,12 @@ def _has_chunks(data: Any, at: tuple[int | slice, ...]) -> bool:
 
 
 def _chunk_keys(data: Any, at: tuple[int | slice, ...]) -> Iterator[str]:
-    """Keys of the chunks that hold a plane, or some rows of it.
+    """Keys of the chunks that hold a plane, or some rows of it."""
+    ranges = _chunk_ranges(data, at)
+    return (data.metadata.encode_chunk_key(chunk) for chunk in product(*ranges))
 
-    Raises
-    ------
-    ImageError
-        There are absurdly many.
-    """
+
+def _chunk_ranges(data: Any, at: tuple[int | slice, ...]) -> list[range]:
     each = data.shards or data.chunks
     ranges = []
     for place, side, length in zip(at, each, data.shape, strict=True):
@@ -146,26 +146,12 @@ def _chunk_keys(data: Any, at: tuple[int | slice, ...]) -> Iterator[str]:
             place.indices(length) if isinstance(place, slice) else (place, place + 1, 1)
         )
         ranges.append(range(first // side, -(-stop // side)))
-    if np.prod([float(len(each)) for each in ranges]) > _MOST_CHUNKS:
+    return ranges
+
+
+def _check_number(data: Any, at: tuple[int | slice, ...]) -> None:
+    if np.prod([float(len(each)) for each in _chunk_ranges(data, at)]) > _MOST_CHUNKS:
         raise ImageError(f"a plane of it has more than {_MOST_CHUNKS} chunks")
-    return (data.metadata.encode_chunk_key(chunk) for chunk in product(*ranges))
-
-
-def _check_files(folder: Path, data: Any, at: tuple[int | slice, ...]) -> None:
-    """Refuse chunks that are no files, or hold more than their pixels, before they are read.
-
-    A pipe or a device would never end; what is larger than its pixels expands to far more.
-    """
-    stated = np.prod([float(n) for n in data.shards or data.chunks]) * data.dtype.itemsize
-    for key in _chunk_keys(data, at):
-        try:
-            status = (folder / key).stat()
-        except FileNotFoundError:
-            continue
-        if not stat.S_ISREG(status.st_mode):
-            raise ImageError(f"its chunk {key} is no file")
-        if status.st_size > _SWELL * stated + _OVERHEAD:
-            raise ImageError(f"its chunk {key} holds more than its pixels")
 
 
 def _scale(scales: dict[str, Any], level: dict[str, Any], number: int) -> tuple[str, float | None]:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from cellqa.disk import StrPath
 from cellqa.errors import CellqaError, printable
 from cellqa.io import FORMATS, images_in, is_image_folder, open_image, split_suffix, store_of
-from cellqa.io.stores import is_there, url_of
+from cellqa.io.stores import is_there, shown, url_of
 from cellqa.io.tiff_sets import parts_of_sets
 from cellqa.pairs.naming import Affixes, Naming, common_affixes, no_partner, read_table
 from cellqa.pairs.roles import GIVEN, UNSCORED, Role
@@ -151,9 +151,9 @@ def scan(path: StrPath, role: str) -> Folder:
         return _scan_store(top, role)
     if not top.exists():
         hint = "; a URL has to be a store's, which ends in .zarr" if url_of(top) else ""
-        raise CellqaError(f"{role}: there is no folder {os.fspath(path)!r}{hint}")
+        raise CellqaError(f"{role}: there is no folder {shown(path)}{hint}")
     if not top.is_dir():
-        raise CellqaError(f"{role}: {os.fspath(path)!r} is a file; give the folder that holds it")
+        raise CellqaError(f"{role}: {shown(path)} is a file; give the folder that holds it")
     images: dict[str, list[str]] = {}
     others: list[str] = []
     for parent, folders, files in os.walk(top, onerror=_unreadable):
@@ -176,7 +176,7 @@ def scan(path: StrPath, role: str) -> Folder:
                 images.setdefault((relative / stem).as_posix(), []).append(inside)
     if not images:
         known = ", ".join(FORMATS)
-        raise CellqaError(f"{role}: no images in {os.fspath(path)!r} (known formats: {known})")
+        raise CellqaError(f"{role}: no images in {shown(path)} (known formats: {known})")
     return Folder(top, {k: tuple(v) for k, v in images.items()}, tuple(others))
 
 
@@ -186,7 +186,7 @@ def _scan_store(top: Path, role: str) -> Folder:
     if inside == ("",):
         with open_image(top):  # which says what is wrong with a store that cannot be read
             pass
-        raise CellqaError(f"{role}: {str(top)!r} is an image; give the folder that holds it")
+        raise CellqaError(f"{role}: {shown(top)} is an image; give the folder that holds it")
     return Folder(top, {name: (name,) for name in inside})
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, printable
 from cellqa.io import grey, may_crash, open_image, write_tiff
-from cellqa.io.stores import holds_images, is_there
+from cellqa.io.store_images import holds_images
+from cellqa.io.stores import is_there
 from cellqa.metrics._spectrum import SMALLEST_SIDE, TOO_SMALL
 from cellqa.metrics.frc import RingCorrelation, frc_single
 from cellqa.metrics.local import LocalResolution, resolution_map, sector_resolution

@@ -13,7 +13,7 @@ from typing import Any
 from cellqa.disk import StrPath, alone
 from cellqa.engines import Engine, LocalEngine
 from cellqa.errors import CellqaError, Interrupted
-from cellqa.io.stores import absolute
+from cellqa.io.stores import absolute, tells_changes
 from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import Image, Pairing
 from cellqa.pairs.roles import GIVEN, Role
@@ -33,6 +33,11 @@ from cellqa.tables.rows import Row
 from cellqa.tables.tally import Tally
 from cellqa.tables.versions import source_digest, versions
 from cellqa.terminal import Progress
+
+_UNSURE = (
+    "all is scored again: a web server does not say which of its files changed; "
+    "s3://, gs:// and az:// do"
+)
 
 
 def score_pairing(
@@ -170,6 +175,7 @@ def score_to_folder(
                 start,
                 warnings=[
                     *([f"{given_up}; all is scored again"] if given_up else []),
+                    *([_UNSURE] if resume and not _telling(pairing) else []),
                     *shared_pattern(pairing, options, engine, grouping),
                 ],
                 ranges=partial(
@@ -281,7 +287,16 @@ def _trusted(journal: Journal, image: Image, pairing: Pairing) -> bool:
     if entry is None:
         return False
     states, rows = entry
-    return all(row.status == "ok" for row in rows) and states == file_states(image, pairing.folders)
+    return (
+        all(row.status == "ok" for row in rows)
+        and states == file_states(image, pairing.folders)
+        and _telling(pairing)
+    )
+
+
+def _telling(pairing: Pairing) -> bool:
+    """Whether it can be known of all files that they did not change."""
+    return all(map(tells_changes, pairing.folders.values()))
 
 
 def _header(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cellqa.cli.options import AnyPath, jobs_option, overwrite_option, parse_settings
+from cellqa.cli.options import AnyPath, OutPath, jobs_option, overwrite_option, parse_settings
 from cellqa.terminal import INTERRUPTED, progress_bar, report_failures, tell_over_bar, warn
 from ciegan.cli.group import device_option, main, need_torch
 from ciegan.cli.train import Seconds
@@ -50,7 +50,7 @@ def _by_preset(ctx: Any, parameter: Any, values: tuple[str, ...]) -> dict[str, d
     show_default=True,
     help="Times that each network is trained.",
 )
-@click.option("--out", type=AnyPath(), required=True, metavar="DIR", help="Where to write.")
+@click.option("--out", type=OutPath(), required=True, metavar="DIR", help="Where to write.")
 @click.option(
     "--set",
     "settings",

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cellqa.cli.options import AnyPath, jobs_option, overwrite_option
+from cellqa.cli.options import OutPath, jobs_option, overwrite_option
 from cellqa.terminal import progress_bar, tell_over_bar
 from ciegan.cli.group import device_option, main, need_torch
 
@@ -20,7 +20,7 @@ def _parse_runs(ctx: Any, parameter: Any, values: tuple[str, ...]) -> dict[str, 
 
 
 @main.command()
-@click.argument("out", default="ciegan-demo", type=AnyPath())
+@click.argument("out", default="ciegan-demo", type=OutPath())
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is drawn."
 )

@@ -12,6 +12,7 @@ import click
 
 from cellqa.cli.options import (
     AnyPath,
+    OutPath,
     engine_option,
     opened_engine,
     overwrite_option,
@@ -161,7 +162,7 @@ def _cluster(engine: str, jobs: int | None, network: Mapping[str, Any]) -> Itera
 @main.command()
 @click.argument("run", type=AnyPath())
 @click.argument("source", metavar="IN", type=AnyPath())
-@click.argument("target", metavar="OUT", type=AnyPath())
+@click.argument("target", metavar="OUT", type=OutPath())
 @network_options
 @click.option(
     "--mosaic",
@@ -204,7 +205,7 @@ def enhance(
     need_torch()
     stop_in_order()
     from cellqa.enhance.files import plan
-    from cellqa.io.stores import holds_images
+    from cellqa.io.store_images import holds_images
     from ciegan.enhancing.folder import disagreeing, enhance_files
     from ciegan.enhancing.pool import beside
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from cellqa.cli.options import AnyPath, TableChoice, overwrite_option
+from cellqa.cli.options import AnyPath, OutPath, TableChoice, overwrite_option
 from cellqa.terminal import warn
 from ciegan.cli.group import main, need_torch
 
 
 @main.command()
 @click.argument("run", type=AnyPath())
-@click.argument("out", type=AnyPath())
+@click.argument("out", type=OutPath())
 @click.option(
     "--to",
     required=True,

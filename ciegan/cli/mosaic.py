@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cellqa.cli.options import AnyPath, Positive, overwrite_option, together
+from cellqa.cli.options import AnyPath, OutPath, Positive, overwrite_option, together
 from cellqa.errors import CellqaError
 from cellqa.terminal import progress_bar, report_failures, warn
 from ciegan.cli.group import main
@@ -104,7 +104,7 @@ def failures_of(mosaics: list[Assembled]) -> list[tuple[str, str, str]]:
 
 @main.command()
 @click.argument("source", metavar="IN", type=AnyPath())
-@click.argument("target", metavar="OUT", type=AnyPath())
+@click.argument("target", metavar="OUT", type=OutPath())
 @scan_options
 @overwrite_option
 def mosaic(source: Path, target: Path, *, overwrite: bool, **scan: Any) -> None:

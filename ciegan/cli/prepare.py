@@ -11,6 +11,7 @@ import click
 
 from cellqa.cli.options import (
     AnyPath,
+    OutPath,
     Positive,
     TableChoice,
     given_options,
@@ -112,7 +113,7 @@ def _run(prepare_it: Callable[..., Any], options: dict[str, Any]) -> None:
 
 @prepare.command()
 @click.argument("stacks", metavar="STACK...", nargs=-1, required=True, type=AnyPath())
-@click.argument("out", type=AnyPath())
+@click.argument("out", type=OutPath())
 @click.option(
     "--distances",
     metavar="A,B,...",
@@ -176,7 +177,7 @@ def zstack(
 
 @prepare.command()
 @click.argument("gt", type=AnyPath())
-@click.argument("out", type=AnyPath())
+@click.argument("out", type=OutPath())
 @click.option(
     "--degradation",
     type=TableChoice("ciegan.data.degrade:DEGRADATIONS"),
@@ -308,7 +309,7 @@ def _option(name: str) -> str:
 @prepare.command()
 @click.argument("blurred", type=AnyPath())
 @click.argument("sharp", type=AnyPath())
-@click.argument("out", type=AnyPath())
+@click.argument("out", type=OutPath())
 @naming_options
 @_tiling_options()
 def pairs(
@@ -334,7 +335,7 @@ def pairs(
 
 @prepare.command("side-by-side")
 @click.argument("ab", type=AnyPath())
-@click.argument("out", type=AnyPath())
+@click.argument("out", type=OutPath())
 @_tiling_options()
 def side_by_side(ab: Path, out: Path, **options: Any) -> None:
     """Cut images that hold the sharp one on the left and the blurred one on the right, into OUT.
@@ -359,7 +360,7 @@ class _TaskCommand(click.Command):
 
 @prepare.command(cls=_TaskCommand)
 @click.argument("name")
-@click.argument("out", type=AnyPath())
+@click.argument("out", type=OutPath())
 @click.option(
     "--sharp",
     type=AnyPath(),

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cellqa.cli.options import AnyPath, TableChoice, overwrite_option, parse_settings
+from cellqa.cli.options import AnyPath, OutPath, TableChoice, overwrite_option, parse_settings
 from cellqa.terminal import INTERRUPTED, progress_bar, tell_over_bar, warn
 from ciegan.cli.group import device_option, main, need_torch
 
@@ -67,7 +67,7 @@ _SHORT = {
 
 @main.command()
 @click.argument("data", type=AnyPath())
-@click.argument("out", type=AnyPath())
+@click.argument("out", type=OutPath())
 @click.option("--preset", type=TableChoice("ciegan.config:PRESETS"), help="Where to start.")
 @click.option("--config", type=AnyPath(), metavar="TOML", help="Settings; see docs/ciegan.md.")
 @click.option(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cellqa.cli.options import AnyPath, jobs_option, overwrite_option
+from cellqa.cli.options import AnyPath, OutPath, jobs_option, overwrite_option
 from cellqa.terminal import progress_bar, report_failures, warn
 from ciegan.cli.group import device_option, main, need_torch
 
@@ -30,7 +30,7 @@ def _parse_runs(ctx: Any, parameter: Any, values: tuple[str, ...]) -> dict[str, 
     help="Which part of DATA to enhance.",
 )
 @click.option(
-    "--out", type=AnyPath(), metavar="DIR", help="Where to write [default: RUN/validation-SPLIT]."
+    "--out", type=OutPath(), metavar="DIR", help="Where to write [default: RUN/validation-SPLIT]."
 )
 @device_option
 @jobs_option

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cellqa.cli.options import AnyPath
+from cellqa.cli.options import AnyPath, OutPath
 from cellqa.terminal import on_signals, report_failures, tell, warn
 from ciegan.cli.enhance import network_options
 from ciegan.cli.group import main, need_torch
@@ -18,7 +18,7 @@ from ciegan.cli.group import main, need_torch
 @main.command()
 @click.argument("run", type=AnyPath())
 @click.argument("source", metavar="IN", type=AnyPath())
-@click.argument("target", metavar="OUT", type=AnyPath())
+@click.argument("target", metavar="OUT", type=OutPath())
 @network_options
 @click.option(
     "--score", is_flag=True, help="Score results without reference: resolution, entropy, rsp, rse."

@@ -13,7 +13,7 @@ from cellqa.disk import StrPath, free_space
 from cellqa.enhance.files import Job, finish_stores, plan, refuse_taken
 from cellqa.errors import CellqaError
 from cellqa.io import store_of
-from cellqa.io.stores import holds_images
+from cellqa.io.store_images import holds_images
 from cellqa.tables.cells import cell
 from cellqa.tables.files import write_csv
 from cellqa.terminal import Progress
@@ -96,7 +96,7 @@ def enhance_files(
     checkpoint = Checkpoint.of(network)
     pool = Pool(checkpoint, options, runners, root, folder, overwrite=overwrite)
     if not overwrite:
-        refuse_taken([job for job in work if job.target not in pool.ledger])
+        refuse_taken(work, pool.ledger)
     _check_space(work, folder)
     order = {job: k for k, job in enumerate(work)}
     records: dict[int, Enhanced] = {}
@@ -127,7 +127,7 @@ def enhance_files(
             records[order[done[0]]] = done[1]
         if progress:
             progress(int(1000 * (len(records) + pool.fraction)), 1000 * len(work))
-    finish_stores(work)
+    finish_stores([job for job, k in order.items() if records[k].status != "failed"])
     rows = [records[k] for k in sorted(records)]
     write_table(folder / ENHANCED_TABLE, rows)
     return rows

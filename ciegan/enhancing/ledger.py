@@ -10,7 +10,7 @@ from typing import Any
 
 from cellqa.disk import Lines
 from cellqa.enhance.files import Job
-from cellqa.io.stores import absolute, content_hash, is_there, state
+from cellqa.io.stores import absolute, content_hash, is_there, state, tells_changes
 
 LEDGER = ".ciegan-enhanced.jsonl"
 _GIVEN = ""  # the key of what was given away: only who reads the source knows it
@@ -108,6 +108,7 @@ class Ledger:
         return (
             entry.get("settings") == self.settings
             and bool(entry.get("source"))
+            and tells_changes(job.source)
             and entry["source"] == [str(absolute(job.source)), *state(job.source, touched=True)]
             and self.is_done(job.target, entry["key"])
         )

@@ -11,7 +11,7 @@ from cellqa.disk import StrPath
 from cellqa.enhance.files import Job, refuse_taken
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.io import split_suffix
-from cellqa.io.stores import holds_images
+from cellqa.io.store_images import holds_images
 from cellqa.tables.cells import cell
 from cellqa.tables.files import write_csv
 from cellqa.terminal import Progress

@@ -18,7 +18,7 @@ from cellqa.disk import StrPath
 from cellqa.errors import CellqaError, printable
 from cellqa.io import PlaneIndex, split_suffix
 from cellqa.io.isolated import open_safely
-from cellqa.io.stores import holds_images
+from cellqa.io.store_images import holds_images
 from cellqa.pairs.pairing import Folder, list_images, scan
 
 # What names of tiles look like where no pattern is given. Numbers that a field follows, as in

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("zarr")
+zarr = pytest.importorskip("zarr")
 obstore = pytest.importorskip("obstore")
 pytest.importorskip("moto")
 
@@ -28,7 +28,7 @@ from cellqa.enhance import ENHANCERS, enhance_files  # noqa: E402
 from cellqa.errors import ImageError  # noqa: E402
 from cellqa.io import images_in, open_image  # noqa: E402
 from cellqa.io.isolated import open_isolated  # noqa: E402
-from cellqa.io.stores import remote, state, url_of  # noqa: E402
+from cellqa.io.stores import content_hash, remote, state, tells_changes, url_of  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:zarr")
 BUCKET = "lab-data"
@@ -166,7 +166,7 @@ def rows_of(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def score(place: Path, pred: Path, out: Path) -> list[dict[str, str]]:
+def score(place: Path, pred: Path, out: Path, *more: str) -> list[dict[str, str]]:
     arguments = [
         sys.executable,
         "-m",
@@ -177,7 +177,7 @@ def score(place: Path, pred: Path, out: Path) -> list[dict[str, str]]:
         "--pred",
         f"te={pred}",
     ]
-    arguments += ["--metrics", "psnr", "--no-report", "--out", str(out)]
+    arguments += ["--metrics", "psnr", "--no-report", "--out", str(out), *more]
     # a process of its own: workers have the environment that their first process had
     subprocess.run(arguments, check=False, timeout=120, capture_output=True)
     return rows_of(out)
@@ -226,6 +226,17 @@ def test_a_web_server_is_a_store(tmp_path: Path) -> None:
             assert (file.load(file.planes[1]) == wanted.load(wanted.planes[1])).all()
         with pytest.raises(ImageError, match=r"q\.zarr"), open_image(place.parent / "q.zarr"):
             pass
+        # which files changed, it does not say: nothing of an earlier run is trusted
+        assert not tells_changes(place)
+        assert tells_changes(Path("s3://b/p.zarr"))
+        assert content_hash(place) != content_hash(place)
+        enhance_files(local, tmp_path / "te.zarr", ENHANCERS["te"])
+        first = score(place, tmp_path / "te.zarr", tmp_path / "o")
+        pixels = zarr.open_array(local / "A/1/0/0", mode="r+")
+        pixels[0] = pixels[1]
+        again = score(place, tmp_path / "te.zarr", tmp_path / "o", "--resume")
+        changed = [a["image"] for a, b in zip(first, again, strict=True) if a["psnr"] != b["psnr"]]
+        assert changed == ["A/1/0#t0c0z0"]
     finally:
         web.shutdown()
         web.server_close()

@@ -37,7 +37,7 @@ def test_every_field_of_a_plate_is_an_image(tmp_path: Path, version: int) -> Non
         assert file.size_of(file.planes[0]) == (0.2, 0.4)
         assert file.acquired().positions == ((7.0, 9.0),)
         assert [c.colour for c in file.acquired().channels] == ["#0000ff", "#00ff00"]
-    with pytest.raises(ImageError, match=r"holds 3 images, p\.ome\.zarr/A/1/0 for example"):
+    with pytest.raises(ImageError, match=r"holds several images, p\.ome\.zarr/A/1/0 for example"):
         open_image(path)
 
 
@@ -47,8 +47,8 @@ def test_series_of_bioformats2raw(tmp_path: Path) -> None:
     ome = zarr.open_group(path / "OME", mode="w", zarr_format=2)
     ome.attrs["series"] = ["1", "0"]
     assert images_in(path) == ("1", "0")
-    ome.attrs["series"] = ["../../etc"]
-    assert images_in(path) == ("",)
+    ome.attrs["series"] = ["1", "../../etc", "1/"]
+    assert images_in(path) == ("1", "%2E%2E%2F%2E%2E%2Fetc")  # which is not there
 
 
 @pytest.mark.parametrize("version", [2, 3])
@@ -124,7 +124,7 @@ def test_archives_are_read(tmp_path: Path) -> None:
     assert (len(done), failures) == (3, [])
     assert images_in(tmp_path / "q.zarr") == FIELDS
     (tmp_path / "broken.ozx").write_bytes(b"PK no archive")
-    with pytest.raises(ImageError, match=r"broken\.ozx: not a readable zipped OME-Zarr"):
+    with pytest.raises(ImageError, match=r"broken\.ozx: no whole zip archive"):
         open_image(tmp_path / "broken.ozx")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
+from cellqa.errors import ImageError
 from cellqa.io import open_image
 from cellqa.io.tiff_sets import parts_of_sets
 from cellqa.pairs.pairing import scan
@@ -89,6 +91,19 @@ def test_a_companion_describes_its_files(tmp_path: Path) -> None:
     with open_image(tmp_path / NAMES[1]) as file:
         assert (file.load(file.planes[0]) == TILES[1]).all()
         assert (file.pixel_size, file.acquired().positions) == (0.5, ((0.0, 80.0),))
+
+
+@pytest.mark.parametrize("kind", ["above", "absolute", "pipe"])
+def test_planes_lie_in_the_folder(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "in").mkdir()
+    secret = tmp_path / "secret.ome.tif"
+    write(secret, TILES[0], image(0, [NAMES[0]]))
+    name = {"above": "../secret.ome.tif", "absolute": str(secret), "pipe": "pipe.ome.tif"}[kind]
+    if kind == "pipe":
+        os.mkfifo(tmp_path / "in" / name)
+    write(tmp_path / "in" / NAMES[0], TILES[0], image(0, [name]))
+    with pytest.raises(ImageError, match="its planes are said to lie in"):
+        open_image(tmp_path / "in" / NAMES[0])
 
 
 def test_a_description_leads_nowhere_else(tmp_path: Path) -> None:
