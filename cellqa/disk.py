@@ -1,19 +1,17 @@
-"""What is done on the disk: files that appear whole, locks, lines that survive a kill, states."""
+"""What is done on the disk: files that appear whole, locks, states; never through a link."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import secrets
 import shutil
 import stat
 import tempfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, BinaryIO
 
 import filelock
 
@@ -128,113 +126,93 @@ def alone(folder: Path, role: str, *, name: str = LOCK) -> Iterator[None]:
         lock.release()
 
 
-class Lines:
-    """A file of JSON, one value a line, that a kill may cut off anywhere.
-
-    Each line begins with a checksum of the rest. A line that was cut off, or is damaged, counts as
-    absent. Lines without a checksum, as versions before 0.2 wrote them, are read where they are
-    JSON objects.
+def open_ours(path: Path, *, keep: bool) -> BinaryIO:
+    """Open a file of ours to write and read, made where it is not there; never through a link.
 
     Parameters
     ----------
     path : Path
+        Folders above it are made.
+    keep : bool
+        Keep what it holds; else begin anew.
+
+    Raises
+    ------
+    CellqaError
+        There is a link, a pipe or a folder of this name: someone else put it there.
+    OSError
+        It cannot be written.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: BinaryIO | None = None
-
-    def read(self) -> Iterator[tuple[int, Any]]:
-        """Place and value of each whole line, in order; nothing where there is no file."""
-        if not self.path.is_file():
-            return
-        with self.path.open("rb") as file:
-            place = 0
-            for line in file:
-                value = _value(line)
-                if value is not None:
-                    yield place, value
-                place += len(line)
-
-    def at(self, place: int) -> Any:
-        """The value of the line that begins at a place; None where there is none."""
-        with self.path.open("rb") as file:
-            file.seek(place)
-            return _value(file.readline())
-
-    def append(self, value: Any) -> int:
-        """Add a line, which is handed to the system at once, and return its place.
-
-        Raises
-        ------
-        OSError
-            The disk is full, or the file cannot be written.
-        """
-        file = self._file or self._open()
-        place = file.tell()
-        file.write(_line(value))
-        file.flush()
-        return place
-
-    def start(self) -> None:
-        """Begin anew, with no lines."""
-        self.close()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("wb")
-
-    def sync(self) -> None:
-        """Force what was written to the disk."""
-        if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        """Close the file; the next line opens it again."""
-        file, self._file = self._file, None
-        if file is not None:
-            file.close()
-
-    def _open(self) -> BinaryIO:
-        """Open to append; a line that was cut off is dropped, so that it spoils no other."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("r+b" if self.path.exists() else "w+b")
-        self._file.truncate(_end_of_lines(self._file))
-        self._file.seek(0, os.SEEK_END)
-        return self._file
-
-
-def _end_of_lines(file: BinaryIO) -> int:
-    """Where the last whole line ends."""
-    end = file.seek(0, os.SEEK_END)
-    step = 4096
-    while end:
-        start = max(0, end - step)
-        file.seek(start)
-        place = file.read(end - start).rfind(b"\n")
-        if place >= 0:
-            return start + place + 1
-        end = start
-    return 0
-
-
-def _line(value: Any) -> bytes:
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode("ascii")
-    return b"%08x %s\n" % (zlib.crc32(text), text)
-
-
-def _value(line: bytes) -> Any:
-    """What a whole line says; None where it is torn or damaged."""
-    if not line.endswith(b"\n"):
-        return None
-    checksum, _, text = line.rstrip(b"\r\n").partition(b" ")
-    if line.startswith(b"{"):
-        text = line
-    elif checksum != b"%08x" % zlib.crc32(text):
-        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    no_links = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | no_links
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if path.is_symlink() or not path.is_file():
+            raise CellqaError(_not_ours(path)) from None
+        raise error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise CellqaError(_not_ours(path))
+    if not keep:
+        os.truncate(descriptor, 0)
+    return os.fdopen(descriptor, "r+b")
+
+
+def own_folder(path: Path, root: Path) -> Path:
+    """Make a folder of ours, and those between it and the root, and return it; none is a link.
+
+    Raises
+    ------
+    CellqaError
+        There is a link or a file of this name.
+    OSError
+        It cannot be made.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    place = root
+    for part in path.relative_to(root).parts:
+        place = place / part
+        if place.is_symlink() or (place.exists() and not place.is_dir()):
+            raise CellqaError(_not_ours(place))
+        place.mkdir(exist_ok=True)
+    return path
+
+
+def _not_ours(path: Path) -> str:
+    kind = "a link" if path.is_symlink() else "no folder or file of ours"
+    return f"{str(path)!r} is {kind}, and results are not written through it; remove it"
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder of ours with all inside, where there is one; of a link, the link alone."""
+    if path.is_symlink():
+        path.unlink()
+    elif path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def fresh_folder(path: Path) -> Path:
+    """Make a folder of ours, in place of an earlier one, or of a link, and return it."""
+    remove_folder(path)
+    path.mkdir(parents=True)
+    return path
+
+
+def leaves(path: Path, root: Path) -> bool:
+    """Whether a path below a root leads out of it, by its parts or by links on the way.
+
+    The last part may be a link: who writes there replaces it.
+
+    Examples
+    --------
+    >>> leaves(Path("out/../a.png"), Path("out")), leaves(Path("out/b/a.png"), Path("out"))
+    (True, False)
+    """
+    top = root.resolve()
+    parent = path.parent.resolve()
+    return path.name in ("", ".", "..") or not (parent == top or top in parent.parents)
 
 
 def state(path: Path, *, touched: bool = False) -> list[int]:
@@ -340,13 +318,14 @@ def take_folder(
         if not overwrite:
             raise CellqaError(f"{role}: {str(out)!r} holds an earlier {what}; use --overwrite")
         for name in replaced:
-            shutil.rmtree(out / name, ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / mark).touch()
+            remove_folder(out / name)
+    open_ours(out / mark, keep=True).close()
 
 
 def remove_temporary(folder: Path) -> None:
     """Remove what a kill left half written in a folder."""
     for half in folder.glob(f"{TEMPORARY}*"):
-        remove: Callable[..., Any] = shutil.rmtree if half.is_dir() else os.unlink
-        remove(half)
+        if half.is_dir():
+            remove_folder(half)
+        else:
+            half.unlink(missing_ok=True)

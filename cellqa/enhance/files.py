@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import cv2
 import numpy.typing as npt
 
-from cellqa.disk import StrPath, alone, remove_temporary
+from cellqa.disk import StrPath, alone, leaves, remove_temporary
 from cellqa.engines import Engine, LocalEngine
 from cellqa.errors import CellqaError, first_line, with_type
 from cellqa.io import (
@@ -277,6 +277,11 @@ def _plan_folder(source: Path, target: Path) -> list[Job]:
         )
     sources = {_identity(job.source) for job in work if job.source.exists()}
     for job in work:
+        if leaves(job.target, target):
+            raise CellqaError(
+                f"OUT: {str(job.target)!r} lies outside {str(target)!r}: a folder on the way is a "
+                "link; remove it"
+            )
         if outside in job.target.resolve().parents or (
             job.target.exists() and _identity(job.target) in sources
         ):

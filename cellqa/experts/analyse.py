@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from cellqa.disk import StrPath
 from cellqa.experts.answers import Answers, read_answers
 from cellqa.planes import Array
-from cellqa.reporting.figures import COLOURS, STYLE, label
+from cellqa.reporting.figures import COLOURS, STYLE, label, save_figure
 from cellqa.reporting.load import load_run
 from cellqa.statistics import mean_interval
 from cellqa.tables.cells import cell
@@ -293,9 +293,7 @@ def write_analysis(
             paths.append(write_csv(out / name, list(rows[0]), cells))
     with matplotlib.rc_context(STYLE):
         figure = _draw(answers, tables["mos.csv"], tables["ranking.csv"])
-        for suffix in (".png", ".svg"):
-            figure.savefig(out / f"experts{suffix}")
-            paths.append(out / f"experts{suffix}")
+        paths += [save_figure(figure, out / f"experts{suffix}") for suffix in (".png", ".svg")]
     return paths
 
 

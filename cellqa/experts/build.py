@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import random
-import shutil
 from collections.abc import Mapping
 from importlib.resources import files
 from itertools import combinations
@@ -18,7 +17,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from cellqa.disk import StrPath, appearing_text
+from cellqa.disk import StrPath, appearing_text, fresh_folder
 from cellqa.errors import CellqaError, printable
 from cellqa.io.stores import absolute
 from cellqa.pairs.naming import Naming
@@ -118,8 +117,7 @@ def questionnaire(
     draw = random.Random(seed)
     draw.shuffle(shared)
     folder = out / PAGE_FOLDER
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    fresh_folder(folder)
     shown: dict[str, dict[str, str]] = {}  # picture to what it is of
     of_image: list[dict[str, str]] = []
     for image in shared:
@@ -148,7 +146,8 @@ def questionnaire(
     write_json(out / KEY, key)
     instructions = out / INSTRUCTIONS
     if not instructions.exists():
-        instructions.write_text(DEFAULT_INSTRUCTIONS, encoding="utf-8")
+        with appearing_text(instructions) as file:
+            file.write(DEFAULT_INSTRUCTIONS)
     text = instructions.read_text(encoding="utf-8", errors="replace")
     with appearing_text(folder / PAGE) as file:
         file.write(_page(identity, tasks, text))

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from cellqa.disk import own_folder
 from cellqa.metrics.metric import Metric
 from cellqa.pairs.roles import Role
 from cellqa.reporting.budget import draw_budget
-from cellqa.reporting.figures import COLOURS, GREY, STYLE, label
+from cellqa.reporting.figures import COLOURS, GREY, STYLE, label, save_figure
 from cellqa.reporting.leaders import lead
 from cellqa.reporting.load import LoadedRun
 
@@ -27,7 +28,7 @@ _SUFFIXES = (".png", ".svg")
 
 def save_charts(run: LoadedRun, folder: Path) -> list[Path]:
     """Draw every figure that the run has values for, as PNG and SVG."""
-    folder.mkdir(parents=True, exist_ok=True)
+    own_folder(folder, folder.parent)
     paths = []
     for name, draw in CHARTS.items():
         with matplotlib.rc_context(STYLE):
@@ -36,7 +37,7 @@ def save_charts(run: LoadedRun, folder: Path) -> list[Path]:
                 continue
             for suffix in _SUFFIXES:
                 path = folder / f"{name}{suffix}"
-                figure.savefig(path)
+                save_figure(figure, path)
                 paths.append(path)
     return paths
 

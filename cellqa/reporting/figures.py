@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from cellqa.disk import appearing
 from cellqa.focus.vote import Focus
 from cellqa.pairs.roles import Role
 from cellqa.planes import Array
@@ -28,11 +29,18 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"
 COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure; it appears under its name when it is complete."""
+    with appearing(path) as temporary:
+        figure.savefig(temporary)
+    return path
+
+
 def save_decorrelation(paths: Sequence[Path], analysed: Sequence[Analysed]) -> list[Path]:
     """Draw each plane's curves of both passes, as Descloux et al. 2019, Figure 1."""
     for path, plane in zip(paths, analysed, strict=True):
         with matplotlib.rc_context(STYLE):
-            _draw_decorrelation(plane).savefig(path)
+            save_figure(_draw_decorrelation(plane), path)
     return list(paths)
 
 
@@ -72,7 +80,7 @@ def save_sectors(paths: Sequence[Path], analysed: Sequence[Analysed]) -> list[Pa
     """Draw each plane's cut-off by direction, both of a direction's opposite wedges."""
     for path, plane in zip(paths, analysed, strict=True):
         with matplotlib.rc_context(STYLE):
-            _draw_sectors(plane).savefig(path)
+            save_figure(_draw_sectors(plane), path)
     return list(paths)
 
 
@@ -129,15 +137,14 @@ def save_resolution_map(path: Path, plane: Analysed) -> Path:
         for axes in (left, right):
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-        figure.savefig(path)
-    return path
+        return save_figure(figure, path)
 
 
 def save_focus(paths: Sequence[Path], foci: Sequence[Focus]) -> list[Path]:
     """Draw the measures of each stack over its planes, each from 0 to 1, and the vote."""
     for path, focus in zip(paths, foci, strict=True):
         with matplotlib.rc_context(STYLE):
-            _draw_focus(focus).savefig(path)
+            save_figure(_draw_focus(focus), path)
     return list(paths)
 
 
@@ -188,5 +195,4 @@ def save_image_grid(path: Path, rows: Mapping[str, Mapping[str, Array]]) -> Path
                 if k == 0:
                     axes.set_title(method)
             line[0].set_ylabel(scene)
-        figure.savefig(path)
-    return path
+        return save_figure(figure, path)

@@ -12,12 +12,13 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from cellqa.disk import own_folder
 from cellqa.io import MAX_PIXELS
 from cellqa.metrics.resolution import normal
 from cellqa.pairs.roles import Role
 from cellqa.planes import Array
 from cellqa.reporting.charts import colour_of
-from cellqa.reporting.figures import COLOURS, STYLE, label
+from cellqa.reporting.figures import COLOURS, STYLE, label, save_figure
 from cellqa.reporting.load import LoadedRun, choose
 from cellqa.reporting.pictures import as_scored, draw_pictures, liveliest
 from cellqa.scoring.image import load_plane
@@ -73,7 +74,7 @@ def save_montage(
     if not rows:
         return []
     methods = [m for m in run.methods if any(m in images for _, _, images in rows)]
-    folder.mkdir(parents=True, exist_ok=True)
+    own_folder(folder, folder.parent)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(2.1 * len(methods) + 0.4, 2.2 * len(rows)), layout="constrained")
         grid = figure.subplots(len(rows), len(methods), squeeze=False)
@@ -94,7 +95,7 @@ def save_montage(
             axes.set_title(label(method, 22))
         paths = [folder / f"{MONTAGE}{suffix}" for suffix in (".png", ".svg")]
         for path in paths:
-            figure.savefig(path)
+            save_figure(figure, path)
     return paths
 
 
@@ -161,8 +162,8 @@ def save_curves(run: LoadedRun, folder: Path) -> list[Path]:
         axes.set(xlim=(0, 1), ylim=(0, None), title=f"{label(image)} (the median image)")
         axes.set(xlabel="radius (1 = Nyquist frequency); dashed: cut-off", ylabel="d(r)")
         axes.legend(frameon=False, fontsize=8)
-        folder.mkdir(parents=True, exist_ok=True)
+        own_folder(folder, folder.parent)
         paths = [folder / f"decorrelation{suffix}" for suffix in (".png", ".svg")]
         for path in paths:
-            figure.savefig(path)
+            save_figure(figure, path)
     return paths

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 import jinja2
 from markupsafe import Markup
 
-from cellqa.disk import StrPath, appearing_text
+from cellqa.disk import StrPath, appearing_text, remove_folder
 from cellqa.errors import CellqaError, first_line
 from cellqa.pairs.roles import Role
 from cellqa.reporting.budget import MEANING, budget_of
@@ -81,7 +80,7 @@ def report(
     if tables:
         with appearing_text(folder / TABLES) as file:
             json.dump([table._asdict() for table in tables], file, indent=1)
-    shutil.rmtree(folder / PICTURES, ignore_errors=True)
+    remove_folder(folder / PICTURES)
     chosen = choose(run, gallery)
     names = [image for images in chosen.values() for image in images]
     pictures = draw_pictures(run, names, folder / PICTURES, jobs=jobs, progress=progress)

@@ -12,6 +12,7 @@ import cv2
 import matplotlib
 import numpy as np
 
+from cellqa.disk import fresh_folder
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError
 from cellqa.io import MAX_PIXELS, may_crash
@@ -99,7 +100,7 @@ def draw_pictures(
     folders, files = as_scored(run, images)
     if not files:
         return {}
-    folder.mkdir(parents=True, exist_ok=True)
+    fresh_folder(folder)
     work = [(number, name, files[name]) for number, name in enumerate(images, 1) if name in files]
     ranges = run.scores.drop_duplicates("image").set_index("image")["data_range"].to_dict()
     draw = partial(

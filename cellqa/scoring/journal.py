@@ -10,8 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cellqa.disk import Lines, appearing
+from cellqa.disk import appearing
 from cellqa.errors import CellqaError
+from cellqa.lines import Lines
 from cellqa.tables.rows import Row
 
 FORMAT = 2  # of the journal; 1 had no number

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cellqa.disk import own_folder
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from cellqa.planes import Array
@@ -34,6 +35,7 @@ def save_maps(
         The folder cannot be written.
     """
     places = [_safe(method), *(_safe(part) for part in image.split("/"))]
+    own_folder(folder.joinpath(*places[:-1]), folder.parent)
     paths = []
     for name, pixels in maps.items():
         path = folder.joinpath(*places[:-1], f"{places[-1]}.{name}.tif")

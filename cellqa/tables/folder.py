@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from cellqa.disk import appearing, own_folder, remove_folder
 from cellqa.errors import CellqaError
 
 SCORES, SUMMARY, COMPARISONS = "scores.csv", "summary.csv", "comparisons.csv"
@@ -53,18 +54,19 @@ def remove_results(out: Path) -> None:
     for name in (PAGE, TABLES):
         (out / name).unlink(missing_ok=True)
     for folder in (MAPS, PICTURES, FIGURES):
-        shutil.rmtree(out / folder, ignore_errors=True)
+        remove_folder(out / folder)
 
 
 def link_maps(part: Path, out: Path) -> None:
     """Take over the maps of a part: links where the file system has them, else copies."""
     for source in (part / MAPS).rglob("*.tif"):
         target = out / MAPS / source.relative_to(part / MAPS)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        own_folder(target.parent, out)
         try:
             target.hardlink_to(source)
         except OSError:
-            shutil.copy2(source, target)
+            with appearing(target) as temporary:
+                shutil.copy2(source, temporary)
 
 
 def numbered(path: Path, n: int) -> list[Path]:

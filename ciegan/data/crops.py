@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import math
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -121,13 +122,27 @@ def _known(table: Path) -> dict[str, tuple[str, tuple[float, float]]]:
     try:
         with table.open(newline="", encoding="utf-8") as file:
             return {
-                composed(row["name"]): (row["field"], (float(row["low"]), float(row["high"])))
+                composed(row["name"]): (row["field"], _limits(row["low"], row["high"]))
                 for row in csv.DictReader(file)
             }
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise CellqaError(
             f"{table}: not as `ciegan prepare` writes it ({first_line(error)})"
         ) from (None)
+
+
+def _limits(low: str, high: str) -> tuple[float, float]:
+    """Black and white of a tile.
+
+    Raises
+    ------
+    ValueError
+        They are not finite numbers in order.
+    """
+    limits = float(low), float(high)
+    if not 0 <= limits[1] - limits[0] < math.inf:
+        raise ValueError(f"levels of {low} to {high}")
+    return limits
 
 
 def spread(tiles: Sequence[TilePair], number: int) -> list[TilePair]:

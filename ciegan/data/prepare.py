@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cellqa.disk import fresh_folder, open_ours, remove_folder
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, ImageError, first_line, printable
 from cellqa.io import split_suffix
@@ -107,8 +107,7 @@ def prepare_sources(
     prepared = Prepared(out, failures=list(failures))
     prepared.fields = {s: sorted(n for n, of in split_of.items() if of == s) for s in SPLITS}
     made = out / _UNFINISHED
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir(parents=True)
+    fresh_folder(made)
     work = partial(_do, pairs_of=pairs_of, out=made, tiling=tiling)
     stems = Counter(split_suffix(name)[0] for name in sources)
     todo = []
@@ -132,19 +131,22 @@ def prepare_sources(
         if progress:
             progress(count, len(todo))
     if not records:
-        shutil.rmtree(made, ignore_errors=True)
+        remove_folder(made)
         why = f"; the first: {prepared.failures[0][2]}" if prepared.failures else ""
         raise CellqaError(f"no tile was made ({prepared.empty} were empty){why}")
     lines = ([str(value) for value in asdict(record).values()] for record in records)
     write_csv(made / PAIRS, list(COLUMNS), lines)
     for name in (PAIRS, *SPLITS):  # without its table, a set that is half replaced is refused
         part = out / name
-        shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
-    (out / MARK).touch()
+        if part.is_dir():
+            remove_folder(part)
+        else:
+            part.unlink(missing_ok=True)
+    open_ours(out / MARK, keep=True).close()
     for name in (*SPLITS, PAIRS):
         if (made / name).exists():
             (made / name).rename(out / name)
-    shutil.rmtree(made, ignore_errors=True)
+    remove_folder(made)
     prepared.warnings += [
         f"no tile is left for {split}: its fields are empty or failed"
         for split, names in prepared.fields.items()

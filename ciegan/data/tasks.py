@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from cellqa import simulate
-from cellqa.disk import StrPath
+from cellqa.disk import StrPath, fresh_folder, open_ours
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
@@ -183,9 +182,7 @@ def _simulate(task: Task, folder: Path, fields: int, side: int, seed: int, jobs:
     """Write the sharp scenes, in place of earlier ones."""
     if folder.exists() and not (folder / MARK).exists():
         raise CellqaError(f"OUT: {str(folder)!r} was not made by ciegan; give another folder")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / MARK).touch()
+    open_ours(fresh_folder(folder) / MARK, keep=True).close()
     work = partial(_write_scene, name=task.name, folder=folder, side=side, seed=seed)
     for lost in ordered_map(work, range(fields), jobs, on_crash=_crashed):
         if lost:

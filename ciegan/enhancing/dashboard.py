@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cellqa.disk import Lines
+from cellqa.disk import leaves
 from cellqa.enhance.files import Job
 from cellqa.errors import CellqaError, printable
 from cellqa.io import ImageFile, luminance
 from cellqa.io.isolated import open_safely
 from cellqa.io.stores import state
+from cellqa.lines import Lines
 from cellqa.metrics.registry import select
 from cellqa.pairs.roles import Role
 from cellqa.planes import Array
@@ -93,16 +94,28 @@ class Dashboard:
         self.unscored: deque[Job] = deque()
         if options.score:
             for _, entry in self.score_lines.read():
-                target = Path(str(entry.get("target")))
+                place = self._scored(entry)
                 # of the image that is there now, and not of one that a kill kept from being scored
-                if entry.get("scores") and entry.get("state") == state(target):
-                    self.scores[target] = entry["scores"]
+                if place and entry.get("state") == state(place):
+                    self.scores[place] = entry["scores"]
             for job in pool.ledger.jobs():
                 if job.target not in self.scores and job.source.is_relative_to(self.source):
                     self.unscored.append(job)
 
     def _name(self, source: Path) -> str:
         return printable(source.absolute().relative_to(self.source).as_posix())
+
+    def _scored(self, entry: Any) -> Path | None:
+        """The result that a line of the scores is of; None for a line that is none of ours."""
+        if not isinstance(entry, dict) or not isinstance(entry.get("target"), str):
+            return None
+        scores = entry.get("scores")
+        if not isinstance(scores, dict) or not scores or "\0" in entry["target"]:
+            return None
+        if not all(isinstance(value, float | int) for value in scores.values()):
+            return None
+        target = self.target.absolute() / entry["target"]
+        return None if leaves(target, self.target) else target
 
     def take(self, job: Job, record: Enhanced) -> None:
         """Note what became of a file; score and draw it."""
@@ -129,7 +142,11 @@ class Dashboard:
             self.scores[job.target.absolute()] = scores
             target = job.target.absolute()
             self.score_lines.append(
-                {"target": str(target), "state": state(target), "scores": scores}
+                {
+                    "target": target.relative_to(self.target.absolute()).as_posix(),
+                    "state": state(target),
+                    "scores": scores,
+                }
             )
 
     def write(self, *, last: bool = False) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cellqa.disk import Lines
+from cellqa.disk import leaves
 from cellqa.enhance.files import Job
 from cellqa.io.stores import absolute, content_hash, is_there, state, tells_changes
+from cellqa.lines import Lines
 
 LEDGER = ".ciegan-enhanced.jsonl"
 _GIVEN = ""  # the key of what was given away: only who reads the source knows it
@@ -20,7 +21,8 @@ class Ledger:
     """The journal of a target folder.
 
     Several processes that work for one each write a part of their own; what a kill left of those
-    is read, too, and comes last.
+    is read, too, and comes last. Targets are named relative to the folder, so that a copy of it
+    stands by itself; what is said of places outside it is not believed.
 
     Parameters
     ----------
@@ -31,6 +33,7 @@ class Ledger:
 
     def __init__(self, path: Path, settings: str) -> None:
         self.path, self.settings = path, settings
+        self.folder = path.parent.absolute()
         self._lines = Lines(path)
         self._entries: dict[str, Mapping[str, Any]] = {}
         self._of_key: dict[str, set[str]] = {}
@@ -44,9 +47,21 @@ class Ledger:
         return (self.path, *self._parts())
 
     def learn(self, entry: Mapping[str, Any]) -> None:
-        """Take over what another journal says of a target."""
-        self._entries[entry["target"]] = entry
-        self._of_key.setdefault(str(entry.get("key")), set()).add(entry["target"])
+        """Take over what another journal says of a target; nothing of what is no entry."""
+        name = self._inside(entry["target"]) if _is_entry(entry) else None
+        if name is not None:
+            self._entries[name] = {**entry, "target": name}
+            self._of_key.setdefault(entry["key"], set()).add(name)
+
+    def _inside(self, target: str | Path) -> str | None:
+        """A target's path below the folder; None where it leads elsewhere."""
+        place = self.folder / target
+        if not place.is_relative_to(self.folder) or leaves(place, self.folder):
+            return None
+        return place.relative_to(self.folder).as_posix()
+
+    def _of(self, target: Path) -> Mapping[str, Any]:
+        return self._entries.get(self._inside(target.absolute()) or "", {})
 
     def learn_part(self, number: int) -> None:
         """Take over what the journal of a process that ended says; it stays for `gather`."""
@@ -69,7 +84,7 @@ class Ledger:
 
     def entry(self, target: Path) -> Mapping[str, Any] | None:
         """What is noted of a target."""
-        return self._entries.get(str(target.absolute()))
+        return self._of(target) or None
 
     def without_source(self) -> list[Mapping[str, Any]]:
         """What is noted of results whose sources are gone: they may have been renamed."""
@@ -81,7 +96,7 @@ class Ledger:
 
     def __contains__(self, target: object) -> bool:
         """Whether a target was made, or begun, by this program."""
-        return isinstance(target, Path) and str(target.absolute()) in self._entries
+        return isinstance(target, Path) and bool(self._of(target))
 
     def key(self, source: Path) -> str:
         """What identifies a result: its source's content, the weights and the options."""
@@ -93,7 +108,7 @@ class Ledger:
         Files appear when they are complete: one that was begun, and is there, and is not what was
         there before, is done, even if the program was killed before it could say so.
         """
-        entry = self._entries.get(str(target.absolute()), {})
+        entry = self._of(target)
         now = state(target)
         if entry.get("key") != key or key == _GIVEN or not now:
             return False
@@ -104,7 +119,7 @@ class Ledger:
 
         Without reading the source, as `is_done` needs.
         """
-        entry = self._entries.get(str(job.target.absolute()), {})
+        entry = self._of(job.target)
         return (
             entry.get("settings") == self.settings
             and bool(entry.get("source"))
@@ -115,20 +130,23 @@ class Ledger:
 
     def moved(self, key: str) -> Path | None:
         """A whole result of the same key whose source is no longer there; it was renamed."""
-        for target in self._of_key.get(key, ()):
-            source = self._entries[target].get("source")
-            if source and not is_there(Path(source[0])) and self.is_done(Path(target), key):
-                return Path(target)
+        for name in self._of_key.get(key, ()):
+            source, target = self._entries[name].get("source"), self.folder / name
+            if source and not is_there(Path(source[0])) and self.is_done(target, key):
+                return target
         return None
 
     def record(self, target: Path) -> Mapping[str, Any] | None:
         """The line of the table of a target that is done."""
-        known: Mapping[str, Any] | None = self._entries[str(target.absolute())].get("record")
-        return known
+        return self._of(target).get("record")
 
     def begun(self) -> set[Path]:
         """Folders of targets that were begun and not finished, as a kill leaves them."""
-        return {Path(t).parent for t, entry in self._entries.items() if "state" not in entry}
+        return {
+            (self.folder / name).parent
+            for name, entry in self._entries.items()
+            if "state" not in entry
+        }
 
     def begin(self, job: Job, key: str) -> None:
         """Note what is begun, with the state of the target before."""
@@ -150,7 +168,7 @@ class Ledger:
 
     def given(self, target: Path) -> bool:
         """Whether a target was given away, and not heard of again."""
-        entry = self._entries.get(str(target.absolute()), {})
+        entry = self._of(target)
         return entry.get("key") == _GIVEN and "state" not in entry
 
     def take(self, job: Job, entry: Mapping[str, Any] | None) -> None:
@@ -163,21 +181,22 @@ class Ledger:
     def records(self) -> dict[Path, Mapping[str, Any]]:
         """Lines of the table of the targets that are there."""
         return {
-            Path(target): entry["record"]
-            for target, entry in list(self._entries.items())
-            if "record" in entry and entry.get("state") == state(Path(target))
+            self.folder / name: entry["record"]
+            for name, entry in list(self._entries.items())
+            if "record" in entry and entry.get("state") == state(self.folder / name)
         }
 
     def jobs(self) -> list[Job]:
         """What is done, from where to where."""
         return [
-            Job(Path(self._entries[str(target)]["source"][0]), target) for target in self.records()
+            Job(Path(self._of(target)["source"][0]), target)
+            for target in self.records()
+            if self._of(target).get("source")
         ]
 
     def _note(self, job: Job, key: str, **more: Any) -> None:
-        target = str(job.target.absolute())
         entry: dict[str, Any] = {
-            "target": target,
+            "target": self._inside(job.target.absolute()),
             "key": key,
             "settings": self.settings,
             "source": [str(absolute(job.source)), *state(job.source, touched=True)],
@@ -213,7 +232,27 @@ def part_of(path: Path, number: int) -> Path:
 
 
 def _entries(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Whole lines of a journal that name a target."""
-    for _, entry in Lines(path).read():
-        if isinstance(entry, dict) and isinstance(entry.get("target"), str):
-            yield entry
+    """Whole lines of a journal."""
+    return (entry for _, entry in Lines(path).read())
+
+
+_KINDS: Mapping[str, type] = {
+    "settings": str,
+    "source": list,
+    "state": list,
+    "before": list,
+    "record": dict,
+}
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether a line of a journal, which anyone may have written, says what ours say."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("key"), str):
+        return False
+    target, source = entry.get("target"), entry.get("source")
+    return (
+        isinstance(target, str)
+        and "\0" not in target
+        and all(isinstance(entry[name], kind) for name, kind in _KINDS.items() if name in entry)
+        and (source is None or (bool(source) and isinstance(source[0], str)))
+    )

@@ -88,6 +88,7 @@ class Pipeline:
         self.fraction = 0.0
         self._read: queue.Queue[tuple[_File, _Plane | None] | None] = queue.Queue(_AHEAD)
         self._stopped = threading.Event()
+        self._fault: Exception | None = None
 
     def run(self, work: Iterable[Job]) -> Iterator[tuple[Job, Enhanced]]:
         """Yield what became of each file, in order; `work` is taken from as room is there."""
@@ -103,6 +104,8 @@ class Pipeline:
                     item = None
                 else:
                     if item is None:
+                        if self._fault:
+                            raise self._fault
                         break
                     writing.append((item[0].job, self._enhance(item[0])))
                 while writing and (item is None or len(writing) > 1):
@@ -129,6 +132,14 @@ class Pipeline:
     # the thread that reads
 
     def _read_all(self, work: Iterator[Job]) -> None:
+        try:
+            self._read_each(work)
+        except Exception as error:  # of who finds the work
+            self._fault = error
+        finally:
+            self._read.put(None)
+
+    def _read_each(self, work: Iterator[Job]) -> None:
         for job in work:
             if self._stopped.is_set():
                 break
@@ -138,7 +149,6 @@ class Pipeline:
             except Exception as error:  # whatever a damaged file brings up
                 file.error = file.error or first_line(error)
                 self._read.put((file, None))
-        self._read.put(None)
 
     def _read_file(self, file: _File) -> None:
         """Put the file, then its planes, then the file again; or the file alone."""

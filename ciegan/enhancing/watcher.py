@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import queue
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
+from cellqa.disk import leaves
 from cellqa.enhance.files import Job
 from cellqa.io import is_image_folder, split_suffix, written_name
 from cellqa.io.stores import state
@@ -132,7 +134,7 @@ class FolderWatcher(FileSystemEventHandler):
                 return
             if image := self._image_of(path):
                 self._note(image, closed and image == path)
-            elif path.is_dir():
+            elif _is_folder(path):
                 self._look(path)  # a folder that was made or renamed: events within may be lost
 
     def _look(self, folder: Path) -> None:
@@ -142,12 +144,16 @@ class FolderWatcher(FileSystemEventHandler):
             place = places.pop()
             try:
                 entries = sorted(place.iterdir())
+                self.refused.pop(place, None)
+            except PermissionError:
+                self.refused[place] = "the folder may not be entered"
+                continue
             except OSError:  # renamed or removed meanwhile; another look follows
                 continue
             for path in entries:
                 if image := self._image_of(path):
                     self._note(image, False)
-                elif path.is_dir() and not path.name.startswith("."):
+                elif not path.name.startswith(".") and _is_folder(path):
                     places.append(path)
 
     def _image_of(self, path: Path) -> Path | None:
@@ -163,7 +169,7 @@ class FolderWatcher(FileSystemEventHandler):
                 return None
             if is_image_folder(part):
                 return place
-        return path if split_suffix(path.name)[1] and not path.is_dir() else None
+        return path if split_suffix(path.name)[1] and not _is_folder(path) else None
 
     def _note(self, path: Path, closed: bool) -> None:
         now = state(path, touched=True)
@@ -211,7 +217,18 @@ class FolderWatcher(FileSystemEventHandler):
             self.refused[path] = f"its result would have the name of that of {other.name}"
             return None
         self._targets[target] = path
+        if leaves(target, self.target):
+            self.refused[path] = "its result would lie outside OUT: a folder there is a link"
+            return None
         if target.exists() and target not in self.ledger:
             self.refused[path] = f"{target.name} is there already and was not made by ciegan"
             return None
         return job
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether a path is a folder, and no link to one, as those may lead in circles."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:  # removed meanwhile, or in a folder that may not be entered
+        return False

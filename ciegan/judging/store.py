@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cellqa.disk import LOCK
+from cellqa.disk import LOCK, remove_folder
 from cellqa.errors import CellqaError
 from cellqa.io.stores import state
 from cellqa.tables.files import write_json
@@ -98,7 +97,7 @@ class Store:
 def _remove_parts(out: Path) -> None:
     """Remove what a comparison made, and nothing else; its notes last, as they tell what it is."""
     for place in (*(out / name for name in PARTS), *out.glob("results-*")):
-        shutil.rmtree(place, ignore_errors=True)
+        remove_folder(place)
     for name in (COSTS, SEEDS, STORE):
         (out / name).unlink(missing_ok=True)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from cellqa.disk import StrPath, take_folder
+from cellqa.disk import StrPath, appearing_text, take_folder
 from cellqa.engines import LocalEngine
 from cellqa.enhance import ENHANCERS, Enhancer
 from cellqa.enhance.filters import as_type
@@ -275,7 +275,7 @@ def _grouping(tiles: Sequence[TilePair], images: Sequence[Any], folder: Path) ->
     """Tiles of a field as one group, through a table that the run refers to."""
     field_of = {printable(tile.name): tile.field for tile in tiles}
     table = folder / FIELDS
-    with table.open("w", newline="", encoding="utf-8") as file:
+    with appearing_text(table) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["image", "group"])
         for image in images:

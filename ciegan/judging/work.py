@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from cellqa.disk import appearing
+from cellqa.disk import appearing, own_folder, remove_folder
 from cellqa.enhance import ENHANCERS, Enhancer
 from cellqa.errors import CellqaError, printable
 from cellqa.pairs.roles import Role
@@ -151,7 +151,8 @@ class Work:
         if known and same and sum(there) == known["tiles"]:
             return folder
         self.store.drop("enhanced", name)  # before what it tells of is replaced
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
+        own_folder(folder, self.out)
         self.tell(f"enhancing with {name}")
         taken, pixels, count = 0.0, 0, 0
         for tile in self.tiles["test"]:

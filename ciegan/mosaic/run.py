@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cellqa.disk import StrPath
+from cellqa.disk import StrPath, leaves
 from cellqa.enhance.files import Job, refuse_taken
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.io import split_suffix
@@ -162,6 +162,8 @@ def _check_target(source: Path, target: Path, mosaics: Sequence[Assembled]) -> N
         inside = path.resolve()
         if inside == outside or (holds_images(source) and outside in inside.parents):
             raise CellqaError(f"OUT: {str(path)!r} is or lies inside IN; give a folder outside it")
+        if path != target and leaves(path, target):
+            raise CellqaError(f"OUT: {str(path)!r} lies outside {str(target)!r}; rename the tiles")
 
 
 def _lines(each: Assembled) -> Iterator[list[str]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +17,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from cellqa.disk import appearing, appearing_text
+from cellqa.disk import appearing, appearing_text, open_ours, own_folder
 from cellqa.errors import printable
 from cellqa.io import luminance
 from cellqa.pairs.roles import Role
@@ -198,8 +200,7 @@ class RunWriter(Callback):
             name = label(printable(tile.name), 40).replace("_", "\n", 1)
             rows[name] = {role: np.asarray(luminance(p)) for role, p in shown.items()}
         if rows:
-            folder = self.out / SAMPLES
-            folder.mkdir(exist_ok=True)
+            folder = own_folder(self.out / SAMPLES, self.out)
             save_image_grid(folder / f"step_{networks.steps_done:07d}.png", rows)
 
 
@@ -227,8 +228,9 @@ def _add_row(table: Path, row: Mapping[str, Any]) -> None:
         "" if isinstance(v, float) and math.isnan(v) else f"{v:.8g}" if isinstance(v, float) else v
         for v in row.values()
     ]
-    new = not table.exists() or not table.stat().st_size
-    with table.open("a", newline="", encoding="utf-8") as file:
+    ours = open_ours(table, keep=True)
+    new = not ours.seek(0, os.SEEK_END)
+    with io.TextIOWrapper(ours, encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         if new:
             writer.writerow(row)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import torch
 
+from cellqa.disk import remove_folder
 from cellqa.errors import CellqaError, first_line, printable
 from ciegan.config import Config, read_config
 from ciegan.network.checkpoint import BEST, LAST
@@ -73,7 +73,7 @@ def check_last(out: Path, networks: Networks) -> None:
 def clear_folder(out: Path) -> None:
     """Remove what an earlier run left."""
     for name in _FOLDERS:
-        shutil.rmtree(out / name, ignore_errors=True)
+        remove_folder(out / name)
     for name in sorted(_FILES, key=CONFIG.__eq__):  # last what tells that it is a run
         (out / name).unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)

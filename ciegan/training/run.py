@@ -20,7 +20,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from cellqa.disk import StrPath, appearing_text
+from cellqa.disk import StrPath, appearing_text, own_folder
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.scoring.image import compile_kernels
 from cellqa.tables.files import write_json
@@ -339,7 +339,7 @@ def _trainer(
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
-            logger=TensorBoardLogger(out, name="", version=EVENTS),
+            logger=TensorBoardLogger(own_folder(out / EVENTS, out).parent, name="", version=EVENTS),
             callbacks=callbacks,
             plugins=[WholeCheckpoints(), LightningEnvironment()],  # a Slurm job is one run
             enable_progress_bar=False,

@@ -11,7 +11,6 @@ import pytest
 from cellqa.disk import (
     LOCK,
     TEMPORARY,
-    Lines,
     alone,
     appearing,
     appearing_text,
@@ -21,6 +20,7 @@ from cellqa.disk import (
     take_folder,
 )
 from cellqa.errors import CellqaError
+from cellqa.lines import Lines
 
 
 def values(lines: Lines) -> list[object]:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from cellqa.disk import Lines
 from cellqa.errors import CellqaError
+from cellqa.lines import Lines
 from cellqa.scoring.journal import FORMAT, Journal
 from cellqa.tables.rows import Row
 

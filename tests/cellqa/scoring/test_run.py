@@ -168,9 +168,14 @@ def start(options: list[object], out: Path, *more: object) -> subprocess.Popen[s
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # a suite that runs in the background hands on that interrupts are ignored
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=_heed,
     )
+
+
+def _heed() -> None:
+    """Take every signal: a suite in the background, or under nohup, hands on that some are not."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def lines(path: Path) -> int:

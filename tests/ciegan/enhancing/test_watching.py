@@ -18,8 +18,8 @@ import tifffile
 from click.testing import CliRunner
 from networks import image, weights
 
-from cellqa.disk import Lines
 from cellqa.io import write_tiff
+from cellqa.lines import Lines
 from cellqa.simulate import filaments
 from ciegan.cli import main
 from ciegan.enhancing.dashboard import Watched
