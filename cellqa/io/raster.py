@@ -13,6 +13,7 @@ import numpy as np
 
 from cellqa.errors import ImageError
 from cellqa.io.base import ImageFile, PlaneIndex, check_size, plane_indices, regrouped
+from cellqa.io.coded import stated_size
 from cellqa.io.seen import orientation_of, turned
 from cellqa.planes import Array
 
@@ -20,15 +21,22 @@ _EXIF = b"Exif\0\0"
 _DENSITY = 9  # bytes of a pHYs chunk
 _SCAN, _APP1 = 0xFFDA, 0xFFE1  # markers of a JPEG file
 _PNG = b"\x89PNG\r\n\x1a\n"
+_KNOWN = (_PNG, b"BM", b"\xff\xd8")
+_DENSEST = 1032 * 8  # pixels a byte: of one bit, in the densest code of all, deflate
 
 
 def open_file(path: Path, max_pixels: int) -> ImageFile:
     """Decode the whole file, once its header's size is found to be acceptable."""
     data = path.read_bytes()
-    size = _stated_size(data)
+    size = stated_size(data) if data.startswith(_KNOWN) else None
     if size is None:
         raise ImageError(f"{path.name}: not a readable PNG, JPEG or BMP file")
     check_size(path, *size, max_pixels)
+    if size[0] * size[1] > _DENSEST * len(data):
+        raise ImageError(
+            f"{path.name}: damaged or truncated, {len(data)} bytes do not hold "
+            f"{size[0]} x {size[1]} pixels"
+        )
     pixels = _decode(path, data)
     if pixels.ndim == 3 and pixels.shape[2] >= 3:  # OpenCV's order is blue, green, red
         pixels = pixels[..., [2, 1, 0, *range(3, pixels.shape[2])]]
@@ -83,30 +91,6 @@ def _decode(path: Path, data: bytes) -> Array:
     if pixels is None:
         raise ImageError(f"{path.name}: damaged or truncated, it cannot be decoded")
     return np.asarray(pixels)
-
-
-def _stated_size(data: bytes) -> tuple[int, int] | None:
-    """Height and width that the header states; None for a header of no known format."""
-    try:
-        if data.startswith(_PNG):
-            width, height = struct.unpack_from(">II", data, 16)
-            return height, width
-        if data.startswith(b"BM"):
-            width, height = struct.unpack_from("<ii", data, 18)
-            return abs(height), width
-        if data.startswith(b"\xff\xd8"):
-            return _jpeg_size(data)
-    except struct.error:
-        pass
-    return None
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    for marker, body in _segments(data):
-        if 0xFFC0 <= marker <= 0xFFCF and marker not in (0xFFC4, 0xFFC8, 0xFFCC):
-            height, width = struct.unpack_from(">HH", data, body.start + 1)
-            return height, width
-    return None
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, slice]]:

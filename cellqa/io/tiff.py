@@ -27,14 +27,22 @@ from cellqa.io.base import (
     regular_times,
 )
 from cellqa.io.seen import UPRIGHT, Look
-from cellqa.io.tiff_pages import check_extent, file_of, has_parts, logged, present, read_rows
-from cellqa.io.tiff_sets import metadata_of, own_series
+from cellqa.io.tiff_pages import (
+    check_page,
+    file_of,
+    has_parts,
+    logged,
+    present,
+    read_rows,
+)
+from cellqa.io.tiff_sets import members, metadata_of, own_series
 from cellqa.planes import Array
 
 _LZW = 5
 _ORDER = {"T": 0, "C": 1, "Z": 2, "Q": 2, "I": 2}  # scenes come before
 _NO_SCENES = "TCZQIYXS"  # axes: all others, such as positions and angles, are scenes
 _MINISWHITE, _MINISBLACK, _PALETTE, _SEPARATED = 0, 1, 3, 5
+_FEW, _LACKING = 1000, 100  # stated planes from which, and for each page, they are unbelievable
 _PRINTED = ("inch", "in", "cm")  # units of print settings, which Fiji takes over from other files
 
 
@@ -204,10 +212,18 @@ def _structure(tif: tifffile.TiffFile, look: Look) -> TiffStructure:
 def _check_stated_planes(path: Path, tif: tifffile.TiffFile) -> None:
     """Refuse absurd numbers of planes before tifffile lists them."""
     text = (tif.ome_metadata or "") if tif.is_ome else ""
+    stated = 0.0
     for pixels in re.findall(r"<(?:\w+:)?Pixels\b[^>]*>", text):
         sizes = re.findall(r"\bSize[ZCT]\s*=\s*[\"'](\d+)[\"']", pixels)
-        if np.prod([float(n) for n in sizes]) > MAX_PLANES:
-            raise ImageError(f"{path.name}: its metadata state more than {MAX_PLANES} planes")
+        stated += float(np.prod([float(n) for n in sizes]))
+    if stated > MAX_PLANES:
+        raise ImageError(f"{path.name}: its metadata state more than {MAX_PLANES} planes")
+    # an acquisition that was stopped lacks some; each is told of
+    if stated > _FEW and stated > _LACKING * len(tif.pages) * (1 + len(members(path, text))):
+        raise ImageError(
+            f"{path.name}: damaged, its metadata state {stated:.0f} planes, and it has "
+            f"{len(tif.pages)} pages"
+        )
 
 
 def _layout(path: Path, series: Any, max_pixels: int) -> _Layout:
@@ -245,7 +261,7 @@ def _loader(
     def load(number: int) -> Array:
         if page_of:
             page, apart = page_of(number)
-            check_extent(path, present(path, page))
+            check_page(path, present(path, page))
             if apart is not None:
                 return read_rows(path, page, shape, 0, shape[0], apart)
             with file_of(page):
@@ -309,7 +325,7 @@ def _whole(path: Path, series: Any) -> Array:
     for page in series.pages:
         if page is None:
             raise ImageError(f"{path.name}: pages of this image are missing from the file")
-        check_extent(path, page)
+        check_page(path, page)
     return np.asarray(series.asarray(maxworkers=1))
 
 

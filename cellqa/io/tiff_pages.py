@@ -13,8 +13,15 @@ import numpy as np
 
 from cellqa.errors import ImageError
 from cellqa.io.base import LARGE
+from cellqa.io.coded import stated_size
 from cellqa.planes import Array
 
+_PADDED = 15  # pixels: some programs fill up to whole blocks of the codec
+# of JPEG, JPEG 2000, XR, XL, LERC, PNG, WebP
+_CODECS = frozenset(
+    {6, 7, 22610, 33003, 33004, 33005, 33007, 34712, 34887, 34892, 34927, 34933, 34934}
+    | {50001, 50002, 52546}
+)
 # What tifffile only logs, although planes are lost by it.
 _LOST = re.compile(r"invalid page offset|corrupt|invalid strip|truncat", re.IGNORECASE)
 
@@ -108,6 +115,7 @@ def _rows_in(
             continue  # sparse: never written
         file.seek(offset)
         data = file.read(count)
+        check_inner(path, keyframe, data)
         decoded, place, size = keyframe.decode(data, number, jpegtables=page.jpegtables)
         top, left = place[2], place[3]
         part = np.asarray(decoded).reshape(size)[0, :, :, :]
@@ -119,6 +127,53 @@ def _rows_in(
             len(part), columns, *shape[2:]
         )
     return out
+
+
+def check_inner(path: Path, page: Any, data: bytes) -> None:
+    """Refuse a strip or tile that holds a larger image than its page states.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file, for the message.
+    page : tifffile.TiffPage
+        The one that says how pages of the series are stored.
+    data : bytes
+        Of the strip or tile, as stored.
+
+    Raises
+    ------
+    ImageError
+        It does.
+    """
+    found = stated_size(data) if is_coded(page) else None
+    if found is None:
+        return
+    tiled = page.is_tiled
+    height = page.tilelength if tiled else min(page.rowsperstrip, page.imagelength)
+    width = page.tilewidth if tiled else page.imagewidth
+    if found[0] > height + _PADDED or found[1] > width + _PADDED:
+        what = "tile" if tiled else "strip"
+        raise ImageError(
+            f"{path.name}: damaged, a {what} of {height} x {width} pixels holds an image of "
+            f"{found[0]} x {found[1]}"
+        )
+
+
+def is_coded(page: Any) -> bool:
+    """Whether strips and tiles of a page are images with a size of their own."""
+    return page.compression in _CODECS
+
+
+def check_page(path: Path, page: Any) -> None:
+    """Refuse a page that is cut off, or holds more than it states, before it is decoded."""
+    check_extent(path, page)
+    if not is_coded(page):
+        return
+    with file_of(page) as file:
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+            file.seek(offset)
+            check_inner(path, page.keyframe, file.read(count))
 
 
 def check_extent(path: Path, page: Any) -> None:

@@ -50,6 +50,11 @@ def is_apart(text: str) -> bool:
     return all(len(own) == 1 for own in files) and len(set.union(*files)) > 1
 
 
+def members(path: Path, text: str) -> set[str]:
+    """Names of other files of a set, as a description has them, that are there."""
+    return {n for n in _named(text) if n != path.name and (path.parent / n).is_file()}
+
+
 def check_members(path: Path, text: str) -> None:
     """Refuse a set that would read what lies elsewhere, or never ends, as a pipe does.
 

@@ -160,10 +160,7 @@ def score_image(
 def compile_kernels(tell: Tell) -> None:
     """Compile what scoring needs if that was never done here, so that workers find it.
 
-    Parameters
-    ----------
-    tell : callable
-        Called with a line about it, before it takes its seconds; not called otherwise.
+    `tell` is called with a line about it, before it takes its seconds; not otherwise.
     """
     if is_kept(similarity):
         return
@@ -256,15 +253,17 @@ def _score_plane(
         )
     except CellqaError as error:
         return [failed(name, method, str(error)) for method in methods]
-    return [_score_method(name, planes[m].loaded(), first, scorer) for m in methods]
+    return [_score_method(name, planes[m], first, scorer) for m in methods]
 
 
 def _score_method(name: str, opened: Opened, leader: Opened, scorer: Scorer) -> Row:
     method, options = opened.role, scorer.options
-    size, notes = opened.sized(leader, options)
-    if opened.note:
-        notes.append(opened.note)
     try:
+        size, notes = opened.sized(leader, options)
+        if opened.file and opened.index and not opened.problem:
+            scorer.check_shape(method, opened.file.shape_of(opened.index)[:2])
+        opened = opened.loaded()
+        notes += filter(None, [opened.note])
         if opened.plane is None:
             raise ImageError(opened.problem)
         scored = scorer.score(name, method, opened.plane, size, notes)
@@ -387,8 +386,8 @@ def extremes(image: Image, *, folder: Path, options: ScoreOptions) -> tuple[floa
     if not all(planes):
         return None
     parts = [Region.of([plane]).taken(plane) for plane in planes if plane is not None]
-    limits = [part.extremes for part in parts]
-    return min(low for low, _ in limits), max(high for _, high in limits)
+    lows, highs = zip(*(part.extremes for part in parts), strict=True)
+    return min(lows), max(highs)
 
 
 def first_plane(image: Image, role: str, *, folder: Path, options: ScoreOptions) -> Plane | None:

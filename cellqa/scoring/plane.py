@@ -271,6 +271,21 @@ class Scorer:
         gain, offset, read = self.options.camera
         return max(gain * (self.raw.mean - offset), 0.0) + read**2
 
+    def check_shape(self, method: str, shape: tuple[int, ...]) -> None:
+        """Refuse a plane of another size than its reference's, before it is loaded.
+
+        Raises
+        ------
+        ImageError
+            It is, and no raw image that is smaller by the scale.
+        """
+        whole = self._shape.reference
+        if self.reference is None or method == Role.REFERENCE or shape == whole:
+            return
+        if method != Role.RAW or tuple(self.options.scale * n for n in shape) != whole:
+            ours, theirs = (" x ".join(map(str, s)) for s in (shape, whole))
+            raise ImageError(f"size {ours} differs from the ground truth's {theirs}")
+
     def _of_another_size(
         self, method: str, plane: Plane, compared: Iterable[Metric]
     ) -> dict[str, float]:
@@ -281,12 +296,8 @@ class Scorer:
         ImageError
             It is no raw image, or not smaller by the scale.
         """
-        assert self.reference is not None
+        self.check_shape(method, plane.shape)
         scale = self.options.scale
-        whole = self._shape.reference
-        if method != Role.RAW or tuple(scale * n for n in plane.shape) != whole:
-            ours, theirs = (" x ".join(map(str, s)) for s in (plane.shape, whole))
-            raise ImageError(f"size {ours} differs from the ground truth's {theirs}")
         smaller = Undefined(f"the input is smaller than its ground truth (--scale {scale})")
         return {m.name: smaller for m in compared}
 

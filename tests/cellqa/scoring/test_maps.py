@@ -98,5 +98,5 @@ def test_names_stay_inside_the_folder(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "maps").write_text("in the way")
-    with pytest.raises(CellqaError, match="the map cannot be written"):
+    with pytest.raises(CellqaError, match="is no folder or file of ours"):
         save_maps(tmp_path / "maps", "net", "a.tif", {"ssim": np.zeros((4, 4))}, None)
