@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 import os
 import signal
@@ -15,12 +17,16 @@ from cellqa.engines import interrupts
 from cellqa.engines.base import EngineLostError, Item, Result, do_all
 from cellqa.errors import CellqaError, MissingExtraError, first_line
 
+_log = logging.getLogger(__name__)
+
 _SMALLEST_TASK = 100  # items: a task costs the scheduler about a millisecond
 _LARGEST_TASK = 1000
 _LARGEST_BYTES = 2e9  # a task that reads more is split below the smallest: it takes minutes
 _TASKS_EACH = 4  # tasks under way for each thread of the cluster
 _ANSWER = 30  # seconds for the scheduler, and for a first worker, to answer
+_SILENT = 3  # seconds until it is said what is waited for
 _LOOK = 5.0  # seconds between looks at the workers
+_SERVERS = ("scheduler", "worker")
 _ALONE = 60.0  # seconds without any worker, before that is an error
 
 
@@ -44,7 +50,8 @@ class DaskEngine:
 
     def __init__(self, address: str | None, jobs: int) -> None:
         try:
-            from distributed import Client, LocalCluster
+            import cryptography  # noqa: F401  (for keys; Dask would say so too late)
+            from distributed import Client
         except ModuleNotFoundError:
             raise MissingExtraError(
                 "--engine dask needs dask.distributed; install it with: "
@@ -57,16 +64,15 @@ class DaskEngine:
         self._cluster: Any = None
         try:
             if address is None:
-                with interrupts.ignored():
-                    self._cluster = LocalCluster(
-                        n_workers=jobs, threads_per_worker=1, dashboard_address=None
-                    )
+                self._cluster = _own_cluster(jobs)
                 self._client = Client(self._cluster)
             elif address.endswith(".json"):
                 if not Path(address).is_file():
                     raise CellqaError(f"--engine: there is no scheduler file {address!r}")
+                reach(str(json.loads(Path(address).read_text(encoding="utf-8"))["address"]))
                 self._client = Client(scheduler_file=address, timeout=_ANSWER)
             else:
+                reach(address)
                 self._client = Client(address, timeout=_ANSWER)
         except CellqaError:
             raise
@@ -178,6 +184,58 @@ class DaskEngine:
             self._client.close(timeout=1)
             if self._cluster is not None:
                 self._cluster.close(timeout=1)
+
+
+def _own_cluster(jobs: int) -> Any:
+    """Processes on this machine that only this process can reach.
+
+    Every user of a machine can connect to its ports, and who can talk to a scheduler runs code as
+    its owner: all is encrypted, and needs a key that is made for this run and kept in memory. No
+    page of Dask's is served.
+    """
+    import dask
+    from distributed import LocalCluster
+
+    routes: dict[str, Any] = {f"distributed.{who}.http.routes": [] for who in _SERVERS}
+    with interrupts.ignored(), dask.config.set(routes):
+        return LocalCluster(
+            n_workers=jobs,
+            threads_per_worker=1,
+            dashboard_address=None,
+            host="127.0.0.1",
+            security=True,
+        )
+
+
+def reach(address: str, patience: float = _ANSWER) -> None:
+    """See that a scheduler answers: Dask's own client waits for good where something is silent.
+
+    Raises
+    ------
+    CellqaError
+        Nothing does within this many seconds.
+    """
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    async def ask() -> None:
+        options = Security().get_connection_args("client")
+        asked = asyncio.ensure_future(connect(address, timeout=patience, **options))
+        done, _ = await asyncio.wait([asked], timeout=min(_SILENT, patience))
+        if not done:
+            _log.warning(f"waiting for the scheduler at {address!r}, up to {patience:.0f} s")
+            done, _ = await asyncio.wait([asked], timeout=max(0, patience - _SILENT))
+        if not done:
+            asked.cancel()
+            raise TimeoutError(f"nothing in {patience:.0f} s")
+        await (await asked).close()
+
+    try:
+        asyncio.run(ask())
+    except Exception as error:
+        raise CellqaError(
+            f"--engine: no Dask scheduler answers at {address!r} ({first_line(error)})"
+        ) from None
 
 
 def task_size(items: int, bytes_each: float, threads: int) -> int:

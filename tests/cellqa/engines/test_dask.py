@@ -1,24 +1,31 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 from click.testing import CliRunner
 from dask import config
 from distributed import LocalCluster
+from distributed.comm import connect
+from distributed.security import Security
 from images import blurred
 
 from cellqa.cli import main
-from cellqa.engines.dask import DaskEngine
+from cellqa.engines.dask import DaskEngine, reach
+from cellqa.errors import CellqaError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # asyncio's, of a cluster that is being ended
 
@@ -178,3 +185,40 @@ def test_a_missing_extra_is_named(
     done = CliRunner().invoke(main, [*pairs, "--engine", "dask", "--out", str(tmp_path / "r")])
     assert done.exit_code == 1
     assert "pip install 'cellqa[cluster]'" in done.stderr
+
+
+def test_strangers_do_not_reach_a_cluster_of_its_own() -> None:
+    """Who has no key of the run runs no code in it, and is served no page."""
+    engine = DaskEngine(None, 1)
+    try:
+        own = [psutil.Process(), *psutil.Process().children(recursive=True)]
+        ports = {
+            place.laddr.port: place.laddr.ip
+            for process in own
+            for place in process.net_connections()
+            if place.status == "LISTEN"
+        }
+        assert len(ports) >= 3
+        assert set(ports.values()) == {"127.0.0.1"}
+        for port in ports:
+            with pytest.raises(CellqaError, match="no Dask scheduler answers"):
+                reach(f"tcp://127.0.0.1:{port}", 2)
+            key = Security.temporary()  # of another run
+            with pytest.raises(OSError):  # noqa: PT011 - of whatever layer
+                asyncio.run(
+                    connect(f"tls://127.0.0.1:{port}", 2, **key.get_connection_args("client"))
+                )
+            with pytest.raises(OSError, match=r"404|reset|closed|violation|refused|timed out"):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=2)
+    finally:
+        engine.close()
+
+
+def test_a_scheduler_that_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        begin = time.monotonic()
+        with pytest.raises(CellqaError, match=r"no Dask scheduler answers .*nothing in 4 s"):
+            reach(f"tcp://127.0.0.1:{port}", 4)
+        assert time.monotonic() - begin < 20
+    assert "waiting for the scheduler" in caplog.text
