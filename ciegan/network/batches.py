@@ -100,7 +100,10 @@ class Batches:
                     self._waiting.put(asked)
                 continue
             for asked, result in zip(flight.group, results, strict=True):
-                asked.done.set_result(result)
+                if isinstance(result, Exception):
+                    asked.done.set_exception(result)
+                else:
+                    asked.done.set_result(result)
 
 
 def _refuse(group: Sequence[Asked], error: Exception) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import struct
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -17,12 +18,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 from torch import Tensor
 
 from cellqa.disk import StrPath, appearing
 from cellqa.errors import CellqaError, first_line
 from ciegan.config import Config, ConfigError, Network, from_dict, to_toml
+from ciegan.config.sections import NORMALISATIONS
 from ciegan.models import GENERATORS, Generator
 from ciegan.network import onnx, realesrgan
 from ciegan.network.normalisation import Normalisation
@@ -98,10 +100,20 @@ def save(
     metadata = {"format": _FORMAT, "config": to_toml(config), "about": json.dumps(about)}
     with appearing(path) as temporary:
         try:
-            save_file(tensors, temporary, metadata)
+            temporary.write_bytes(_in_order(serialised(tensors, metadata)))
         except SafetensorError as error:
             raise OSError(None, first_line(error), str(path)) from None
     return path
+
+
+def _in_order(data: bytes) -> bytes:
+    """Safetensors with their metadata sorted, so that equal weights are equal bytes."""
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple
+    return struct.pack("<Q", len(text)) + text + data[8 + length :]
 
 
 def load(path: StrPath) -> Checkpoint:
@@ -197,6 +209,8 @@ def _described(metadata: Mapping[str, str], path: Path) -> Checkpoint:
             generator = make_generator(config, int(about["channels"]))
         own = about["normalisation"]
         normalisation = Normalisation(str(own["rule"]), float(own["low"]), float(own["high"]))
+        if normalisation.rule not in NORMALISATIONS:
+            raise ValueError(f"there is no normalisation {normalisation.rule!r}")
         if not -math.inf < normalisation.low < normalisation.high < math.inf:
             raise ValueError("black and white are no range")
         step, scores = int(about["step"]), dict(about["scores"])

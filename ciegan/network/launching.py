@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cellqa.errors import first_line
+from cellqa.errors import ImageError, first_line
 from cellqa.planes import Array
 from ciegan.models import Generator
 from ciegan.network.device import device_errors, is_memory_error
@@ -57,6 +57,9 @@ class Window(NamedTuple):
     limits: tuple[float, float]
     dtype: np.dtype[Any] | None = None
     samples: int = 1
+
+
+NOT_FINITE = "the network's result is not finite: are its weights damaged?"
 
 
 class Result(NamedTuple):
@@ -193,7 +196,7 @@ class DeviceNetwork:
         ]
         mean = outputs[0] if samples == 1 else torch.stack(outputs).mean(0)
         self.widths |= {16 if narrow else 32}
-        flight = Flight(group, mean, self._back(torch.isfinite(mean).all()))
+        flight = Flight(group, mean, self._back(torch.isfinite(mean).flatten(1).all(1)))
         if not isinstance(first, Window):
             flight.outputs = self._back(mean)
         else:
@@ -207,21 +210,27 @@ class DeviceNetwork:
         return flight
 
     def finish(self, flight: Flight) -> list[Any] | None:
-        """Wait for a batch; its results, or None where half precision does not hold them."""
+        """Wait for a batch; its results, or None where half precision does not hold them.
+
+        An error in place of a result that is not finite.
+        """
         with device_errors():
             if flight.ended is not None and flight.begun is not None:
                 flight.ended.synchronize()
                 self._spent(flight.key, flight.begun.elapsed_time(flight.ended) / 1000)
-        if not bool(flight.finite) and flight.group[0].narrow:
+        if not bool(flight.finite.all()) and flight.group[0].narrow:
             self.finite = False
             return None
         pixels = flight.outputs.numpy()
         if flight.clipped is None:
             return list(pixels)
-        results = []
+        results: list[Result | ImageError] = []
         for k, asked in enumerate(flight.group):
             window = asked.window
             assert isinstance(window, Window)
+            if not bool(flight.finite[k]):
+                results.append(ImageError(NOT_FINITE))
+                continue
             rows, columns = window.kept
             colour = window.pixels.ndim == 3
             kept = pixels[k, rows, columns] if colour else pixels[k, rows, columns, 0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ _LARGEST_STRIDE, _LARGEST_RADIUS = 1024, 8192  # pixels; windows are this much l
 # larger than their margins.
 _MEMORY = 1.2e9
 _NEVER_REFUSED = 128  # pixels a side, beside the margins
+_ARENA = int(1.5 * _MEMORY)  # bytes that onnxruntime may take at once, whatever a model asks for
+_PATIENCE = 300  # seconds for one image, after which a model is ended
+_MOST_NODES = 100_000
 
 
 class OnnxGenerator(Generator):
@@ -54,9 +59,14 @@ class OnnxGenerator(Generator):
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # errors are raised; they need not be printed as well
         options.intra_op_num_threads = torch.get_num_threads()
+        _limit_memory()
+        options.add_session_config_entry("session.use_env_allocators", "1")
         try:
             self.session = onnxruntime.InferenceSession(
-                data, options, providers=["CPUExecutionProvider"]
+                data,
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=["ConstantFolding"],  # which would compute while reading
             )
         except Exception as error:  # each kind of failure is a class of its own
             raise CellqaError(f"{name}: onnxruntime cannot use it ({first_line(error)})") from None
@@ -86,7 +96,7 @@ class OnnxGenerator(Generator):
         MemoryError
             The images are too large to be computed at once.
         CellqaError
-            onnxruntime fails.
+            onnxruntime fails, or takes five minutes.
         """
         shape = tuple(images.shape)
         if (
@@ -103,14 +113,40 @@ class OnnxGenerator(Generator):
             raise MemoryError(f"images of {shape} take {size / 1e9:.1f} GB of memory")
         pixels = images.detach().to("cpu", torch.float32).contiguous().numpy()
         try:
-            (output,) = self.session.run(None, {self._input: pixels})
+            (output,) = self._run(pixels)
         except Exception as error:  # each kind of failure is a class of its own
-            if "allocate" in str(error):
+            if "allocate" in str(error) or "Available memory" in str(error):
                 raise MemoryError(first_line(error)) from None
             raise CellqaError(f"onnxruntime failed on {shape} ({first_line(error)})") from None
         if output.shape != shape:
             raise CellqaError(f"the ONNX network makes {output.shape} of {shape}")
         return torch.from_numpy(output).to(images.device)
+
+    def _run(self, pixels: Any) -> Any:
+        """Compute in another thread: this one heeds signals, and ends what takes too long."""
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        options.log_severity_level = 4
+        with ThreadPoolExecutor(1) as thread:
+            done = thread.submit(self.session.run, None, {self._input: pixels}, options)
+            try:
+                return done.result(_PATIENCE)
+            except BaseException:  # an interrupt, too
+                options.terminate = True
+                raise
+
+
+@lru_cache(maxsize=1)
+def _limit_memory() -> None:
+    """Give all sessions one arena that does not grow beyond a limit."""
+    import onnxruntime
+
+    place = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    arena = onnxruntime.OrtArenaCfg({"max_mem": _ARENA, "arena_extend_strategy": 1})
+    onnxruntime.create_and_register_allocator(place, arena)
 
 
 def _is_image(end: Any, channels: int) -> bool:
@@ -146,12 +182,32 @@ def read(path: Path) -> tuple[bytes, dict[str, str]]:
             f"{path.name}: truncated, or not written by this version of `ciegan export` "
             f"(format {metadata.get('format', 'unknown')!r}, not {FORMAT!r})"
         )
+    if wrong := _is_no_network(model):
+        raise CellqaError(f"{path.name}: {wrong}")
     if _points_elsewhere(model):
         raise CellqaError(
             f"{path.name}: its weights are in other files, which ciegan does not read; export "
             "it again"
         )
     return data, metadata
+
+
+def _is_no_network(model: Any) -> str:
+    """Why a model is none that `ciegan export` writes: those compute from end to end, once."""
+    nodes = [*model.graph.node, *(node for part in model.functions for node in part.node)]
+    if len(nodes) > _MOST_NODES:
+        return f"more than {_MOST_NODES} steps, which no network of ciegan has"
+    looping = {
+        node.op_type for node in nodes for attribute in node.attribute if _is_graph(attribute)
+    }
+    if looping:
+        return f"computes with {min(looping)}, which no network of ciegan does"
+    return ""
+
+
+def _is_graph(attribute: Any) -> bool:
+    """Whether an operator has a graph inside, as loops do."""
+    return attribute.HasField("g") or bool(attribute.graphs)
 
 
 def _points_elsewhere(message: Any) -> bool:

@@ -11,11 +11,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
+from cellqa.errors import ImageError
 from cellqa.planes import Array
 from ciegan.models import Generator
 from ciegan.network.batches import LARGEST_BATCH, Batches
 from ciegan.network.device import device_errors, is_memory_error
-from ciegan.network.launching import DeviceNetwork, Result, Window, is_raw
+from ciegan.network.launching import NOT_FINITE, DeviceNetwork, Result, Window, is_raw
 from ciegan.network.memory import keep
 from ciegan.network.normalisation import rounded, scaled, unscaled
 from ciegan.network.precision import float32
@@ -145,6 +146,8 @@ class Runner:
             for k in range(window.samples)
         ]
         planes = outputs[0] if window.samples == 1 else np.mean(outputs, axis=0)
+        if not np.isfinite(planes).all():
+            raise ImageError(NOT_FINITE)
         colour = window.pixels.ndim == 3
         spread = None
         if window.samples > 1:
