@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 
-from cellqa.errors import CellqaError, first_line, printable
+from cellqa.errors import CellqaError, printable
 from cellqa.experts.build import KEY
+from cellqa.tables.reading import read_json, unfit
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def read_answers(folder: Path, paths: Sequence[Path]) -> Answers:
         There is no key, or no file can be used.
     """
     key = _read(folder / KEY)
-    if not {"id", "methods", "scales", "shown", "tasks"} <= key.keys():
-        raise CellqaError(f"{folder / KEY}: not the key of a questionnaire")
+    if wrong := _wrong_key(key):
+        raise CellqaError(f"{folder / KEY}: not the key of a questionnaire ({wrong})")
     failures: list[tuple[str, str, str]] = []
     notes: list[str] = []
     raters: dict[str, dict[str, Any]] = {}
@@ -82,29 +82,70 @@ def read_answers(folder: Path, paths: Sequence[Path]) -> Answers:
     return Answers(key["methods"], list(key["scales"]), ratings, choices, failures, notes)
 
 
-def _read(path: Path) -> dict[str, Any]:
+class _Shown(NamedTuple):
+    image: str
+    method: str
+
+
+class _Task(NamedTuple):
+    task: int
+    kind: Literal["pair", "rate"]
+    files: list[str]
+
+
+class _Key(NamedTuple):
+    id: str
+    methods: list[str]
+    scales: list[str]
+    shown: dict[str, _Shown]
+    tasks: list[_Task]
+
+
+class _Answer(NamedTuple):
+    choice: str = ""
+    ratings: dict[str, int] | None = None
+
+
+class _Given(NamedTuple):
+    questionnaire: str
+    rater: str
+    answers: dict[str, _Answer]
+
+
+def _wrong_key(key: Any) -> str:
+    """What is wrong with a key; empty where nothing is."""
+    if wrong := unfit(key, _Key):
+        return wrong
+    for name, of in key["shown"].items():
+        if of["method"] not in key["methods"]:
+            return f"{printable(name)} is of no method"
+    for task in key["tasks"]:
+        if len(task["files"]) != (2 if task["kind"] == "pair" else 1):
+            return f"task {task['task']} has {len(task['files'])} images"
+        if not set(task["files"]) <= key["shown"].keys():
+            return f"task {task['task']} is of an image that is not shown"
+    return ""
+
+
+def _read(path: Path) -> Any:
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        return read_json(path, "the file of a questionnaire")
     except OSError as error:
         raise CellqaError(f"{path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise CellqaError(f"{path}: not JSON ({first_line(error)})") from None
-    if not isinstance(content, dict):
-        raise CellqaError(f"{path}: not the file of a questionnaire")
-    return content
 
 
-def _check(content: dict[str, Any], key: dict[str, Any]) -> None:
-    answers = content.get("answers")
-    if not isinstance(answers, dict) or "questionnaire" not in content or not content.get("rater"):
-        raise CellqaError("not answers to a questionnaire")
+def _check(content: Any, key: dict[str, Any]) -> None:
+    wrong = unfit(content, _Given)
+    if wrong or not content["rater"].strip():
+        raise CellqaError(f"not answers to a questionnaire ({wrong or 'nobody gave them'})")
+    answers = content["answers"]
     if content["questionnaire"] != key["id"]:
         raise CellqaError("answers to another questionnaire")
     tasks = {str(task["task"]): task for task in key["tasks"]}
     for number_, answer in answers.items():
         task = tasks.get(number_)
-        if task is None or not isinstance(answer, dict):
-            raise CellqaError(f"task {printable(str(number_))[:20]} is not of this questionnaire")
+        if task is None:
+            raise CellqaError(f"task {printable(number_)[:20]} is not of this questionnaire")
         if "choice" in answer and (task["kind"] != "pair" or answer["choice"] not in task["files"]):
             raise CellqaError(f"task {number_}: the choice is none of its images")
         for value in (answer.get("ratings") or {}).values():

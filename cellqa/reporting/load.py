@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -11,8 +13,11 @@ import pandas as pd
 from cellqa.errors import CellqaError
 from cellqa.metrics.metric import Metric
 from cellqa.pairs.roles import UNSCORED, Role, in_order
+from cellqa.tables.comparisons import Comparison
 from cellqa.tables.folder import COMPARISONS, RUN, SCORES, SUMMARY
+from cellqa.tables.reading import read_table, refuse_twice, refuse_unknown
 from cellqa.tables.record import RunRecord
+from cellqa.tables.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -94,43 +99,44 @@ def load_run(folder: Path) -> LoadedRun:
         if not (folder / name).is_file():
             raise CellqaError(f"{folder}: no finished run ({name} is missing); score first")
     record = RunRecord.read(folder)
-    try:
-        scores = pd.read_csv(
-            folder / SCORES,
-            dtype={"image": str, "method": str, "reason": str},
-            keep_default_na=False,
-            na_values=[""],
-        )
-        summary = pd.read_csv(folder / SUMMARY)
-        path = folder / COMPARISONS
-        comparisons = pd.read_csv(path) if path.is_file() else pd.DataFrame()
-    except (ValueError, OSError) as error:
-        raise CellqaError(f"{folder}: the run cannot be read ({error})") from None
-    if not {"image", "method", "status", "reason"} <= set(scores.columns):
-        raise CellqaError(f"{folder / SCORES}: not the scores of a run")
-    for name in (SCORES, SUMMARY, COMPARISONS):
-        if (folder / name).is_file() and not _whole(folder / name):
-            raise CellqaError(f"{folder / name}: cut short; score again with --resume")
+    known = record.known_metrics()
+    scores = read_table(
+        folder / SCORES,
+        ("image", "method", "status"),
+        ("pixel_size", "data_range", *(m.name for m in known)),
+        ["reason"],
+    )
     if record.rows and len(scores) != record.rows:
         raise CellqaError(
             f"{folder / SCORES}: {len(scores)} rows, but the run had {record.rows}; score again "
             "with --resume"
         )
-    scores["reason"] = scores["reason"].fillna("")
     methods = list(dict.fromkeys([*record.folders, *scores["method"]]))
     methods = [m for m in methods if m not in UNSCORED and (scores["method"] == m).any()]
-    known = record.known_metrics()
-    columns = [m for m in known if m.name in scores and scores[m.name].notna().any()]
-    for m in columns:
-        scores[m.name] = pd.to_numeric(scores[m.name], errors="coerce")
+    columns = [m for m in known if scores[m.name].notna().any()]
+    names = [m.name for m in known]
+    summary = _table(folder / SUMMARY, Summary, ("metric", "method"), names, methods)
+    comparisons = pd.DataFrame()
+    if (folder / COMPARISONS).is_file():
+        of = ("metric", "first", "second")
+        comparisons = _table(folder / COMPARISONS, Comparison, of, names, methods)
+        comparisons["friedman_p"] = comparisons.get("friedman_p", np.nan)
     return LoadedRun(folder, record, in_order(methods), columns, scores, summary, comparisons)
 
 
-def _whole(table: Path) -> bool:
-    """Whether a table ends as a whole line does; its end alone is read."""
-    with table.open("rb") as file:
-        file.seek(max(0, table.stat().st_size - 1))
-        return file.read() == b"\n"
+def _table(
+    path: Path, kind: Any, of: Sequence[str], metrics: Sequence[str], methods: Sequence[str]
+) -> pd.DataFrame:
+    """Lines about a metric of one method, or of two; what earlier versions lack is empty."""
+    hints = get_type_hints(kind)
+    others = {name: hints[name] for name in hints if name not in of}
+    texts = [name for name, hint in others.items() if hint is str]
+    table = read_table(path, of, [name for name in others if name not in texts], texts)
+    refuse_unknown(path, table, of[0], metrics)
+    for name in of[1:]:
+        refuse_unknown(path, table, name, methods)
+    refuse_twice(path, table, of)
+    return table
 
 
 def choose(run: LoadedRun, n: int) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from cellqa.disk import StrPath, appearing_text, remove_folder
-from cellqa.errors import CellqaError, first_line
+from cellqa.errors import CellqaError
 from cellqa.pairs.roles import Role
 from cellqa.reporting.budget import MEANING, budget_of
 from cellqa.reporting.leaders import unit_of, verdicts
@@ -23,6 +23,7 @@ from cellqa.reporting.plate import plates_of
 from cellqa.tables.cells import cell
 from cellqa.tables.files import plain
 from cellqa.tables.folder import GALLERY, PAGE, PICTURES, TABLES
+from cellqa.tables.reading import read_json, unfit
 from cellqa.terminal import Progress
 
 _LARGEST_TABLE = 5000  # rows that a browser sorts at once
@@ -120,10 +121,11 @@ def _tables(path: Path) -> list[Table]:
     """The tables that were given when the page was first made."""
     if not path.exists():
         return []
-    try:
-        return [Table(**each) for each in json.loads(path.read_text(encoding="utf-8"))]
-    except (ValueError, TypeError) as error:
-        raise CellqaError(f"{path}: damaged ({first_line(error)}); remove it") from None
+    content = read_json(path, "tables of a page; remove it")
+    wrong = unfit(content, list[Table])
+    if wrong or not all(each["rows"] and all(each["rows"]) for each in content):
+        raise CellqaError(f"{path}: damaged ({wrong or 'a row is empty'}); remove it")
+    return [Table(**each) for each in content]
 
 
 def as_json(data: Any) -> Markup:

@@ -114,8 +114,9 @@ class Journal:
         if not isinstance(entry, dict) or entry.get("image") != image:
             raise CellqaError(f"{self.path}: changed by another program while it was in use")
         try:
-            return dict(entry["states"]), [Row.from_json(row) for row in entry["rows"]]
-        except (KeyError, TypeError, ValueError):
+            rows = [Row.from_json(row) for row in entry["rows"]]
+            return (dict(entry["states"]), rows) if rows else None
+        except (AttributeError, KeyError, TypeError, ValueError):
             return None  # as if it were damaged
 
     def add(self, image: str, states: States, rows: Sequence[Row]) -> None:

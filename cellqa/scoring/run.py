@@ -288,7 +288,8 @@ def _trusted(journal: Journal, image: Image, pairing: Pairing) -> bool:
         return False
     states, rows = entry
     return (
-        all(row.status == "ok" for row in rows)
+        {row.method for row in rows} == set(image.methods)
+        and all(row.status == "ok" for row in rows)
         and states == file_states(image, pairing.folders)
         and _telling(pairing)
     )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from cellqa.errors import CellqaError, first_line
 from cellqa.metrics.metric import Metric
@@ -14,6 +13,7 @@ from cellqa.metrics.registry import of_facts
 from cellqa.metrics.table import METRICS
 from cellqa.tables.files import write_json
 from cellqa.tables.folder import RUN
+from cellqa.tables.reading import read_json, unfit
 
 FORMAT = 2  # of run.json; 1 had no number
 
@@ -121,13 +121,9 @@ class RunRecord:
         """
         path = folder / RUN
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path, "the run.json of a scoring run")
         except OSError as error:
             raise CellqaError(f"{folder}: no finished run ({RUN}: {error.strerror})") from None
-        except (ValueError, RecursionError) as error:
-            raise CellqaError(
-                f"{path}: not the run.json of a scoring run ({first_line(error)})"
-            ) from None
         return cls.of(content, path)
 
     @classmethod
@@ -160,9 +156,11 @@ class RunRecord:
 
 def _problem(content: Mapping[str, Any]) -> str:
     """What is missing or of a wrong type; empty where all is right."""
-    problem = _unfit(content, RunRecord)
+    problem = unfit(content, RunRecord)
     if problem:
         return problem
+    if wrong := unfit(content["settings"].get("max_pixels", 1), int, "settings.max_pixels"):
+        return wrong
     first, number = (content["shard"] + [0, 0])[:2]
     if len(content["shard"]) != 2 or not 1 <= first <= number:
         return "shard is not [I, N]"
@@ -172,41 +170,6 @@ def _problem(content: Mapping[str, Any]) -> str:
     except (TypeError, ValueError) as error:
         return f"metrics: {first_line(error)}"
     return ""
-
-
-def _unfit(content: Mapping[str, Any], kind: Any) -> str:
-    """The first field of a record that is missing or of a wrong type."""
-    hints = get_type_hints(kind)
-    for each in fields(kind):
-        if each.name not in content:
-            return f"{each.name} is missing"
-        value, hint = content[each.name], hints[each.name]
-        if is_dataclass(hint):
-            inside = _unfit(value, hint) if isinstance(value, dict) else "no table"
-            if inside:
-                return f"{each.name}: {inside}"
-        elif not _fits(value, hint):
-            return f"{each.name} is of a wrong type"
-    return ""
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value of JSON is of a type, down to what lists and tables hold."""
-    if hint is Any:
-        return True
-    parts: tuple[Any, ...] = getattr(hint, "__args__", ())
-    origin = getattr(hint, "__origin__", None)
-    if origin is list:
-        return isinstance(value, list) and all(_fits(v, parts[0]) for v in value)
-    if origin is dict:
-        return isinstance(value, dict) and all(_fits(v, parts[1]) for v in value.values())
-    if parts:  # a union
-        return any(_fits(value, part) for part in parts)
-    if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, hint)
 
 
 def _of_format_1(content: Mapping[str, Any]) -> dict[str, Any]:

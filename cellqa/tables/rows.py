@@ -78,7 +78,23 @@ class Row:
         if content.get("limits") is not None:
             low, high = content["limits"]
             content["limits"] = low, high
-        return cls(**{**content, "notes": tuple(content.get("notes", ()))})
+        row = cls(**{**content, "notes": tuple(content.get("notes", ()))})
+        if not _is_row(row):
+            raise ValueError("no row")
+        return row
+
+
+def _is_row(row: Row) -> bool:
+    """Whether a row, which anyone may have written, has values of the right types."""
+    texts = (row.image, row.method, row.reason, *row.notes, *row.values)
+    numbers = [*row.values.values(), *(row.limits or ())]
+    numbers += [each for each in (row.pixel_size, row.data_range) if each is not None]
+    return (
+        row.status in ("ok", "failed")
+        and all(isinstance(text, str) for text in texts)
+        and all(isinstance(number, (int, float)) for number in numbers)
+        and isinstance(row.digest, int)
+    )
 
 
 _NOTHING = object()

@@ -228,7 +228,7 @@ def test_answers_that_are_odd(made: Path, tmp_path: Path) -> None:
         "another file of this rater",
         "none of its images",
         "not of this questionnaire",
-        "not JSON",
+        "not the file of a questionnaire",
         "No such file",
     ):
         assert reason in text, reason
