@@ -107,6 +107,8 @@ def _verdict(run: LoadedRun, found: Lead) -> dict[str, str]:
 
 def _interval(run: LoadedRun, of: Metric, method: str) -> str:
     line = run.summary[(run.summary["metric"] == of.name) & (run.summary["method"] == method)]
+    if line.empty:
+        return ""
     low, high = (float(line[name].iloc[0]) for name in ("ci_low", "ci_high"))
     return "" if math.isnan(low) else f" (95 % interval {of.shown(low)} to {of.shown(high)})"
 

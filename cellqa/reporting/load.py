@@ -104,7 +104,7 @@ def load_run(folder: Path) -> LoadedRun:
         folder / SCORES,
         ("image", "method", "status"),
         ("pixel_size", "data_range", *(m.name for m in known)),
-        ["reason"],
+        texts=["reason"],
     )
     if record.rows and len(scores) != record.rows:
         raise CellqaError(
@@ -130,8 +130,11 @@ def _table(
     """Lines about a metric of one method, or of two; what earlier versions lack is empty."""
     hints = get_type_hints(kind)
     others = {name: hints[name] for name in hints if name not in of}
-    texts = [name for name, hint in others.items() if hint is str]
-    table = read_table(path, of, [name for name in others if name not in texts], texts)
+    texts, counts, optional = (
+        [name for name, hint in others.items() if hint is kind]
+        for kind in (str, int, float)
+    )
+    table = read_table(path, of, ["n"], optional=optional, counts=counts, texts=texts)
     refuse_unknown(path, table, of[0], metrics)
     for name in of[1:]:
         refuse_unknown(path, table, name, methods)

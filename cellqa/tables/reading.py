@@ -106,7 +106,13 @@ def _unfit_fields(content: Any, kind: Any, place: str) -> str:
 
 
 def read_table(
-    path: Path, required: Sequence[str], numbers: Iterable[str], texts: Iterable[str] = ()
+    path: Path,
+    required: Sequence[str],
+    numbers: Iterable[str],
+    *,
+    optional: Iterable[str] = (),
+    counts: Iterable[str] = (),
+    texts: Iterable[str] = (),
 ) -> pd.DataFrame:
     """A table of ours. Empty cells are nan, or empty text.
 
@@ -115,8 +121,10 @@ def read_table(
     path : Path
     required : sequence of str
         Columns of text that have to be there, in no row empty.
-    numbers, texts : iterable of str
-        Other columns; what the table lacks is empty.
+    numbers : iterable of str
+        Columns that have to be there.
+    optional, counts, texts : iterable of str
+        Columns that tables of earlier versions may lack: numbers, whole ones, text.
 
     Raises
     ------
@@ -140,14 +148,20 @@ def read_table(
         raise CellqaError(f"{path}: not a table of a run ({first_line(error)})") from None
     if not whole:
         raise CellqaError(f"{path}: cut short; score again with --resume")
-    for name in required:
+    numbers = [*numbers]
+    for name in (*required, *numbers):
         if name not in table:
             raise CellqaError(f"{path}: not a table of a run (it has no column {name!r})")
+    for name in required:
         _refuse(path, table, name, table[name].isna(), "empty")
     for name in texts:
         table[name] = table[name].fillna("") if name in table else ""
-    for name in numbers:
+    for name in (*numbers, *optional):
         table[name] = _numbers(path, table, name) if name in table else np.nan
+    for name in counts:
+        found = _numbers(path, table, name) if name in table else np.zeros(len(table))
+        _refuse(path, table, name, ~np.isfinite(found), "no number")
+        table[name] = found
     return table
 
 
