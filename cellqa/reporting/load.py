@@ -131,8 +131,7 @@ def _table(
     hints = get_type_hints(kind)
     others = {name: hints[name] for name in hints if name not in of}
     texts, counts, optional = (
-        [name for name, hint in others.items() if hint is kind]
-        for kind in (str, int, float)
+        [name for name, hint in others.items() if hint is kind] for kind in (str, int, float)
     )
     table = read_table(path, of, ["n"], optional=optional, counts=counts, texts=texts)
     refuse_unknown(path, table, of[0], metrics)

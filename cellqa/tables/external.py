@@ -41,6 +41,7 @@ _DIRECTIONS = {
     "lpips": False, "fid": False, "uqi": True, "ami": True, "vif": True, "fsim": True,
     "std": True, "ag": True, "sf": True, "si_psnr": True,
 }  # fmt: skip
+_LONGEST_NAME, _MOST_METHODS = 1024, 150
 _EMPTY = {"nan", "na", "n/a", "none", "null", "-", "--"}
 _ROLES = {
     "gt": Role.REFERENCE, "ground_truth": Role.REFERENCE, "groundtruth": Role.REFERENCE,
@@ -141,6 +142,13 @@ def read_table(path: StrPath) -> ExternalTable:
         raise CellqaError(
             f"{path}: no scores found; give the columns image, method and one for each metric, or "
             "METRIC_METHOD for each"
+        )
+    if any(len(name) > _LONGEST_NAME for name in (*scores, *methods, *names)):
+        raise CellqaError(f"{path}: a name is longer than {_LONGEST_NAME} characters")
+    if len(methods) > _MOST_METHODS:
+        raise CellqaError(
+            f"{path}: {len(methods)} methods; each is compared with each, so that a page has "
+            f"{_MOST_METHODS} at most: make tables of fewer"
         )
     order = in_order(list(methods))
     known = {m.name: as_given(m) for m in METRICS.values()}

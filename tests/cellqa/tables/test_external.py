@@ -166,3 +166,17 @@ def test_names_that_are_words_of_the_scripts_language(tmp_path: Path) -> None:
     (tmp_path / "out" / "run.json").write_text("{}")
     again = CliRunner().invoke(main, ["report", str(tmp_path / "out")])
     assert (again.exit_code, "not the run.json" in again.output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\n".join(f"{'_' * 2000}{k},a,{k}" for k in range(9)), "longer than 1024 characters"),
+        ("\n".join(f"i{k},m{n},{k + n}" for n in range(151) for k in range(3)), "151 methods"),
+    ],
+)
+def test_tables_that_would_take_for_ever(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"image,method,psnr\n{text}\n")
+    with pytest.raises(CellqaError, match=message):
+        read_table(path)
