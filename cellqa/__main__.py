@@ -1,6 +1,20 @@
-"""`python -m cellqa`."""
+"""The command `cellqa`, and `python -m cellqa`."""
 
-from cellqa.cli import main
+from cellqa import interrupts
+
+
+def run() -> None:
+    """Run the command; a signal ends it in order, also while it is being imported."""
+    interrupts.take()
+    try:
+        from cellqa.cli import main
+
+        main(prog_name="cellqa")
+    except KeyboardInterrupt:
+        interrupts.end()
+    finally:
+        interrupts.ignore()
+
 
 if __name__ == "__main__":
-    main(prog_name="cellqa")
+    run()

@@ -72,8 +72,16 @@ class Bound(float):
         return Bound, (float(self), self.reason)
 
 
+# control characters (C0, C1), ends of lines, turns of direction, marks without a width
+_UNSEEN = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
+
+
 def printable(text: str) -> str:
     r"""A file name as valid text on one line: control characters and stray bytes as escapes.
+
+    So are characters that turn the direction of text, or that nobody sees.
 
     Examples
     --------
@@ -81,7 +89,7 @@ def printable(text: str) -> str:
     a\x0ab
     """
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]", lambda m: f"\\x{ord(m[0]):02x}", text)
+    return _UNSEEN.sub(lambda m: f"\\x{ord(m[0]):02x}", text)
 
 
 def first_line(error: BaseException) -> str:

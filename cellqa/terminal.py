@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
-from cellqa import plugins
+from cellqa import interrupts, plugins
 from cellqa.errors import CellqaError, printable
 
 Progress = Callable[[int, int], None]  # of what is done, and of all
@@ -21,11 +20,23 @@ Tell = Callable[[str], None]  # of a line about what happens
 DONE_WITH_FAILURES = 3
 BELOW_LIMIT = 4
 PACKAGES = ("cellqa", "ciegan")
-INTERRUPTED = 130  # as shells report SIGINT
+
+
+def interrupted(more: str = "") -> NoReturn:
+    """End as the signal has it, with one line: that it was interrupted, and how to go on."""
+    click.echo(f"\ninterrupted{more}", err=True)
+    raise SystemExit(interrupts.status()) from None
 
 
 class Commands(click.Group):
     """Commands of which every error that a user can cause is one line and exit status 1."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the command line."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except KeyboardInterrupt:
+            interrupted()
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -35,8 +46,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            click.echo("\ninterrupted", err=True)
-            raise SystemExit(INTERRUPTED) from None
+            interrupted()
         except CellqaError as error:
             raise click.ClickException(printable(" ".join(str(error).split()))) from None
         except OSError as error:
@@ -78,32 +88,6 @@ def progress_bar(label: str) -> Iterator[Progress]:
     finally:
         if bars:
             bars[0].__exit__(None, None, None)
-
-
-def stop_in_order() -> None:
-    """Take SIGTERM and SIGHUP, which clusters and closed terminals send, as an interrupt."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    with suppress(ValueError):  # not the main thread
-        on_signals(("SIGTERM", "SIGHUP"), interrupt)
-
-
-def on_signals(names: Iterable[str], handler: Callable[[int, object], None]) -> None:
-    """Handle signals that there are here; not SIGHUP under `nohup`, which has it ignored.
-
-    Raises
-    ------
-    ValueError
-        This is not the main thread.
-    """
-    for name in names:
-        number = getattr(signal, name, None)
-        if number is not None and (
-            name != "SIGHUP" or signal.getsignal(number) is not signal.SIG_IGN
-        ):
-            signal.signal(number, handler)
 
 
 def tell(line: str) -> None:

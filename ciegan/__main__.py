@@ -1,6 +1,20 @@
-"""`python -m ciegan`, which is also how Lightning starts further processes."""
+"""The command `ciegan`, and `python -m ciegan`, which is how Lightning starts further processes."""
 
-from ciegan.cli import main
+from cellqa import interrupts
+
+
+def run() -> None:
+    """Run the command; a signal ends it in order, also while it is being imported."""
+    interrupts.take()
+    try:
+        from ciegan.cli import main
+
+        main(prog_name="ciegan")
+    except KeyboardInterrupt:
+        interrupts.end()
+    finally:
+        interrupts.ignore()
+
 
 if __name__ == "__main__":
-    main(prog_name="ciegan")
+    run()

@@ -116,7 +116,7 @@ def test_the_wheel_scores_a_folder(tmp_path: Path) -> None:
         assert found.returncode == status, found.stderr[-3000:]
         return found.stdout, found.stderr
 
-    compiling = "from cellqa.scoring.image import compile_kernels; compile_kernels(print)"
+    compiling = "from cellqa.scoring.compiling import compile_kernels; compile_kernels(print)"
     told, _ = run("-c", compiling)
     assert told.startswith("compiling for this machine, once")
     assert str(site) in told

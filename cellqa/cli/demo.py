@@ -21,7 +21,7 @@ def demo(out: Path, overwrite: bool, jobs: int) -> None:
     OUT is the folder to write to [default: cellqa-demo].
     """
     from cellqa.demo import run_demo
-    from cellqa.scoring.image import compile_kernels
+    from cellqa.scoring.compiling import compile_kernels
 
     compile_kernels(tell)
     with progress_bar("Scoring") as progress:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,10 +32,9 @@ from cellqa.pairs.roles import GIVEN, Role
 from cellqa.tables.folder import GALLERY
 from cellqa.terminal import (
     BELOW_LIMIT,
-    INTERRUPTED,
+    interrupted,
     progress_bar,
     report_failures,
-    stop_in_order,
     tell,
     warn,
 )
@@ -216,7 +214,7 @@ def score(
     from cellqa.pairs.grouping import Grouping
     from cellqa.pairs.naming import parse_naming
     from cellqa.pairs.pairing import pair_folders
-    from cellqa.scoring.image import compile_kernels
+    from cellqa.scoring.compiling import compile_kernels
     from cellqa.scoring.options import ScoreOptions
     from cellqa.scoring.run import score_to_folder
 
@@ -258,7 +256,6 @@ def score(
         camera=camera,
     )
     compile_kernels(tell)
-    stop_in_order()
     try:
         with (
             opened_engine(engine, jobs, _AFTER_LOSS) as runner,
@@ -278,13 +275,10 @@ def score(
                 progress=progress,
             )
     except Interrupted as stop:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is stopping already
-        click.echo(
-            f"\ninterrupted: {stop.done} of {stop.total} images are kept; go on with the same "
-            "command and --resume in place of any --overwrite",
-            err=True,
+        interrupted(
+            f": {stop.done} of {stop.total} images are kept; go on with the same command and "
+            "--resume in place of any --overwrite"
         )
-        raise SystemExit(INTERRUPTED) from None
     if not no_report and finished.tally.rows:
         finished.paths.append(_report(out, gallery, jobs))
     _print_finished(finished, fail_under, tuple(pred))

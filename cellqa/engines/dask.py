@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from cellqa.engines import interrupts
+from cellqa import interrupts
 from cellqa.engines.base import EngineLostError, Item, Result, do_all
 from cellqa.errors import CellqaError, MissingExtraError, first_line
 
@@ -197,7 +197,7 @@ def _own_cluster(jobs: int) -> Any:
     from distributed import LocalCluster
 
     routes: dict[str, Any] = {f"distributed.{who}.http.routes": [] for who in _SERVERS}
-    with interrupts.ignored(), dask.config.set(routes):
+    with interrupts.blocked(), dask.config.set(routes):
         return LocalCluster(
             n_workers=jobs,
             threads_per_worker=1,

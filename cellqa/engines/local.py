@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from multiprocessing import forkserver
 from typing import Any
 
-from cellqa.engines import interrupts
+from cellqa import interrupts
 from cellqa.engines.base import Item, Result, do_all, limit_threads
 from cellqa.errors import CellqaError, first_line
 
@@ -111,6 +111,8 @@ def _in_processes(
             yield from results()
         pool.close()
     except BrokenExecutor:
+        if interrupts.seen():  # by all processes of the terminal
+            raise KeyboardInterrupt from None
         raise CellqaError(
             "worker processes cannot start (in a script, call this below "
             "`if __name__ == '__main__':`)"
@@ -145,7 +147,7 @@ def _context() -> multiprocessing.context.BaseContext:
     context.set_forkserver_preload(
         ["cellqa.scoring.image", "cellqa.enhance"]
     )  # imported once for all
-    with interrupts.ignored(), _safe_path():
+    with interrupts.starting(), _safe_path():
         forkserver.ensure_running()
     return context
 
@@ -189,8 +191,7 @@ def _start_worker() -> None:
     # glibc hands blocks back to the system, and takes page faults to get them again, unless one
     # as large was freed before
     bytearray(31 << 20)
-    # The main process decides what an interrupt means; its end, however it comes, is ours.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupts.follow()  # the end of the main process, however it comes, is ours
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()

@@ -9,25 +9,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cellqa.errors import CellqaError, ImageError
 from cellqa.io import COLOURS, ImageFile, PlaneIndex, carriers, grey, open_image
 from cellqa.io.stores import state
-from cellqa.metrics._kernels import similarity
-from cellqa.metrics.table import METRICS
 from cellqa.pairs.pairing import Image, of_one_colour
 from cellqa.pairs.roles import UNSCORED, Role
 from cellqa.planes import Array
-from cellqa.planes.compiled import is_kept, kept_in
 from cellqa.planes.labels import Mask
 from cellqa.planes.plane import Plane
-from cellqa.planes.region import Region, largest_rectangle
+from cellqa.planes.region import Region
 from cellqa.scoring.maps import save_maps
 from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.plane import Scorer
 from cellqa.tables.rows import Row, failed
-from cellqa.terminal import Tell
 
 
 @dataclass(frozen=True)
@@ -155,30 +149,6 @@ def score_image(
         failed(r.image, r.method, reason) if r.method in changed and r.status == "ok" else r
         for r in rows
     ]
-
-
-def compile_kernels(tell: Tell) -> None:
-    """Compile what scoring needs if that was never done here, so that workers find it.
-
-    `tell` is called with a line about it, before it takes its seconds; not otherwise.
-    """
-    if is_kept(similarity):
-        return
-    folder = kept_in(similarity)
-    kept = (
-        f"kept in {folder}"
-        if folder
-        else "no folder can keep them, so each process does it again; set NUMBA_CACHE_DIR"
-    )
-    tell(f"compiling for this machine, once, some 10 s ({kept})")
-    own = tuple(m for m in METRICS.values() if METRICS.package_of(m.name) == "cellqa")
-    for dtype in (np.uint8, np.uint16):
-        pixels = np.arange(200 * 200).reshape(200, 200).astype(dtype)
-        plane = Plane(pixels, pixels.dtype)
-        mask = Mask.of(np.greater(pixels, 9))
-        for metrics in (tuple(m for m in own if not m.option), own):
-            Scorer(plane, ScoreOptions(metrics), raw=plane, mask=mask).score("", "", plane)
-    largest_rectangle(np.zeros((2, 2), bool))
 
 
 def file_states(image: Image, folders: Mapping[str, Path]) -> dict[str, list[list[int]]]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+
+_FORMULA = re.compile(r"'*[=+\-@]")
 
 
 def cell(value: object, digits: int | None = None, *, undefined: str = "") -> str:
@@ -31,3 +34,25 @@ def cell(value: object, digits: int | None = None, *, undefined: str = "") -> st
     if digits is not None:
         return f"{value:.{digits}g}"
     return repr(float(value)).removesuffix(".0")
+
+
+def guarded(text: str) -> str:
+    """A cell as text that no spreadsheet takes for a formula; numbers stay.
+
+    Examples
+    --------
+    >>> guarded("=1+1.png"), guarded("-1.5"), guarded("a-1.png"), unguarded(guarded("'@x"))
+    ("'=1+1.png", '-1.5', 'a-1.png', "'@x")
+    """
+    if not _FORMULA.match(text):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
+def unguarded(text: str) -> str:
+    """What a cell of `guarded` holds."""
+    return text[1:] if text[:1] == "'" and _FORMULA.match(text) else text

@@ -19,6 +19,7 @@ from cellqa.metrics.table import AS_GIVEN, METRICS
 from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import Pairing
 from cellqa.pairs.roles import GIVEN, Role, in_order
+from cellqa.tables.cells import unguarded
 from cellqa.tables.comparisons import compare_all
 from cellqa.tables.files import (
     scores_header,
@@ -279,7 +280,8 @@ def _read(path: Path) -> pd.DataFrame:
         if any(cell.strip() for cell in line[len(header) :]):
             raise CellqaError(f"{path}: line {number} has more cells than the heading")
         if any(cell.strip() for cell in line):
-            rows.append([*line[: len(header)], *[""] * (len(header) - len(line))])
+            cells = [*map(unguarded, line[: len(header)])]
+            rows.append([*cells, *[""] * (len(header) - len(line))])
     return pd.DataFrame(rows, columns=header, dtype=str)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from cellqa.disk import appearing_text
 from cellqa.metrics.foreground import Object
 from cellqa.metrics.metric import Metric
-from cellqa.tables.cells import cell
+from cellqa.tables.cells import cell, guarded
 from cellqa.tables.comparisons import Comparison, Friedman
 from cellqa.tables.rows import Row
 from cellqa.tables.summary import Summary
@@ -33,11 +33,14 @@ def scores_line(row: Row, metrics: Sequence[Metric]) -> list[str]:
 
 
 def write_csv(path: Path, header: Sequence[str], lines: Iterable[Iterable[str]]) -> Path:
-    """Write a table; it appears under its name when it is complete and on the disk."""
+    """Write a table; it appears under its name when it is complete and on the disk.
+
+    Text that a spreadsheet would take for a formula is guarded (`cellqa.tables.cells.guarded`).
+    """
     with appearing_text(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows(lines)
+        writer.writerows([guarded(c) if isinstance(c, str) else c for c in line] for line in lines)
     return path
 
 

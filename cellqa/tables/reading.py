@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cellqa.errors import CellqaError, first_line, printable
+from cellqa.tables.cells import unguarded
 
 _LARGEST_JSON = 2**28  # bytes
 _SHOWN = 40  # characters of a value that is shown
@@ -156,6 +157,9 @@ def read_table(
         _refuse(path, table, name, table[name].isna(), "empty")
     for name in texts:
         table[name] = table[name].fillna("") if name in table else ""
+    for name in (*required, *texts):
+        if table[name].str.startswith("'").any():
+            table[name] = table[name].map(unguarded)
     for name in (*numbers, *optional):
         table[name] = _numbers(path, table, name) if name in table else np.nan
     for name in counts:

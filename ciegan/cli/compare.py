@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cellqa.cli.options import AnyPath, OutPath, jobs_option, overwrite_option, parse_settings
-from cellqa.terminal import INTERRUPTED, progress_bar, report_failures, tell_over_bar, warn
+from cellqa.terminal import interrupted, progress_bar, report_failures, tell_over_bar, warn
 from ciegan.cli.group import device_option, main, need_torch
 from ciegan.cli.train import Seconds
 
@@ -114,8 +114,7 @@ def compare(
                 progress=progress,
             )
     except (Interrupted, KeyboardInterrupt):
-        click.echo("\ninterrupted: the same command goes on", err=True)
-        raise SystemExit(INTERRUPTED) from None
+        interrupted(": the same command goes on")
     click.echo(terminal_table(compared.finished.tally, compared.finished.summaries))
     for rows in filter(None, (_short(compared.costs), compared.seeds)):
         click.echo(f"\n{align(rows)}")

@@ -19,7 +19,7 @@ from cellqa.cli.options import (
     together,
 )
 from cellqa.errors import CellqaError
-from cellqa.terminal import progress_bar, report_failures, stop_in_order, warn
+from cellqa.terminal import progress_bar, report_failures, warn
 from ciegan.cli.group import device_option, main, need_torch
 from ciegan.cli.mosaic import assemble_folder, failures_of, mosaics_beside, scan_options
 
@@ -203,7 +203,6 @@ def enhance(
     the network, on a device that it has; scans are assembled here.
     """
     need_torch()
-    stop_in_order()
     from cellqa.enhance.files import plan
     from cellqa.io.store_images import holds_images
     from ciegan.enhancing.folder import disagreeing, enhance_files

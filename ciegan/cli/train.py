@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cellqa.cli.options import AnyPath, OutPath, TableChoice, overwrite_option, parse_settings
-from cellqa.terminal import INTERRUPTED, progress_bar, tell_over_bar, warn
+from cellqa.terminal import interrupted, progress_bar, tell_over_bar, warn
 from ciegan.cli.group import device_option, main, need_torch
 
 _LONGEST = 10 * 366 * 86400  # seconds
@@ -174,11 +174,7 @@ def train(
                 progress=progress,
             )
     except Interrupted:
-        click.echo(
-            "\ninterrupted: go on from the last validation with the same DATA and OUT and --resume",
-            err=True,
-        )
-        raise SystemExit(INTERRUPTED) from None
+        interrupted(": go on from the last validation with the same DATA and OUT and --resume")
     if not is_child():
         click.echo(f"{trained.describe()}\nwrote {out}")
         warn(trained.warnings)

@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
+from cellqa import interrupts
 from cellqa.cli.options import AnyPath, OutPath
-from cellqa.terminal import on_signals, report_failures, tell, warn
+from cellqa.terminal import report_failures, tell, warn
 from ciegan.cli.enhance import network_options
 from ciegan.cli.group import main, need_torch
 
@@ -79,7 +80,8 @@ def watch(
         tell("ending after the files in work")
         stop.set()
 
-    on_signals(("SIGINT", "SIGTERM", "SIGHUP"), interrupt)
+    for number in interrupts.numbers():
+        signal.signal(number, interrupt)
     warn(checkpoint.warnings)
     tell(f"watching {source}; {target / 'watch.html'} shows how it goes; Ctrl-C ends")
     watched = watch(

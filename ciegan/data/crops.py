@@ -21,6 +21,7 @@ from cellqa.errors import CellqaError, first_line, printable
 from cellqa.pairs.naming import composed
 from cellqa.pairs.pairing import scan
 from cellqa.planes import Array
+from cellqa.tables.cells import unguarded
 from ciegan.config import Data
 from ciegan.data.pixels import check_pixels, load_image
 from ciegan.data.prepare import MARK, PAIRS
@@ -122,7 +123,10 @@ def _known(table: Path) -> dict[str, tuple[str, tuple[float, float]]]:
     try:
         with table.open(newline="", encoding="utf-8") as file:
             return {
-                composed(row["name"]): (row["field"], _limits(row["low"], row["high"]))
+                composed(unguarded(row["name"])): (
+                    unguarded(row["field"]),
+                    _limits(row["low"], row["high"]),
+                )
                 for row in csv.DictReader(file)
             }
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:

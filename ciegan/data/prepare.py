@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cellqa.disk import fresh_folder, open_ours, remove_folder
+from cellqa.disk import alone, fresh_folder, open_ours, remove_folder
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, ImageError, first_line, printable
 from cellqa.io import split_suffix
@@ -102,7 +102,25 @@ def prepare_sources(
     What is made replaces what was there only when all is done.
     """
     check_out(out, list(inputs), overwrite)
-    fields_of = fields_by_name(sources, tiling, own_fields or {})
+    with alone(out, "OUT"):
+        return _prepare(
+            sources, pairs_of, out, tiling, jobs, isolate, progress, failures, own_fields or {}
+        )
+
+
+def _prepare(
+    sources: Mapping[str, Source],
+    pairs_of: Callable[[str, Source], Iterator[Pair | tuple[str, str] | str]],
+    out: Path,
+    tiling: TilingOptions,
+    jobs: int,
+    isolate: bool,
+    progress: Progress | None,
+    failures: Iterable[tuple[str, str, str]],
+    own_fields: Mapping[str, str],
+) -> Prepared:
+    """What `prepare_sources` does in a folder that is its own."""
+    fields_of = fields_by_name(sources, tiling, own_fields)
     split_of = assign(fields_of.values(), tiling)
     prepared = Prepared(out, failures=list(failures))
     prepared.fields = {s: sorted(n for n, of in split_of.items() if of == s) for s in SPLITS}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
-import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from typing import Any
 
 import torch
 
+from cellqa import interrupts
 from cellqa.enhance.files import Job
 from cellqa.errors import CellqaError
 from ciegan.enhancing.enhanced import Enhanced
@@ -129,7 +129,8 @@ class Crew:
         process = self._context.Process(
             target=_work, args=(theirs, self.setup, number, known), daemon=True
         )
-        process.start()
+        with interrupts.starting():
+            process.start()
         theirs.close()  # so that the end of the process is the end of the connection
         self._begun[ours], self._processes[ours] = [], (number, process)
 
@@ -191,7 +192,7 @@ def _work(
     connection: Connection, setup: Setup, number: int, known: Sequence[Mapping[str, Any]]
 ) -> None:
     """What each process does, until it is told to end or the one who started it is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one who started it decides
+    interrupts.follow()
     torch.set_num_threads(1)
     jobs: queue.Queue[Job | None] = queue.Queue()
     lock = threading.Lock()

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from cellqa.disk import StrPath, appearing_text, take_folder
+from cellqa.disk import StrPath, take_folder
 from cellqa.engines import LocalEngine
 from cellqa.enhance import ENHANCERS, Enhancer
 from cellqa.enhance.filters import as_type
@@ -24,6 +24,7 @@ from cellqa.planes import Array
 from cellqa.reporting.page import report
 from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.run import score_to_folder
+from cellqa.tables.files import write_csv
 from cellqa.tables.finished import Finished
 from cellqa.terminal import Progress
 from ciegan.data.crops import TilePair, read_split
@@ -275,11 +276,8 @@ def _grouping(tiles: Sequence[TilePair], images: Sequence[Any], folder: Path) ->
     """Tiles of a field as one group, through a table that the run refers to."""
     field_of = {printable(tile.name): tile.field for tile in tiles}
     table = folder / FIELDS
-    with appearing_text(table) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["image", "group"])
-        for image in images:
-            writer.writerow([image.name, printable(field_of[split_suffix(image.name)[0]])])
+    fields = ((each.name, printable(field_of[split_suffix(each.name)[0]])) for each in images)
+    write_csv(table, ["image", "group"], fields)
     return Grouping.parse(str(table))
 
 

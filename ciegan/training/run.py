@@ -7,7 +7,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib.metadata import version
@@ -20,9 +20,9 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from cellqa.disk import StrPath, appearing_text, own_folder
+from cellqa.disk import StrPath, alone, appearing_text, own_folder
 from cellqa.errors import CellqaError, first_line, printable
-from cellqa.scoring.image import compile_kernels
+from cellqa.scoring.compiling import compile_kernels
 from cellqa.tables.files import write_json
 from cellqa.terminal import Progress, Tell
 from ciegan.config import Config, read_config, to_toml
@@ -173,14 +173,15 @@ def train(
     trainer = _trainer(out, config, chosen, devices, max_time, keeper)
     if resume and not child:
         check_last(out, networks)
-    if not child and not resume:
-        clear_folder(out)  # now that nothing is left that could be wrong
-        with appearing_text(out / CONFIG) as file:
-            file.write(to_toml(config))
-    _fit(trainer, networks, out / LAST if resume and (out / LAST).exists() else None)
-    trained = _trained(trainer, networks, keeper, untouched.values)
-    if trainer.is_global_zero:
-        write_json(out / RUN_SUMMARY, _summary(trained, chosen, devices))
+    with nullcontext() if child else alone(out, "OUT"):
+        if not child and not resume:
+            clear_folder(out)  # now that nothing is left that could be wrong
+            with appearing_text(out / CONFIG) as file:
+                file.write(to_toml(config))
+        _fit(trainer, networks, out / LAST if resume and (out / LAST).exists() else None)
+        trained = _trained(trainer, networks, keeper, untouched.values)
+        if trainer.is_global_zero:
+            write_json(out / RUN_SUMMARY, _summary(trained, chosen, devices))
     return trained
 
 

@@ -1,14 +1,11 @@
 """What the commands share on the terminal."""
 
-import os
-import signal
-
 import click
 import pytest
 from click.testing import CliRunner
 
 from cellqa.errors import CellqaError
-from cellqa.terminal import Commands, align, progress_bar, report_failures, stop_in_order
+from cellqa.terminal import Commands, align, progress_bar, report_failures
 
 
 def command(error: BaseException) -> click.Group:
@@ -66,26 +63,3 @@ def test_failures_are_named_and_counted(
 def test_columns_are_aligned() -> None:
     assert align([["a", "bb"], ["ccc", "d"]]) == "a    bb\nccc   d"
     assert align([["a", "bb"], ["ccc", "d"]], left=True) == "a    bb\nccc  d"
-
-
-def test_a_cluster_stops_it_in_order() -> None:
-    before = {name: signal.getsignal(getattr(signal, name)) for name in ("SIGTERM", "SIGHUP")}
-    try:
-        stop_in_order()
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGTERM)
-    finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
-
-
-def test_nohup_is_obeyed() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    term = signal.getsignal(signal.SIGTERM)
-    try:
-        stop_in_order()
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        assert callable(signal.getsignal(signal.SIGTERM))
-    finally:
-        signal.signal(signal.SIGHUP, before)
-        signal.signal(signal.SIGTERM, term)

@@ -11,7 +11,7 @@ CODE = """
 import numba.core.caching as caching, sys
 if sys.argv[1] == "none":  # as where neither the package nor the home can be written
     caching.CacheImpl._locator_classes = []
-from cellqa.scoring.image import compile_kernels
+from cellqa.scoring.compiling import compile_kernels
 from cellqa.planes.compiled import kept_in
 from cellqa.metrics._kernels import similarity
 compile_kernels(print)

@@ -466,7 +466,7 @@ def test_other_signals_end_it_in_order(
     wait_for(lambda: lines(tmp_path / "r" / JOURNAL) > 3)
     run.send_signal(number)
     _, err = run.communicate(timeout=10)
-    assert run.returncode == 130
+    assert run.returncode == 128 + number
     assert "--resume" in err
     assert "Traceback" not in err
     wait_for(partial(none_left, run.pid), 5)

@@ -330,7 +330,12 @@ def test_earlier_data_stay_until_new_ones_are_done(tmp_path: Path) -> None:
             source, out, GAUSS, tiling=TilingOptions(tile=512, split="1,0,0"), overwrite=True
         )
     assert (out / "pairs.csv").read_bytes() == before
-    assert {p.name for p in out.iterdir()} == {"train", "pairs.csv", ".made-by-ciegan-prepare"}
+    assert {p.name for p in out.iterdir()} == {
+        "train",
+        "pairs.csv",
+        ".made-by-ciegan-prepare",
+        LOCK,
+    }
 
 
 def test_sources_are_never_removed(tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def test_terminated_is_interrupted(tmp_path: Path, model: Path) -> None:
         time.sleep(0.005)
     process.terminate()
     _, error = process.communicate(timeout=60)
-    assert process.returncode == 130, error
+    assert process.returncode == 143, error
     assert "Traceback" not in error
 
 

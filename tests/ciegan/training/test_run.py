@@ -47,6 +47,7 @@ def test_a_run_leaves_what_it_promises(prepared: Path, tmp_path: Path, tiny: Con
     assert steps == list(range(1, 9))
     names = {path.name for path in run.iterdir()}
     assert names == {
+        LOCK,
         "config.toml",
         "metrics.csv",
         "tensorboard",

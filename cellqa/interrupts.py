@@ -1,0 +1,145 @@
+"""Signals that ask a command to end: Ctrl-C (INT), clusters (TERM), a closed terminal (HUP)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from typing import Any
+
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+_OFTEN = 3  # signals, of which the last ends at once
+
+_seen: list[int] = []
+
+
+def numbers() -> list[signal.Signals]:
+    """Those that there are here; without SIGHUP under `nohup`, which has it ignored."""
+    there = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+    return [n for n in there if n == signal.SIGINT or signal.getsignal(n) is not signal.SIG_IGN]
+
+
+def take() -> None:
+    """Let each of them raise KeyboardInterrupt: the first; a second is ignored, a third ends."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # only the main thread may say what a signal does
+    _seen.clear()
+    for number in numbers():
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, frame: object) -> None:
+    _seen.append(number)
+    if len(_seen) == 1:
+        raise KeyboardInterrupt
+    if len(_seen) >= _OFTEN:
+        end()
+
+
+def ignore() -> None:
+    """Take no notice any more: all is done, and Python is ending."""
+    for number in numbers():
+        signal.signal(number, signal.SIG_IGN)
+
+
+def seen() -> bool:
+    """Whether one came, whatever became of the exception: some libraries swallow it."""
+    return bool(_seen)
+
+
+def status() -> int:
+    """Exit status of what was interrupted, as shells have it: 130, 143 or 129."""
+    return 128 + (_seen[0] if _seen else signal.SIGINT)
+
+
+def end() -> None:
+    """End this process now, with a line."""
+    os.write(2, b"\ninterrupted\n")
+    os._exit(status())
+
+
+@contextmanager
+def ends_at_once() -> Iterator[None]:
+    """Within the block, where nothing is lost, a signal ends the process: no exception is raised.
+
+    Compilers call Python from C, where an exception is printed and forgotten.
+    """
+
+    def stop(number: int, frame: object) -> None:
+        _seen.append(number)
+        end()
+
+    with _handled_by(stop):
+        yield
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Let signals wait until the end of the block."""
+    waiting: list[int] = []
+    with _handled_by(lambda number, frame: waiting.append(number)):
+        yield
+    if waiting:
+        _seen.extend(waiting)
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, Any], Any]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    # what this program does not handle stays as it is
+    before = {n: signal.getsignal(n) for n in numbers() if callable(signal.getsignal(n))}
+    for number in before:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+@contextmanager
+def blocked() -> Iterator[None]:
+    """Let signals wait until the end of the block; processes started in it do not see any.
+
+    They neither die of one while they start, nor print about it; `follow` says what they do then.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        with deferred():
+            yield
+        return
+    # what is blocked stays so in children, and comes to this process when it is not any more
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """As `blocked`, for a block that starts processes of `multiprocessing`."""
+    if os.name == "posix":
+        with blocked():
+            resource_tracker.ensure_running()  # at its end, it lets some signals through
+    with blocked():
+        yield
+
+
+def follow() -> None:
+    """In a process that works for another: whoever started it decides what a signal means.
+
+    SIGTERM ends it, as that is how it is told to end.
+    """
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers())
