@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from fields import write_fields
 
 from cellqa import frc_resolution
+from cellqa.disk import LOCK
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from cellqa.simulate import acquire, filaments, optical_blur

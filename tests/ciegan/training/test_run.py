@@ -17,6 +17,7 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
 
+from cellqa.disk import LOCK
 from cellqa.errors import CellqaError
 from ciegan.cli import main
 from ciegan.config import Config, Monitor, Network, from_dict, to_toml, with_settings
