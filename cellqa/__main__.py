@@ -12,6 +12,10 @@ def run() -> None:
         main(prog_name="cellqa")
     except KeyboardInterrupt:
         interrupts.end()
+    except SystemExit as stop:
+        if interrupts.seen():
+            interrupts.leave(stop.code)
+        raise
     finally:
         interrupts.ignore()
 

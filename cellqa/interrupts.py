@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from typing import Any
 
@@ -60,6 +62,21 @@ def end() -> None:
     """End this process now, with a line."""
     os.write(2, b"\ninterrupted\n")
     os._exit(status())
+
+
+def leave(code: object) -> None:
+    """End this process with a status, after what has to be done at the end of one.
+
+    Not as Python ends: its own end turns an interrupt that C code saw into another status, and
+    threads of libraries that still compute bring it down.
+    """
+    ignore()
+    with suppress(Exception):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else 1)
 
 
 @contextmanager
