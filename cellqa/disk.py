@@ -57,6 +57,10 @@ def appearing(path: Path, *, folder: bool = False) -> Iterator[Path]:
         yield temporary
         _force(temporary)
         temporary.replace(path)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):  # say what the user knows
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

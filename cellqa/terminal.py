@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -53,7 +54,11 @@ class Commands(click.Group):
             if isinstance(error, BrokenPipeError):
                 raise
             name = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(printable(f"{name}{error.strerror or error}")) from None
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            more = "; make room, and run it again: what was there before stays" if full else ""
+            raise click.ClickException(
+                printable(f"{name}{error.strerror or error}{more}")
+            ) from None
         finally:
             for log in logs:
                 log.removeHandler(shown)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import platform
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from cellqa.disk import free_space
 from cellqa.errors import CellqaError
 from cellqa.pairs.pairing import Pairing
 from cellqa.scoring.journal import Journal
@@ -26,7 +26,7 @@ from cellqa.tables.files import (
     write_summary,
 )
 from cellqa.tables.finished import Finished
-from cellqa.tables.folder import COMPARISONS, MAPS, OBJECTS, PLANES, SCORES, SUMMARY, TYPED
+from cellqa.tables.folder import COMPARISONS, JOURNAL, MAPS, OBJECTS, PLANES, SCORES, SUMMARY, TYPED
 from cellqa.tables.parquet import write_parquet
 from cellqa.tables.record import RunRecord
 from cellqa.tables.rows import Row
@@ -118,11 +118,13 @@ def finish(
         paths.append(complete.write(out))
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        free = f" ({shutil.disk_usage(out).free} bytes free); make room" if full else "; mend that"
-        raise CellqaError(
-            f"{error.filename or out}: {error.strerror}{free} and go on with --resume: every row "
-            "is kept"
-        ) from None
+        free = f" ({free_space(out)} bytes free); make room" if full else "; mend that"
+        kept = (
+            "go on with --resume: every row is kept"
+            if (out / JOURNAL).is_file()
+            else f"score again: {JOURNAL}, which kept the rows, is gone"
+        )
+        raise CellqaError(f"{error.filename or out}: {error.strerror}{free} and {kept}") from None
     if (out / MAPS).is_dir():
         paths.append(out / MAPS)
     return Finished(tally, summaries, comparisons, told, paths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import queue
 import stat
@@ -18,6 +19,8 @@ from cellqa.enhance.files import Job
 from cellqa.io import is_image_folder, split_suffix, written_name
 from cellqa.io.stores import state
 from ciegan.enhancing.pool import Pool
+
+_log = logging.getLogger(__name__)
 
 _TICK = 0.2  # seconds between looks at what arrived
 
@@ -100,6 +103,7 @@ class FolderWatcher(FileSystemEventHandler):
         looked = -math.inf
         while not self.stopped.is_set():
             if time.monotonic() - looked > self.options.rescan:
+                self._say_whether_it_is_there()
                 self._look(self.source)
                 looked = time.monotonic()
             self._take_events()
@@ -109,6 +113,13 @@ class FolderWatcher(FileSystemEventHandler):
                 break
             self.stopped.wait(_TICK)
         raise StopIteration
+
+    def _say_whether_it_is_there(self) -> None:
+        if self.source.is_dir():
+            self.refused.pop(self.source, None)
+        elif self.source not in self.refused:
+            self.refused[self.source] = "the folder is gone"
+            _log.warning(f"IN: {str(self.source)!r} is gone; watching until it comes back")
 
     def done(self, job: Job) -> None:
         """A job is through, whatever came of it."""

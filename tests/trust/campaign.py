@@ -165,9 +165,9 @@ def heed() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def measure(command: Command, out: Path) -> None:
+def measure(command: Command, out: Path, runs: int) -> None:
     """How long it takes, and what comes of it, without a fault."""
-    for _ in range(2):  # the first may compile
+    for _ in range(runs):  # the first may compile
         shutil.rmtree(out, ignore_errors=True)
         begin = time.monotonic()
         process = start(command.line, out)
@@ -269,7 +269,7 @@ def campaign(
     for command in commands(place, images):
         if names and command.name not in names:
             continue
-        measure(command, out)
+        measure(command, out, 2 if moments > 1 else 1)
         every: dict[str, Callable[[], str | None]] = {
             "signals": lambda c=command: interrupted(  # type: ignore[misc]
                 c, out, draw.choice(SIGNALS), draw.random() < 0.5, draw.uniform(0.05, c.seconds)

@@ -10,7 +10,7 @@ import pytest
 
 @pytest.mark.parametrize("name", ["score", "enhance", "prepare", "train"])
 def test_some_moments(tmp_path: Path, name: str) -> None:
-    for _, kind, outcome in campaign.campaign(tmp_path, 2, 1, (name,), images=12):
+    for _, kind, outcome in campaign.campaign(tmp_path, 1, 1, (name,), images=8):
         assert outcome.rounds, kind
         assert not outcome.problems, (kind, outcome.problems)
 

@@ -287,3 +287,57 @@ def test_unwritable_results_are_told(tmp_path: Path, model: Path) -> None:
     )
     assert found.exit_code == 1, found.output
     assert "Traceback" not in found.stderr
+
+
+def test_links_to_folders_are_not_followed(tmp_path: Path, model: Path) -> None:
+    source, out, elsewhere = tmp_path / "in", tmp_path / "out", tmp_path / "elsewhere"
+    write_tiff(source / "a.tif", image(), None)
+    write_tiff(elsewhere / "secret.tif", image(), None)
+    (source / "circle").symlink_to(source)
+    (source / "link").symlink_to(elsewhere)
+    with watching(model, source, out) as found:
+        until((out / "a.tif").exists)
+        write_tiff(source / "z.tif", image(), None)
+        until((out / "z.tif").exists)
+    assert found[0].counts == Counter(ok=2)
+    assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*.tif")) == ["a.tif", "z.tif"]
+
+
+def test_results_do_not_leave_the_folder(tmp_path: Path, model: Path) -> None:
+    source, out, elsewhere = tmp_path / "in", tmp_path / "out", tmp_path / "elsewhere"
+    write_tiff(source / "sub/a.tif", image(), None)
+    write_tiff(source / "b.tif", image(), None)
+    elsewhere.mkdir()
+    out.mkdir()
+    (out / "sub").symlink_to(elsewhere)
+    with watching(model, source, out):
+        until(lambda: (out / "b.tif").exists() and "sub/a.tif" in table(out))
+    assert not list(elsewhere.iterdir())
+    assert "outside OUT" in table(out)["sub/a.tif"]["reason"]
+
+
+def test_a_source_that_is_gone_is_told(
+    tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    write_tiff(source / "a.tif", image(), None)
+    with watching(model, source, out):
+        until((out / "a.tif").exists)
+        source.rename(tmp_path / "away")
+        until(lambda: "is gone; watching until it comes back" in caplog.text)
+        write_tiff(source / "b.tif", image(), None)
+        until((out / "b.tif").exists)
+
+
+def test_what_goes_wrong_while_looking_ends_it(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that looks dies of nothing in silence."""
+    write_tiff(tmp_path / "in/a.tif", image(), None)
+
+    def broken(*arguments: object) -> None:
+        raise RuntimeError("no more")
+
+    monkeypatch.setattr("ciegan.enhancing.watcher.FolderWatcher._look", broken)
+    with pytest.raises(RuntimeError, match="no more"):
+        watch(model, tmp_path / "in", tmp_path / "out", watching=QUICK)
