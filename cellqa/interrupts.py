@@ -127,16 +127,16 @@ def blocked() -> Iterator[None]:
 
     They neither die of one while they start, nor print about it; `follow` says what they do then.
     """
-    if not hasattr(signal, "pthread_sigmask"):
-        with deferred():
+    with deferred():  # another thread may get it, in which it is not blocked
+        if not hasattr(signal, "pthread_sigmask"):
             yield
-        return
-    # what is blocked stays so in children, and comes to this process when it is not any more
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers())
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            return
+        # what is blocked stays so in children, and comes to this process when it is not any more
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers())
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from cellqa.cli.options import (
     TableChoice,
     engine_option,
     jobs_option,
+    missing_option,
     opened_engine,
     overwrite_option,
     parse_settings,
@@ -43,6 +44,7 @@ _enhance_options: Any = together(
         help="8-bit arithmetic that wraps, as the CIEGAN authors' program.",
     ),
     engine_option,
+    missing_option,
     jobs_option,
     overwrite_option,
 )
@@ -116,6 +118,7 @@ class _MethodsCommand(click.Command):
     help="A setting of the method; again for more.",
 )
 @engine_option
+@missing_option
 @jobs_option
 @overwrite_option
 def enhance(

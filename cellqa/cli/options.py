@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -261,6 +262,22 @@ engine_option: Any = click.option(
     callback=check_engine,
     metavar="NAME[=ADDRESS]",
     help="Where to run: local, dask, dask=ADDRESS or dask=FILE.json; or of another package.",
+)
+
+
+def _take_missing(ctx: click.Context, parameter: click.Parameter, value: str) -> None:
+    """Tell this process and its workers."""
+    os.environ["CELLQA_MISSING"] = value
+
+
+missing_option: Any = click.option(
+    "--missing",
+    type=click.Choice(["fail", "fill"]),
+    default="fail",
+    show_default=True,
+    callback=_take_missing,
+    expose_value=False,
+    help="Planes that a file says it has, and has not: an error, or zeros.",
 )
 pred_option: Any = click.option(
     "--pred",

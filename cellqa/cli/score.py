@@ -15,6 +15,7 @@ from cellqa.cli.options import (
     engine_option,
     gallery_option,
     jobs_option,
+    missing_option,
     naming_options,
     opened_engine,
     overwrite_option,
@@ -161,6 +162,7 @@ _AFTER_LOSS = "what was scored is kept: go on with --resume"
     help="Refuse planes of more pixels.",
 )
 @engine_option
+@missing_option
 @click.option(
     "--shard",
     default="1/1",

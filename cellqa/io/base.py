@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ MAX_PIXELS = 2**30
 LARGE = 2**24
 
 # A file that claims more planes is refused before they are listed.
+MISSING = "CELLQA_MISSING"
 MAX_PLANES = 1_000_000
 
 # Resolution tags coarser than this are a print setting (72, 300, 600 dpi), not a microscope's.
@@ -309,6 +311,26 @@ def in_micrometres(value: object, unit: object) -> float | None:
         return None
     # nine digits are more than any stage knows, and hide the rounding of unit conversions
     return float(f"{length:.9g}") if 0 < length < float("inf") else None
+
+
+def missing_rule() -> str:
+    """What becomes of planes that a file says it has, and has not: `fail`, or `fill` with zeros.
+
+    The environment says so (`CELLQA_MISSING`), which worker processes have, too.
+    """
+    return "fill" if os.environ.get(MISSING) == "fill" else "fail"
+
+
+def absent(message: str) -> None:
+    """Note that a plane is not in its file, before zeros are taken for it.
+
+    Raises
+    ------
+    ImageError
+        With the message, unless missing planes are filled.
+    """
+    if missing_rule() == "fail":
+        raise ImageError(f"{message} (--missing fill takes zeros)")
 
 
 def check_size(path: Path, height: int, width: int, max_pixels: int) -> None:

@@ -13,6 +13,7 @@ from cellqa.io.acquisition import Acquisition, Channel, Objective, colour, numbe
 from cellqa.io.base import (
     ImageFile,
     PlaneIndex,
+    absent,
     check_size,
     in_micrometres,
     plane_indices,
@@ -60,7 +61,7 @@ def _open(path: Path, document: Any, max_pixels: int, close: Any) -> ImageFile:
         rows = (x, y + start, width, (height if stop is None else stop) - start)
         pixels = document.read(plane=plane, scene=scene, roi=rows)
         if not pixels.any() and not _acquired(document, plane, scene, rectangles[index.s]):
-            raise ImageError(f"{path.name}: plane {index.label()} was not acquired")
+            absent(f"{path.name}: plane {index.label()} was not acquired")
         if pixels.shape[2] == 1:
             return np.asarray(pixels[..., 0]).astype(dtype, copy=False)
         return np.asarray(pixels[..., ::-1]).astype(dtype, copy=False)  # CZI's order is B, G, R

@@ -82,6 +82,8 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
         series, number, sample = grid.at(index)
         with logged(path):
             page, apart = pages[series](number)  # type: ignore[misc]
+            if present(path, page) is None:
+                return np.zeros((stop - start, *shapes[series][1:]), layouts[series].dtype)
             rows = read_rows(path, page, shapes[series], start, stop, apart)
             return looks[series].of(rows, sample)
 
@@ -261,7 +263,9 @@ def _loader(
     def load(number: int) -> Array:
         if page_of:
             page, apart = page_of(number)
-            check_page(path, present(path, page))
+            if present(path, page) is None:
+                return np.zeros(shape, keyframe.dtype)
+            check_page(path, page)
             if apart is not None:
                 return read_rows(path, page, shape, 0, shape[0], apart)
             with file_of(page):

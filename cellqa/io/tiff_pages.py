@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from cellqa.errors import ImageError
-from cellqa.io.base import LARGE
+from cellqa.io.base import LARGE, absent
 from cellqa.io.coded import stated_size
 from cellqa.planes import Array
 
@@ -46,9 +46,15 @@ def logged(path: Path) -> Iterator[None]:
 
 
 def present(path: Path, page: Any) -> Any:
-    """The page, or an error where the file lacks it."""
+    """The page, or None where the file lacks it and zeros are taken.
+
+    Raises
+    ------
+    ImageError
+        It lacks it, and they are not.
+    """
     if page is None:
-        raise ImageError(f"{path.name}: the page of this plane is missing from the file")
+        absent(f"{path.name}: the page of this plane is missing from the file")
     return page
 
 
@@ -89,7 +95,7 @@ def read_rows(
     apart: int | None = None,
 ) -> Array:
     """Rows of a page, or of a sample that is stored apart, from the strips or tiles of them."""
-    with file_of(present(path, page)) as file:
+    with file_of(page) as file:
         return _rows_in(file, path, page, shape, start, stop, apart or 0)
 
 

@@ -17,6 +17,7 @@ from cellqa.io.acquisition import Acquisition, Channel, colour, said
 from cellqa.io.base import (
     ImageFile,
     PlaneIndex,
+    absent,
     check_size,
     in_micrometres,
     plane_indices,
@@ -72,7 +73,7 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
         _check_number(data, at)
         pixels = np.asarray(data[at])
         if _unwritten(pixels, data) and not _has_chunks(data, at):
-            raise ImageError(
+            absent(
                 f"{spoken(path)}: plane {index.label()} is not in the store: it has no chunk of it"
             )
         return pixels if names.index("y") < names.index("x") else pixels.T

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from cellqa.io import MAX_PIXELS
+from cellqa.io.base import missing_rule
 from cellqa.metrics.frc import THRESHOLDS
 from cellqa.metrics.metric import Metric
 from cellqa.metrics.registry import for_run
@@ -114,4 +115,5 @@ class ScoreOptions:
             **{each.name: getattr(self, each.name) for each in fields(self)},
             "metrics": {m.name: m.definition for m in self.metrics},
             "maps": self.maps is not None,
+            "missing": missing_rule(),
         }

@@ -14,6 +14,7 @@ from cellqa.cli.options import (
     AnyPath,
     OutPath,
     engine_option,
+    missing_option,
     opened_engine,
     overwrite_option,
     together,
@@ -178,6 +179,7 @@ def _cluster(engine: str, jobs: int | None, network: Mapping[str, Any]) -> Itera
     help="Processes, each with the network on the device [default: on CUDA, by the files].",
 )
 @engine_option
+@missing_option
 @overwrite_option
 def enhance(
     run: Path,
