@@ -19,6 +19,7 @@ from cellqa.io.base import (
     plane_indices,
     regular_times,
 )
+from cellqa.io.damage import check_whole
 from cellqa.planes import Array
 
 _TYPES = {
@@ -62,6 +63,8 @@ def _open(path: Path, document: Any, max_pixels: int, close: Any) -> ImageFile:
         pixels = document.read(plane=plane, scene=scene, roi=rows)
         if not pixels.any() and not _acquired(document, plane, scene, rectangles[index.s]):
             absent(f"{path.name}: plane {index.label()} was not acquired")
+        if stop is None:
+            check_whole(f"{path.name}: plane {index.label()}", pixels)
         if pixels.shape[2] == 1:
             return np.asarray(pixels[..., 0]).astype(dtype, copy=False)
         return np.asarray(pixels[..., ::-1]).astype(dtype, copy=False)  # CZI's order is B, G, R

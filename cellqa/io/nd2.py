@@ -16,6 +16,7 @@ from cellqa.io.base import (
     in_micrometres,
     plane_indices,
 )
+from cellqa.io.damage import check_whole
 from cellqa.planes import Array
 
 
@@ -49,7 +50,10 @@ def _open(path: Path, file: nd2.ND2File, handle: BinaryIO, max_pixels: int) -> I
     def load(index: PlaneIndex, start: int = 0, stop: int | None = None) -> Array:
         frame = file.read_frame(frame_number(index))
         # a copy: frames are views of the mapped file, and touching them once it is closed crashes
-        return np.array((frame[index.c] if "C" in sizes else frame)[start:stop])
+        pixels = np.array((frame[index.c] if "C" in sizes else frame)[start:stop])
+        if stop is None:
+            check_whole(f"{path.name}: plane {index.label()}", pixels)
+        return pixels
 
     def close() -> None:
         file.close()

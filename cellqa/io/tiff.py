@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,6 @@ from cellqa.io import ome, tiff_vendors
 from cellqa.io.acquisition import Acquisition
 from cellqa.io.base import (
     COARSEST_TAG_UM,
-    MAX_PLANES,
     ImageFile,
     PlaneIndex,
     Size,
@@ -26,6 +24,7 @@ from cellqa.io.base import (
     plane_indices,
     regular_times,
 )
+from cellqa.io.damage import check_whole
 from cellqa.io.seen import UPRIGHT, Look
 from cellqa.io.tiff_pages import (
     check_page,
@@ -35,14 +34,13 @@ from cellqa.io.tiff_pages import (
     present,
     read_rows,
 )
-from cellqa.io.tiff_sets import members, metadata_of, own_series
+from cellqa.io.tiff_sets import check_stated_planes, metadata_of, own_series
 from cellqa.planes import Array
 
 _LZW = 5
 _ORDER = {"T": 0, "C": 1, "Z": 2, "Q": 2, "I": 2}  # scenes come before
 _NO_SCENES = "TCZQIYXS"  # axes: all others, such as positions and angles, are scenes
 _MINISWHITE, _MINISBLACK, _PALETTE, _SEPARATED = 0, 1, 3, 5
-_FEW, _LACKING = 1000, 100  # stated planes from which, and for each page, they are unbelievable
 _PRINTED = ("inch", "in", "cm")  # units of print settings, which Fiji takes over from other files
 
 
@@ -60,7 +58,7 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
 
 
 def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
-    _check_stated_planes(path, tif)
+    check_stated_planes(path, tif)
     series_of = tiff_vendors.images(tif) if tiff_vendors.knows(tif) else own_series(path, tif)
     if not series_of:
         raise ImageError(f"{path.name}: a TIFF file without images")
@@ -211,23 +209,6 @@ def _structure(tif: tifffile.TiffFile, look: Look) -> TiffStructure:
     )
 
 
-def _check_stated_planes(path: Path, tif: tifffile.TiffFile) -> None:
-    """Refuse absurd numbers of planes before tifffile lists them."""
-    text = (tif.ome_metadata or "") if tif.is_ome else ""
-    stated = 0.0
-    for pixels in re.findall(r"<(?:\w+:)?Pixels\b[^>]*>", text):
-        sizes = re.findall(r"\bSize[ZCT]\s*=\s*[\"'](\d+)[\"']", pixels)
-        stated += float(np.prod([float(n) for n in sizes]))
-    if stated > MAX_PLANES:
-        raise ImageError(f"{path.name}: its metadata state more than {MAX_PLANES} planes")
-    # an acquisition that was stopped lacks some; each is told of
-    if stated > _FEW and stated > _LACKING * len(tif.pages) * (1 + len(members(path, text))):
-        raise ImageError(
-            f"{path.name}: damaged, its metadata state {stated:.0f} planes, and it has "
-            f"{len(tif.pages)} pages"
-        )
-
-
 def _layout(path: Path, series: Any, max_pixels: int) -> _Layout:
     axes, sizes = series.axes, dict(zip(series.axes, series.shape, strict=True))
     if "Y" not in axes or "X" not in axes:
@@ -269,7 +250,10 @@ def _loader(
             if apart is not None:
                 return read_rows(path, page, shape, 0, shape[0], apart)
             with file_of(page):
-                return np.asarray(page.asarray(maxworkers=1)).reshape(shape)
+                pixels = np.asarray(page.asarray(maxworkers=1)).reshape(shape)
+            if keyframe.compression == 1 and pixels.itemsize > 1:  # 8 bits are masks, too
+                check_whole(path.name, pixels)
+            return pixels
         if not whole:
             mapped = series.dataoffset is not None and keyframe.compression == 1
             whole.append(

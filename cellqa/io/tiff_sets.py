@@ -9,12 +9,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tifffile
 
 from cellqa.errors import ImageError
+from cellqa.io.base import MAX_PLANES
 from cellqa.io.ome import elements, parsed
 
 _SUFFIXES = (".ome.tif", ".ome.tiff")
+# stated planes from which, and for each page, they are unbelievable
+_FEW, _LACKING = 1000, 100
 _LARGEST = 2**28  # bytes of a companion file
 
 
@@ -53,6 +57,29 @@ def is_apart(text: str) -> bool:
 def members(path: Path, text: str) -> set[str]:
     """Names of other files of a set, as a description has them, that are there."""
     return {n for n in _named(text) if n != path.name and (path.parent / n).is_file()}
+
+
+def check_stated_planes(path: Path, tif: tifffile.TiffFile) -> None:
+    """Refuse absurd numbers of planes before tifffile lists them.
+
+    Raises
+    ------
+    ImageError
+        There are more than a million, or a hundred times as many as pages.
+    """
+    text = (tif.ome_metadata or "") if tif.is_ome else ""
+    stated = 0.0
+    for pixels in re.findall(r"<(?:\w+:)?Pixels\b[^>]*>", text):
+        sizes = re.findall(r"\bSize[ZCT]\s*=\s*[\"'](\d+)[\"']", pixels)
+        stated += float(np.prod([float(n) for n in sizes]))
+    if stated > MAX_PLANES:
+        raise ImageError(f"{path.name}: its metadata state more than {MAX_PLANES} planes")
+    # an acquisition that was stopped lacks some; each is told of
+    if stated > _FEW and stated > _LACKING * len(tif.pages) * (1 + len(members(path, text))):
+        raise ImageError(
+            f"{path.name}: damaged, its metadata state {stated:.0f} planes, and it has "
+            f"{len(tif.pages)} pages"
+        )
 
 
 def check_members(path: Path, text: str) -> None:
