@@ -29,7 +29,7 @@ def check_run(out: Path, config: Config, *, resume: bool, overwrite: bool) -> Co
     if resume:
         if not (out / CONFIG).exists():
             raise CellqaError(f"--resume: {str(out)!r} holds no run (no {CONFIG})")
-        if (out / BEST).exists() and not (out / LAST).exists():
+        if (out / BEST).exists() and not (out / LAST).exists() and _validations(out) > 1:
             raise CellqaError(
                 f"--resume: {LAST} is gone, and {BEST} would be lost; move it away and use "
                 "--overwrite to begin again"
@@ -49,6 +49,15 @@ def check_run(out: Path, config: Config, *, resume: bool, overwrite: bool) -> Co
                 f"OUT: {str(out)!r} is no run's folder (no {CONFIG} of one, but {there[0]})"
             ) from None
     return config
+
+
+def _validations(out: Path) -> int:
+    """How often a run was validated: at the first, its end may come before the first checkpoint."""
+    try:
+        with (out / HISTORY).open(encoding="utf-8", errors="replace") as file:
+            return max(0, sum(bool(line.strip()) for line in file) - 1)
+    except OSError:
+        return 0
 
 
 def check_last(out: Path, networks: Networks) -> None:

@@ -511,6 +511,22 @@ def test_a_mistake_does_not_cost_the_earlier_run(
     assert (tmp_path / "other/samples").exists()
 
 
+def test_a_run_that_ended_before_its_first_checkpoint(
+    prepared: Path, tmp_path: Path, tiny: Config
+) -> None:
+    """A full disk may come between the first weights and the first checkpoint."""
+    run = tmp_path / "run"
+    train(prepared, run, tiny)
+    whole = (run / "best.safetensors").read_bytes()
+    (run / "last.ckpt").unlink()
+    (run / "summary.json").unlink()
+    lines = (run / "metrics.csv").read_text().splitlines(keepends=True)
+    (run / "metrics.csv").write_text("".join(lines[:2]))
+    train(prepared, run, tiny, resume=True)
+    assert (run / "best.safetensors").read_bytes() == whole
+    assert len((run / "metrics.csv").read_text().splitlines()) == len(lines)
+
+
 def test_other_tiles_are_not_resumed_on(prepared: Path, tmp_path: Path, tiny: Config) -> None:
     import shutil
 
