@@ -58,7 +58,7 @@ def appearing(path: Path, *, folder: bool = False) -> Iterator[Path]:
         _force(temporary)
         temporary.replace(path)
     except OSError as error:
-        if error.filename in (None, str(temporary)):  # say what the user knows
+        if error.errno and error.filename in (None, str(temporary)):  # say what the user knows
             error.filename = str(path)
         raise
     finally:

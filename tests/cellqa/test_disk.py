@@ -192,3 +192,13 @@ def test_a_folder_is_taken_once_and_replaced_when_asked(tmp_path: Path) -> None:
         take(other, overwrite=True)
     with pytest.raises(CellqaError, match="is a file"):
         take(out / "mine")
+
+
+def test_an_error_names_the_file_that_the_user_knows(tmp_path: Path) -> None:
+    def full() -> None:
+        with appearing_text(tmp_path / "a.csv"):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left") as error:
+        full()
+    assert error.value.filename == str(tmp_path / "a.csv")
