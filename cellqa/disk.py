@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -197,6 +198,14 @@ def remove_folder(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def remove(path: Path) -> None:
+    """Remove a file, a link, or a folder of ours with all inside, where there is one."""
+    if path.is_dir():
+        remove_folder(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def fresh_folder(path: Path) -> Path:
     """Make a folder of ours, in place of an earlier one, or of a link, and return it."""
     remove_folder(path)
@@ -282,6 +291,11 @@ def content_hash(path: Path) -> str:
     return total.hexdigest()
 
 
+def is_full(error: OSError) -> bool:
+    """Whether an error says that a disk, or what one may use of it, is full."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def free_space(folder: Path) -> int:
     """Bytes that are free where a folder is, or will be."""
     place = next(p for p in (folder, *folder.absolute().parents) if p.exists())
@@ -329,7 +343,4 @@ def take_folder(
 def remove_temporary(folder: Path) -> None:
     """Remove what a kill left half written in a folder."""
     for half in folder.glob(f"{TEMPORARY}*"):
-        if half.is_dir():
-            remove_folder(half)
-        else:
-            half.unlink(missing_ok=True)
+        remove(half)

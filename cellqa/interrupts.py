@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import signal
 import sys
@@ -77,6 +78,21 @@ def leave(code: object) -> None:
         with suppress(Exception):
             stream.flush()
     os._exit(code if isinstance(code, int) else 1)
+
+
+def run(package: str) -> None:
+    """Run the command of a package; a signal ends it in order, also while it is being imported."""
+    take()
+    try:
+        importlib.import_module(f"{package}.cli").main(prog_name=package)
+    except KeyboardInterrupt:
+        end()
+    except SystemExit as stop:
+        if seen():
+            leave(stop.code)
+        raise
+    finally:
+        ignore()
 
 
 @contextmanager

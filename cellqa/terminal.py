@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from cellqa import interrupts, plugins
+from cellqa.disk import is_full
 from cellqa.errors import CellqaError, printable
 
 Progress = Callable[[int, int], None]  # of what is done, and of all
@@ -54,8 +54,8 @@ class Commands(click.Group):
             if isinstance(error, BrokenPipeError):
                 raise
             name = f"{error.filename}: " if error.filename else ""
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            more = "; make room, and run it again: what was there before stays" if full else ""
+            more = "; make room, and run it again: what was there before stays"
+            more = more if is_full(error) else ""
             raise click.ClickException(
                 printable(f"{name}{error.strerror or error}{more}")
             ) from None

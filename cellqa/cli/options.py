@@ -267,7 +267,9 @@ engine_option: Any = click.option(
 
 def _take_missing(ctx: click.Context, parameter: click.Parameter, value: str) -> None:
     """Tell this process and its workers."""
-    os.environ["CELLQA_MISSING"] = value
+    from cellqa.io.base import MISSING
+
+    os.environ[MISSING] = value
 
 
 missing_option: Any = click.option(

@@ -275,13 +275,14 @@ def _plan_folder(source: Path, target: Path) -> list[Job]:
         raise CellqaError(
             f"IN: {two[0]!r} and {two[1]!r} would both become {str(min(double))!r}; rename one"
         )
+    for place in {job.target.parent: job.target for job in work}.values():
+        if leaves(place, target):
+            raise CellqaError(
+                f"OUT: {str(place)!r} lies outside {str(target)!r}: a folder on the way is a link; "
+                "remove it"
+            )
     sources = {_identity(job.source) for job in work if job.source.exists()}
     for job in work:
-        if leaves(job.target, target):
-            raise CellqaError(
-                f"OUT: {str(job.target)!r} lies outside {str(target)!r}: a folder on the way is a "
-                "link; remove it"
-            )
         if outside in job.target.resolve().parents or (
             job.target.exists() and _identity(job.target) in sources
         ):

@@ -22,8 +22,9 @@ MAX_PIXELS = 2**30
 # A plane of more pixels is read and written in parts where its format allows it.
 LARGE = 2**24
 
+MISSING = "CELLQA_MISSING"  # of the environment: see `missing_rule`
+
 # A file that claims more planes is refused before they are listed.
-MISSING = "CELLQA_MISSING"
 MAX_PLANES = 1_000_000
 
 # Resolution tags coarser than this are a print setting (72, 300, 600 dpi), not a microscope's.

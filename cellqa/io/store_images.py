@@ -57,7 +57,7 @@ def listed(path: Path) -> tuple[str, ...]:
         found: dict[str, None] = {}
         for well in _paths(about["plate"]["wells"]):
             found |= dict.fromkeys(_of_well(path, well))
-            _check_number(found)
+            _check_number(len(found))
         return tuple(found)
     if "well" in about:
         return _paths(about["well"]["images"])
@@ -107,7 +107,7 @@ def _paths(entries: Iterable[Any]) -> tuple[str, ...]:
     texts = (str(each["path"] if isinstance(each, dict) else each).strip("/") for each in entries)
     found = dict.fromkeys(text if _is_inside(text) else _escaped(text) for text in texts)
     found.pop("", None)
-    _check_number(found)
+    _check_number(len(found))
     return tuple(found)
 
 
@@ -120,6 +120,6 @@ def _escaped(text: str) -> str:
     return quote(text, safe="").replace(".", "%2E")
 
 
-def _check_number(found: Iterable[str]) -> None:
-    if len(list(found)) > _MOST:
+def _check_number(found: int) -> None:
+    if found > _MOST:
         raise ValueError(f"it lists more than {_MOST:,} images")

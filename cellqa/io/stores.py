@@ -149,7 +149,7 @@ def names_in(path: Path) -> list[str] | None:
     """Names of what lies in a folder of a store; None where a server does not say."""
     store = store_of(path)
     if url_of(path):
-        if store is None or _is_web(path):
+        if store is None or not tells_changes(path):
             return None
         import obstore
 
@@ -184,11 +184,6 @@ def _opened(root: Path, size: int, changed: int, process: int) -> zipfile.ZipFil
         return zipfile.ZipFile(root)
     except zipfile.BadZipFile as error:
         raise ImageError(f"no whole zip archive ({first_line(error)})") from None
-
-
-def _is_web(path: Path) -> bool:
-    """Whether a URL is that of a web server, which does not list what it has."""
-    return path.parts[0] in ("http:", "https:")
 
 
 def remote(root: Path) -> Any:
@@ -242,7 +237,7 @@ def state(path: Path, *, touched: bool = False) -> list[int]:
 
 def tells_changes(path: Path) -> bool:
     """Whether the state of an image tells all changes; a web server does not list its files."""
-    return url_of(path) is None or not _is_web(path)
+    return not (url_of(path) or "").startswith("http")
 
 
 def _remote_state(root: Path, inside: str) -> list[int]:

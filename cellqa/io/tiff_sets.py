@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from cellqa.disk import leaves
 from cellqa.errors import ImageError
 from cellqa.io.base import MAX_PLANES
 from cellqa.io.ome import elements, parsed
@@ -92,12 +93,11 @@ def check_members(path: Path, text: str) -> None:
     """
     root = parsed(text) if "FileName" in text else None
     named = [] if root is None else elements(root, "UUID")
-    folder = path.parent.resolve()
     for name in dict.fromkeys(each.get("FileName", "") for each in named):
         place = path.parent / name
         if not name or not place.exists():
             continue
-        if folder not in place.absolute().parent.resolve().joinpath(place.name).parents:
+        if Path(name).name != name and leaves(place, path.parent):
             raise ImageError(f"{path.name}: its planes are said to lie in another folder, {name!r}")
         if not place.is_file():
             raise ImageError(

@@ -113,7 +113,7 @@ class Guarded(WrapperStore[Any]):
     def _check_decoded(self, key: str, chunk: Buffer) -> None:
         """Refuse a chunk that becomes far more than its pixels when it is decoded."""
         limit = max(_SWELL * self.limit, _PLENTY)
-        content = memoryview(chunk.to_bytes())
+        content = chunk.as_numpy_array().data
         if decoded_length(self.codec, content, limit) > limit:
             raise ImageError(f"its chunk {key} holds more than its pixels")
 
@@ -189,5 +189,4 @@ def guarded(path: Path) -> tuple[Guarded, str]:
         return Guarded(ObjectStore(remote(store[0]), read_only=True)), store[1]
     if store is None or not stat.S_ISREG(store[0].stat().st_mode):
         return Guarded(LocalStore(path, read_only=True)), ""
-    archive = ZipStore(store[0], mode="r")
-    return Guarded(archive), store[1]
+    return Guarded(ZipStore(store[0], mode="r")), store[1]

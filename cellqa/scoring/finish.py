@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from cellqa.disk import free_space
+from cellqa.disk import free_space, is_full
 from cellqa.errors import CellqaError
 from cellqa.pairs.pairing import Pairing
 from cellqa.scoring.journal import Journal
@@ -117,8 +116,8 @@ def finish(
         )
         paths.append(complete.write(out))
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        free = f" ({free_space(out)} bytes free); make room" if full else "; mend that"
+        room = f" ({free_space(out)} bytes free); make room"
+        free = room if is_full(error) else "; mend that"
         kept = (
             "go on with --resume: every row is kept"
             if (out / JOURNAL).is_file()

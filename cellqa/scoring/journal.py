@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cellqa.disk import appearing
+from cellqa.disk import appearing, is_full
 from cellqa.errors import CellqaError
 from cellqa.lines import Lines
 from cellqa.tables.rows import Row
@@ -164,7 +164,7 @@ class Journal:
             try:
                 self._lines.close()
             except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                if not is_full(error) and error.errno != errno.EIO:
                     raise  # what a full disk does not take was told by `sync`
 
     def _index(self) -> int | None:

@@ -288,10 +288,10 @@ def _trusted(journal: Journal, image: Image, pairing: Pairing) -> bool:
         return False
     states, rows = entry
     return (
-        {row.method for row in rows} == set(image.methods)
+        _telling(pairing)
+        and {row.method for row in rows} == set(image.methods)
         and all(row.status == "ok" for row in rows)
         and states == file_states(image, pairing.folders)
-        and _telling(pairing)
     )
 
 

@@ -6,6 +6,7 @@ import math
 import re
 
 _FORMULA = re.compile(r"'*[=+\-@]")
+_BEGINS = frozenset("'=+-@")  # most cells begin otherwise
 
 
 def cell(value: object, digits: int | None = None, *, undefined: str = "") -> str:
@@ -44,7 +45,7 @@ def guarded(text: str) -> str:
     >>> guarded("=1+1.png"), guarded("-1.5"), guarded("a-1.png"), unguarded(guarded("'@x"))
     ("'=1+1.png", '-1.5', 'a-1.png', "'@x")
     """
-    if not _FORMULA.match(text):
+    if text[:1] not in _BEGINS or not _FORMULA.match(text):
         return text
     try:
         float(text)

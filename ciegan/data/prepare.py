@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cellqa.disk import alone, fresh_folder, open_ours, remove_folder
+from cellqa.disk import alone, fresh_folder, open_ours, remove, remove_folder
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, ImageError, first_line, printable
 from cellqa.io import split_suffix
@@ -155,11 +155,7 @@ def _prepare(
     lines = ([str(value) for value in asdict(record).values()] for record in records)
     write_csv(made / PAIRS, list(COLUMNS), lines)
     for name in (PAIRS, *SPLITS):  # without its table, a set that is half replaced is refused
-        part = out / name
-        if part.is_dir():
-            remove_folder(part)
-        else:
-            part.unlink(missing_ok=True)
+        remove(out / name)
     open_ours(out / MARK, keep=True).close()
     for name in (*SPLITS, PAIRS):
         if (made / name).exists():

@@ -34,6 +34,7 @@ class Ledger:
     def __init__(self, path: Path, settings: str) -> None:
         self.path, self.settings = path, settings
         self.folder = path.parent.absolute()
+        self._left: dict[Path, bool] = {}  # whether a folder of targets lies elsewhere
         self._lines = Lines(path)
         self._entries: dict[str, Mapping[str, Any]] = {}
         self._of_key: dict[str, set[str]] = {}
@@ -56,9 +57,11 @@ class Ledger:
     def _inside(self, target: str | Path) -> str | None:
         """A target's path below the folder; None where it leads elsewhere."""
         place = self.folder / target
-        if not place.is_relative_to(self.folder) or leaves(place, self.folder):
+        if not place.is_relative_to(self.folder) or place.name == "..":
             return None
-        return place.relative_to(self.folder).as_posix()
+        if place.parent not in self._left:
+            self._left[place.parent] = leaves(place, self.folder)
+        return None if self._left[place.parent] else place.relative_to(self.folder).as_posix()
 
     def _of(self, target: Path) -> Mapping[str, Any]:
         return self._entries.get(self._inside(target.absolute()) or "", {})

@@ -191,20 +191,37 @@ def lines_of(said: str) -> list[str]:
     return [line for line in said.splitlines() if line.strip() and not line.startswith("warning")]
 
 
-def interrupted(command: Command, out: Path, number: int, group: bool, at: float) -> str | None:
-    """What is wrong after a signal; None where the command had ended before."""
+def at_moment(
+    command: Command, out: Path, at: float
+) -> tuple[subprocess.Popen[str], list[psutil.Process]] | None:
+    """A command after so many seconds, and its processes; None where it has ended."""
     process = start(command.line, out)
     time.sleep(at)
     if process.poll() is not None:
         process.communicate()
         return None
-    children = psutil.Process(process.pid).children(recursive=True)
-    (os.killpg if group else os.kill)(process.pid, number)
+    return process, psutil.Process(process.pid).children(recursive=True)
+
+
+def last_words(process: subprocess.Popen[str]) -> str | None:
+    """What a command says until it ends; None where it does not."""
     try:
-        _, said = process.communicate(timeout=_PATIENCE)
+        return process.communicate(timeout=_PATIENCE)[1]
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+        return None
+
+
+def interrupted(command: Command, out: Path, number: int, group: bool, at: float) -> str | None:
+    """What is wrong after a signal; None where the command had ended before."""
+    running = at_moment(command, out, at)
+    if running is None:
+        return None
+    process, children = running
+    (os.killpg if group else os.kill)(process.pid, number)
+    said = last_words(process)
+    if said is None:
         return "hangs"
     if process.returncode == 0:
         return None if command.name != "watch" else ""  # all was done; watch ends in order
@@ -230,12 +247,10 @@ def goes_on(command: Command, out: Path) -> str:
 
 def killed(command: Command, out: Path, at: float) -> str | None:
     """What is wrong after SIGKILL and another start."""
-    process = start(command.line, out)
-    time.sleep(at)
-    if process.poll() is not None:
-        process.communicate()
+    running = at_moment(command, out, at)
+    if running is None:
         return None
-    children = psutil.Process(process.pid).children(recursive=True)
+    process, children = running
     process.kill()
     if left := left_of(children):  # they hold its output: what waits for that waits for them
         return f"{len(left)} processes left"
@@ -247,11 +262,8 @@ def faulty(command: Command, out: Path, fault: str, place: Path) -> str | None:
     """What is wrong after a call of the system failed; None where none of that number was made."""
     (place / "sitecustomize.py").write_text(SHIM)
     process = start(command.line, out, FAULT=fault, FAULT_BELOW=str(out), PYTHONPATH=str(place))
-    try:
-        _, said = process.communicate(timeout=_PATIENCE)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    said = last_words(process)
+    if said is None:
         return "hangs"
     if "Traceback" in said:
         return f"traceback: {said[-400:]}"
