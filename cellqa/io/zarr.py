@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,10 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
             absent(
                 f"{spoken(path)}: plane {index.label()} is not in the store: it has no chunk of it"
             )
+        elif lost := _lost(pixels, data, at):
+            absent(
+                f"{spoken(path)}: plane {index.label()} lacks {lost} beside pixels that are not black"
+            )
         return pixels if names.index("y") < names.index("x") else pixels.T
 
     planes = plane_indices(1, *(sizes.get(axis, 1) for axis in "tcz"))
@@ -131,6 +135,60 @@ def _has_chunks(data: Any, at: tuple[int | slice, ...]) -> bool:
     """Whether any chunk of a plane, or some rows of it, is there."""
     root = data.store_path
     return any(sync((root / key).exists()) for key in _chunk_keys(data, at))
+
+
+def _lost(pixels: Array, data: Any, at: tuple[int | slice, ...]) -> str:
+    """Say how many chunks of a plane were lost, as `2 chunks`; nothing where none was.
+
+    Programs leave out chunks that are black. What lies beside a black chunk is mostly black, too;
+    a chunk that is not there, beside pixels that are not, was lost or never written.
+    """
+    fill = data.fill_value or 0
+    if pixels.size == 0 or pixels.ndim != 2 or pixels.min() > fill:
+        return ""
+    black = pixels == fill
+    cuts = [
+        _cuts(place, side, length)
+        for place, side, length in zip(at, data.chunks, data.shape, strict=True)
+        if isinstance(place, slice)
+    ]
+    keys = {}
+    for y, x in product(*cuts):
+        if black[y, x].all() and not _is_stored(data, at, y.start, x.start):
+            keys[y.start, x.start] = y, x
+    known = np.ones(pixels.shape, bool)
+    for place in keys.values():
+        known[place] = False
+    number = 0
+    for y, x in keys.values():
+        around = [
+            (slice(max(y.start - 1, 0), y.start), x),
+            (slice(y.stop, y.stop + 1), x),
+            (y, slice(max(x.start - 1, 0), x.start)),
+            (y, slice(x.stop, x.stop + 1)),
+        ]
+        beside = np.concatenate([black[place][known[place]] for place in around])
+        number += int(beside.size > 0 and beside.mean() < 0.5)
+    return f"{number} chunk{'s' * (number > 1)}" if number else ""
+
+
+def _cuts(place: slice, side: int, length: int) -> list[slice]:
+    """Where the chunks of an axis lie in what was read."""
+    start, stop, _ = place.indices(length)
+    edges = [start, *range((start // side + 1) * side, stop, side), stop]
+    return [slice(a - start, b - start) for a, b in pairwise(edges)]
+
+
+def _is_stored(data: Any, at: tuple[int | slice, ...], y: int, x: int) -> bool:
+    """Whether the chunk of a pixel of a plane is there; of chunks in shards it is not known."""
+    if data.shards:
+        return False
+    inside = iter((y, x))
+    place = tuple(
+        slice((n := (each.start or 0) + next(inside)), n + 1) if isinstance(each, slice) else each
+        for each in at
+    )
+    return _has_chunks(data, place)
 
 
 def _chunk_keys(data: Any, at: tuple[int | slice, ...]) -> Iterator[str]:

@@ -7,9 +7,11 @@ import lzma
 import stat
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from zarr.abc.store import ByteRequest, RangeByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, ObjectStore, WrapperStore, ZipStore
@@ -20,6 +22,8 @@ from cellqa.io.stores import check_length, remote, url_of
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _SWELL, _OVERHEAD = 1.1, 2**16  # of bytes that cannot be compressed, and of the index of shards
+_NO_CHUNK = 2**64 - 1  # offset, in an index of shards, of a chunk that is left out
+_SUMS = ("crc32c", "crc32", "adler32", "fletcher32")  # they add some bytes
 _PLENTY = 2**26  # bytes of pixels that are decoded without a look at what they will be
 # codecs that do not say what they become, and the most bytes that they make of one
 _STREAMS = {"zlib": 1032, "gzip": 1032, "bz2": 2_000_000, "lzma": 10_000}
@@ -35,15 +39,22 @@ class Guarded(WrapperStore[Any]):
     def __init__(self, store: Store, limit: int = 0, codec: str = "") -> None:
         super().__init__(store)
         self.limit, self.codec = limit, codec
+        self.shard: _Shard | None = None
 
     def expect(self, data: Any) -> None:
-        """Say of which array chunks are read from here on."""
-        pixels = 1.0
-        for side in data.shards or data.chunks:
-            pixels *= side
-        self.limit = int(pixels * data.dtype.itemsize)
-        codecs: tuple[Any, ...] = () if data.shards else data.compressors
-        self.codec = _name(codecs[0]) if len(codecs) == 1 else ""
+        """Say of which array chunks are read from here on.
+
+        Raises
+        ------
+        ImageError
+            Its chunks are compressed twice, or its shards in a way that is not looked into.
+        """
+        self.limit = _bytes(data, data.shards or data.chunks)
+        if data.shards:
+            self.shard = _shard(data)
+            self.codec = self.shard.codec
+        else:
+            self.codec = _compressor((*data.filters, *data.compressors))
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
@@ -73,8 +84,8 @@ class Guarded(WrapperStore[Any]):
         elif isinstance(store, ObjectStore) and byte_range is None:
             return await self._whole(store, key, prototype, metadata)
         found: Buffer | None = await store.get(key, prototype, byte_range)
-        if found is not None and not metadata and byte_range is None:
-            self._check_decoded(key, found)
+        if found is not None and not metadata:
+            self._check_decoded(key, found, byte_range)
         return found
 
     async def _whole(
@@ -91,7 +102,7 @@ class Guarded(WrapperStore[Any]):
         content: Any = await answer.bytes_async()
         found = prototype.buffer.from_bytes(content)
         if not metadata:
-            self._check_decoded(key, found)
+            self._check_decoded(key, found, None)
         return found
 
     async def _get_many(self, requests: Iterable[Any]) -> Any:
@@ -110,12 +121,68 @@ class Guarded(WrapperStore[Any]):
         elif size > _SWELL * self.limit + _OVERHEAD:
             raise ImageError(f"its chunk {key} holds more than its pixels")
 
-    def _check_decoded(self, key: str, chunk: Buffer) -> None:
-        """Refuse a chunk that becomes far more than its pixels when it is decoded."""
-        limit = max(_SWELL * self.limit, _PLENTY)
-        content = chunk.as_numpy_array().data
-        if decoded_length(self.codec, content, limit) > limit:
+    def _check_decoded(self, key: str, chunk: Buffer, part: ByteRequest | None) -> None:
+        """Refuse a chunk, or one of a shard, that becomes far more than its pixels."""
+        content = memoryview(chunk.as_numpy_array().data).cast("B")
+        if self.shard is None:
+            limit, chunks = self.limit, [content] if part is None else []
+        else:
+            limit = self.shard.limit
+            whole = part is None
+            chunks = self.shard.chunks(content) if whole else [content]
+            if not whole and not isinstance(part, RangeByteRequest):
+                return  # the index
+        most = max(_SWELL * limit, _PLENTY)
+        if any(decoded_length(self.codec, each, most) > most for each in chunks):
             raise ImageError(f"its chunk {key} holds more than its pixels")
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """How the chunks lie in a shard (Zarr 3, codec `sharding_indexed`)."""
+
+    number: int  # of chunks
+    first: bool  # whether the index comes first
+    codec: str
+    limit: int  # bytes of a chunk
+
+    def chunks(self, content: memoryview) -> list[memoryview]:
+        """Each chunk of a shard, compressed."""
+        length = 16 * self.number
+        if len(content) < length + 4:
+            return []  # reading it will say so
+        index = content[:length] if self.first else content[-length - 4 : -4]
+        table = np.frombuffer(index, "<u8").reshape(-1, 2)
+        return [content[int(at) : int(at + size)] for at, size in table if at != _NO_CHUNK]
+
+
+def _shard(data: Any) -> _Shard:
+    codecs = data.metadata.codecs
+    outer = codecs[0]
+    plain = [_name(codec) for codec in outer.index_codecs] == ["bytes", "crc32c"]
+    if len(codecs) != 1 or not plain or any(_name(c).startswith("sharding") for c in outer.codecs):
+        raise ImageError("its shards are coded in a way that is not read: index or shard in shard")
+    number = 1
+    for shard, chunk in zip(data.shards, data.chunks, strict=True):
+        number *= -(-shard // chunk)
+    first = outer.index_location.value == "start"
+    return _Shard(number, first, _compressor(outer.codecs), _bytes(data, data.chunks))
+
+
+def _bytes(data: Any, sides: Iterable[int]) -> int:
+    pixels = 1
+    for side in sides:
+        pixels *= int(side)
+    return pixels * int(data.dtype.itemsize)
+
+
+def _compressor(codecs: Iterable[Any]) -> str:
+    """Name of the codec that is undone first, and alone may make much of little; or nothing."""
+    names = [name for codec in codecs if (name := _name(codec)) not in _SUMS]
+    grow = [name for name in names if name in ("blosc", "lz4", "zstd", *_STREAMS)]
+    if len(grow) > 1 or (grow and names[-1] != grow[0]):
+        raise ImageError(f"its chunks are compressed twice ({', '.join(names)}); not read")
+    return grow[0] if grow else ""
 
 
 def decoded_length(codec: str, content: memoryview, limit: float) -> int:

@@ -78,3 +78,52 @@ def test_the_commands_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         score = ["score", "--pred", f"a={tmp_path / 'in'}", "--gt", str(tmp_path / "gt")]
         score += ["--out", str(tmp_path / "r"), "--metrics", "psnr", "--no-report", *more]
         assert CliRunner().invoke(main, score).exit_code == status
+
+
+def chunked(path: Path, pixels: np.ndarray, lost: tuple[int, int], **options: object) -> Path:
+    """A store of one plane in chunks of 64 x 64, of which one was lost."""
+    zarr = pytest.importorskip("zarr")
+    group = zarr.open_group(path, mode="w", zarr_format=3)
+    y, x = lost
+    pixels = pixels.copy()
+    if options:  # within a shard: as it leaves out what is black
+        pixels[64 * y : 64 * y + 64, 64 * x : 64 * x + 64] = 0
+    array = group.create_array(
+        "0", shape=pixels.shape, dtype=pixels.dtype, chunks=(64, 64), **options
+    )
+    array[:] = pixels
+    if not options:
+        (path / f"0/c/{y}/{x}").unlink(missing_ok=True)
+    about = {"version": "0.5", "multiscales": [{"axes": ["y", "x"], "datasets": [{"path": "0"}]}]}
+    group.attrs["ome"] = about
+    return path
+
+
+@pytest.mark.parametrize("options", [{}, {"shards": (128, 128)}])
+@pytest.mark.parametrize("lost", [(0, 0), (1, 1), (2, 2)])
+def test_a_chunk_that_is_lost_fails_its_plane(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lost: tuple[int, int],
+    options: dict[str, object],
+) -> None:
+    monkeypatch.delenv("CELLQA_MISSING", raising=False)
+    path = chunked(tmp_path / "a.zarr", STACK[0], lost, **options)
+    with open_image(path) as file:
+        with pytest.raises(ImageError, match="lacks 1 chunk beside"):
+            file.load(file.planes[0])
+        monkeypatch.setenv("CELLQA_MISSING", "fill")
+        assert not file.load(file.planes[0])[64 * lost[0] : 64 * lost[0] + 64][:, 64 * lost[1]].any()
+
+
+@pytest.mark.parametrize("options", [{}, {"shards": (128, 128)}])
+def test_black_chunks_that_were_left_out_are_black(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, object]
+) -> None:
+    monkeypatch.delenv("CELLQA_MISSING", raising=False)
+    labels = np.zeros((170, 190), np.uint16)
+    labels[130:150, 20:70] = 7  # one cell, and a corner of it in a chunk of its own
+    labels[60:70, 100:120] = 8
+    path = chunked(tmp_path / "a.zarr", labels, (0, 0), **options)
+    with open_image(path) as file:
+        assert (file.load(file.planes[0]) == labels).all()

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import os
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 zarr = pytest.importorskip("zarr")
+google_crc32c = pytest.importorskip("google_crc32c")
 
 from plates import FIELDS, plate, series  # noqa: E402
 
@@ -213,3 +215,46 @@ def test_what_json_has_no_room_for(tmp_path: Path) -> None:
     text = (tmp_path / "q.zarr/.zattrs").read_text()
     assert "NaN" not in text
     assert json.loads(text)["plate"]["acquisitions"][0]["starttime"] is None
+
+
+@pytest.mark.parametrize("location", ["start", "end"])
+@pytest.mark.parametrize("rows", [64, 128])  # one chunk of a shard is read, or all of it
+def test_a_chunk_of_a_shard_that_expands_is_refused(
+    tmp_path: Path, location: Any, rows: int
+) -> None:
+    path = tmp_path / "a.zarr"
+    group = zarr.open_group(path, mode="w", zarr_format=3)
+    about = {"axes": ["y", "x"], "datasets": [{"path": "0"}]}
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [about]}
+    layout = zarr.create_array(
+        path,
+        name="0",
+        shape=(128, 64),
+        chunks=(64, 64),
+        shards={"shape": (128, 64), "index_location": location},
+        dtype=np.uint8,
+        compressors=zarr.codecs.GzipCodec(),
+    )
+    layout[:] = 1
+    for length, what in ((64 * 64, ""), (2**28, "more than its pixels")):
+        first, second = gzip.compress(bytes([1]) * length), gzip.compress(bytes([1]) * 4096)
+        start = 2 * 16 + 4 if location == "start" else 0
+        index = struct.pack("<4Q", start, len(first), start + len(first), len(second))
+        index += struct.pack("<I", google_crc32c.value(index))
+        parts = (index, first, second) if location == "start" else (first, second, index)
+        (path / "0/c/0/0").write_bytes(b"".join(parts))
+        with open_image(path) as file:
+            if what:
+                with pytest.raises(ImageError, match=what):
+                    file.load_rows(file.planes[0], 0, rows)
+            else:
+                assert file.load_rows(file.planes[0], 0, rows).all()
+
+
+def test_chunks_that_are_compressed_twice_are_refused(tmp_path: Path) -> None:
+    twice = zlib.compress(zlib.compress(bytes(2**24)))
+    path = image(tmp_path / "a.zarr", {"id": "zlib", "level": 9}, twice)
+    place = path / "0/.zarray"
+    stated = json.loads(place.read_text()) | {"filters": [{"id": "zlib", "level": 9}]}
+    place.write_text(json.dumps(stated))
+    assert "compressed twice (zlib, zlib)" in opened(path)
