@@ -77,9 +77,8 @@ def open_file(path: Path, max_pixels: int) -> ImageFile:
                 f"{spoken(path)}: plane {index.label()} is not in the store: it has no chunk of it"
             )
         elif lost := _lost(pixels, data, at):
-            absent(
-                f"{spoken(path)}: plane {index.label()} lacks {lost} beside pixels that are not black"
-            )
+            where = f"{spoken(path)}: plane {index.label()}"
+            absent(f"{where} lacks {lost} beside pixels that are not black")
         return pixels if names.index("y") < names.index("x") else pixels.T
 
     planes = plane_indices(1, *(sizes.get(axis, 1) for axis in "tcz"))
