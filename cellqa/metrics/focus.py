@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-import cv2
 import numpy as np
 
 from cellqa.metrics._spectrum import (
@@ -30,12 +29,12 @@ from cellqa.metrics._spectrum import (
 )
 from cellqa.metrics.resolution import normal
 from cellqa.planes import Array
+from cellqa.planes.impulses import impulses, without_impulses
 from cellqa.planes.plane import Plane
 from cellqa.planes.region import Region
 
 _BAND = (0.1, 0.5)  # radii of the high-frequency energy; beyond, there mostly is noise
 _TILES = 8  # along the longer side, at most
-_IMPULSE = 4.0  # times as far out as the highest neighbour
 _SEEN = 5.0  # standard errors
 _COARSE = (0.02, 0.12)  # radii of structure that scales with the brightness, and hardly with focus
 
@@ -144,20 +143,12 @@ def sharpness(plane: Plane) -> Sharpness | None:
 
 
 def _without_impulses(plane: Plane) -> Plane:
-    """The plane without pixels that stand out four times as far as any of their neighbours.
-
-    Optics cannot do that: they are hot pixels, which may be many.
-    """
-    pixels = plane.real.astype(np.float32)
-    around = np.ones((3, 3), np.uint8)
-    around[1, 1] = 0
-    middle = cv2.medianBlur(pixels, 3)
-    spread = float(np.median(np.abs(pixels - middle))) / 0.6745
-    highest = cv2.dilate(pixels, around)
-    hot = pixels - middle > _IMPULSE * np.maximum(highest - middle, 0) + 8 * spread
-    if not hot.any():
+    """The plane without hot pixels, which may be many."""
+    places, around = impulses(plane.real)
+    if not len(places):
         return plane
-    return Plane(np.where(hot, middle, pixels), np.dtype(np.float32))
+    pixels = without_impulses(plane.real.astype(np.float32), places, around)
+    return Plane(pixels, np.dtype(np.float32))
 
 
 def _tiles(plane: Plane) -> list[Plane]:

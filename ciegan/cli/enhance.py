@@ -13,6 +13,7 @@ import click
 from cellqa.cli.options import (
     AnyPath,
     OutPath,
+    TableChoice,
     engine_option,
     missing_option,
     opened_engine,
@@ -83,6 +84,13 @@ network_options: Any = together(
     ),
     click.option("--tile", type=int, help="Side of the tiles, in pixels [default: by memory]."),
     click.option(
+        "--hot-pixels",
+        type=TableChoice("ciegan.enhancing.enhancer:HOT_PIXELS"),
+        default="keep",
+        show_default=True,
+        help="remove: enhance what is around them in their place.",
+    ),
+    click.option(
         "--check", is_flag=True, help="Measure whether results still explain their raw images."
     ),
     device_option,
@@ -121,6 +129,7 @@ def open_network(
     normalize: str,
     samples: int,
     tile: int | None,
+    hot_pixels: str,
     check: bool,
     device: str,
     devices: int,
@@ -134,7 +143,7 @@ def open_network(
     from ciegan.network.checkpoint import load
 
     try:
-        options = EnhanceOptions(normalize, channel, z, t, check, samples, tile)
+        options = EnhanceOptions(normalize, channel, z, t, check, samples, tile, hot_pixels)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     checkpoint = load(run)
@@ -207,7 +216,7 @@ def enhance(
     need_torch()
     from cellqa.enhance.files import plan
     from cellqa.io.store_images import holds_images
-    from ciegan.enhancing.folder import disagreeing, enhance_files
+    from ciegan.enhancing.folder import disagreeing, doubts, enhance_files
     from ciegan.enhancing.pool import beside
 
     here = engine == "local"
@@ -253,6 +262,7 @@ def enhance(
         maps = beside(target if holds_images(source) else target.parent, "spread")
         click.echo(f"spread of {options.samples} flips and turns: {maps}")
     warn(checkpoint.warnings)
+    warn(doubts(records, hot_removed=options.hot_pixels == "remove"))
     warn(disagreeing(records))
     total = len(records) + len(failures)
     failures += [(r.image, "enhance", r.reason) for r in records if r.status == "failed"]

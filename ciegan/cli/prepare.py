@@ -72,6 +72,12 @@ def _tiling_options(
             metavar="SHARES|CSV",
             help="Fields for train, val, test; or a table with the columns field and split.",
         ),
+        click.option(
+            "--split-within",
+            "within",
+            is_flag=True,
+            help="Cut each field into a part for train, val and test, for few fields.",
+        ),
         click.option("--field", metavar="REGEX", help="What in a name tells its field of view."),
         click.option(
             "--target",
@@ -97,7 +103,7 @@ def _run(prepare_it: Callable[..., Any], options: dict[str, Any]) -> None:
     """Call a preparation with what is common to all, and tell what came of it."""
     from ciegan.data import TilingOptions
 
-    names = ("tile", "min_contrast", "split", "field", "seed", "target", "pixel_size")
+    names = ("tile", "min_contrast", "split", "within", "field", "seed", "target", "pixel_size")
     try:
         tiling = TilingOptions(**{name: options.pop(name) for name in names})
         with progress_bar("Preparing") as progress:
@@ -306,11 +312,24 @@ def _option(name: str) -> str:
     return "--set" if name == "settings" else "--" + name.replace("_", "-")
 
 
+_check_options = together(
+    click.option("--register", is_flag=True, help="Bring the blurred image onto the sharp one."),
+    click.option(
+        "--no-check",
+        "check",
+        flag_value=False,
+        default=True,
+        help="Take pairs that do not lie on each other, or do not belong together, as they are.",
+    ),
+)
+
+
 @prepare.command()
 @click.argument("blurred", type=AnyPath())
 @click.argument("sharp", type=AnyPath())
 @click.argument("out", type=OutPath())
 @naming_options
+@_check_options
 @_tiling_options()
 def pairs(
     blurred: Path,
@@ -336,6 +355,7 @@ def pairs(
 @prepare.command("side-by-side")
 @click.argument("ab", type=AnyPath())
 @click.argument("out", type=OutPath())
+@_check_options
 @_tiling_options()
 def side_by_side(ab: Path, out: Path, **options: Any) -> None:
     """Cut images that hold the sharp one on the left and the blurred one on the right, into OUT.

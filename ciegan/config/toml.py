@@ -38,8 +38,7 @@ def read_config(path: StrPath, start: Config | None = None) -> Config:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            table = tomllib.load(file)
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Notepad marks its files
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from ciegan.data.prepare import MARK, PAIRS
 from ciegan.data.tiles import INPUT, TARGET
 from ciegan.network.normalisation import PERCENTILES, Normalisation, channels_of, scaled
 
+_REMEMBERED = 10_000  # tiles whose digests are kept with the weights
 _SAMPLE = 2_000_000  # values that the percentiles of a training set are taken from
 
 
@@ -155,6 +156,43 @@ def spread(tiles: Sequence[TilePair], number: int) -> list[TilePair]:
     return [tiles[k] for k in places]
 
 
+def digest(content: Array | bytes) -> str:
+    """Some bytes, or pixels, as 16 characters."""
+    data = content if isinstance(content, bytes) else np.ascontiguousarray(content).data
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """Digests of the tiles (their targets) and of the names of fields of a training set.
+
+    Attributes
+    ----------
+    tiles, fields : frozenset of str
+    """
+
+    tiles: frozenset[str] = frozenset()
+    fields: frozenset[str] = frozenset()
+
+    def warning(self, tiles: Iterable[TilePair]) -> str:
+        """What to say where a network is to be judged on what it was trained on; else nothing."""
+        tiles = list(tiles)
+        same = sum(digest(tile.load()[1]) in self.tiles for tile in tiles) if self.tiles else 0
+        if same:
+            return (
+                f"{same} of {len(tiles)} tiles are among those that it was trained on: it may know "
+                "them by heart, and scores on them are no proof"
+            )
+        fields = {tile.field for tile in tiles}
+        named = sum(digest(f.encode("utf-8", "replace")) in self.fields for f in fields)
+        if named:
+            return (
+                f"{named} of {len(fields)} fields have the names of fields that it was trained on; "
+                "if they are the same, scores on them are no proof"
+            )
+        return ""
+
+
 class Draw(NamedTuple):
     """What is drawn for a crop.
 
@@ -194,6 +232,7 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         self.kept: dict[int, tuple[Array, Array]] = {}
         self._limits: dict[int, tuple[float, float]] = {}
         self.channels = 0
+        self.digests: dict[int, tuple[str, str]] = {}  # of input and target
         room = data.memory * 2**30
         for k in range(len(tiles)):
             pair = self._load(k)
@@ -204,9 +243,18 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
 
     @property
     def fingerprint(self) -> str:
-        """Of which tiles there are: training goes on exactly only with the same."""
-        told = [(tile.name, tile.limits) for tile in self.tiles]
+        """Of names and pixels of all tiles: training goes on exactly only with the same."""
+        told = [(tile.name, tile.limits, self.digests[k]) for k, tile in enumerate(self.tiles)]
         return hashlib.sha256(repr(told).encode("utf-8", "backslashreplace")).hexdigest()
+
+    @property
+    def trained_on(self) -> TrainedOn:
+        """What weights are to remember of the tiles and fields that they were trained on."""
+        some = np.linspace(0, len(self.tiles) - 1, min(len(self.tiles), _REMEMBERED)).astype(int)
+        return TrainedOn(
+            frozenset(self.digests[k][1] for k in some),
+            frozenset(digest(self.tiles[k].field.encode("utf-8", "replace")) for k in some),
+        )
 
     def pair(self, k: int) -> tuple[Array, Array]:
         """Input and target of a tile."""
@@ -229,6 +277,8 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
                 f"{name}: {channels} channels, but {printable(self.tiles[0].name)} has "
                 f"{self.channels}; keep grey and colour images apart"
             )
+        if k not in self.digests:
+            self.digests[k] = digest(source), digest(target)
         return source, target
 
     def _normalisation(self) -> Normalisation:

@@ -203,12 +203,21 @@ class Noise:
                 raise ValueError(f"`{each.name}` must be 0 or more, got {getattr(self, each.name)}")
 
     def add(self, plane: Array, rng: np.random.Generator) -> Array:
-        """Photon and read noise upon a plane of expected grey levels."""
+        """Photon and read noise upon a plane of expected grey levels.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Noise(offset=0).add(np.full((1, 2), -80.0), np.random.default_rng(0))
+        array([[-80., -80.]])
+        """
         noisy: Array = plane.astype(np.float64)
         white = float(np.percentile(noisy, 99.9)) - self.offset
         if self.photons and white > 0:
             gain = white / self.photons
-            noisy = rng.poisson(np.maximum(noisy - self.offset, 0) / gain) * gain + self.offset
+            light = np.maximum(noisy - self.offset, 0)
+            # what is below the offset, a background that was subtracted, has no photons: it stays
+            noisy = noisy - light + rng.poisson(light / gain) * gain
         if self.read:
             noisy = noisy + rng.normal(0, self.read, noisy.shape)
         return np.asarray(noisy)

@@ -13,6 +13,7 @@ from cellqa.pairs.naming import Naming
 from cellqa.pairs.pairing import list_images, pair_folders
 from cellqa.pairs.roles import Role
 from cellqa.terminal import Progress
+from ciegan.data.pair_check import EXCHANGED, check_pair
 from ciegan.data.pixels import load_image
 from ciegan.data.prepare import Prepared, prepare_sources
 from ciegan.data.tiles import Pair, TilingOptions
@@ -26,6 +27,8 @@ def prepare_pairs(
     out: StrPath,
     *,
     naming: Naming | None = None,
+    check: bool = True,
+    register: bool = False,
     tiling: TilingOptions | None = None,
     jobs: int = 1,
     overwrite: bool = False,
@@ -42,6 +45,11 @@ def prepare_pairs(
     naming : Naming, optional
         What names have beside the image's, of the roles `blurred` and `gt`. By default, affixes
         are found.
+    check : bool
+        Refuse pairs that are the same image twice, of different fields, displaced, turned or
+        magnified; see `ciegan.data.pair_check`.
+    register : bool
+        Bring the blurred image onto the sharp one instead of refusing it.
 
     The others are as in `prepare_blur`.
     """
@@ -63,7 +71,7 @@ def prepare_pairs(
     every = [path for roles in sources.values() for paths in roles.values() for path in paths]
     prepared = prepare_sources(
         sources,
-        partial(_pair, tiling=tiling),
+        partial(_pair, tiling=tiling, check=check, register=register),
         out,
         tiling,
         jobs=jobs,
@@ -74,13 +82,15 @@ def prepare_pairs(
         failures=lonely,
     )
     prepared.warnings.extend(pairing.notes)
-    return prepared
+    return _told(prepared, len(sources), "are BLURRED and SHARP exchanged?")
 
 
 def prepare_side_by_side(
     source: StrPath,
     out: StrPath,
     *,
+    check: bool = True,
+    register: bool = False,
     tiling: TilingOptions | None = None,
     jobs: int = 1,
     overwrite: bool = False,
@@ -88,15 +98,15 @@ def prepare_side_by_side(
 ) -> Prepared:
     """Cut images that hold the sharp one on the left and the blurred one on the right.
 
-    That is how the CIEGAN authors store their pairs. Parameters are as in `prepare_blur`.
+    That is how the CIEGAN authors store their pairs. Parameters are as in `prepare_pairs`.
     """
     source, out = Path(source), Path(out)
     tiling = tiling or TilingOptions()
     folder = list_images(source, "AB")
     sources = {name: [source / n for n in names] for name, names in folder.images.items()}
-    return prepare_sources(
+    prepared = prepare_sources(
         sources,
-        partial(_halves, tiling=tiling),
+        partial(_halves, tiling=tiling, check=check, register=register),
         out,
         tiling,
         jobs=jobs,
@@ -105,6 +115,29 @@ def prepare_side_by_side(
         progress=progress,
         inputs=[source],
     )
+    return _told(prepared, len(sources), "is the sharp image on the right?")
+
+
+def _told(prepared: Prepared, pairs: int, question: str) -> Prepared:
+    """One warning for all pairs whose input is sharper than their target."""
+    exchanged = prepared.warnings.count(EXCHANGED)
+    if 2 * exchanged > pairs:
+        kept = [text for text in prepared.warnings if text != EXCHANGED]
+        kept.append(
+            f"in {exchanged} of {pairs} pairs {EXCHANGED}: {question} (cells that hardly absorb, "
+            "in brightfield, look so out of focus)"
+        )
+        prepared.warnings[:] = kept
+    return prepared
+
+
+def _checked(pair: Pair, check: bool, register: bool) -> Iterator[Pair | str]:
+    doubt = ""
+    if check or register:
+        pair, doubt = check_pair(pair, register=register)
+    if doubt:
+        yield doubt
+    yield pair
 
 
 def _only(paths: list[Path]) -> Path:
@@ -114,18 +147,29 @@ def _only(paths: list[Path]) -> Path:
     return paths[0]
 
 
-def _pair(name: str, roles: dict[str, list[Path]], *, tiling: TilingOptions) -> Iterator[Pair]:
+def _pair(
+    name: str,
+    roles: dict[str, list[Path]],
+    *,
+    tiling: TilingOptions,
+    check: bool,
+    register: bool,
+) -> Iterator[Pair | str]:
     if len(roles) < 2:
         raise CellqaError("it has no partner in the other folder")
     blurred, own = load_image(_only(roles[BLURRED]))
     sharp, size = load_image(_only(roles[Role.REFERENCE]))
-    yield Pair("", blurred, sharp, tiling.pixel_size or size or own, degradation="as given")
+    pair = Pair("", blurred, sharp, tiling.pixel_size or size or own, degradation="as given")
+    yield from _checked(pair, check, register)
 
 
-def _halves(name: str, paths: list[Path], *, tiling: TilingOptions) -> Iterator[Pair]:
+def _halves(
+    name: str, paths: list[Path], *, tiling: TilingOptions, check: bool, register: bool
+) -> Iterator[Pair | str]:
     both, size = load_image(_only(paths))
     width = both.shape[1]
     if width % 2:
         raise ImageError(f"{paths[0].name}: {width} pixels wide: not two images side by side")
     sharp, blurred = both[:, : width // 2], both[:, width // 2 :]
-    yield Pair("", blurred, sharp, tiling.pixel_size or size, degradation="as given")
+    pair = Pair("", blurred, sharp, tiling.pixel_size or size, degradation="as given")
+    yield from _checked(pair, check, register)

@@ -87,9 +87,22 @@ def load_image(
 
 
 def colours(pixels: Array, as_is: bool = False) -> Array:
-    """Without alpha: (Y, X), or (Y, X, 3); three equal colours are grey, unless `as_is`."""
-    if pixels.ndim == 2 or pixels.shape[2] < 3:
-        return pixels if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., 0])
+    """Without alpha: (Y, X), or (Y, X, 3); three equal colours are grey, unless `as_is`.
+
+    Raises
+    ------
+    ImageError
+        A second or fourth sample varies, so that it is no alpha but a channel, or there are more.
+    """
+    if pixels.ndim == 2:
+        return pixels
+    samples = pixels.shape[2]
+    if samples > 4 or (samples in (2, 4) and np.ptp(pixels[..., -1])):
+        raise ImageError(
+            f"{samples} samples a pixel are channels, not colours: save each as its own file"
+        )
+    if samples < 3:
+        return np.ascontiguousarray(pixels[..., 0])
     rgb = pixels[..., :3]
     grey = not as_is and (rgb == rgb[..., :1]).all()
     return np.ascontiguousarray(rgb[..., 0] if grey else rgb)

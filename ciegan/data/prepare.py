@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,14 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cellqa.disk import alone, fresh_folder, open_ours, remove, remove_folder
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, ImageError, first_line, printable
-from cellqa.io import split_suffix
+from cellqa.io import split_suffix, write_tiff
+from cellqa.planes import Array
 from cellqa.tables.files import write_csv
 from cellqa.terminal import Progress
-from ciegan.data.splits import SPLITS, assign, fields_by_name
-from ciegan.data.tiles import COLUMNS, Pair, Record, Source, TilingOptions, cut_tiles
+from ciegan.data.looks import in_several_splits, look_of
+from ciegan.data.pixels import load_image
+from ciegan.data.splits import SPLITS, assign, fields_by_name, shares_of
+from ciegan.data.tiles import COLUMNS, INPUT, TARGET, Pair, Record, Source, TilingOptions, cut_tiles
 
 PAIRS = "pairs.csv"
 
@@ -70,6 +76,8 @@ class Done:
     empty: int
     failures: list[tuple[str, str, str]]
     warnings: list[str]
+    look: Array | None = None
+    colour: bool = False
 
 
 def prepare_sources(
@@ -122,11 +130,15 @@ def _prepare(
     """What `prepare_sources` does in a folder that is its own."""
     fields_of = fields_by_name(sources, tiling, own_fields)
     split_of = assign(fields_of.values(), tiling)
+    shares = shares_of(tiling.split) if tiling.within else None
     prepared = Prepared(out, failures=list(failures))
-    prepared.fields = {s: sorted(n for n, of in split_of.items() if of == s) for s in SPLITS}
+    prepared.fields = {
+        s: sorted(n for n, of in split_of.items() if of == s or (shares and shares[s]))
+        for s in SPLITS
+    }
     made = out / _UNFINISHED
     fresh_folder(made)
-    work = partial(_do, pairs_of=pairs_of, out=made, tiling=tiling)
+    work = partial(_do, pairs_of=pairs_of, out=made, tiling=tiling, shares=shares)
     stems = Counter(split_suffix(name)[0] for name in sources)
     todo = []
     for name, source in sources.items():
@@ -138,7 +150,14 @@ def _prepare(
         lonely = sum(fields_of[name] == name for name in sources)
         if lonely:
             prepared.warnings.append(f"--field: {lonely} names do not match: fields of their own")
+    elif len(split_of) < len(sources) and not own_fields:
+        prepared.warnings.append(
+            f"{len(sources)} images are {len(split_of)} fields: names that differ in t00, z0 or c0 "
+            "alone are frames, planes or channels of one (--field says otherwise)"
+        )
     records: list[Record] = []
+    looks: dict[str, Array] = {}
+    colour: dict[str, bool] = {}
     results = ordered_map(work, todo, jobs, on_crash=_crashed, isolate=isolate)
     for count, done in enumerate(results, 1):
         records += done.records
@@ -146,8 +165,12 @@ def _prepare(
         prepared.failures += done.failures
         prepared.warnings += done.warnings
         prepared.tiles.update(record.split for record in done.records)
+        if done.look is not None and done.records:
+            looks[done.records[0].source] = done.look
+            colour[done.records[0].source] = done.colour
         if progress:
             progress(count, len(todo))
+    prepared.warnings += in_one_kind(made, records, colour)
     if not records:
         remove_folder(made)
         why = f"; the first: {prepared.failures[0][2]}" if prepared.failures else ""
@@ -161,12 +184,31 @@ def _prepare(
         if (made / name).exists():
             (made / name).rename(out / name)
     remove_folder(made)
+    if not tiling.within:
+        prepared.warnings += in_several_splits(looks, {r.source: r.split for r in records})
     prepared.warnings += [
         f"no tile is left for {split}: its fields are empty or failed"
         for split, names in prepared.fields.items()
         if names and not prepared.tiles[split]
     ]
     return prepared
+
+
+def in_one_kind(place: Path, records: Sequence[Record], colour: Mapping[str, bool]) -> list[str]:
+    """Write the tiles of grey images in three equal colours where others are in colour."""
+    grey = [name for name, is_so in colour.items() if not is_so]
+    if not grey or len(grey) == len(colour):
+        return []
+    for record in records:
+        if not colour[record.source]:
+            for role in (INPUT, TARGET):
+                path = place / record.split / role / f"{record.name}.tif"
+                pixels, size = load_image(path, as_is=True)
+                write_tiff(path, np.stack([pixels] * 3, axis=-1), size)
+    return [
+        f"{len(grey)} of {len(colour)} images are grey ({printable(grey[0])}), the others in "
+        "colour: all were prepared in colour"
+    ]
 
 
 def check_out(out: Path, inputs: Sequence[Path], overwrite: bool) -> None:
@@ -204,12 +246,15 @@ def _do(
     pairs_of: Callable[[str, Source], Iterator[Pair | tuple[str, str] | str]],
     out: Path,
     tiling: TilingOptions,
+    shares: Mapping[str, float] | None,
 ) -> Done:
     """Make, cut and write the pairs of one source."""
     name, stem, field_name, split, source = task
     done = Done([], 0, [], [])
     labels: Counter[str] = Counter()
     empty = 0
+    look: Array | None = None
+    colour = False
     try:
         for pair in pairs_of(name, source):
             if isinstance(pair, str):
@@ -220,14 +265,20 @@ def _do(
                 labels[pair.label] += 1
                 again = f"_{labels[pair.label]}" if labels[pair.label] > 1 else ""
                 tag = f"_{pair.label}{again}" if pair.label else ""
+                look = look_of(pair.target) if look is None else look
+                colour = pair.target.ndim == 3
                 try:
                     about = printable(name), printable(field_name), split
-                    records, dropped = cut_tiles(pair, f"{stem}{tag}", about, out, tiling)
+                    records, dropped = cut_tiles(pair, f"{stem}{tag}", about, out, tiling, shares)
                 except ImageError as error:
                     done.failures.append((name, pair.plane, str(error)))
                     continue
                 done.records.extend(records)
                 empty += dropped
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        done.failures.append((name, "", "its name is too long for its tiles' names"))
     except (CellqaError, ValueError, TypeError) as error:
         done.failures.append((name, "", first_line(error)))
-    return Done(done.records, empty, done.failures, done.warnings)
+    return Done(done.records, empty, done.failures, done.warnings, look, colour)

@@ -3,26 +3,58 @@
 from __future__ import annotations
 
 import csv
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from cellqa.errors import CellqaError, first_line, printable
+from cellqa.io import split_suffix
 from cellqa.pairs.grouping import Grouping
 from ciegan.data.tiles import TilingOptions
 
+# of a frame, plane or channel, as in pos1_t00, pos1-z3_ch1
+_MOMENT = re.compile(
+    r"(?i)[_\-\s.]+(?:t|tp|time|frame|z|slice|plane|c|ch|channel|w)[_\-]?\d+(?=$|[_\-\s.])"
+)
+_FIRST = re.compile(r"(?i)^(?:t|tp|time|frame|z|slice|plane|c|ch|channel)[_\-]?\d+[_\-\s.]+")
 SPLITS = ("train", "val", "test")
 
 
 def fields_by_name(
     names: Iterable[str], tiling: TilingOptions, own: Mapping[str, str]
 ) -> dict[str, str]:
-    """Field of each source: what the expression names, else `own`, else the source itself."""
+    """Field of each source: what the expression names, else `own`, else what its name says.
+
+    Frames of a series, planes and channels of a field are one, as `pos1_t00` and `pos1_t01`.
+    """
+    names = list(names)
     grouping = Grouping.parse(tiling.field) if tiling.field else None
+    places = {name: name if grouping else without_moment(name) for name in names}
+    alone = {place for place, number in Counter(places.values()).items() if number == 1}
     return {
-        name: (grouping.group(name) if grouping else None) or own.get(name, name) for name in names
+        name: (grouping.group(name) if grouping else None)
+        or own.get(name)
+        or (name if places[name] in alone else places[name])
+        for name in names
     }
+
+
+def without_moment(name: str) -> str:
+    """A name without what tells frames, planes and channels of one field apart.
+
+    Examples
+    --------
+    >>> [without_moment(n) for n in ("a/p1_t00.tif", "p1-z03_c1.tif", "t1_p1.tif", "T1000.tif")]
+    ['a/p1', 'p1', 'p1', 'T1000.tif']
+    """
+    folder, slash, own = name.rpartition("/")
+    stem, _ = split_suffix(own)
+    left = _MOMENT.sub("", stem)
+    left = _FIRST.sub("", left) or left
+    return f"{folder}{slash}{left}" if left and left != stem else name
 
 
 def assign(every: Iterable[str], tiling: TilingOptions) -> dict[str, str]:
@@ -35,22 +67,18 @@ def assign(every: Iterable[str], tiling: TilingOptions) -> dict[str, str]:
         every field.
     """
     names = sorted(set(every))
+    if tiling.within:
+        return dict.fromkeys(names, "")
     if tiling.split.lower().endswith(".csv"):
         return _assigned(Path(tiling.split), names)
-    try:
-        shares = np.array([float(part) for part in tiling.split.split(",")])
-    except ValueError:
-        shares = np.array([])
-    usable = shares.shape == (3,) and np.isfinite(shares).all() and (shares >= 0).all()
-    if not usable or not shares[0]:
-        raise CellqaError(
-            f"--split: {tiling.split!r} is neither three shares (train,val,test) nor a .csv file"
-        )
+    shares = np.array(list(shares_of(tiling.split).values()))
     wanted = int((shares > 0).sum())
     if len(names) < wanted:
         raise CellqaError(
             f"{wanted} splits need {wanted} fields, there are {len(names)} "
-            f"({printable(', '.join(names))}); give more images, or --split 1,0,0 to train alone"
+            f"({printable(', '.join(names))}; images whose names differ in t00, z0 or c0 alone are "
+            "one field, see --field): give more images, or cut each field into parts with "
+            "--split-within"
         )
     exact = shares / shares.sum() * len(names)
     counts = np.maximum(np.floor(exact), shares > 0).astype(int)
@@ -61,6 +89,25 @@ def assign(every: Iterable[str], tiling: TilingOptions) -> dict[str, str]:
     order = np.random.default_rng(tiling.seed).permutation(len(names))
     splits = np.repeat(SPLITS, counts)
     return {names[k]: str(split) for k, split in zip(order, splits, strict=True)}
+
+
+def shares_of(split: str) -> dict[str, float]:
+    """Share of each split.
+
+    Raises
+    ------
+    CellqaError
+        They are not three numbers from 0 on, the first above.
+    """
+    try:
+        shares = [float(part) for part in split.split(",")]
+    except ValueError:
+        shares = []
+    if len(shares) != 3 or not all(0 <= s < np.inf for s in shares) or not shares[0]:
+        raise CellqaError(
+            f"--split: {split!r} is neither three shares (train,val,test) nor a .csv file"
+        )
+    return dict(zip(SPLITS, shares, strict=True))
 
 
 def _assigned(table: Path, names: Sequence[str]) -> dict[str, str]:

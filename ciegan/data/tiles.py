@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from itertools import product
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +21,7 @@ from ciegan.network.normalisation import PERCENTILES
 Source = TypeVar("Source")
 
 TARGETS = (Role.REFERENCE, Role.EGT)
+GAP = 32  # pixels between the parts of a field
 INPUT, TARGET = "input", "target"  # what a tile is of, and the folder within its split
 
 
@@ -36,6 +39,9 @@ class TilingOptions:
     split : str
         Shares of the fields for training, validation and test, as `0.7,0.15,0.15`; or the name of
         a CSV file with the columns field and split.
+    within : bool
+        Each field is cut into a part for every split, along its longer side, with `GAP` pixels
+        between that are in none; for few fields.
     field : str or None
         Regular expression whose groups name the field that an image belongs to; by default each
         image is a field of its own.
@@ -50,6 +56,7 @@ class TilingOptions:
     tile: int = 256
     min_contrast: float = 0.1
     split: str = "0.7,0.15,0.15"
+    within: bool = False
     field: str | None = None
     seed: int = 0
     target: str = Role.REFERENCE
@@ -58,6 +65,8 @@ class TilingOptions:
     def __post_init__(self) -> None:
         if not 16 <= self.tile <= 8192:
             raise ValueError(f"`tile` must be 16 to 8192 pixels, got {self.tile}")
+        if self.within and self.split.lower().endswith(".csv"):
+            raise ValueError("--split-within takes shares (--split), not a table of fields")
         if not 0 <= self.min_contrast < 1:
             raise ValueError(f"`min_contrast` must be 0 to 1, got {self.min_contrast}")
         if self.target not in TARGETS:
@@ -132,7 +141,12 @@ class Pair:
 
 
 def cut_tiles(
-    pair: Pair, stem: str, about: tuple[str, str, str], out: Path, tiling: TilingOptions
+    pair: Pair,
+    stem: str,
+    about: tuple[str, str, str],
+    out: Path,
+    tiling: TilingOptions,
+    shares: Mapping[str, float] | None = None,
 ) -> tuple[list[Record], int]:
     """Cut a pair and write its tiles.
 
@@ -145,6 +159,9 @@ def cut_tiles(
         Source, field and split.
     out : Path
     tiling : TilingOptions
+    shares : mapping of str to float, optional
+        Of each split, where the field is cut into parts; the name of the part's split is added to
+        the field's.
 
     Returns
     -------
@@ -156,7 +173,7 @@ def cut_tiles(
     ImageError
         Input and target differ in shape or type, or are smaller than a tile.
     """
-    name, field_name, split = about
+    name, field_name, only = about
     shape = pair.target.shape
     if min(shape[:2]) < tiling.tile:
         size = " x ".join(map(str, shape[:2]))
@@ -175,8 +192,11 @@ def cut_tiles(
     if tiling.target == Role.EGT:
         target = ENHANCERS[Role.EGT](target)
     records, empty = [], 0
-    for y in _starts(shape[0], tiling.tile):
-        for x in _starts(shape[1], tiling.tile):
+    parts = parts_of(shape[:2], tiling.tile, shares) if shares else {only: (0, 0, *shape[:2])}
+    for split, (top, left, height, width) in parts.items():
+        part_name = f"{field_name} {split}" if shares else field_name
+        for y, x in product(_starts(height, tiling.tile), _starts(width, tiling.tile)):
+            y, x = top + y, left + x
             inside = np.s_[y : y + tiling.tile, x : x + tiling.tile]
             dark, bright = np.percentile(pair.target[inside], (1, 99))
             flat = any(p[inside].min() == p[inside].max() for p in (pair.input, pair.target))
@@ -192,7 +212,7 @@ def cut_tiles(
                     printable(tile),
                     split,
                     name,
-                    field_name,
+                    part_name,
                     pair.plane,
                     pair.distance,
                     pair.degradation,
@@ -206,6 +226,40 @@ def cut_tiles(
                 )
             )
     return records, empty
+
+
+def parts_of(
+    shape: tuple[int, ...], tile: int, shares: Mapping[str, float]
+) -> dict[str, tuple[int, int, int, int]]:
+    """Top, left, height and width of the part of a field that each split has.
+
+    Raises
+    ------
+    ImageError
+        One is smaller than a tile.
+
+    Examples
+    --------
+    >>> parts_of((100, 532), 64, {"train": 0.6, "val": 0.4})
+    {'train': (0, 0, 100, 300), 'val': (0, 332, 100, 200)}
+    """
+    shares = {split: share for split, share in shares.items() if share}
+    longer = int(shape[1] >= shape[0])
+    side = shape[longer] - GAP * (len(shares) - 1)
+    parts, begin, done = {}, 0, 0.0
+    for number, (split, share) in enumerate(shares.items()):
+        done += share / sum(shares.values())
+        end = round(done * side) + GAP * number
+        if end - begin < tile:
+            raise ImageError(
+                f"the part of {split} has {max(end - begin, 0)} of {shape[longer]} pixels, fewer "
+                f"than a tile of {tile}: smaller tiles (--tile), or other shares (--split)"
+            )
+        place, size = [0, 0], list(shape)
+        place[longer], size[longer] = begin, end - begin
+        parts[split] = (place[0], place[1], size[0], size[1])
+        begin = end + GAP
+    return parts
 
 
 def _starts(side: int, tile: int) -> list[int]:

@@ -18,10 +18,10 @@ from cellqa.errors import CellqaError
 from cellqa.focus.files import measure_files
 from cellqa.focus.vote import MODALITIES, Focus
 from cellqa.io import PlaneIndex, luminance, may_crash, split_suffix
-from cellqa.metrics.alignment import displacement, moved_back
-from cellqa.planes.plane import Plane
+from cellqa.metrics.alignment import moved_back
 from cellqa.terminal import Progress
 from ciegan.data.pixels import check_pixels, load_image
+from ciegan.data.placement import displaced
 from ciegan.data.prepare import Prepared, prepare_sources
 from ciegan.data.tiles import Pair, TilingOptions
 
@@ -190,8 +190,8 @@ def _pairs(
         y: float | str = ""
         x: float | str = ""
         if options.register:
-            by = displacement(*(Plane.of(luminance(p), "plane") for p in (target, blurred)))
-            if math.isnan(by[0]):
+            by = displaced(*(np.asarray(luminance(p), np.float32) for p in (target, blurred)))
+            if by is None:
                 unregistered += 1
             elif math.hypot(*by) > options.max_shift:
                 yield label, f"displaced by {math.hypot(*by):.1f} pixels (--max-shift)"

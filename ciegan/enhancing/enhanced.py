@@ -21,7 +21,8 @@ class Enhanced:
     planes, copied : int or None
         Planes that were enhanced, and that were copied; None where a kill kept that from the notes.
     clipped : float
-        Share of values beyond the range of the image's type, which were clipped.
+        Share of values beyond the range of the image's type, or of what the network can give
+        (black and white of its training, for those that end in tanh), which were clipped.
     rsp, rse : float
         With `check`, of the plane, or part of a large one, that agrees least with its raw image.
     spread : float
@@ -30,6 +31,10 @@ class Enhanced:
     not_kept : str
         What the source says of itself that the result has no room for.
     reason : str
+    hot : int or None
+        Hot pixels of the raw planes; None where planes were too large to look.
+    worst : str
+        The plane, of several, that `rsp` and `rse` are of.
     """
 
     image: str
@@ -43,6 +48,8 @@ class Enhanced:
     seconds: float = 0.0
     not_kept: str = ""
     reason: str = ""
+    hot: int | None = None
+    worst: str = ""
 
 
 def take_over(record: Enhanced, known: Mapping[str, Any]) -> None:

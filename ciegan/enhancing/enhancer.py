@@ -19,6 +19,7 @@ from ciegan.network.runner import Runner
 from ciegan.network.turns import MOST_SAMPLES
 from ciegan.network.windows import Band, enhance_bands
 
+HOT_PIXELS = ("keep", "remove")
 SCALINGS = ("auto", "train", "image", "none")
 
 
@@ -41,6 +42,9 @@ class EnhanceOptions:
         deviation is written as well.
     tile : int or None
         Side of the tiles, in pixels; None lets memory decide. Results do not depend on it.
+    hot_pixels : str
+        `keep`, or `remove`: the median of their surroundings is enhanced in their place. (Networks
+        make stars of them.)
     """
 
     normalize: str = "auto"
@@ -50,12 +54,15 @@ class EnhanceOptions:
     check: bool = False
     samples: int = 1
     tile: int | None = None
+    hot_pixels: str = "keep"
 
     def __post_init__(self) -> None:
         if self.normalize not in SCALINGS:
             raise ValueError(
                 f"`normalize` must be one of {', '.join(SCALINGS)}, got {self.normalize!r}"
             )
+        if self.hot_pixels not in HOT_PIXELS:
+            raise ValueError(f"`hot_pixels` must be keep or remove, got {self.hot_pixels!r}")
         if self.tile is not None and not 16 <= self.tile <= 65536:
             raise ValueError(f"`tile` must be 16 to 65536 pixels, got {self.tile}")
         if not 1 <= self.samples <= MOST_SAMPLES:
@@ -77,7 +84,7 @@ class EnhanceOptions:
         return {
             name: sorted(value) if isinstance(value, frozenset) else value
             for name, value in asdict(self).items()
-            if name not in ("check", "tile")
+            if name not in ("check", "tile") and (name, value) != ("hot_pixels", "keep")
         }
 
 
@@ -170,7 +177,7 @@ class NetworkEnhancer:
             low, high = percentiles_of_rows(finite, shape[0], PERCENTILES)
             whole = (low, high)
         limits = self.normalisation.limits(np.empty(0), whole)
-        yield from enhance_bands(
+        bands = enhance_bands(
             self.runner,
             finite,
             shape,
@@ -179,11 +186,22 @@ class NetworkEnhancer:
             tile=self.options.tile,
             samples=self.options.samples,
         )
+        bounded = self.runner.generator.bounded
+        for band in bands:
+            yield _cut_off(band, limits) if bounded else band
 
     def _may_be_grey(self, shape: tuple[int, ...]) -> bool:
         """Whether colours may be looked at for one grey picture."""
         few = shape[0] * shape[1] <= LARGE
         return self.runner.generator.channels == 1 and channels_of(shape) >= 3 and few
+
+
+def _cut_off(band: Band, limits: tuple[float, float]) -> Band:
+    """A band of a network that gives nothing beyond black and white, with what that cut off."""
+    low, high = limits
+    # what rounding to the type clips as well is within
+    beyond = int(((band.raw < low) | (band.raw > high)).sum())
+    return band._replace(clipped=max(band.clipped, beyond))
 
 
 def _in_colour(band: Band, colour: Array, there: tuple[int, ...]) -> Band:

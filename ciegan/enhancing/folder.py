@@ -18,7 +18,7 @@ from cellqa.tables.cells import cell
 from cellqa.tables.files import write_csv
 from cellqa.terminal import Progress
 from ciegan.enhancing.cluster import Cluster, Workers
-from ciegan.enhancing.enhanced import Enhanced
+from ciegan.enhancing.enhanced import Enhanced, take_over
 from ciegan.enhancing.enhancer import EnhanceOptions
 from ciegan.enhancing.pool import Pool
 from ciegan.enhancing.processes import Crew, Setup, processes_for
@@ -28,6 +28,7 @@ from ciegan.network.runner import Runner
 
 ENHANCED_TABLE = "enhanced.csv"
 COLUMNS = tuple(field.name for field in fields(Enhanced))
+_CUT = 1e-3  # of the values, from which it is told
 _DISAGREES = 0.9  # rsp below which --check lists an image
 
 
@@ -129,7 +130,8 @@ def enhance_files(
             progress(int(1000 * (len(records) + pool.fraction)), 1000 * len(work))
     finish_stores([job for job, k in order.items() if records[k].status != "failed"])
     rows = [records[k] for k in sorted(records)]
-    write_table(folder / ENHANCED_TABLE, rows)
+    others = [] if holds_images(source) else _beside(pool, {job.target.absolute() for job in work})
+    write_table(folder / ENHANCED_TABLE, others + rows)
     return rows
 
 
@@ -169,6 +171,17 @@ def make_runners(
     ]
 
 
+def _beside(pool: Pool, targets: set[Path]) -> list[Enhanced]:
+    """What is known of other files of the folder, where they are enhanced one by one."""
+    rows = []
+    for target, known in sorted(pool.ledger.records().items()):
+        if target not in targets and isinstance(known.get("image"), str):
+            record = Enhanced(known["image"])
+            take_over(record, {k: v for k, v in known.items() if k in COLUMNS})
+            rows.append(record)
+    return rows
+
+
 def write_table(path: Path, records: Sequence[Enhanced]) -> None:
     """Write enhanced.csv."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -178,7 +191,32 @@ def write_table(path: Path, records: Sequence[Enhanced]) -> None:
 def disagreeing(records: Sequence[Enhanced]) -> list[str]:
     """A line for each image whose result does not explain its raw image, the worst first."""
     worst = sorted((r for r in records if r.rsp < _DISAGREES), key=lambda r: r.rsp)
-    return [f"{r.image} does not explain its raw image: rsp {r.rsp:.3f}" for r in worst]
+    return [
+        f"{r.image} does not explain its raw image: rsp {r.rsp:.3f}"
+        + (f" (plane {r.worst})" if r.worst else "")
+        for r in worst
+    ]
+
+
+def doubts(records: Sequence[Enhanced], *, hot_removed: bool = False) -> list[str]:
+    """What to doubt of results: values that were cut off, hot pixels that were enhanced."""
+    cut = [r for r in records if r.clipped > _CUT]
+    hot = [r for r in records if r.hot and not hot_removed]
+    told = []
+    if cut:
+        most = max(cut, key=lambda r: r.clipped)
+        told.append(
+            f"{len(cut)} images have values beyond what the network, or their type, can hold: "
+            f"they were cut off (most in {most.image}: {most.clipped:.1%}); see `clipped` in "
+            f"{ENHANCED_TABLE}, and --normalize image"
+        )
+    if hot:
+        most = max(hot, key=lambda r: r.hot or 0)
+        told.append(
+            f"{len(hot)} images have hot pixels (most in {most.image}: {most.hot}), of which "
+            "networks make stars: --hot-pixels remove enhances without them"
+        )
+    return told
 
 
 def _processes(work: Sequence[Job], pool: Pool, runners: Sequence[Runner], jobs: int | None) -> int:

@@ -35,6 +35,7 @@ class _File:
     planes: int = 0
     copied: int = 0
     clipped: int = 0
+    hot: int | None = None
     values: int = 0
     spread: float = 0.0  # sum of the map
     spread_values: int = 0

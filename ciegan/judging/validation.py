@@ -117,6 +117,9 @@ def validate(
     warnings = [
         f"{name}: {warning}" for name, network in networks.items() for warning in network.warnings
     ]
+    for name, network in networks.items():
+        if remembered := network.trained_on.warning(tiles):
+            warnings.append(f"{name}: {remembered}")
     if len(methods) == 1:
         warnings.append("no validation split to tune Wiener and Richardson-Lucy on: left out")
     if targets_of(data) == Role.EGT:

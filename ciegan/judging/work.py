@@ -131,7 +131,8 @@ class Work:
         network = load(path)
         network.generator.to(self.device)
         learned = (summary_of(path) or {}).get("warnings", []) if path.is_dir() else []
-        for warning in dict.fromkeys([*network.warnings, *learned]):
+        remembered = network.trained_on.warning(self.tiles["test"])
+        for warning in dict.fromkeys([*network.warnings, *learned, *filter(None, [remembered])]):
             self.warnings.append(f"{name}: {warning}")
         make = partial(_by_network, network)
         return self.enhance(f"{name}/seed{seed}", describe(network), make, content_hash(path))

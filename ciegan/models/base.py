@@ -21,12 +21,15 @@ class Generator(nn.Module):
         A pixel of the result depends on pixels up to this far away.
     local : bool
         Whether that is so: batch statistics make it depend on the whole image.
+    bounded : bool
+        Whether results end at -1 and 1, as those of tanh.
     """
 
     channels: int
     stride: int
     radius: int
     local: bool = True
+    bounded: bool = False
 
     def forward(self, images: Tensor) -> Tensor:
         """Return enhanced images of the same shape."""

@@ -69,6 +69,8 @@ class PaperGenerator(Generator):
     stride = 4
     radius = radius_of([*(layer[:3] for layer in _LAYERS), (3, 1, 1)]) + stride
 
+    bounded = True
+
     def __init__(self, channels: int = 1, batch_statistics: bool = False) -> None:
         super().__init__()
         self.channels = channels

@@ -55,6 +55,8 @@ class Pix2PixGenerator(Generator):
         are computed whole, and their results depend on all of the image.
     """
 
+    bounded = True
+
     def __init__(
         self,
         channels: int = 1,

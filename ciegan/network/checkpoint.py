@@ -11,7 +11,7 @@ import math
 import struct
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,14 @@ from cellqa.disk import StrPath, appearing
 from cellqa.errors import CellqaError, first_line
 from ciegan.config import Config, ConfigError, Network, from_dict, to_toml
 from ciegan.config.sections import NORMALISATIONS
+from ciegan.data.crops import TrainedOn
 from ciegan.models import GENERATORS, Generator
 from ciegan.network import onnx, realesrgan
 from ciegan.network.normalisation import Normalisation
 
 BEST, LAST = "best.safetensors", "last.ckpt"
 _FORMAT = "ciegan 1"
+_REMEMBERED = ("tiles", "fields")
 _PICKLES = (b"\x80", b"PK\x03\x04", b"\x1f\x8b")  # a pickle, torch's zip of one, gzip
 
 
@@ -52,6 +54,7 @@ class Checkpoint:
         What to distrust.
     path : Path
         What it was read from.
+    trained_on : TrainedOn
     """
 
     generator: Generator
@@ -61,6 +64,7 @@ class Checkpoint:
     scores: dict[str, float]
     warnings: list[str]
     path: Path
+    trained_on: TrainedOn = field(default_factory=TrainedOn)
 
     @classmethod
     def of(cls, network: Checkpoint | StrPath) -> Checkpoint:
@@ -78,6 +82,7 @@ def save(
     step: int,
     scores: Mapping[str, float],
     warnings: list[str],
+    trained_on: TrainedOn | None = None,
 ) -> Path:
     """Write a generator's weights with all that is needed to use them.
 
@@ -94,6 +99,7 @@ def save(
         "step": step,
         "scores": dict(scores),
         "warnings": warnings,
+        "trained_on": {n: sorted(v) for n, v in asdict(trained_on or TrainedOn()).items()},
         "versions": {name: version(name) for name in ("cellqa", "torch")},
     }
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
@@ -215,13 +221,15 @@ def _described(metadata: Mapping[str, str], path: Path) -> Checkpoint:
             raise ValueError("black and white are no range")
         step, scores = int(about["step"]), dict(about["scores"])
         warnings = [str(warning) for warning in about["warnings"]]
+        known = about.get("trained_on", {})  # not of versions up to 0.1
+        trained_on = TrainedOn(*(frozenset(map(str, known.get(n, ()))) for n in _REMEMBERED))
     except ConfigError as error:
         raise CellqaError(f"{path.name}: {error}") from None
     except Exception as error:  # a hostile file can bring any error up
         raise CellqaError(
             f"{path.name}: its description is damaged ({first_line(error)})"
         ) from None
-    return Checkpoint(generator, config, normalisation, step, scores, warnings, path)
+    return Checkpoint(generator, config, normalisation, step, scores, warnings, path, trained_on)
 
 
 def fill(generator: Generator, state: Mapping[str, Tensor], name: str) -> None:

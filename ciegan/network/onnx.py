@@ -51,7 +51,7 @@ class OnnxGenerator(Generator):
         import onnxruntime
 
         self.channels, self.stride = like.channels, like.stride
-        self.radius, self.local = like.radius, like.local
+        self.radius, self.local, self.bounded = like.radius, like.local, like.bounded
         if self.stride > _LARGEST_STRIDE or self.radius > _LARGEST_RADIUS:
             raise CellqaError(
                 f"{name}: of an absurd network (stride {self.stride}, radius {self.radius})"

@@ -88,6 +88,8 @@ class RunWriter(Callback):
         Called with the number of steps done and of all.
     warnings : list of str
         Kept with the weights.
+    untouched : Scores
+        Of the validation inputs themselves.
     """
 
     def __init__(
@@ -96,7 +98,9 @@ class RunWriter(Callback):
         tell: Tell,
         progress: Progress,
         warnings: list[str],
+        untouched: Scores,
     ) -> None:
+        self.untouched = untouched
         self.out, self.tell, self.progress, self.warnings = out, tell, progress, warnings
         self.best: dict[str, Any] = {}  # step, score, values
         self.vetoed = 0
@@ -170,12 +174,22 @@ class RunWriter(Callback):
                 normalisation=pl_module.normalisation,
                 step=pl_module.steps_done,
                 scores={k: v for k, v in scores.values.items() if math.isfinite(v)},
-                warnings=self.warnings,
+                warnings=[*self.warnings, *self.worse(scores.score)],
+                trained_on=pl_module.crops.trained_on,
             )
         self._samples(pl_module)
         shown = ", ".join(f"{name} {value:.4g}" for name, value in scores.values.items())
         mark = " (best)" if best else " (vetoed: invented detail)" if veto else ""
         self.tell(f"step {pl_module.steps_done}: {shown}{mark}")
+
+    def worse(self, score: float) -> list[str]:
+        """A warning where weights of this score are worse than nothing."""
+        if not score < self.untouched.score:
+            return []
+        return [
+            f"the best weights are worse than the untouched input (score {score:.4g}, input "
+            f"{self.untouched.score:.4g}): do not use them; train longer, or change the settings"
+        ]
 
     def _row(
         self, networks: Networks, scores: Scores, losses: Mapping[str, float]

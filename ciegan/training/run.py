@@ -169,7 +169,7 @@ def train(
     untouched = _untouched(networks)
     networks.check_defined(untouched)
     notes += [*config.monitor.warnings(), *_schedule_warnings(networks)]
-    keeper = RunWriter(out, tell, progress, notes)
+    keeper = RunWriter(out, tell, progress, notes, untouched)
     trainer = _trainer(out, config, chosen, devices, max_time, keeper)
     if resume and not child:
         check_last(out, networks)
@@ -218,6 +218,7 @@ def _trained(
             f"{config.monitor.max_invented:g} at each of {keeper.vetoed} validations "
             "(--max-invented)"
         )
+    notes += keeper.worse(keeper.best["score"])
     stopped = "steps" if networks.steps_done >= config.schedule.steps else "early"
     timer = next((c for c in trainer.callbacks if isinstance(c, Timer)), None)  # type: ignore[attr-defined]
     left = timer.time_remaining() if timer is not None else None

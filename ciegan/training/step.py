@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from typing import Any, cast
 
 import lightning.pytorch as pl
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from cellqa.enhance.filters import as_type
 from ciegan.config import Config
-from ciegan.data.crops import Crops, TilePair, TimedLoader, crops_of_steps, spread
+from ciegan.data.crops import Crops, TilePair, TimedLoader, crops_of_steps, digest, spread
 from ciegan.data.device_crops import DeviceCrops, DeviceLoader
 from ciegan.losses import VGG19
 from ciegan.losses.base import VERDICTS
@@ -168,11 +169,12 @@ class Networks(pl.LightningModule):
         Raises
         ------
         TrainingError
-            The training tiles or the number of processes are others than before.
+            The tiles or the number of processes are others than before.
         """
         if checkpoint["drawn_from"] != self.drawn_from:
             raise TrainingError(
-                "--resume: the training tiles or --devices are not those that the run began with"
+                "--resume: the training or validation tiles, or --devices, are not those that the "
+                "run began with"
             )
         self.steps_done = int(checkpoint["steps_done"])
         checkpoint["state_dict"].pop("average.n_averaged", None)  # of versions up to 0.1
@@ -180,10 +182,12 @@ class Networks(pl.LightningModule):
             for group in optimizer["param_groups"]:
                 group.update(self._adam, lr=float(group["lr"]))
 
-    @property
+    @cached_property
     def drawn_from(self) -> str:
-        """What decides which crops are drawn, beside seed and step."""
-        return f"{self.crops.fingerprint} in {self.trainer.world_size} processes"
+        """What decides which crops are drawn, and on what they are validated."""
+        held = [digest(pixels) for tile in self.validation for pixels in tile.load()[:2]]
+        data = digest(f"{self.crops.fingerprint} {held}".encode())
+        return f"{data} in {self.trainer.world_size} processes"
 
     # a step
 

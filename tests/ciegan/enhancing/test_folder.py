@@ -5,18 +5,23 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import tifffile
+import torch
 from click.testing import CliRunner
 from networks import RNG, expected, image, run, same, table, weights
 
 from cellqa.io import open_image, write_tiff
+from cellqa.metrics.consistency import consistency
 from ciegan.cli import main
-from ciegan.network.checkpoint import load
+from ciegan.config import PAPER, Network
+from ciegan.models import GENERATORS
+from ciegan.network.checkpoint import load, save
 from ciegan.network.normalisation import Normalisation
 from ciegan.network.windows import enhance_plane
 
@@ -363,3 +368,70 @@ def test_a_full_disk_is_told_before(
     found = run(model, tmp_path / "in", tmp_path / "out")
     assert found.exit_code == 1
     assert "are free there" in found.stderr
+
+
+def test_hot_pixels_are_told_and_removed(tmp_path: Path, model: Path) -> None:
+    pixels = RNG.normal(1000, 20, (70, 90)).astype(np.uint16)
+    hot = pixels.copy()
+    hot[[10, 40, 55], [20, 60, 3]] = 60000
+    write_tiff(tmp_path / "in/clean.tif", pixels, None)
+    write_tiff(tmp_path / "in/hot.tif", hot, None)
+    found = run(model, tmp_path / "in", tmp_path / "out")
+    assert "1 images have hot pixels (most in hot.tif: 3)" in found.output
+    assert [table(tmp_path / "out")[n]["hot"] for n in ("clean.tif", "hot.tif")] == ["0", "3"]
+    found = run(model, tmp_path / "in", tmp_path / "gone", "--hot-pixels", "remove")
+    assert "hot pixels" not in found.output
+    clean, mended = (tifffile.imread(tmp_path / "gone" / n) for n in ("clean.tif", "hot.tif"))
+    assert np.abs(clean.astype(float) - mended).max() < 200
+    assert table(tmp_path / "gone")["hot.tif"]["hot"] == "3"
+
+
+def test_single_photons_are_no_hot_pixels(tmp_path: Path, model: Path) -> None:
+    write_tiff(tmp_path / "in/a.tif", RNG.poisson(0.1, (90, 90)).astype(np.uint16), None)
+    assert "hot pixels" not in run(model, tmp_path / "in", tmp_path / "out").output
+
+
+def test_files_one_by_one_share_a_table(tmp_path: Path, model: Path) -> None:
+    for name in ("a.tif", "b.tif", "c.tif"):
+        write_tiff(tmp_path / "in" / name, image(), None)
+        run(model, tmp_path / "in" / name, tmp_path / "out" / name)
+    run(model, tmp_path / "in/b.tif", tmp_path / "out/b.tif")  # again
+    rows = (tmp_path / "out/enhanced.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows[1:]] == ["a.tif", "c.tif", "b.tif"]
+
+
+def test_what_a_bounded_network_cuts_off_is_told(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    generator = GENERATORS["paper"](1)
+    path = save(
+        tmp_path / "paper.safetensors",
+        generator.state_dict(),
+        config=replace(PAPER, generator=Network("paper")),
+        channels=1,
+        normalisation=Normalisation("range", 100.0, 3000.0),
+        step=1,
+        scores={},
+        warnings=[],
+    )
+    dim = RNG.integers(200, 2900, (64, 64)).astype(np.uint16)
+    bright = dim.copy()
+    bright[:16] = 40000
+    write_tiff(tmp_path / "in/dim.tif", dim, None)
+    write_tiff(tmp_path / "in/bright.tif", bright, None)
+    found = run(path, tmp_path / "in", tmp_path / "out")
+    assert "1 images have values beyond what the network" in found.output
+    clipped = {name: float(row["clipped"]) for name, row in table(tmp_path / "out").items()}
+    assert clipped == {"dim.tif": 0.0, "bright.tif": 0.25}
+
+
+def test_check_names_the_worst_plane(tmp_path: Path, model: Path) -> None:
+    smooth = cv2.GaussianBlur(RNG.normal(0, 1, (90, 90)), (0, 0), 4) * 8000 + 2000
+    stack = np.stack([smooth, smooth, RNG.normal(100, 2, smooth.shape), smooth]).astype(np.uint16)
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in/m.tif", stack, imagej=True, metadata={"axes": "TYX"})
+    run(model, tmp_path / "in", tmp_path / "out", "--check")
+    row = table(tmp_path / "out")["m.tif"]
+    results = tifffile.imread(tmp_path / "out/m.tif")
+    agreed = [consistency(*pair).rsp for pair in zip(stack, results, strict=True)]
+    assert row["worst"] == f"t{int(np.argmin(agreed))}c0z0"
+    assert float(row["rsp"]) == pytest.approx(min(agreed), abs=1e-5)

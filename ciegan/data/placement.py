@@ -1,0 +1,234 @@
+"""How an image out of focus lies upon the sharp one: displaced, turned, magnified."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import scipy.fft
+import scipy.optimize
+
+from cellqa.metrics.alignment import displacement
+from cellqa.planes import Array
+from cellqa.planes.plane import Plane
+
+_NEGLIGIBLE = 1.0  # pixels of displacement, at the centre or the corners, that are not told
+_PARTS, _LEAST = 3, 64  # parts along each side that are registered alone, and their least side
+_CLEAR = 4.0  # times the scatter of the parts
+_PASSES, _DONE = 4, 0.05  # of refining; pixels
+_RINGS = 30  # of frequencies, up to half of Nyquist
+_COMMON = 3  # rings, beyond the coarsest two, that must be coherent
+_COHERENT = 4.5  # standard errors of a ring's mean cosine
+_BETTER = 1.05  # times the agreement, from which another displacement is believed
+
+
+@dataclass(frozen=True)
+class Placed:
+    """How the input lies upon the target.
+
+    Attributes
+    ----------
+    by : (float, float)
+        Displacement of its centre, in pixels.
+    turn : float
+        Degrees, counter-clockwise.
+    scale : float
+        Above 1 where it is larger.
+    corner : float
+        How far a corner is off, the displacement of the centre left out, in pixels.
+    """
+
+    by: tuple[float, float]
+    turn: float = 0.0
+    scale: float = 1.0
+    corner: float = 0.0
+
+    def describe(self) -> str:
+        """What is off, as `displaced by 5.0 pixels, turned by 1.00 degrees`."""
+        told = []
+        if math.hypot(*self.by) > _NEGLIGIBLE:
+            told.append(f"displaced by {math.hypot(*self.by):.1f} pixels")
+        if self.corner > _NEGLIGIBLE:
+            told.append(f"turned by {self.turn:.2f} degrees and {self.scale:.4f} times as large")
+        return ", ".join(told)
+
+
+def placement(target: Array, source: Array) -> Placed | None:
+    """How the input lies upon the target; None where they have nothing in common.
+
+    Parts of both are registered alone; their displacements tell turn and magnification.
+
+    Parameters
+    ----------
+    target, source : ndarray of float32, shape (Y, X)
+
+    Examples
+    --------
+    >>> from cellqa.simulate import filaments
+    >>> image = filaments((200, 200), seed=1).image.astype(np.float32)
+    >>> placed = placement(image[5:-5, 5:-5], image[1:-9, 8:-2])
+    >>> [round(s) for s in placed.by]
+    [4, -3]
+    """
+    whole = displaced(target, source)
+    if whole is None:
+        return None
+    brought, inside = laid(source, Placed(whole))
+    truth, brought = target[inside], brought[inside]
+    places, found = [], []
+    sides = [max(n // _PARTS, _LEAST) for n in truth.shape]
+    for y in np.linspace(0, truth.shape[0] - sides[0], _PARTS).astype(int):
+        for x in np.linspace(0, truth.shape[1] - sides[1], _PARTS).astype(int):
+            part = np.s_[y : y + sides[0], x : x + sides[1]]
+            by = displaced(truth[part], brought[part])
+            if by is not None:
+                places.append((y + sides[0] / 2, x + sides[1] / 2))
+                found.append(by)
+    if len(found) < 5:
+        return Placed(whole)
+    at = np.array(places) - np.array(truth.shape) / 2
+    turn, scale, scatter, centre = _similarity(at, np.array(found))
+    reach = math.hypot(*truth.shape) / 2
+    corner = reach * math.hypot(turn, scale)
+    if corner < max(_NEGLIGIBLE, _CLEAR * scatter):
+        return Placed(whole)
+    by = (whole[0] + centre[0], whole[1] + centre[1])
+    return Placed(by, math.degrees(turn), 1 + scale, corner)
+
+
+def refined(target: Array, source: Array, placed: Placed) -> Placed:
+    """What is still off after the input was brought onto the target, added."""
+    for _ in range(_PASSES):
+        brought, inside = laid(source, placed)
+        left = placement(target[inside], brought[inside])
+        if left is None:
+            break
+        placed = Placed(
+            (placed.by[0] + left.by[0], placed.by[1] + left.by[1]),
+            placed.turn + left.turn,
+            placed.scale * left.scale,
+            max(placed.corner, left.corner),
+        )
+        if math.hypot(*left.by) < _DONE and not left.corner:
+            break
+    return placed
+
+
+def displaced(target: Array, source: Array) -> tuple[float, float] | None:
+    """Displacement of an image out of focus, in pixels (y, x); None without common structure.
+
+    Defocus in brightfield inverts contrast, in some rings of frequencies or in all, and what
+    `cellqa.shift` finds may then be far off. Here, each ring may agree or be inverted.
+
+    Parameters
+    ----------
+    target, source : ndarray of float32, shape (Y, X)
+
+    Examples
+    --------
+    >>> from cellqa.simulate import filaments
+    >>> image = filaments((200, 200), seed=1).image.astype(np.float32)
+    >>> [round(s) for s in displaced(image[5:-5, 5:-5], 900 - image[3:-7, 6:-4])]
+    [2, -1]
+    """
+    phases = _Phases(target, source)
+    near = (0.0, 0.0)
+    found = _found(target, source)
+    if found is not None and phases.agreement(found) * _BETTER >= phases.agreement(near):
+        near = found
+    inverted = _found(target, -source)
+    if inverted is not None and phases.agreement(inverted) > _BETTER * phases.agreement(near):
+        near = inverted
+    if near == found:
+        return found if phases.is_common(near) else None
+    best = scipy.optimize.minimize(
+        lambda by: -phases.agreement(by), near, method="Nelder-Mead", options={"xatol": 0.01}
+    )
+    by = (float(best.x[0]), float(best.x[1]))
+    return by if phases.is_common(by) else None
+
+
+def _found(target: Array, source: Array) -> tuple[float, float] | None:
+    by = displacement(*(Plane(p, np.dtype(np.float32)) for p in (target, source)))
+    return None if math.isnan(by[0]) or math.isnan(by[1]) else (float(by[0]), float(by[1]))
+
+
+class _Phases:
+    """How the phases of two images agree, ring by ring of frequencies."""
+
+    def __init__(self, target: Array, source: Array) -> None:
+        window = np.outer(*(np.hanning(n).astype(np.float32) for n in target.shape))
+        first, second = (scipy.fft.rfft2((p - p.mean()) * window) for p in (target, source))
+        y = np.fft.fftfreq(target.shape[0])[:, None]
+        x = np.fft.rfftfreq(target.shape[1])[None]
+        ring = (np.hypot(y, x) * 4 * _RINGS).astype(int)
+        used = (ring < _RINGS) & (ring > 0)
+        cross = (first * second.conj())[used]
+        self.cross = cross / np.maximum(np.abs(cross), np.finfo(np.float32).tiny)
+        self.y, self.x = (np.broadcast_to(f, used.shape)[used] for f in (y, x))
+        self.ring = ring[used]
+        self.number = np.maximum(np.bincount(self.ring, minlength=_RINGS), 1)
+
+    def errors(self, by: tuple[float, float] | Array) -> Array:
+        """Mean cosine of each ring in standard errors; negative where contrast is inverted."""
+        turned = np.exp(-2j * np.pi * (self.y * by[0] + self.x * by[1]))
+        cosines = np.bincount(self.ring, (self.cross * turned).real, _RINGS)
+        return np.asarray(cosines / np.sqrt(self.number / 2))
+
+    def agreement(self, by: tuple[float, float] | Array) -> float:
+        """Of all rings, agreeing or inverted; 1 by chance."""
+        return float(np.mean(self.errors(by)[1:] ** 2))
+
+    def is_common(self, by: tuple[float, float]) -> bool:
+        """Whether there is structure in common: uneven light, which all images share, is none."""
+        return bool((np.abs(self.errors(by)[3:]) > _COHERENT).sum() >= _COMMON)
+
+
+def _similarity(at: Array, by: Array) -> tuple[float, float, float, tuple[float, float]]:
+    """Turn (radians), magnification less 1, scatter in pixels, and displacement of the centre.
+
+    The parts that fit worst, up to a third, are left out: they may hold little.
+    """
+    keep = np.ones(len(at), bool)
+    for _ in range(2):
+        y, x = at[keep].T
+        zero, one = np.zeros_like(y), np.ones_like(y)
+        # d = magnification * place + turn * place, turned by a right angle + centre
+        system = np.concatenate([np.stack([y, -x, one, zero], 1), np.stack([x, y, zero, one], 1)])
+        (scale, turn, dy, dx), *_ = np.linalg.lstsq(system, by[keep].T.ravel(), rcond=None)
+        y, x = at.T
+        model = np.stack([scale * y - turn * x + dy, scale * x + turn * y + dx], 1)
+        off = np.hypot(*(by - model).T)
+        keep = off <= np.sort(off)[len(off) - 1 - len(off) // 3]
+    scatter = float(np.sqrt(np.mean(off[keep] ** 2)))
+    return float(turn), float(scale), scatter, (float(dy), float(dx))
+
+
+def laid(pixels: Array, placed: Placed) -> tuple[Array, tuple[slice, slice]]:
+    """An image (Y, X) or (Y, X, S) brought onto the target, float32, and where it is known."""
+    rows, columns = pixels.shape[:2]
+    middle = (columns / 2, rows / 2)
+    # where a pixel of the target is found in the image
+    cos, sin = (placed.scale * f(math.radians(placed.turn)) for f in (math.cos, math.sin))
+    shift = (middle[0] + placed.by[1], middle[1] + placed.by[0])
+    matrix = np.array(
+        [
+            [cos, sin, shift[0] - cos * middle[0] - sin * middle[1]],
+            [-sin, cos, shift[1] + sin * middle[0] - cos * middle[1]],
+        ]
+    )
+    brought = cv2.warpAffine(
+        pixels.astype(np.float32),
+        matrix,
+        (columns, rows),
+        flags=cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REFLECT,
+    )
+    spare = 0 if not placed.corner else math.ceil(placed.corner)
+    edges = []
+    for by, side in zip(placed.by, (rows, columns), strict=True):
+        low, high = max(0, math.ceil(-by)) + spare, side - max(0, math.ceil(by)) - spare
+        edges.append(slice(low, max(high, low + 1)))
+    return brought, (edges[0], edges[1])

@@ -1,0 +1,131 @@
+"""Pairs that do not belong together, or do not lie on each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from cellqa.errors import CellqaError, ImageError
+from cellqa.io import write_tiff
+from cellqa.simulate import nuclei
+from ciegan.data import TilingOptions, prepare_pairs, prepare_side_by_side
+from ciegan.data.degrade import BrightfieldDefocus
+from ciegan.data.pair_check import EXCHANGED, check_pair
+from ciegan.data.placement import displaced, placement
+from ciegan.data.tiles import Pair
+
+SIDE = 256
+
+
+def sharp(seed: int) -> np.ndarray:
+    return nuclei((SIDE, SIDE), cutoff=0.7, photons=4000, seed=seed, density=0.6).image
+
+
+def blurred(image: np.ndarray, seed: int = 0, photons: float = 0.25) -> np.ndarray:
+    smooth = ndimage.gaussian_filter(image.astype(float) - 100, 2).clip(0)
+    noisy = np.random.default_rng(seed).poisson(smooth * photons) / photons + 100
+    return np.rint(noisy).clip(0, 65535).astype(np.uint16)
+
+
+def warped(image: np.ndarray, turn: float, scale: float) -> np.ndarray:
+    matrix = cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), turn, scale)
+    mode = {"flags": cv2.INTER_CUBIC, "borderMode": cv2.BORDER_REFLECT}
+    return np.asarray(cv2.warpAffine(image, matrix, (SIDE, SIDE), **mode))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_honest_pairs_pass(seed: int) -> None:
+    target = sharp(seed)
+    noisy = np.random.default_rng(seed).poisson((target - 100.0).clip(0) * 0.02) / 0.02 + 100
+    for source in (blurred(target), noisy.astype(np.uint16)):
+        pair, doubt = check_pair(Pair("", source, target))
+        assert pair.input is source
+        assert not doubt
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_wrong_is_named(seed: int) -> None:
+    target = sharp(seed)
+    source = blurred(target)
+    wrong = {
+        "same image": target,
+        "no structure in common|another field": blurred(sharp(seed + 50)),
+        "displaced by 5.0|displaced by 4.9": np.roll(source, (4, -3), (0, 1)),
+        "turned by": warped(source, 2.0, 1.0),
+        "times as large": warped(source, 0.0, 1.03),
+    }
+    for words, image in wrong.items():
+        with pytest.raises(ImageError, match=words):
+            check_pair(Pair("", image, target))
+    assert check_pair(Pair("", target, source))[1] == EXCHANGED
+
+
+@pytest.mark.parametrize(
+    ("shift", "turn", "scale"), [((4, -3), 0, 1), ((0, 0), 2.0, 1), ((2, 1), -1.0, 1.02)]
+)
+def test_registering_undoes_it(shift: tuple[int, int], turn: float, scale: float) -> None:
+    target = sharp(1)
+    moved = np.roll(warped(blurred(target), turn, scale), shift, (0, 1))
+    pair, _ = check_pair(Pair("", moved, target), register=True)
+    assert pair.input.shape == pair.target.shape
+    assert min(pair.input.shape) > 0.85 * SIDE
+    left = placement(pair.target.astype(np.float32), pair.input.astype(np.float32))
+    assert left is not None
+    assert np.hypot(*left.by) < 0.1
+    assert not left.describe()
+
+
+@pytest.mark.parametrize("distance", [-12.0, -6.0, 6.0, 12.0])
+def test_inverted_contrast_is_no_displacement(distance: float) -> None:
+    target = (2000 - 0.1 * sharp(3)).astype(np.float64)
+    source = BrightfieldDefocus().apply(target, distance, 0.2)
+    source += np.random.default_rng(0).normal(0, 1, source.shape)
+    for by in ((0, 0), (3, -2)):
+        found = displaced(target.astype(np.float32), np.roll(source, by, (0, 1)).astype(np.float32))
+        assert found is not None
+        assert found == pytest.approx(by, abs=0.5)
+
+
+def test_unrelated_images_with_the_same_uneven_light_have_nothing_in_common() -> None:
+    y, x = np.mgrid[:SIDE, :SIDE] / SIDE - 0.5
+    light = 2000 * np.exp(-3 * (y**2 + x**2))
+    images = [sharp(seed) + light for seed in (1, 2)]
+    assert displaced(*(image.astype(np.float32) for image in images)) is None
+
+
+def folders(place: Path, change: object = None) -> tuple[Path, Path]:
+    for seed in range(4):
+        target = sharp(seed)
+        source = blurred(target, seed)
+        if change is not None:
+            source, target = change(source, target)  # type: ignore[operator]
+        write_tiff(place / "blurred" / f"f{seed}.tif", source, 0.3)
+        write_tiff(place / "sharp" / f"f{seed}.tif", target, 0.3)
+    return place / "blurred", place / "sharp"
+
+
+def test_the_command_fails_what_is_wrong(tmp_path: Path) -> None:
+    tiling = TilingOptions(tile=64)
+    where = folders(tmp_path, lambda s, t: (np.roll(s, (4, -3), (0, 1)), t))
+    with pytest.raises(CellqaError, match=r"displaced by .* --register undoes that"):
+        prepare_pairs(*where, tmp_path / "out", tiling=tiling)
+    done = prepare_pairs(*where, tmp_path / "out", tiling=tiling, register=True)
+    assert done.tiles.total() > 20
+    assert "4.0" in (tmp_path / "out/pairs.csv").read_text()
+    done = prepare_pairs(*where, tmp_path / "as-is", tiling=tiling, check=False)
+    assert done.tiles.total() > 20
+
+
+def test_exchanged_folders_are_told(tmp_path: Path) -> None:
+    where = folders(tmp_path, lambda s, t: (t, s))
+    done = prepare_pairs(*where, tmp_path / "out", tiling=TilingOptions(tile=64))
+    assert sum("in 4 of 4 pairs the input holds more fine detail" in w for w in done.warnings) == 1
+    for seed in range(4):
+        both = np.hstack([blurred(sharp(seed)), sharp(seed)])
+        write_tiff(tmp_path / "ab" / f"f{seed}.tif", both, None)
+    done = prepare_side_by_side(tmp_path / "ab", tmp_path / "o2", tiling=TilingOptions(tile=64))
+    assert any("is the sharp image on the right?" in w for w in done.warnings)
