@@ -180,12 +180,22 @@ def _smallest(about: Mapping[str, Any]) -> int:
     return int(2 * about["halo"] + about["stride"])
 
 
+def _halo(about: Mapping[str, Any], normalisation: Normalisation) -> int:
+    """Pixels of a tile's result that are to be left out at each side.
+
+    Programs that know the format pad images by the halo before they take percentiles, which moves
+    black and white by some per cent: with the rule `image` there is none, and images are whole.
+    """
+    return 0 if normalisation.rule == "image" else int(about["halo"])
+
+
 def _tensors(about: Mapping[str, Any], normalisation: Normalisation) -> dict[str, Any]:
     """What goes in and comes out."""
     channels = about["channels"]
+    halo = _halo(about, normalisation)
     names = _CHANNELS.get(channels, [f"channel{k}" for k in range(channels)])
     first = [{"type": "batch"}, {"type": "channel", "channel_names": names}]
-    size = {"min": _smallest(about), "step": about["stride"]}
+    size = {"min": about["stride"] + 2 * halo, "step": about["stride"]}
     given = {
         "id": "raw",
         "description": "grey levels as the microscope gives them",
@@ -208,7 +218,7 @@ def _tensors(about: Mapping[str, Any], normalisation: Normalisation) -> dict[str
                     "type": "space",
                     "id": axis,
                     "size": {"tensor_id": "raw", "axis_id": axis},
-                    "halo": about["halo"],
+                    **({"halo": halo} if halo else {}),
                 }
                 for axis in "yx"
             ),
@@ -276,9 +286,13 @@ def _documentation(checkpoint: Checkpoint, about: Mapping[str, Any]) -> str:
         if normalisation.rule == "image"
         else "The result is in the grey levels of the raw image."
     )
-    apart = " Take the percentiles from the whole image, not from each tile."
-    if normalisation.rule != "image":
-        apart = ""
+    tiles = (
+        f"the halo of {about['halo']} is that in whole strides of {about['stride']}, so that tiles "
+        "show no seams."
+        if normalisation.rule != "image"
+        else "predict whole images. The description has no halo, since programs pad by it before "
+        "they take the percentiles; tiles would each take their own."
+    )
     lines = [
         f"# ciegan {config.generator.name}",
         "",
@@ -291,9 +305,7 @@ def _documentation(checkpoint: Checkpoint, about: Mapping[str, Any]) -> str:
         "",
         "## Tiles",
         "",
-        f"A pixel depends on those up to {about['radius']} pixels away; the halo of "
-        f"{about['halo']} is that in whole strides of {about['stride']}, so that tiles show no "
-        f"seams.{apart}",
+        f"A pixel depends on those up to {about['radius']} pixels away; {tiles}",
         "",
         "## Validation",
         "",

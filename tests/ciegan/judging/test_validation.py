@@ -1,6 +1,7 @@
 """Validation: what stands beside the network, and what is refused."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,21 @@ def test_a_network_stands_beside_what_it_has_to_beat(
     egt = tifffile.imread(tmp_path / f"out/enhanced/egt/{tile.name}.tif")
     assert (egt == ENHANCERS["egt"](target)).all()
     assert "step" in found.settings["net"]
+
+
+def test_tiles_that_were_trained_on_are_told(prepared: Path, run: Path, tmp_path: Path) -> None:
+    known = load(run).trained_on
+    tiles = read_split(prepared, "train")
+    assert f"{len(tiles)} of {len(tiles)} tiles are among those" in known.warning(tiles)
+    assert known.warning(read_split(prepared, "test")) == ""
+    found = validate({"net": run}, prepared, tmp_path / "out", split="train")
+    assert any("net: " in w and "trained on" in w for w in found.warnings)
+    # the same field, cut elsewhere
+    moved = [
+        replace(tile, input=other.input, target=other.target)
+        for tile, other in zip(tiles, read_split(prepared, "test") * len(tiles), strict=False)
+    ]
+    assert "have the names of fields that it was trained on" in known.warning(moved)
 
 
 def test_the_command(prepared: Path, run: Path, tmp_path: Path) -> None:

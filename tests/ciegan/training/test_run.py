@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tifffile
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
@@ -536,6 +537,36 @@ def test_other_tiles_are_not_resumed_on(prepared: Path, tmp_path: Path, tiny: Co
         next((tmp_path / "data/train" / role).glob("field*")).unlink()
     with pytest.raises(CellqaError, match="are not those that the run began with"):
         train(tmp_path / "data", tmp_path / "run", tiny, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("split", "role"), [("train", "target"), ("val", "target"), ("val", "input")]
+)
+def test_other_pixels_are_not_resumed_on(
+    prepared: Path, tmp_path: Path, tiny: Config, split: str, role: str
+) -> None:
+    import shutil
+
+    train(prepared, tmp_path / "run", tiny)
+    shutil.copytree(prepared, tmp_path / "data")
+    path = next((tmp_path / "data" / split / role).glob("field*"))
+    pixels = tifffile.imread(path)
+    pixels[0, 0] ^= 1
+    tifffile.imwrite(path, pixels)
+    with pytest.raises(CellqaError, match="validation tiles, or --devices, are not those"):
+        train(tmp_path / "data", tmp_path / "run", tiny, resume=True)
+
+
+def test_weights_worse_than_nothing_are_told(prepared: Path, tmp_path: Path, tiny: Config) -> None:
+    options = {**tiny.generator.options, "residual": False}
+    worse = replace(tiny, generator=Network("resunet", options))
+    found = train(prepared, tmp_path / "run", worse)
+    assert any("worse than the untouched input" in w for w in found.warnings)
+    kept = load(tmp_path / "run")
+    assert any("worse than the untouched input" in w for w in kept.warnings)
+    better = train(prepared, tmp_path / "better", with_settings(tiny, {"schedule.steps": "30"}))
+    if better.best["score"] >= found.untouched["ssim"]:
+        assert not any("untouched" in w for w in better.warnings)
 
 
 def test_batch_norm_learns_after_a_validation(
