@@ -15,6 +15,7 @@ from cellqa.planes.plane import Plane, as_plane
 from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.plane import Scorer
 from ciegan.config import Monitor
+from ciegan.training.objective import TrainingError
 
 _ALWAYS = ("psnr", "ssim")  # told whatever is watched
 
@@ -103,3 +104,20 @@ class Judge:
             for name, weight in self.monitor.metrics.items()
         )
         return Scores(means, float(score), undefined)
+
+    def check_defined(self, scores: Scores) -> None:
+        """Refuse to go on where what is watched has no value.
+
+        Raises
+        ------
+        TrainingError
+            A metric of the monitor, or invented where it is limited, is undefined on every image.
+        """
+        monitor = self.monitor
+        needed = [*monitor.metrics, *(["invented"] if monitor.max_invented < 1 else [])]
+        for name in needed:
+            if name in scores.undefined:
+                raise TrainingError(
+                    f"--monitor: {name} is undefined on every validation image "
+                    f"({scores.undefined[name]})"
+                )

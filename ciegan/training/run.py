@@ -8,7 +8,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -33,7 +33,7 @@ from ciegan.network.checkpoint import LAST, make_generator
 from ciegan.network.device import choose_device, device_errors, name_of, number_of
 from ciegan.network.memory import keep
 from ciegan.network.normalisation import channels_of
-from ciegan.training.budget import steps_within
+from ciegan.training.budget import Replanning, planned, planned_before
 from ciegan.training.callbacks import RunWriter, Stopping, WholeCheckpoints
 from ciegan.training.folder import CONFIG, EVENTS, RUN_SUMMARY, check_last, check_run, clear_folder
 from ciegan.training.memory import check_sizes
@@ -68,6 +68,8 @@ class Trained:
     waiting : float
         Share of them spent waiting for data.
     warnings : list of str
+    plans : list of (int, int)
+        Of a run that is to end in a time: a step, and the steps in all, planned from it on.
     """
 
     out: Path
@@ -78,6 +80,7 @@ class Trained:
     seconds: float
     waiting: float
     warnings: list[str]
+    plans: list[tuple[int, int]] = field(default_factory=list)
 
     def describe(self) -> str:
         """A few lines for the terminal."""
@@ -156,21 +159,20 @@ def train(
     crops = Crops(read_split(data, "train"), config.data, config.seed)
     validation = _check_validation(read_split(data, "val"), crops, config, devices)
     vgg, notes = _features(config)
-    if fit_time and max_time and not resume and not child:
-        steps, every = steps_within(max_time, config, crops, validation, vgg, chosen)
-        config = replace(
-            config,
-            schedule=replace(config.schedule, steps=steps),
-            monitor=replace(config.monitor, every=every),
-        )
-        tell(f"{steps} steps fit into {max_time:.0f} s")
+    replanning: Replanning | None = None
+    if max_time and resume and not child:
+        replanning = planned_before(out / LAST, max_time, config)
+    elif max_time and fit_time:
+        config, replanning = planned(max_time, config, crops, validation, vgg, chosen, tell, child)
+    if replanning is not None:
+        max_time = replanning.seconds
     networks = Networks(config, crops, validation, vgg)
     check_sizes(networks, crops.channels)
     untouched = _untouched(networks)
-    networks.check_defined(untouched)
+    networks.judge.check_defined(untouched)
     notes += [*config.monitor.warnings(), *_schedule_warnings(networks)]
     keeper = RunWriter(out, tell, progress, notes, untouched)
-    trainer = _trainer(out, config, chosen, devices, max_time, keeper)
+    trainer = _trainer(out, config, chosen, devices, max_time, keeper, replanning)
     if resume and not child:
         check_last(out, networks)
     with nullcontext() if child else alone(out, "OUT"):
@@ -239,6 +241,7 @@ def _trained(
         keeper.elapsed,
         waiting,
         notes,
+        next((c.plans for c in trainer.callbacks if isinstance(c, Replanning)), []),  # type: ignore[attr-defined]
     )
 
 
@@ -315,8 +318,11 @@ def _trainer(
     devices: int,
     max_time: float | None,
     keeper: RunWriter,
+    replanning: Replanning | None,
 ) -> pl.Trainer:
     callbacks: list[pl.Callback] = [keeper]
+    if replanning is not None:
+        callbacks.append(replanning)
     if config.monitor.patience:
         callbacks.append(Stopping(config.monitor))
     if max_time:
@@ -368,6 +374,7 @@ def _summary(trained: Trained, device: torch.device, devices: int) -> dict[str, 
         "device": name_of(device),
         "devices": devices,
         "warnings": trained.warnings,
+        "plans": trained.plans,
         "versions": {p: version(p) for p in ("cellqa", "torch", "lightning")},
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -74,6 +75,7 @@ class Networks(pl.LightningModule):
         self.objective = Objective(config.losses, vgg)
         self.judge = Judge(config.monitor)
         self.steps_done = 0
+        self.replanned = False
         self.scores: Scores | None = None
         self.rows: dict[int, dict[str, float]] = {}
         self.loader: TimedLoader | DeviceLoader | None = None
@@ -161,6 +163,8 @@ class Networks(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the step, and what the next one depends on beside the weights."""
         checkpoint["steps_done"] = self.steps_done
+        if self.replanned:
+            checkpoint["plan"] = [self.config.schedule.steps, self.config.monitor.every]
         checkpoint["drawn_from"] = self.drawn_from
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -177,6 +181,8 @@ class Networks(pl.LightningModule):
                 "run began with"
             )
         self.steps_done = int(checkpoint["steps_done"])
+        if "plan" in checkpoint:
+            self.plan(*map(int, checkpoint["plan"]))
         checkpoint["state_dict"].pop("average.n_averaged", None)  # of versions up to 0.1
         for optimizer in checkpoint["optimizer_states"]:  # of another device, perhaps
             for group in optimizer["param_groups"]:
@@ -324,6 +330,13 @@ class Networks(pl.LightningModule):
             nn.utils.clip_grad_norm_(network.parameters(), self.config.optimizer.clip)
         optimizer.step()
 
+    def plan(self, steps: int, every: int) -> None:
+        """Take so many steps in all, and so many between validations, from here on."""
+        schedule = replace(self.config.schedule, steps=steps)
+        monitor = replace(self.config.monitor, every=every)
+        self.config = replace(self.config, schedule=schedule, monitor=monitor)
+        self.replanned = True
+
     def take_losses(self) -> dict[str, float]:
         """Mean of each term since it was last asked.
 
@@ -374,27 +387,10 @@ class Networks(pl.LightningModule):
             rows = parts
         joined = {place: row for part in rows for place, row in part.items()}
         self.scores = self.judge.summarise([joined[place] for place in sorted(joined)])
-        self.check_defined(self.scores)
+        self.judge.check_defined(self.scores)
         # what is vetoed is no gain either
         score = -math.inf if self.vetoed else self.scores.score
         self.log("score", torch.tensor(score, dtype=torch.float64), rank_zero_only=False)
-
-    def check_defined(self, scores: Scores) -> None:
-        """Refuse to go on where what is watched has no value.
-
-        Raises
-        ------
-        TrainingError
-            A metric of the monitor, or invented where it is limited, is undefined on every image.
-        """
-        monitor = self.config.monitor
-        needed = [*monitor.metrics, *(["invented"] if monitor.max_invented < 1 else [])]
-        for name in needed:
-            if name in scores.undefined:
-                raise TrainingError(
-                    f"--monitor: {name} is undefined on every validation image "
-                    f"({scores.undefined[name]})"
-                )
 
     @property
     def vetoed(self) -> bool:
