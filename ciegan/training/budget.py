@@ -20,7 +20,7 @@ from ciegan.losses import VGG19
 from ciegan.losses.base import VERDICTS
 from ciegan.training.memory import Batch, step_within_memory
 from ciegan.training.objective import TrainingError
-from ciegan.training.schedule import ALONE, BOTH, JUDGE, boundaries
+from ciegan.training.schedule import ALONE, BOTH, JUDGE, boundaries, phase
 from ciegan.training.step import Networks
 
 _TRIAL = 8  # steps of each phase that are timed
@@ -29,6 +29,7 @@ _VALIDATIONS = 10  # at least, of a run that is made to fit into its time
 _VALIDATING = 0.1  # share of the time that validations take at most
 SPARE = 0.985  # share of the time that steps and validations are planned for
 _MOST = 10**9  # steps
+_MORE = 0.1  # share of the steps that must still fit, where all are done, to go on
 
 
 def every_of(config: Config, steps: int, step: float = 1.0, validation: float = 0.0) -> int:
@@ -75,7 +76,7 @@ class Costs:
             second = third = last
         parts = ((ALONE, second - first), (JUDGE, third - second), (BOTH, last - third))
         known = max(self.steps.values())
-        return sum(number * self.steps.get(phase.name, known) for phase, number in parts)
+        return sum(number * self.steps.get(each.name, known) for each, number in parts)
 
     def fitting(
         self, seconds: float, done: int, config: Config, *, judged: bool
@@ -188,6 +189,7 @@ class Replanning(Callback):
         self._validating = 0.0
         self._step = 0
         self._phase = ""
+        self._seen: set[str] = set()  # phases of which steps were timed in the run itself
 
     def state_dict(self) -> dict[str, Any]:
         """What `--resume` needs."""
@@ -224,10 +226,15 @@ class Replanning(Callback):
         """Time the steps since the last validation."""
         assert isinstance(pl_module, Networks)
         self._validating = time.perf_counter()
-        steps = pl_module.steps_done - self._step
-        if steps > 0 and self._phase == pl_module.phase.name:  # all were of one phase
-            measured = {self._phase: (self._validating - self._last) / steps}
-            self.costs = replace(self.costs, steps={**self.costs.steps, **measured})
+        steps, name = pl_module.steps_done - self._step, self._phase
+        last = phase(pl_module.steps_done - 1, pl_module.config.schedule, self.judged)
+        if steps > 0 and name == last.name:  # all were of one phase
+            each = (self._validating - self._last) / steps
+            # what else the machine does slows phases alike that were not seen yet
+            factor = each / self.costs.steps.get(name, each)
+            self._seen.add(name)
+            costs = {n: c if n in self._seen else c * factor for n, c in self.costs.steps.items()}
+            self.costs = replace(self.costs, steps={**costs, name: each})
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Plan again; all processes as the first does."""
@@ -236,12 +243,15 @@ class Replanning(Callback):
         self._step, self._phase = pl_module.steps_done, pl_module.phase.name
         self.costs = replace(self.costs, validation=self._last - self._validating)
         before = pl_module.config.schedule.steps
-        if self._step >= before:
-            return
         left = SPARE * self.seconds - self.elapsed
         planned = self.costs.fitting(left, self._step, self.config, judged=self.judged)
         steps, every = trainer.strategy.broadcast(planned)
-        steps = max(steps, self._step + 1)
+        if self._step >= before:
+            if steps < (1 + _MORE) * before:
+                return
+            trainer.should_stop = False  # the plan was wrong from the first to the last
+        if steps <= self._step:
+            trainer.should_stop = True
         pl_module.plan(steps, every)
         if steps != before:
             self.plans.append((self._step, steps))

@@ -271,11 +271,10 @@ def test_steps_are_fitted_into_the_time(prepared: Path, tmp_path: Path, tiny: Co
     found = train(prepared, tmp_path / "run", config, max_time=4.0, fit_time=True)
     text = (tmp_path / "run/config.toml").read_text()
     assert f"steps = {8}\n" not in text
-    assert found.stopped == "steps"
     assert found.seconds < 8
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert summary["plans"][0][0] == 0
-    assert summary["plans"][-1][1] == summary["steps"] == found.steps
+    assert summary["plans"][-1][1] >= summary["steps"] == found.steps
 
 
 def test_a_wrong_plan_is_mended(
@@ -291,7 +290,7 @@ def test_a_wrong_plan_is_mended(
     found = train(prepared, tmp_path / "run", config, max_time=6.0, fit_time=True)
     first, last = found.plans[0][1], found.plans[-1][1]
     assert first <= 2
-    assert last == found.steps > first
+    assert last >= found.steps > first
     # and gone on with: the last plan is in the checkpoint, not in config.toml
     again = train(prepared, tmp_path / "run", config, max_time=found.seconds + 4, resume=True)
     assert again.plans[: len(found.plans)] == found.plans
