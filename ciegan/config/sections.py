@@ -331,8 +331,8 @@ class Config:
     data, generator, discriminator, losses, optimizer, schedule, monitor
     seed : int
     precision : str
-        `auto` is bf16 mixed precision on CUDA devices that have it (compute capability 8 and
-        above), 32 bits elsewhere.
+        `32`; `bf16`, mixed precision; `auto`: bf16 on a processor that has it and on which some
+        steps show that it pays, else 32 bits, whose convolutions may round to TF32 on CUDA.
     channels_last : bool
     compile : bool
         torch.compile, on CUDA.

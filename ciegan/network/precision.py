@@ -1,4 +1,4 @@
-"""Bits that a CUDA device computes with."""
+"""Bits that a device computes with."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ def float32(*, exact: bool = True) -> Iterator[None]:
         yield
     finally:
         convolutions.allow_tf32, products.allow_tf32 = before
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this processor multiplies in bf16 (AVX512-BF16 or AMX); others imitate it, slowly."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def exact_products() -> None:

@@ -18,6 +18,7 @@ from ciegan.config import PRESETS, Config, Schedule
 from ciegan.data.crops import Crops, TilePair, crops_of_steps
 from ciegan.losses import VGG19
 from ciegan.losses.base import VERDICTS
+from ciegan.network.precision import cpu_has_bf16
 from ciegan.training.memory import Batch, step_within_memory
 from ciegan.training.objective import TrainingError
 from ciegan.training.schedule import ALONE, BOTH, JUDGE, boundaries, phase
@@ -28,6 +29,8 @@ _BEFORE = 5  # steps of a CUDA device before those: some to warm up, one that is
 _VALIDATIONS = 10  # at least, of a run that is made to fit into its time
 _VALIDATING = 0.1  # share of the time that validations take at most
 SPARE = 0.985  # share of the time that steps and validations are planned for
+_TRYING = 3.0  # seconds of steps in each precision
+_SHORT, _PAYS = 0.1, 1.3  # seconds of a step that is not tried; how much faster bf16 must be
 _MOST = 10**9  # steps
 _MORE = 0.1  # share of the steps that must still fit, where all are done, to go on
 
@@ -137,6 +140,35 @@ def trial(
     images = min(len(validation), config.monitor.images) + config.monitor.samples
     validating = (time.perf_counter() - start) / len(sample) * images
     return Costs(costs, validating), judged
+
+
+def with_precision(
+    config: Config,
+    crops: Crops,
+    validation: list[TilePair],
+    vgg: VGG19 | None,
+    device: torch.device,
+    tell: Tell,
+) -> Config:
+    """A configuration of `auto` precision with the bits that some steps on this processor chose.
+
+    Parameters, what is added to the input, and losses stay in 32 bits. Steps that are short anyway
+    are not tried, so that small runs of one seed are equal.
+    """
+    if config.precision != "auto" or device.type != "cpu" or not cpu_has_bf16():
+        return config
+    seconds: dict[str, float] = {}
+    for bits in ("32", "bf16"):
+        networks = Networks(replace(config, precision=bits), crops, validation, vgg)
+        networks.prepare()
+        seconds[bits] = time_steps(networks, crops_of_steps(crops, 0, _TRIAL + 2), _TRYING)
+        if bits == "32" and seconds[bits] < _SHORT:
+            return config
+    gain = seconds["32"] / seconds["bf16"]
+    if gain < _PAYS:
+        return replace(config, precision="32")
+    tell(f"computing in bf16, {gain:.1f} times as fast on this processor (precision = bf16)")
+    return replace(config, precision="bf16")
 
 
 def time_steps(networks: Networks, batches: Iterable[Batch], longest: float) -> float:

@@ -33,7 +33,7 @@ from ciegan.network.checkpoint import LAST, make_generator
 from ciegan.network.device import choose_device, device_errors, name_of, number_of
 from ciegan.network.memory import keep
 from ciegan.network.normalisation import channels_of
-from ciegan.training.budget import Replanning, planned, planned_before
+from ciegan.training.budget import Replanning, planned, planned_before, with_precision
 from ciegan.training.callbacks import RunWriter, Stopping, WholeCheckpoints
 from ciegan.training.folder import CONFIG, EVENTS, RUN_SUMMARY, check_last, check_run, clear_folder
 from ciegan.training.memory import check_sizes
@@ -159,6 +159,8 @@ def train(
     crops = Crops(read_split(data, "train"), config.data, config.seed)
     validation = _check_validation(read_split(data, "val"), crops, config, devices)
     vgg, notes = _features(config)
+    if not resume and not child:
+        config = with_precision(config, crops, validation, vgg, chosen, tell)
     replanning: Replanning | None = None
     if max_time and resume and not child:
         replanning = planned_before(out / LAST, max_time, config)

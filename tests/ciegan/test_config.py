@@ -51,7 +51,7 @@ def test_what_a_file_does_not_name_is_the_presets(tmp_path: Path) -> None:
         ({"losses": {"gann": "saturating"}}, "losses.gann is unknown; did you mean gan?"),
         ({"losses": {"l1": -1}}, "losses.l1 must be 0 or more"),
         ({"losses": {"l1": True}}, "losses.l1 must be a number"),
-        ({"preset": "papers"}, "preset must be one of default, paper"),
+        ({"preset": "papers"}, "preset must be one of default, adversarial"),
         ({"monitor": {"metrics": {"sim": 1}}}, "no metric is called 'sim'"),
         ({"monitor": {"metrics": {"gain": 1}}}, "gain has no better and worse"),
         ({"monitor": {"metrics": {"psnr_fg": 1}}}, "psnr_fg needs a mask"),
@@ -86,7 +86,8 @@ def test_a_network_is_not_trained_with_wrong_terms(
 
 
 def test_terms_of_the_loss_stand_beside_its_settings() -> None:
-    found = with_settings(DEFAULT, {"losses.l1": "2", "losses.ms_ssim": "0", "losses.vgg": "a.pth"})
+    changed = {"losses.l1": "2", "losses.ms_ssim": "0", "losses.vgg": "a.pth"}
+    found = with_settings(PRESETS["adversarial"], changed)
     expected = {"charbonnier": 1.0, "adversarial": 0.001, "feature_matching": 0.01, "l1": 2.0}
     assert found.losses.weights == expected
     assert found.losses.vgg == "a.pth"

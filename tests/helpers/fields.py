@@ -42,6 +42,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 SMALLER: dict[str, dict[str, Any]] = {"pix2pix": {"width": 8, "depth": 4}}
 
 TINY = {
+    "preset": "adversarial",
     "data": {"crop": 32, "batch_size": 2},
     "generator": {"options": {"widths": [4, 8], "blocks": [1, 1]}},
     "discriminator": {"options": {"width": 4, "layers": 2}},

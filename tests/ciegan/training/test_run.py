@@ -34,13 +34,15 @@ from ciegan.config import (
 from ciegan.data.crops import Crops, read_split
 from ciegan.losses import TERMS, Term
 from ciegan.network.checkpoint import load
-from ciegan.training.budget import Costs
+from ciegan.training.budget import Costs, with_precision
 from ciegan.training.callbacks import Stopping
 from ciegan.training.monitor import Judge, Scores
 from ciegan.training.objective import TrainingError
 from ciegan.training.run import Trained, train
 from ciegan.training.schedule import phase
 from ciegan.training.step import Networks
+
+JUDGED = ("--preset", "adversarial", "--crop", "32")
 
 
 def rows_of(run: Path) -> list[dict[str, str]]:
@@ -473,8 +475,12 @@ def test_stopping_is_lightnings(tiny: Config) -> None:
         (["DATA", "run", "--resume", "--steps", "3"], "drop steps", 2),
         (["DATA", "file", "--crop", "32"], "is a file", 1),
         (["DATA", "run", "--crop", "36"], "must be a multiple of 8 for resunet, got 36", 1),
-        (["DATA", "run", "--crop", "16"], "do not take crops of 16 pixels", 1),
-        (["DATA", "run", "--crop", "32", "--set", "discriminator.name=foo"], "must be one of", 1),
+        (
+            ["DATA", "run", "--preset", "adversarial", "--crop", "16"],
+            "do not take crops of 16 pixels",
+            1,
+        ),
+        (["DATA", "run", *JUDGED, "--set", "discriminator.name=foo"], "must be one of", 1),
         (
             ["DATA", "run", "--crop", "32", "--devices", "5", "--device", "cpu"],
             "each process validates",
@@ -650,3 +656,35 @@ def test_a_field_in_both_splits_is_refused(prepared: Path, tmp_path: Path, tiny:
             shutil.copy(tile, tmp_path / "data/val" / role)
     with pytest.raises(CellqaError, match="in the training and in the validation split"):
         train(tmp_path / "data", tmp_path / "run", tiny)
+
+
+@pytest.mark.parametrize(
+    ("has", "seconds", "chosen"),
+    [
+        (False, {}, "auto"),
+        (True, {"32": 0.4, "bf16": 0.1}, "bf16"),
+        (True, {"32": 0.4, "bf16": 0.38}, "32"),
+        (True, {"32": 0.01, "bf16": 0.001}, "auto"),  # short steps are not tried
+    ],
+)
+def test_steps_choose_the_precision(
+    prepared: Path,
+    tiny: Config,
+    monkeypatch: pytest.MonkeyPatch,
+    has: bool,
+    seconds: dict[str, float],
+    chosen: str,
+) -> None:
+    def timed(networks: Networks, *_: object) -> float:
+        return seconds[networks.config.precision]
+
+    monkeypatch.setattr("ciegan.training.budget.cpu_has_bf16", lambda: has)
+    monkeypatch.setattr("ciegan.training.budget.time_steps", timed)
+    crops = Crops(read_split(prepared, "train"), tiny.data, 0)
+    tiles, told = read_split(prepared, "val"), list[str]()
+    cpu = torch.device("cpu")
+    found = with_precision(tiny, crops, tiles, None, cpu, told.append)
+    assert found.precision == chosen
+    assert bool(told) == (chosen == "bf16")
+    fixed = replace(tiny, precision="32")
+    assert with_precision(fixed, crops, tiles, None, cpu, told.append) is fixed
