@@ -15,88 +15,20 @@ from cellqa.cli.options import (
     Positive,
     TableChoice,
     given_options,
-    jobs_option,
     naming_options,
-    overwrite_option,
     parse_settings,
-    pixel_size_option,
-    together,
 )
 from cellqa.errors import CellqaError
 from cellqa.pairs.roles import Role
 from cellqa.plugins import settings_of, with_settings
 from cellqa.terminal import progress_bar, report_failures, warn
 from ciegan.cli.group import main
+from ciegan.cli.prepare_options import Range, check_options, tiling_options
 
 
 @main.group()
 def prepare() -> None:
     """Make training data: pairs of tiles, split by field of view."""
-
-
-class Range(click.ParamType[tuple[float, float]]):
-    """Two numbers, as 1:3, or one for both."""
-
-    name = "low:high"
-
-    def convert(self, value: Any, parameter: Any, ctx: Any) -> tuple[float, float]:
-        """Return both numbers."""
-        if isinstance(value, tuple):
-            return value
-        parts = value.split(":")
-        try:
-            low, high = (float(part) for part in (parts if len(parts) == 2 else parts * 2))
-        except ValueError:
-            self.fail(f"{value!r} is not LOW:HIGH", parameter, ctx)
-        return low, high
-
-
-def _tiling_options(
-    min_contrast: float | None = 0.1, split: str = "0.7,0.15,0.15"
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Options of every kind of preparation; a contrast of None is for the command to fill in."""
-    contrast_help = "Drop tiles whose target has less than this share of the field's contrast"
-    return together(
-        click.option("--tile", type=int, default=256, show_default=True, help="Side, in pixels."),
-        click.option(
-            "--min-contrast",
-            type=float,
-            default=min_contrast,
-            show_default=True,
-            help=contrast_help + (" [default: the task's]." if min_contrast is None else "."),
-        ),
-        click.option(
-            "--split",
-            default=split,
-            show_default=True,
-            metavar="SHARES|CSV",
-            help="Fields for train, val, test; or a table with the columns field and split.",
-        ),
-        click.option(
-            "--split-within",
-            "within",
-            is_flag=True,
-            help="Cut each field into a part for train, val and test, for few fields.",
-        ),
-        click.option("--field", metavar="REGEX", help="What in a name tells its field of view."),
-        click.option(
-            "--target",
-            type=TableChoice("ciegan.data.tiles:TARGETS"),
-            default=Role.REFERENCE,
-            show_default=True,
-            help="egt: enhance the targets (CIEGANP).",
-        ),
-        click.option(
-            "--seed",
-            type=click.IntRange(0),
-            default=0,
-            show_default=True,
-            help="Of the split and of what is drawn.",
-        ),
-        pixel_size_option,
-        jobs_option,
-        overwrite_option,
-    )
 
 
 def _run(prepare_it: Callable[..., Any], options: dict[str, Any]) -> None:
@@ -146,7 +78,7 @@ def _run(prepare_it: Callable[..., Any], options: dict[str, Any]) -> None:
     show_default=True,
     help="Leave out planes that are displaced by more pixels.",
 )
-@_tiling_options()
+@tiling_options()
 def zstack(
     stacks: tuple[Path, ...],
     out: Path,
@@ -251,7 +183,7 @@ def zstack(
     help="Degrade the images of these names in place of GT's own: another acquisition, or one "
     "without noise, so that input and target share none.",
 )
-@_tiling_options()
+@tiling_options()
 def blur(
     gt: Path,
     out: Path,
@@ -312,25 +244,13 @@ def _option(name: str) -> str:
     return "--set" if name == "settings" else "--" + name.replace("_", "-")
 
 
-_check_options = together(
-    click.option("--register", is_flag=True, help="Bring the blurred image onto the sharp one."),
-    click.option(
-        "--no-check",
-        "check",
-        flag_value=False,
-        default=True,
-        help="Take pairs that do not lie on each other, or do not belong together, as they are.",
-    ),
-)
-
-
 @prepare.command()
 @click.argument("blurred", type=AnyPath())
 @click.argument("sharp", type=AnyPath())
 @click.argument("out", type=OutPath())
 @naming_options
-@_check_options
-@_tiling_options()
+@check_options
+@tiling_options()
 def pairs(
     blurred: Path,
     sharp: Path,
@@ -355,8 +275,8 @@ def pairs(
 @prepare.command("side-by-side")
 @click.argument("ab", type=AnyPath())
 @click.argument("out", type=OutPath())
-@_check_options
-@_tiling_options()
+@check_options
+@tiling_options()
 def side_by_side(ab: Path, out: Path, **options: Any) -> None:
     """Cut images that hold the sharp one on the left and the blurred one on the right, into OUT.
 
@@ -394,7 +314,7 @@ class _TaskCommand(click.Command):
     show_default=True,
     help="Of the camera that took --sharp.",
 )
-@_tiling_options(min_contrast=None, split="0.6,0.15,0.25")
+@tiling_options(min_contrast=None, split="0.6,0.15,0.25")
 def task(name: str, out: Path, sharp: Path | None, offset: float, **options: Any) -> None:
     """Prepare a task to compare methods by, into OUT.
 

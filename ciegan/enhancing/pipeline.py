@@ -22,25 +22,19 @@ from cellqa.io import (
     PlaneIndex,
     check_room,
     lost,
-    luminance,
 )
 from cellqa.io.isolated import open_safely
 from cellqa.io.stores import is_there
-from cellqa.metrics.consistency import consistency
 from cellqa.planes import Array
-from cellqa.planes.impulses import impulses, without_impulses
 from ciegan.enhancing.enhanced import Enhanced, take_over
 from ciegan.enhancing.enhancer import NetworkEnhancer
 from ciegan.enhancing.ledger import Ledger
+from ciegan.enhancing.looks import agree, check_part, without_hot
 from ciegan.enhancing.output import _AHEAD, _File, _Output
 from ciegan.network.device import DeviceError
-from ciegan.network.windows import Band
 
 _REST = 0.02  # seconds without a next file after which the last one is waited for
 _ROWS = 1024  # of a large plane that is copied
-_CHECKED = 2048  # columns of a large plane that --check looks at together
-_HOT = 2e-3  # of the pixels that may be hot
-_TOO_FEW = 64  # rows or columns that say nothing of agreement
 
 
 @dataclass
@@ -323,9 +317,10 @@ class Pipeline:
                 if spread:
                     spread.put(np.zeros(block.shape, np.float32))
             return
+        remove = self.network.options.hot_pixels == "remove"
         if whole is not None:
-            whole = self._without_hot(file, whole)
-        elif self.network.options.hot_pixels == "remove":
+            whole = without_hot(file, whole, remove=remove)
+        elif remove:
             raise ImageError("too large to remove hot pixels (--hot-pixels)")
         results: list[Array] = []
         row = 0
@@ -341,51 +336,14 @@ class Pipeline:
                 file.spread_values += part.spread.size
             if self.network.options.check:
                 if whole is None:
-                    self._check_part(file, index, part)
+                    check_part(file, index, part)
                 else:
                     results.append(part.enhanced)
             if file.error:  # of writing
                 return
         if results and whole is not None:
-            _agree(file, index, whole, np.concatenate(results))
+            agree(file, index, whole, np.concatenate(results))
         file.planes += 1
-
-    def _without_hot(self, file: _File, pixels: Array) -> Array:
-        """Count hot pixels, and put what is around them in their place where that was asked for."""
-        if pixels.dtype.kind not in "uif":
-            return pixels
-        colours = pixels if pixels.ndim == 3 else pixels[..., None]
-        made = []
-        for k in range(colours.shape[2]):
-            plane = colours[..., k]
-            places, around = impulses(plane)
-            if len(places) > _HOT * plane.size:  # photons that are counted
-                places, around = places[:0], around[:0]
-            file.hot = (file.hot or 0) + len(places)
-            made.append(without_impulses(plane, places, around))
-        if self.network.options.hot_pixels == "keep" or not file.hot:
-            return pixels
-        return np.stack(made, axis=-1) if pixels.ndim == 3 else made[0]
-
-    def _check_part(self, file: _File, index: PlaneIndex, part: Band) -> None:
-        """Blocks of a large plane; the spectrum of all of it would not fit into memory."""
-        for left in range(0, part.raw.shape[1], _CHECKED):
-            columns = slice(left, left + _CHECKED)
-            raw, enhanced = part.raw[:, columns], part.enhanced[:, columns]
-            if min(raw.shape[:2]) >= _TOO_FEW:
-                _agree(file, index, raw, enhanced)
-
-
-def _agree(file: _File, index: PlaneIndex, raw: Array, enhanced: Array) -> None:
-    """Keep the agreement of the parts that agree least."""
-    record, source = file.record, file.source
-    assert source is not None
-    grey, image = (np.asarray(luminance(p)) for p in (raw, enhanced))
-    if np.ptp(grey) and np.ptp(image):
-        agreed = consistency(grey, image)
-        if not record.rsp <= agreed.rsp:  # nan at first
-            record.rsp, record.rse = agreed.rsp, agreed.rse
-            record.worst = source.label(index) if len(source.planes) > 1 else ""
 
 
 def _check_room(job: Job, source: ImageFile, spread: bool) -> None:

@@ -1,0 +1,55 @@
+"""What is looked at as planes pass: hot pixels, and whether a result explains its raw image."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cellqa.io import PlaneIndex, luminance
+from cellqa.metrics.consistency import consistency
+from cellqa.planes import Array
+from cellqa.planes.impulses import impulses, without_impulses
+from ciegan.enhancing.output import _File
+from ciegan.network.windows import Band
+
+_CHECKED = 2048  # columns of a large plane that --check looks at together
+_HOT = 2e-3  # of the pixels that may be hot
+_TOO_FEW = 64  # rows or columns that say nothing of agreement
+
+
+def without_hot(file: _File, pixels: Array, *, remove: bool) -> Array:
+    """Count hot pixels, and put what is around them in their place where that was asked for."""
+    if pixels.dtype.kind not in "uif":
+        return pixels
+    colours = pixels if pixels.ndim == 3 else pixels[..., None]
+    made = []
+    for k in range(colours.shape[2]):
+        plane = colours[..., k]
+        places, around = impulses(plane)
+        if len(places) > _HOT * plane.size:  # photons that are counted
+            places, around = places[:0], around[:0]
+        file.hot = (file.hot or 0) + len(places)
+        made.append(without_impulses(plane, places, around))
+    if not remove or not file.hot:
+        return pixels
+    return np.stack(made, axis=-1) if pixels.ndim == 3 else made[0]
+
+
+def check_part(file: _File, index: PlaneIndex, part: Band) -> None:
+    """Blocks of a large plane; the spectrum of all of it would not fit into memory."""
+    for left in range(0, part.raw.shape[1], _CHECKED):
+        columns = slice(left, left + _CHECKED)
+        raw, enhanced = part.raw[:, columns], part.enhanced[:, columns]
+        if min(raw.shape[:2]) >= _TOO_FEW:
+            agree(file, index, raw, enhanced)
+
+
+def agree(file: _File, index: PlaneIndex, raw: Array, enhanced: Array) -> None:
+    """Keep the agreement of the parts that agree least."""
+    record, source = file.record, file.source
+    assert source is not None
+    grey, image = (np.asarray(luminance(p)) for p in (raw, enhanced))
+    if np.ptp(grey) and np.ptp(image):
+        agreed = consistency(grey, image)
+        if not record.rsp <= agreed.rsp:  # nan at first
+            record.rsp, record.rse = agreed.rsp, agreed.rse
+            record.worst = source.label(index) if len(source.planes) > 1 else ""
