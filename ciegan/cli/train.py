@@ -48,6 +48,7 @@ def _parse_monitor(ctx: Any, parameter: Any, value: str | None) -> dict[str, flo
 
 # Options that are short for a key of the configuration.
 _SHORT = {
+    "start": "start",
     "steps": "schedule.steps",
     "batch_size": "data.batch_size",
     "crop": "data.crop",
@@ -77,6 +78,12 @@ _SHORT = {
     metavar="KEY=VALUE",
     callback=parse_settings,
     help="One setting, as data.crop=64; again for more.",
+)
+@click.option(
+    "--from",
+    "start",
+    metavar="RUN",
+    help="Begin from the weights of another run: fine-tuning, or more of a finished one.",
 )
 @click.option("--generator", help="The network; `ciegan plugins` lists them.")
 @click.option(

@@ -336,6 +336,8 @@ class Config:
     channels_last : bool
     compile : bool
         torch.compile, on CUDA.
+    start : str
+        A run, or weights, that training begins from; empty to begin anew.
     """
 
     preset: str = "default"
@@ -350,6 +352,7 @@ class Config:
     precision: str = "auto"
     channels_last: bool = True
     compile: bool = False
+    start: str = ""
 
     def __post_init__(self) -> None:
         check_choice("precision", self.precision, PRECISIONS)

@@ -174,6 +174,10 @@ class TrainedOn:
     tiles: frozenset[str] = frozenset()
     fields: frozenset[str] = frozenset()
 
+    def with_other(self, other: TrainedOn) -> TrainedOn:
+        """What either was trained on."""
+        return TrainedOn(self.tiles | other.tiles, self.fields | other.fields)
+
     def warning(self, tiles: Iterable[TilePair]) -> str:
         """What to say where a network is to be judged on what it was trained on; else nothing."""
         tiles = list(tiles)
@@ -246,6 +250,11 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         """Of names and pixels of all tiles: training goes on exactly only with the same."""
         told = [(tile.name, tile.limits, self.digests[k]) for k, tile in enumerate(self.tiles)]
         return hashlib.sha256(repr(told).encode("utf-8", "backslashreplace")).hexdigest()
+
+    def with_held(self, validation: Iterable[TilePair]) -> str:
+        """The fingerprint, with the pixels of tiles to validate on."""
+        held = [digest(pixels) for tile in validation for pixels in tile.load()[:2]]
+        return digest(f"{self.fingerprint} {held}".encode())
 
     @property
     def trained_on(self) -> TrainedOn:

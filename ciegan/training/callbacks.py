@@ -149,7 +149,7 @@ class RunWriter(Callback):
         losses = pl_module.take_losses()
         loader = pl_module.loader
         self.waited = self._waited_before + (loader.waited if loader else 0.0)
-        veto = pl_module.vetoed
+        veto = pl_module.judge.vetoes(scores)
         best = not veto and scores.score > self.best.get("score", -math.inf)
         self.vetoed += veto
         if best:
@@ -175,7 +175,7 @@ class RunWriter(Callback):
                 step=pl_module.steps_done,
                 scores={k: v for k, v in scores.values.items() if math.isfinite(v)},
                 warnings=[*self.warnings, *self.worse(scores.score)],
-                trained_on=pl_module.crops.trained_on,
+                trained_on=pl_module.crops.trained_on.with_other(pl_module.known_before),
             )
         self._samples(pl_module)
         shown = ", ".join(f"{name} {value:.4g}" for name, value in scores.values.items())

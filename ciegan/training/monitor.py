@@ -105,6 +105,11 @@ class Judge:
         )
         return Scores(means, float(score), undefined)
 
+    def vetoes(self, scores: Scores) -> bool:
+        """Whether there is more invented detail than is allowed."""
+        limit = self.monitor.max_invented
+        return limit < 1 and not scores.values["invented"] <= limit
+
     def check_defined(self, scores: Scores) -> None:
         """Refuse to go on where what is watched has no value.
 

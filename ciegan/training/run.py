@@ -39,7 +39,8 @@ from ciegan.training.folder import CONFIG, EVENTS, RUN_SUMMARY, check_last, chec
 from ciegan.training.memory import check_sizes
 from ciegan.training.monitor import Scores
 from ciegan.training.objective import TrainingError
-from ciegan.training.schedule import boundaries
+from ciegan.training.schedule import unheard
+from ciegan.training.starting import started, take_weights
 from ciegan.training.step import Networks
 
 _WAITING = 0.1  # share of the time waiting for data from which a run warns
@@ -153,6 +154,7 @@ def train(
     else:
         config = check_run(out, config, resume=resume, overwrite=overwrite)
     config.losses.check_terms()
+    config, first = started(config)
     make_generator(config, 1)  # what is wrong with its name or options is told first
     compile_kernels(tell)
     tell("reading the tiles")
@@ -169,10 +171,11 @@ def train(
     if replanning is not None:
         max_time = replanning.seconds
     networks = Networks(config, crops, validation, vgg)
+    notes += take_weights(networks, first, crops.channels) if first else []
     check_sizes(networks, crops.channels)
     untouched = _untouched(networks)
     networks.judge.check_defined(untouched)
-    notes += [*config.monitor.warnings(), *_schedule_warnings(networks)]
+    notes += [*config.monitor.warnings(), *unheard(config.schedule, networks.discriminator)]
     keeper = RunWriter(out, tell, progress, notes, untouched)
     trainer = _trainer(out, config, chosen, devices, max_time, keeper, replanning)
     if resume and not child:
@@ -283,17 +286,6 @@ def _check_validation(
                 f"val, {printable(tile.name)}: {channels} channels, train has {crops.channels}"
             )
     return tiles
-
-
-def _schedule_warnings(networks: Networks) -> list[str]:
-    """A discriminator that is never heard."""
-    schedule = networks.config.schedule
-    if networks.discriminator is None or boundaries(schedule)[1] < schedule.steps:
-        return []
-    return [
-        f"{schedule.steps} steps end before both networks are trained together (from step "
-        f"{boundaries(schedule)[1]}): the adversarial terms do nothing"
-    ]
 
 
 def _features(config: Config) -> tuple[VGG19 | None, list[str]]:

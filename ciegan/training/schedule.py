@@ -99,3 +99,14 @@ def generator_steps(step: int, schedule: Schedule, discriminator: bool = True) -
     if not discriminator or step < first:
         return step
     return first + max(0, step - second)
+
+
+def unheard(schedule: Schedule, discriminator: object) -> list[str]:
+    """A warning where there is a discriminator, and it is never heard."""
+    begin = boundaries(schedule)[1]
+    if discriminator is None or begin < schedule.steps:
+        return []
+    return [
+        f"{schedule.steps} steps end before both networks are trained together (from step "
+        f"{begin}): the adversarial terms do nothing"
+    ]

@@ -16,7 +16,14 @@ from torch.utils.data import DataLoader
 
 from cellqa.enhance.filters import as_type
 from ciegan.config import Config
-from ciegan.data.crops import Crops, TilePair, TimedLoader, crops_of_steps, digest, spread
+from ciegan.data.crops import (
+    Crops,
+    TilePair,
+    TimedLoader,
+    TrainedOn,
+    crops_of_steps,
+    spread,
+)
 from ciegan.data.device_crops import DeviceCrops, DeviceLoader
 from ciegan.losses import VGG19
 from ciegan.losses.base import VERDICTS
@@ -76,6 +83,7 @@ class Networks(pl.LightningModule):
         self.judge = Judge(config.monitor)
         self.steps_done = 0
         self.replanned = False
+        self.known_before = TrainedOn()  # what weights that it began from were trained on
         self.scores: Scores | None = None
         self.rows: dict[int, dict[str, float]] = {}
         self.loader: TimedLoader | DeviceLoader | None = None
@@ -191,9 +199,7 @@ class Networks(pl.LightningModule):
     @cached_property
     def drawn_from(self) -> str:
         """What decides which crops are drawn, and on what they are validated."""
-        held = [digest(pixels) for tile in self.validation for pixels in tile.load()[:2]]
-        data = digest(f"{self.crops.fingerprint} {held}".encode())
-        return f"{data} in {self.trainer.world_size} processes"
+        return f"{self.crops.with_held(self.validation)} in {self.trainer.world_size} processes"
 
     # a step
 
@@ -389,12 +395,5 @@ class Networks(pl.LightningModule):
         self.scores = self.judge.summarise([joined[place] for place in sorted(joined)])
         self.judge.check_defined(self.scores)
         # what is vetoed is no gain either
-        score = -math.inf if self.vetoed else self.scores.score
+        score = -math.inf if self.judge.vetoes(self.scores) else self.scores.score
         self.log("score", torch.tensor(score, dtype=torch.float64), rank_zero_only=False)
-
-    @property
-    def vetoed(self) -> bool:
-        """Whether the last validation found more invented detail than is allowed."""
-        assert self.scores is not None
-        limit = self.config.monitor.max_invented
-        return limit < 1 and not self.scores.values["invented"] <= limit

@@ -1,0 +1,62 @@
+"""Training that begins from weights that are there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from cellqa.errors import CellqaError
+from ciegan.config import PRESETS, Config
+from ciegan.network.checkpoint import Checkpoint, load
+from ciegan.network.onnx import SUFFIX
+from ciegan.training.step import Networks
+
+
+def started(config: Config) -> tuple[Config, Checkpoint | None]:
+    """The weights that a configuration begins from, and the configuration with their generator.
+
+    Raises
+    ------
+    CellqaError
+        They cannot be read or trained, or another generator was asked for.
+    """
+    if not config.start:
+        return config, None
+    first = load(config.start)
+    if first.path.suffix.lower() == SUFFIX:
+        raise CellqaError(f"--from: {first.path.name} is ONNX, which is not trained; give the run")
+    own = first.config.generator
+    if config.generator not in (PRESETS[config.preset].generator, own):
+        raise CellqaError(
+            f"--from: {first.path.name} is of the generator {own.name} {own.options or ''}: drop "
+            "--generator and its options"
+        )
+    return replace(config, generator=own), first
+
+
+def take_weights(networks: Networks, first: Checkpoint, channels: int) -> list[str]:
+    """Put weights into the generator and its average; return what to be warned of.
+
+    Raises
+    ------
+    CellqaError
+        They are of other channels.
+    """
+    if first.generator.channels != channels:
+        raise CellqaError(
+            f"--from: {first.path.name} is of {first.generator.channels} channels, the training "
+            f"images have {channels}"
+        )
+    state = first.generator.state_dict()
+    networks.generator.load_state_dict(state)
+    if networks.average is not None:
+        networks.average.module.load_state_dict(state)
+    networks.known_before = first.trained_on
+    told = [f"begun from {first.path.name}: {warning}" for warning in first.warnings]
+    rules = first.normalisation.rule, networks.normalisation.rule
+    if len(set(rules)) == 2:
+        told.append(
+            f"--from: {Path(first.path).name} was trained with --normalize {rules[0]}, this run "
+            f"takes {rules[1]}"
+        )
+    return told
