@@ -272,6 +272,20 @@ def pairs(
     _run(lambda **rest: prepare_pairs(blurred, sharp, out, naming=naming, **rest), options)
 
 
+@prepare.command()
+@click.argument("source", metavar="IN", type=AnyPath())
+@click.argument("out", type=OutPath())
+@tiling_options()
+def noisy(source: Path, out: Path, **options: Any) -> None:
+    """Cut noisy images, all planes of each, into OUT, for `ciegan train --target self`.
+
+    Two noisy captures of the same are `ciegan prepare pairs`, for `ciegan train --target other`.
+    """
+    from ciegan.data import prepare_noisy
+
+    _run(lambda **rest: prepare_noisy(source, out, **rest), options)
+
+
 @prepare.command("side-by-side")
 @click.argument("ab", type=AnyPath())
 @click.argument("out", type=OutPath())

@@ -49,6 +49,7 @@ def _parse_monitor(ctx: Any, parameter: Any, value: str | None) -> dict[str, flo
 # Options that are short for a key of the configuration.
 _SHORT = {
     "start": "start",
+    "target": "data.target",
     "steps": "schedule.steps",
     "batch_size": "data.batch_size",
     "crop": "data.crop",
@@ -84,6 +85,11 @@ _SHORT = {
     "start",
     metavar="RUN",
     help="Begin from the weights of another run: fine-tuning, or more of a finished one.",
+)
+@click.option(
+    "--target",
+    type=TableChoice("ciegan.config.sections:TARGETS"),
+    help="truth; other: another noisy capture; self: the noisy image itself [default: truth].",
 )
 @click.option("--generator", help="The network; `ciegan plugins` lists them.")
 @click.option(

@@ -13,6 +13,7 @@ from cellqa.pairs.roles import Role
 
 NORMALISATIONS = ("image", "train", "range")
 GAN_KINDS = ("non-saturating", "saturating", "relativistic")
+TARGETS = ("truth", "other", "self")
 PRECISIONS = ("auto", "32", "bf16")
 
 
@@ -58,6 +59,9 @@ class Data:
         Processes that load; 0 loads in the training process.
     memory : float
         Gigabytes of images that are kept in memory.
+    target : str
+        What targets are: `truth`; `other`: another noisy capture of the same; `self`: the noisy
+        input, of which two are made whose noise is independent. See `ciegan.data.noisy`.
     """
 
     crop: int = 128
@@ -66,11 +70,13 @@ class Data:
     augment: bool = True
     workers: int = 0
     memory: float = 2.0
+    target: str = "truth"
 
     def __post_init__(self) -> None:
         check_value("data.crop", self.crop, 16 <= self.crop <= 4096, "16 to 4096")
         check_value("data.batch_size", self.batch_size, 1 <= self.batch_size <= 4096, "1 to 4096")
         check_choice("data.normalize", self.normalize, NORMALISATIONS)
+        check_choice("data.target", self.target, TARGETS)
         check_value("data.workers", self.workers, 0 <= self.workers <= 256, "0 to 256")
         check_value("data.memory", self.memory, self.memory >= 0, "0 or more")
 

@@ -23,12 +23,15 @@ from cellqa.pairs.pairing import scan
 from cellqa.planes import Array
 from cellqa.tables.cells import unguarded
 from ciegan.config import Data
+from ciegan.data.noisy import NoiseModel, noise_model, recorrupted, seed_of
 from ciegan.data.pixels import check_pixels, load_image
 from ciegan.data.prepare import MARK, PAIRS
 from ciegan.data.tiles import INPUT, TARGET
+from ciegan.data.trained_on import TrainedOn, digest
 from ciegan.network.normalisation import PERCENTILES, Normalisation, channels_of, scaled
 
 _REMEMBERED = 10_000  # tiles whose digests are kept with the weights
+_LOOKED_AT = 32  # tiles that the noise is measured on
 _SAMPLE = 2_000_000  # values that the percentiles of a training set are taken from
 
 
@@ -156,47 +159,6 @@ def spread(tiles: Sequence[TilePair], number: int) -> list[TilePair]:
     return [tiles[k] for k in places]
 
 
-def digest(content: Array | bytes) -> str:
-    """Some bytes, or pixels, as 16 characters."""
-    data = content if isinstance(content, bytes) else np.ascontiguousarray(content).data
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
-
-
-@dataclass(frozen=True)
-class TrainedOn:
-    """Digests of the tiles (their targets) and of the names of fields of a training set.
-
-    Attributes
-    ----------
-    tiles, fields : frozenset of str
-    """
-
-    tiles: frozenset[str] = frozenset()
-    fields: frozenset[str] = frozenset()
-
-    def with_other(self, other: TrainedOn) -> TrainedOn:
-        """What either was trained on."""
-        return TrainedOn(self.tiles | other.tiles, self.fields | other.fields)
-
-    def warning(self, tiles: Iterable[TilePair]) -> str:
-        """What to say where a network is to be judged on what it was trained on; else nothing."""
-        tiles = list(tiles)
-        same = sum(digest(tile.load()[1]) in self.tiles for tile in tiles) if self.tiles else 0
-        if same:
-            return (
-                f"{same} of {len(tiles)} tiles are among those that it was trained on: it may know "
-                "them by heart, and scores on them are no proof"
-            )
-        fields = {tile.field for tile in tiles}
-        named = sum(digest(f.encode("utf-8", "replace")) in self.fields for f in fields)
-        if named:
-            return (
-                f"{named} of {len(fields)} fields have the names of fields that it was trained on; "
-                "if they are the same, scores on them are no proof"
-            )
-        return ""
-
-
 class Draw(NamedTuple):
     """What is drawn for a crop.
 
@@ -244,6 +206,15 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
             if room >= 0:  # every tile is looked at, so that none fails after hours
                 self.kept[k] = pair
         self.normalisation = self._normalisation()
+        self.noise: NoiseModel | None = None
+        if data.target == "self":
+            some = np.linspace(0, len(tiles) - 1, min(len(tiles), _LOOKED_AT)).astype(int)
+            self.noise = noise_model([self.pair(k)[0] for k in some])
+        elif data.target == "truth" and all(a == b for a, b in self.digests.values()):
+            raise CellqaError(
+                "input and target are the same images: there is nothing to learn (noisy images "
+                "teach themselves with --target self)"
+            )
 
     @property
     def fingerprint(self) -> str:
@@ -354,7 +325,25 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         source, target = (np.rot90(p, drawn.turns) for p in (source, target))
         if drawn.flip:
             source, target = source[:, ::-1], target[:, ::-1]
+        source, target = self.learned(source, target, [self.seed, k, 1])
         return source, target, self.limits(drawn.place)
+
+    def loaded(self, tile: TilePair) -> tuple[Array, Array, float | None]:
+        """A tile to validate on: input, target (made of the input without another), pixel size."""
+        source, target, size = tile.load()
+        if self.noise is not None:
+            rng = np.random.default_rng(seed_of(tile.name))
+            source, target = recorrupted(source, self.noise, rng)
+        return source, target, size
+
+    def learned(self, source: Array, target: Array, seed: Sequence[int]) -> tuple[Array, Array]:
+        """Input and target to learn from: what they are, exchanged, or made of the input."""
+        if self.data.target == "truth":
+            return source, target
+        rng = np.random.default_rng(seed)
+        if self.noise is not None:
+            return recorrupted(np.ascontiguousarray(source), self.noise, rng)
+        return (target, source) if rng.integers(2) else (source, target)
 
 
 def _stacked(crops: Sequence[Array], limits: Sequence[tuple[float, float]]) -> Tensor:

@@ -54,6 +54,8 @@ class DeviceCrops:
     @staticmethod
     def fits(crops: Crops, device: torch.device) -> bool:
         """Whether a CUDA device can keep the tiles, and they are of one shape and type."""
+        if crops.data.target != "truth":
+            return False
         if device.type != "cuda" or len(crops.kept) < len(crops.tiles):
             return False
         kinds = {(p.shape, p.dtype) for pair in crops.kept.values() for p in pair}

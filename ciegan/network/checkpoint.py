@@ -25,7 +25,7 @@ from cellqa.disk import StrPath, appearing
 from cellqa.errors import CellqaError, first_line
 from ciegan.config import Config, ConfigError, Network, from_dict, to_toml
 from ciegan.config.sections import NORMALISATIONS
-from ciegan.data.crops import TrainedOn
+from ciegan.data.trained_on import TrainedOn
 from ciegan.models import GENERATORS, Generator
 from ciegan.network import onnx, realesrgan
 from ciegan.network.normalisation import Normalisation

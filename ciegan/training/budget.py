@@ -27,6 +27,7 @@ from ciegan.training.step import Networks
 _TRIAL = 8  # steps of each phase that are timed
 _BEFORE = 5  # steps of a CUDA device before those: some to warm up, one that is captured
 _VALIDATIONS = 10  # at least, of a run that is made to fit into its time
+_FEWEST = 3  # where they would take more of the time than they may
 _VALIDATING = 0.1  # share of the time that validations take at most
 SPARE = 0.985  # share of the time that steps and validations are planned for
 _TRYING = 3.0  # seconds of steps in each precision
@@ -61,7 +62,8 @@ def every_of(config: Config, steps: int, step: float = 1.0, validation: float = 
     if own != PRESETS[config.preset].monitor.every:
         return own
     spared = math.ceil(validation * (1 - _VALIDATING) / (_VALIDATING * step))
-    return max(1, min(max(own, spared), steps // _VALIDATIONS))
+    often = max(steps // _VALIDATIONS, min(spared, steps // _FEWEST))
+    return max(1, min(max(own, spared), often))
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Costs:
         --------
         >>> from ciegan.config import DEFAULT
         >>> Costs({"generator": 0.1}, 2.0).fitting(100, 0, DEFAULT, judged=False)
-        (800, 80)
+        (900, 180)
         """
 
         def needed(last: int) -> float:
@@ -132,14 +134,14 @@ def trial(
         if networks.phase == now:  # a phase may have no steps
             batches = crops_of_steps(crops, 0, _BEFORE + _TRIAL + 1)
             costs[now.name] = time_steps(networks, batches, 0.02 * seconds)
-    start = time.perf_counter()
-    sample = validation[:2]
-    for place, tile in enumerate(sample):
+    each = []
+    for place, tile in enumerate(validation[:3]):
+        start = time.perf_counter()
         image, source, target, size = networks.enhanced(tile)
         networks.judge.values(place, image, source, target, size)
+        each.append(time.perf_counter() - start)
     images = min(len(validation), config.monitor.images) + config.monitor.samples
-    validating = (time.perf_counter() - start) / len(sample) * images
-    return Costs(costs, validating), judged
+    return Costs(costs, min(each) * images), judged  # the first loads what all need
 
 
 def with_precision(

@@ -40,7 +40,7 @@ from ciegan.training.memory import check_sizes
 from ciegan.training.monitor import Scores
 from ciegan.training.objective import TrainingError
 from ciegan.training.schedule import unheard
-from ciegan.training.starting import started, take_weights
+from ciegan.training.starting import started, take_weights, without_truth
 from ciegan.training.step import Networks
 
 _WAITING = 0.1  # share of the time waiting for data from which a run warns
@@ -153,6 +153,7 @@ def train(
         tell, progress = lambda line: None, lambda done, total: None
     else:
         config = check_run(out, config, resume=resume, overwrite=overwrite)
+    config = without_truth(config) if not resume and not child else config
     config.losses.check_terms()
     config, first = started(config)
     make_generator(config, 1)  # what is wrong with its name or options is told first
@@ -161,6 +162,9 @@ def train(
     crops = Crops(read_split(data, "train"), config.data, config.seed)
     validation = _check_validation(read_split(data, "val"), crops, config, devices)
     vgg, notes = _features(config)
+    if crops.noise is not None:
+        tell(crops.noise.describe())
+        notes += crops.noise.warnings()
     if not resume and not child:
         config = with_precision(config, crops, validation, vgg, chosen, tell)
     replanning: Replanning | None = None
@@ -300,7 +304,7 @@ def _untouched(networks: Networks) -> Scores:
     """What the validation inputs themselves score."""
     rows = []
     for place, tile in enumerate(networks.validation):
-        source, target, size = tile.load()
+        source, target, size = networks.crops.loaded(tile)
         rows.append(networks.judge.values(place, source, source, target, size))
     return networks.judge.summarise(rows)
 

@@ -67,17 +67,20 @@ def phase(step: int, schedule: Schedule, discriminator: bool = True) -> Phase:
 def rate(step: int, optimizer: Optimizer, steps: int) -> float:
     """Factor of the learning rate at a step: linear warm-up, then cosine to 0 at the last.
 
+    The warm-up takes a tenth of all steps at most.
+
     Examples
     --------
     >>> optimizer = Optimizer(warmup=10, decay="cosine")
     >>> [round(rate(step, optimizer, 110), 3) for step in (0, 4, 9, 60)]
     [0.1, 0.5, 1.0, 0.5]
     """
-    if step < optimizer.warmup:
-        return (step + 1) / optimizer.warmup
+    warmup = min(optimizer.warmup, steps // 10)
+    if step < warmup:
+        return (step + 1) / warmup
     if optimizer.decay == "none":
         return 1.0
-    share = (step - optimizer.warmup) / max(1, steps - optimizer.warmup)
+    share = (step - warmup) / max(1, steps - warmup)
     return 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
 
 

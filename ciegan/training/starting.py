@@ -1,4 +1,4 @@
-"""Training that begins from weights that are there."""
+"""Where training begins: weights that are there, and what learns where there is no truth."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cellqa.errors import CellqaError
-from ciegan.config import PRESETS, Config
+from ciegan.config import PRESETS, Config, Losses
 from ciegan.network.checkpoint import Checkpoint, load
 from ciegan.network.onnx import SUFFIX
 from ciegan.training.step import Networks
@@ -60,3 +60,18 @@ def take_weights(networks: Networks, first: Checkpoint, channels: int) -> list[s
             f"takes {rules[1]}"
         )
     return told
+
+
+def without_truth(config: Config) -> Config:
+    """What learns and is watched where targets are noisy: squares, whose least is at the mean.
+
+    Other losses and metrics that were asked for stay.
+    """
+    usual = PRESETS[config.preset]
+    if config.data.target == "truth":
+        return config
+    if config.losses == usual.losses:
+        config = replace(config, losses=Losses({"l2": 1.0}))
+    if config.monitor.metrics == usual.monitor.metrics:
+        config = replace(config, monitor=replace(config.monitor, metrics={"psnr": 1.0}))
+    return config

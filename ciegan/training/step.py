@@ -20,11 +20,11 @@ from ciegan.data.crops import (
     Crops,
     TilePair,
     TimedLoader,
-    TrainedOn,
     crops_of_steps,
     spread,
 )
 from ciegan.data.device_crops import DeviceCrops, DeviceLoader
+from ciegan.data.trained_on import TrainedOn
 from ciegan.losses import VGG19
 from ciegan.losses.base import VERDICTS
 from ciegan.models import DISCRIMINATORS, Discriminator, Generator
@@ -370,7 +370,7 @@ class Networks(pl.LightningModule):
 
     def enhanced(self, tile: TilePair) -> tuple[Any, Any, Any, float | None]:
         """Enhanced image, input, target and pixel size of a tile."""
-        source, target, size = tile.load()
+        source, target, size = self.crops.loaded(tile)
         image = enhance_plane(self.kept.eval(), source, self.normalisation, whole=tile.limits)
         return as_type(image, target.dtype), source, target, size
 

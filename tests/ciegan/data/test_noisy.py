@@ -1,0 +1,152 @@
+"""Learning without ground truth: the noise is known, halves are independent, and it works."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+from click.testing import CliRunner
+
+from cellqa.errors import CellqaError
+from cellqa.io import write_tiff
+from cellqa.simulate import filaments, nuclei
+from ciegan.cli import main
+from ciegan.config import DEFAULT, Config, Data, read_config
+from ciegan.data import TilingOptions, prepare_noisy
+from ciegan.data.crops import Crops, read_split
+from ciegan.data.noisy import NoiseModel, noise_model, recorrupted
+from ciegan.training.run import train
+from ciegan.training.starting import without_truth
+
+
+def clean(seed: int, scene: object = nuclei) -> np.ndarray:
+    """Photons, 3 to 63."""
+    image = np.asarray(scene((192, 192), photons=4000, seed=seed).image, float)  # type: ignore[operator]
+    smooth = cv2.GaussianBlur(image, (0, 0), 1.5)
+    return (smooth - smooth.min()) / np.ptp(smooth) * 60 + 3
+
+
+def noisy(seed: int, gain: float = 4.0, read: float = 3.0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    image = rng.poisson(clean(seed)) * gain + rng.normal(0, read, (192, 192)) + 100
+    return np.asarray(image.clip(0).round().astype(np.uint16))
+
+
+@pytest.mark.parametrize("scene", [nuclei, filaments])
+@pytest.mark.parametrize("gain", [1.0, 4.0, 20.0])
+def test_the_noise_of_a_camera(scene: object, gain: float) -> None:
+    rng = np.random.default_rng(1)
+    image = rng.poisson(clean(1, scene)) * gain + rng.normal(0, 3, (192, 192)) + 100
+    found = noise_model([image])
+    assert found.gain == pytest.approx(gain, rel=0.15)
+    assert found.gain * 100 + found.constant == pytest.approx(9, abs=12 * gain)
+    assert abs(found.neighbours) < 0.05
+    assert not found.warnings()
+
+
+def test_correlated_noise_is_told() -> None:
+    rng = np.random.default_rng(0)
+    image = cv2.GaussianBlur(rng.normal(0, 10, (192, 192)), (0, 0), 0.7) + 200
+    found = noise_model([image])
+    assert found.neighbours > 0.3
+    assert "correlated" in found.warnings()[0]
+
+
+def test_both_halves_are_the_image_with_noise_of_their_own() -> None:
+    truth = clean(2)
+    rng = np.random.default_rng(0)
+    image = rng.poisson(truth) * 4.0 + 100
+    first, second = recorrupted(image, NoiseModel(4.0, -400.0, 1.0, 0.0), rng)
+    off = [half - (truth * 4 + 100) for half in (first, second)]
+    assert abs(np.corrcoef(off[0].ravel(), off[1].ravel())[0, 1]) < 0.03
+    noise = np.var(image - truth * 4 - 100)
+    assert np.var(off[0]) == pytest.approx(1.25 * noise, rel=0.05)
+    assert np.var(off[1]) == pytest.approx(5 * noise, rel=0.05)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("noisy")
+    for seed in range(5):
+        write_tiff(place / "in" / f"f{seed}.tif", noisy(seed), 0.2)
+    prepare_noisy(place / "in", place / "data", tiling=TilingOptions(tile=64, min_contrast=0))
+    return place / "data"
+
+
+def test_what_is_drawn(data: Path) -> None:
+    tiles = read_split(data, "train")
+    crops = Crops(tiles, Data(crop=32, target="self"), 3)
+    assert crops.noise is not None
+    assert crops.noise.gain == pytest.approx(4, rel=0.2)
+    source, target = crops[7]
+    assert not (source == target).all()
+    again = Crops(tiles, Data(crop=32, target="self"), 3)[7]
+    assert (again[0] == source).all()
+    assert (again[1] == target).all()
+    first, second, _ = crops.loaded(tiles[0])
+    assert (first == crops.loaded(tiles[0])[0]).all()
+    assert (first != second).any()
+
+
+def test_the_same_image_twice_teaches_nothing(data: Path) -> None:
+    with pytest.raises(CellqaError, match="--target self"):
+        Crops(read_split(data, "train"), Data(crop=32), 0)
+
+
+def test_other_captures_are_exchanged(prepared: Path) -> None:
+    tiles = read_split(prepared, "train")
+    plain = Crops(tiles, Data(crop=32), 0)
+    other = Crops(tiles, Data(crop=32, target="other"), 0)
+    exchanged = 0
+    for k in range(30):
+        source, target = plain[k]
+        first, second = other[k]
+        assert (first == source).all() == (second == target).all()
+        exchanged += bool((first == target).all() and (second == source).all())
+    assert 5 < exchanged < 25
+
+
+def test_losses_and_metrics_without_truth() -> None:
+    config = replace(DEFAULT, data=replace(DEFAULT.data, target="self"))
+    found = without_truth(config)
+    assert found.losses.weights == {"l2": 1.0}
+    assert found.monitor.metrics == {"psnr": 1.0}
+    own = replace(config, losses=replace(config.losses, weights={"l1": 1.0}))
+    assert without_truth(own).losses.weights == {"l1": 1.0}
+    assert without_truth(DEFAULT) is DEFAULT
+
+
+def test_a_network_removes_noise_that_nobody_showed_it(data: Path, tmp_path: Path) -> None:
+    settings = ["--steps", "150", "--every", "75", "--crop", "32", "--batch-size", "8"]
+    settings += [
+        "--set",
+        "generator.options.widths=[8,16]",
+        "--set",
+        "generator.options.blocks=[1,1]",
+    ]
+    settings += ["--set", "optimizer.average=0.95", "--rate", "3e-3"]
+    run = tmp_path / "run"
+    line = ["train", str(data), str(run), "--target", "self", *settings]
+    found = CliRunner().invoke(main, line)
+    assert found.exit_code == 0, found.output
+    assert read_config(run / "config.toml").data.target == "self"
+    source = data.parent / "in"
+    found = CliRunner().invoke(main, ["enhance", str(run), str(source), str(tmp_path / "out")])
+    assert found.exit_code == 0, found.output
+    for seed in range(5):
+        truth = clean(seed) * 4 + 100
+        result = tifffile.imread(tmp_path / "out" / f"f{seed}.tif").astype(float)
+        before, after = (np.mean((image - truth) ** 2) for image in (noisy(seed), result))
+        assert after < 0.4 * before
+
+
+def test_resuming_learns_from_the_same_noise(data: Path, tmp_path: Path, tiny: Config) -> None:
+    config = replace(tiny, data=replace(tiny.data, target="self"))
+    for name in ("one", "two"):
+        train(data, tmp_path / name, config)
+    same = [(tmp_path / name / "best.safetensors").read_bytes() for name in ("one", "two")]
+    assert same[0] == same[1]
