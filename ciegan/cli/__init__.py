@@ -1,6 +1,7 @@
 """The command line: one file for each group of commands, each importing what it needs when run."""
 
 from ciegan.cli import (  # noqa: F401 - they add their commands
+    calibrate,
     compare,
     demo,
     enhance,

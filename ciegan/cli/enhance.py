@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ciegan.network.checkpoint import Checkpoint
     from ciegan.network.runner import Runner
 
+_WITHOUT = 1e-3  # share of the pixels without an interval from which it is told
 _AFTER_LOSS = "what is done is kept: run the command again to go on"
 
 
@@ -169,6 +170,26 @@ def _cluster(engine: str, jobs: int | None, network: Mapping[str, Any]) -> Itera
         yield Cluster(opened, network["device"], network["precision"], network["compiled"])
 
 
+def _intervals(
+    checkpoint: Checkpoint, source: Path, target: Path, coverage: int, options: EnhanceOptions
+) -> list[tuple[str, str, str]]:
+    """Write the maps, and tell where they say nothing; return what failed."""
+    from ciegan.enhancing.intervals import write_intervals
+
+    unknown, failed = write_intervals(checkpoint, source, target, coverage, options)
+    click.echo(f"{coverage} % intervals of {len(unknown)} images: {target}-lower, {target}-upper")
+    without = {name: share for name, share in unknown.items() if share > _WITHOUT}
+    if without:
+        most = max(without, key=lambda name: without[name])
+        warn(
+            [
+                f"{len(without)} images have pixels unlike those that were calibrated on, without "
+                f"an interval (most in {most}: {without[most]:.1%})"
+            ]
+        )
+    return [(name, "interval", why) for name, why in failed]
+
+
 @main.command()
 @click.argument("run", type=AnyPath())
 @click.argument("source", metavar="IN", type=AnyPath())
@@ -181,6 +202,12 @@ def _cluster(engine: str, jobs: int | None, network: Mapping[str, Any]) -> Itera
     "ones stand in OUT-raw/) or after (into OUT-mosaic/).",
 )
 @scan_options
+@click.option(
+    "--interval",
+    type=click.Choice(["50", "68", "80", "90", "95"]),
+    help="Write within which grey levels that share of pixels lies in truth, into OUT-lower/ and "
+    "OUT-upper/; see `ciegan calibrate`.",
+)
 @click.option(
     "--jobs",
     type=click.IntRange(1),
@@ -196,6 +223,7 @@ def enhance(
     target: Path,
     *,
     mosaic: str | None,
+    interval: str | None,
     pattern: str | None,
     overlap: float | None,
     max_shift: float | None,
@@ -261,6 +289,8 @@ def enhance(
     if options.samples > 1 and counts["ok"]:
         maps = beside(target if holds_images(source) else target.parent, "spread")
         click.echo(f"spread of {options.samples} flips and turns: {maps}")
+    if interval:
+        failures += _intervals(checkpoint, source, target, int(interval), options)
     warn(checkpoint.warnings)
     warn(doubts(records, hot_removed=options.hot_pixels == "remove"))
     warn(disagreeing(records))

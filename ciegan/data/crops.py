@@ -27,8 +27,8 @@ from ciegan.data.noisy import NoiseModel, noise_model, recorrupted, seed_of
 from ciegan.data.pixels import check_pixels, load_image
 from ciegan.data.prepare import MARK, PAIRS
 from ciegan.data.tiles import INPUT, TARGET
-from ciegan.data.trained_on import TrainedOn, digest
 from ciegan.network.normalisation import PERCENTILES, Normalisation, channels_of, scaled
+from ciegan.network.trained_on import TrainedOn, digest
 
 _REMEMBERED = 10_000  # tiles whose digests are kept with the weights
 _LOOKED_AT = 32  # tiles that the noise is measured on

@@ -25,10 +25,11 @@ from cellqa.disk import StrPath, appearing
 from cellqa.errors import CellqaError, first_line
 from ciegan.config import Config, ConfigError, Network, from_dict, to_toml
 from ciegan.config.sections import NORMALISATIONS
-from ciegan.data.trained_on import TrainedOn
 from ciegan.models import GENERATORS, Generator
 from ciegan.network import onnx, realesrgan
+from ciegan.network.intervals import Intervals
 from ciegan.network.normalisation import Normalisation
+from ciegan.network.trained_on import TrainedOn
 
 BEST, LAST = "best.safetensors", "last.ckpt"
 _FORMAT = "ciegan 1"
@@ -55,6 +56,8 @@ class Checkpoint:
     path : Path
         What it was read from.
     trained_on : TrainedOn
+    intervals : Intervals or None
+        Where the weights were calibrated.
     """
 
     generator: Generator
@@ -65,6 +68,7 @@ class Checkpoint:
     warnings: list[str]
     path: Path
     trained_on: TrainedOn = field(default_factory=TrainedOn)
+    intervals: Intervals | None = None
 
     @classmethod
     def of(cls, network: Checkpoint | StrPath) -> Checkpoint:
@@ -112,14 +116,40 @@ def save(
     return path
 
 
+def add_intervals(path: Path, intervals: Intervals) -> None:
+    """Keep intervals with weights that are there; the weights stay what they are.
+
+    Raises
+    ------
+    CellqaError
+        The file holds no weights of ciegan.
+    OSError
+        It cannot be written.
+    """
+    if path.suffix.lower() != ".safetensors":
+        raise CellqaError(f"{path.name}: only weights of `ciegan train` are calibrated")
+    data = path.read_bytes()
+    (length,) = struct.unpack_from("<Q", data)
+    header = json.loads(data[8 : 8 + length])
+    about = json.loads(header["__metadata__"]["about"])
+    about["intervals"] = intervals.as_lists()
+    header["__metadata__"]["about"] = json.dumps(about)
+    with appearing(path) as temporary:
+        temporary.write_bytes(_with_header(header, data[8 + length :]))
+
+
+def _with_header(header: dict[str, Any], tensors: bytes) -> bytes:
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple
+    return struct.pack("<Q", len(text)) + text + tensors
+
+
 def _in_order(data: bytes) -> bytes:
     """Safetensors with their metadata sorted, so that equal weights are equal bytes."""
     (length,) = struct.unpack_from("<Q", data)
     header = json.loads(data[8 : 8 + length])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # tensors begin at a multiple
-    return struct.pack("<Q", len(text)) + text + data[8 + length :]
+    return _with_header(header, data[8 + length :])
 
 
 def load(path: StrPath) -> Checkpoint:
@@ -222,6 +252,8 @@ def _described(metadata: Mapping[str, str], path: Path) -> Checkpoint:
         step, scores = int(about["step"]), dict(about["scores"])
         warnings = [str(warning) for warning in about["warnings"]]
         known = about.get("trained_on", {})  # not of versions up to 0.1
+        table = about.get("intervals")
+        intervals = Intervals.from_lists(table) if table else None
         trained_on = TrainedOn(*(frozenset(map(str, known.get(n, ()))) for n in _REMEMBERED))
     except ConfigError as error:
         raise CellqaError(f"{path.name}: {error}") from None
@@ -229,7 +261,9 @@ def _described(metadata: Mapping[str, str], path: Path) -> Checkpoint:
         raise CellqaError(
             f"{path.name}: its description is damaged ({first_line(error)})"
         ) from None
-    return Checkpoint(generator, config, normalisation, step, scores, warnings, path, trained_on)
+    return Checkpoint(
+        generator, config, normalisation, step, scores, warnings, path, trained_on, intervals
+    )
 
 
 def fill(generator: Generator, state: Mapping[str, Tensor], name: str) -> None:

@@ -29,11 +29,12 @@ from ciegan.config import Config, read_config, to_toml
 from ciegan.data.crops import Crops, TilePair, read_split, spread
 from ciegan.losses import VGG19, load_vgg
 from ciegan.losses.base import FEATURES
-from ciegan.network.checkpoint import LAST, make_generator
+from ciegan.network.checkpoint import BEST, LAST, make_generator
 from ciegan.network.device import choose_device, device_errors, name_of, number_of
 from ciegan.network.memory import keep
 from ciegan.network.normalisation import channels_of
 from ciegan.training.budget import Replanning, planned, planned_before, with_precision
+from ciegan.training.calibration import calibrate_own
 from ciegan.training.callbacks import RunWriter, Stopping, WholeCheckpoints
 from ciegan.training.folder import CONFIG, EVENTS, RUN_SUMMARY, check_last, check_run, clear_folder
 from ciegan.training.memory import check_sizes
@@ -192,6 +193,7 @@ def train(
         _fit(trainer, networks, out / LAST if resume and (out / LAST).exists() else None)
         trained = _trained(trainer, networks, keeper, untouched.values)
         if trainer.is_global_zero:
+            calibrate_own(out / BEST, networks.validation, config)
             write_json(out / RUN_SUMMARY, _summary(trained, chosen, devices))
     return trained
 

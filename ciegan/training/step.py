@@ -24,13 +24,13 @@ from ciegan.data.crops import (
     spread,
 )
 from ciegan.data.device_crops import DeviceCrops, DeviceLoader
-from ciegan.data.trained_on import TrainedOn
 from ciegan.losses import VGG19
 from ciegan.losses.base import VERDICTS
 from ciegan.models import DISCRIMINATORS, Discriminator, Generator
 from ciegan.network.checkpoint import make, make_generator
 from ciegan.network.normalisation import Normalisation
 from ciegan.network.precision import float32
+from ciegan.network.trained_on import TrainedOn
 from ciegan.network.windows import enhance_plane
 from ciegan.training.average import MovingAverage, averaging
 from ciegan.training.capture import CapturedSteps, Knobs

@@ -127,6 +127,7 @@ def test_the_average_follows(prepared: Path, tiny: Config) -> None:
     batch = [torch.stack(part) for part in zip(*(crops[k] for k in range(2)), strict=True)]
     for _ in range(3):
         networks.step(*batch, [optimizer], lambda loss: loss.backward())
+        networks.steps_done += 1
         weights.append(networks.generator.tail.weight.detach().clone())
     expected = weights[0]  # the first is copied
     for number, weight in enumerate(weights[1:], 1):

@@ -5,14 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 
 from cellqa.planes import Array
 
-if TYPE_CHECKING:
-    from ciegan.data.crops import TilePair
+
+class Tile(Protocol):
+    """A pair of images of a field; see `ciegan.data.crops.TilePair`."""
+
+    @property
+    def field(self) -> str:
+        """Its name."""
+
+    def load(self) -> tuple[Any, Any, Any]:
+        """Input, target, and more."""
 
 
 def digest(content: Array | bytes) -> str:
@@ -37,7 +45,7 @@ class TrainedOn:
         """What either was trained on."""
         return TrainedOn(self.tiles | other.tiles, self.fields | other.fields)
 
-    def warning(self, tiles: Iterable[TilePair]) -> str:
+    def warning(self, tiles: Iterable[Tile]) -> str:
         """What to say where a network is to be judged on what it was trained on; else nothing."""
         tiles = list(tiles)
         same = sum(digest(tile.load()[1]) in self.tiles for tile in tiles) if self.tiles else 0

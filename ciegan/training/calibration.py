@@ -1,0 +1,97 @@
+"""Intervals of a network, from fields that it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cellqa.errors import CellqaError
+from cellqa.planes import Array
+from ciegan.config import Config
+from ciegan.data.crops import TilePair
+from ciegan.network.checkpoint import Checkpoint, add_intervals, load
+from ciegan.network.intervals import COVERAGES, Intervals, fit
+from ciegan.network.windows import enhance_plane
+
+_PIXELS = 4_000_000  # that are looked at, in all
+
+
+class TooFewError(CellqaError):
+    """Too few pixels to calibrate on."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What calibration found.
+
+    Attributes
+    ----------
+    intervals : Intervals
+    coverage : dict
+        Field to the share of its pixels within the 90 % interval that the other fields give, and
+        to that of its brightest twentieth; empty for a single field.
+    warning : str
+        That the fields were trained on; else empty.
+    """
+
+    intervals: Intervals
+    coverage: dict[str, tuple[float, float]]
+    warning: str
+
+
+def calibrate(run: Path, tiles: Sequence[TilePair]) -> Calibrated:
+    """Measure intervals of a network on tiles, and keep them with its weights.
+
+    Raises
+    ------
+    CellqaError
+        The weights cannot be read, or the tiles hold too few pixels.
+    """
+    network = load(run)
+    known: dict[str, list[tuple[Array, Array, Array]]] = {}
+    step = max(1, round(sum(np.prod(t.load()[0].shape) for t in tiles) / _PIXELS))
+    for tile in tiles:
+        known.setdefault(tile.field, []).append(_known(network, tile, step))
+    every = fit([part for parts in known.values() for part in parts])
+    if every is None:
+        raise TooFewError("too few pixels to calibrate on: give more fields")
+    add_intervals(network.path, every)
+    coverage = {}
+    for field in known if len(known) > 1 else ():
+        others = fit([part for name, parts in known.items() if name != field for part in parts])
+        if others is not None:
+            coverage[field] = _coverage(others, known[field])
+    return Calibrated(every, coverage, network.trained_on.warning(tiles))
+
+
+def calibrate_own(run: Path, tiles: Sequence[TilePair], config: Config) -> None:
+    """Calibrate a new run on what it was validated on, where that is the truth and enough."""
+    if config.data.target == "truth":
+        with suppress(TooFewError):
+            calibrate(run, tiles)
+
+
+def _known(network: Checkpoint, tile: TilePair, step: int) -> tuple[Array, Array, Array]:
+    """Level, change and error of some pixels of a tile."""
+    source, target, _ = tile.load()
+    low, high = network.normalisation.limits(source, tile.limits)
+    image = enhance_plane(network.generator, source, network.normalisation, whole=tile.limits)
+    made, raw, true = (
+        (p.astype(np.float64).ravel()[::step] - low) / (high - low) for p in (image, source, target)
+    )
+    return made, np.abs(made - raw), true - made
+
+
+def _coverage(
+    intervals: Intervals, parts: Sequence[tuple[Array, Array, Array]], coverage: int = 90
+) -> tuple[float, float]:
+    assert coverage in COVERAGES
+    level, change, error = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    lower, upper = intervals.bounds(level, change, coverage)
+    within = (level + error >= lower) & (level + error <= upper)
+    bright = level >= np.percentile(level, 95)
+    return float(within.mean()), float(within[bright].mean())

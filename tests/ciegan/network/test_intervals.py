@@ -1,0 +1,144 @@
+"""Intervals: they hold at every level, say where they do not apply, and are kept with weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from click.testing import CliRunner
+from networks import run, weights
+
+from cellqa.errors import CellqaError
+from cellqa.io import write_tiff
+from ciegan.cli import main
+from ciegan.config import Config
+from ciegan.data.crops import read_split
+from ciegan.network.checkpoint import add_intervals, load
+from ciegan.network.intervals import COVERAGES, Intervals, fit
+from ciegan.training.calibration import calibrate
+from ciegan.training.run import train
+
+
+def pixels(seed: int, number: int = 60_000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Errors that grow with level and change, to one side."""
+    rng = np.random.default_rng(seed)
+    level = rng.beta(1, 6, number)
+    change = rng.exponential(0.05, number)
+    error = (0.01 + 0.2 * level + change) * rng.gamma(2, 1, number) - 0.02
+    return level, change, error
+
+
+@pytest.mark.parametrize("coverage", COVERAGES)
+def test_they_hold_at_every_level(coverage: int) -> None:
+    made = fit([pixels(0), pixels(1)])
+    assert made is not None
+    level, change, error = pixels(2)
+    lower, upper = made.bounds(level, change, coverage)
+    known = ~np.isnan(lower)
+    assert known.mean() > 0.99
+    within = (error >= lower - level) & (error <= upper - level)
+    for low, high in ((0, 0.05), (0.05, 0.2), (0.2, 0.4), (0.4, 1)):
+        part = known & (level >= low) & (level < high)
+        assert within[part].mean() == pytest.approx(coverage / 100, abs=0.025)
+
+
+def test_a_constant_interval_does_not() -> None:
+    """What the bins are for: nine of ten pixels are dark, and decide a constant width."""
+    level, _, error = pixels(0)
+    width = np.quantile(np.abs(error), 0.9)
+    bright = level > np.quantile(level, 0.95)
+    assert (np.abs(error) <= width)[bright].mean() < 0.75
+
+
+def test_where_they_do_not_apply() -> None:
+    made = fit([pixels(0)])
+    assert made is not None
+    level = np.array([[0.1, 1.5], [-0.3, 0.1]])
+    change = np.array([[0.01, 0.01], [0.01, 9.0]])
+    lower, upper = made.bounds(level, change, 90)
+    assert np.isnan(lower).tolist() == [[False, True], [True, True]]
+    assert (np.isnan(lower) == np.isnan(upper)).all()
+    assert fit([pixels(0, 500)]) is None
+
+
+def test_they_are_read_as_they_were_written() -> None:
+    made = fit([pixels(0)])
+    assert made is not None
+    table = json.loads(json.dumps(made.as_lists()))
+    again = Intervals.from_lists(table)
+    level, change, _ = pixels(3, 500)
+    for one, two in zip(
+        made.bounds(level, change, 90), again.bounds(level, change, 90), strict=True
+    ):
+        assert two == pytest.approx(one, abs=1e-5, nan_ok=True)
+    for spoil in (
+        lambda t: t.pop("ends"),
+        lambda t: t["levels"].pop(),
+        lambda t: t.update(levels=t["levels"][::-1]),
+        lambda t: t.update(lower=t["upper"], upper=t["lower"]),
+        lambda t: t.update(changes=[[1], [2, 3]]),
+    ):
+        wrong = json.loads(json.dumps(table))
+        spoil(wrong)
+        with pytest.raises((ValueError, KeyError)):
+            Intervals.from_lists(wrong)
+
+
+def test_weights_with_wrong_intervals_are_refused(tmp_path: Path) -> None:
+    path = weights(tmp_path / "best.safetensors")
+    made = fit([pixels(0)])
+    assert made is not None
+    add_intervals(path, made)
+    assert load(path).intervals is not None
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b'\\"levels\\"', b'\\"lexels\\"'))
+    with pytest.raises(CellqaError, match="its description is damaged"):
+        load(path)
+
+
+def test_calibrating_keeps_the_weights(prepared: Path, tmp_path: Path, tiny: Config) -> None:
+    train(prepared, tmp_path / "run", tiny)
+    before = load(tmp_path / "run")
+    assert before.intervals is not None  # at the end of training
+    found = calibrate(tmp_path / "run", read_split(prepared, "train"))
+    assert "trained on" in found.warning
+    after = load(tmp_path / "run")
+    for name, value in before.generator.state_dict().items():
+        assert (value == after.generator.state_dict()[name]).all()
+    assert after.trained_on == before.trained_on
+    line = ["calibrate", str(tmp_path / "run"), "--data", str(prepared)]
+    done = CliRunner().invoke(main, line)
+    assert done.exit_code == 0, done.output
+    assert "calibrated" in done.output
+
+
+def test_maps_beside_results(prepared: Path, tmp_path: Path, tiny: Config) -> None:
+    train(prepared, tmp_path / "run", tiny)
+    source = prepared / "test/input"
+    found = run(tmp_path / "run", source, tmp_path / "out", "--interval", "90")
+    assert found.exit_code == 0, found.output
+    assert "90 % intervals of" in found.output
+    for path in source.glob("*.tif"):
+        maps = [tifffile.imread(tmp_path / f"out-{end}" / path.name) for end in ("lower", "upper")]
+        assert maps[0].dtype == np.float32
+        known = ~np.isnan(maps[0])
+        assert known.mean() > 0.9
+        assert (maps[0][known] <= maps[1][known]).all()
+    # an image unlike any: brighter than what was calibrated on, so that nothing is claimed
+    odd = tmp_path / "odd"
+    pixels = tifffile.imread(next(source.glob("*.tif")))
+    spot = pixels // 8
+    spot[5, 5:7] = 255
+    write_tiff(odd / "a.tif", spot, None)
+    found = run(tmp_path / "run", odd, tmp_path / "odd-out", "--interval", "90")
+    lower = tifffile.imread(tmp_path / "odd-out-lower/a.tif")
+    assert np.isnan(lower[5, 5:7]).all()
+    assert "without an interval" in found.output
+    shutil.rmtree(tmp_path / "odd-out")
+    none = run(weights(tmp_path / "w.safetensors"), odd, tmp_path / "odd-out", "--interval", "90")
+    assert none.exit_code == 1
+    assert "was not calibrated" in none.output
