@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cellqa.disk import StrPath
 from cellqa.errors import CellqaError, ImageError
-from cellqa.io import may_crash
+from cellqa.io import PlaneIndex, may_crash, open_image
 from cellqa.pairs.naming import Naming
 from cellqa.pairs.pairing import list_images, pair_folders
 from cellqa.pairs.roles import Role
@@ -154,13 +154,36 @@ def _pair(
     tiling: TilingOptions,
     check: bool,
     register: bool,
-) -> Iterator[Pair | str]:
+) -> Iterator[Pair | tuple[str, str] | str]:
     if len(roles) < 2:
         raise CellqaError("it has no partner in the other folder")
-    blurred, own = load_image(_only(roles[BLURRED]))
-    sharp, size = load_image(_only(roles[Role.REFERENCE]))
-    pair = Pair("", blurred, sharp, tiling.pixel_size or size or own, degradation="as given")
-    yield from _checked(pair, check, register)
+    paths = _only(roles[BLURRED]), _only(roles[Role.REFERENCE])
+    for label, places in _planes(*paths):
+        try:
+            (blurred, own), (sharp, size) = (
+                load_image(path, place) for path, place in zip(paths, places, strict=True)
+            )
+            size = tiling.pixel_size or size or own
+            pair = Pair(label, blurred, sharp, size, label, degradation="as given")
+            yield from _checked(pair, check, register)
+        except CellqaError as error:
+            yield label, str(error)
+
+
+def _planes(
+    blurred: Path, sharp: Path
+) -> list[tuple[str, tuple[PlaneIndex | None, PlaneIndex | None]]]:
+    """Planes of two files that belong together: stacks and series have as many in both."""
+    with open_image(blurred) as first, open_image(sharp) as second:
+        if len(first.planes) != len(second.planes):
+            raise ImageError(
+                f"{len(first.planes)} planes and {len(second.planes)}: a stack is paired with one "
+                "of as many planes"
+            )
+        if len(first.planes) == 1:
+            return [("", (None, None))]
+        pairs = zip(first.planes, second.planes, strict=True)
+        return [(first.label(a), (a, b)) for a, b in pairs]
 
 
 def _halves(

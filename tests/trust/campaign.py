@@ -23,6 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -33,6 +34,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 CALLS = ("open", "replace", "fsync", "mkdir")
 ERRORS = ("ENOSPC", "EIO", "EACCES")
 _PATIENCE = 120  # seconds for a command
+_AT_ONCE = 500  # damaged files that a process reads
 _LEFT = 5  # seconds for its processes to end
 
 # what a child runs first: one call of the system fails, in files below OUT
@@ -306,15 +308,41 @@ def campaign(
             yield command.name, kind, outcome
 
 
+def formats(place: Path, cases: int, seed: int) -> Iterator[tuple[str, str, Outcome]]:
+    """Damaged copies of images of each format, read in a process that may take 8 GB and hang."""
+    reader = Path(__file__).parents[1] / "cellqa/scoring/test_fuzz.py"
+    for name in ("raw.tif", "deflate.tif", "lzw.tif", "zstd.tif", "imagej.tif", "ome.ome.tif",
+                 "a.png", "a.jpg", "a.bmp"):  # fmt: skip
+        outcome = Outcome()
+        for first in range(seed * 10**6, seed * 10**6 + cases, _AT_ONCE):
+            last = min(first + _AT_ONCE, seed * 10**6 + cases)
+            line = [sys.executable, "-W", "ignore", str(reader), name, str(place)]
+            try:
+                done = subprocess.run(
+                    [*line, str(first), str(last)], capture_output=True, text=True, timeout=600
+                )
+                problem = done.stderr[-300:] if done.returncode else ""
+            except subprocess.TimeoutExpired:
+                problem = "hangs"
+            outcome.rounds += last - first
+            outcome.right += 0 if problem else last - first
+            outcome.problems += [problem] if problem else []
+        yield name, "damaged", outcome
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--moments", type=int, default=100, help="rounds of each kind")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="*", default=[], help="commands")
+    parser.add_argument("--formats", type=int, default=2000, help="damaged files of each")
     chosen = parser.parse_args()
     print("| command | fault | rounds | right | what went wrong |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as place:
-        rounds = campaign(Path(place), chosen.moments, chosen.seed, tuple(chosen.only))
+        rounds = chain(
+            formats(Path(place), chosen.formats, chosen.seed),
+            campaign(Path(place), chosen.moments, chosen.seed, tuple(chosen.only)),
+        )
         for name, kind, outcome in rounds:
             wrong = "; ".join(f"{n} x {text}" for text, n in Counter(outcome.problems).items())
             print(f"| {name} | {kind} | {outcome.rounds} | {outcome.right} | {wrong} |", flush=True)

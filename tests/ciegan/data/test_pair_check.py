@@ -120,6 +120,27 @@ def test_the_command_fails_what_is_wrong(tmp_path: Path) -> None:
     assert done.tiles.total() > 20
 
 
+def test_stacks_are_paired_plane_by_plane(tmp_path: Path) -> None:
+    import tifffile
+
+    for seed in range(3):
+        truth = np.stack([sharp(10 * seed + k) for k in range(3)])
+        source = np.stack([blurred(plane) for plane in truth])
+        source[1] = blurred(sharp(99))  # of another field
+        for name, stack in (("blurred", source), ("sharp", truth)):
+            (tmp_path / name).mkdir(exist_ok=True)
+            options = {"imagej": True, "metadata": {"axes": "TYX"}}
+            tifffile.imwrite(tmp_path / name / f"f{seed}.tif", stack, **options)
+    where = tmp_path / "blurred", tmp_path / "sharp"
+    done = prepare_pairs(*where, tmp_path / "out", tiling=TilingOptions(tile=128, min_contrast=0))
+    assert done.tiles.total() == 3 * 2 * 4
+    assert {plane for _, plane, _ in done.failures} == {"t1c0z0"}
+    assert all(len(names) == 1 for names in done.fields.values())
+    tifffile.imwrite(tmp_path / "sharp/f0.tif", truth[:2], **options)
+    done = prepare_pairs(*where, tmp_path / "o2", tiling=TilingOptions(tile=128, split="1,0,0"))
+    assert any("3 planes and 2" in why for _, _, why in done.failures)
+
+
 def test_exchanged_folders_are_told(tmp_path: Path) -> None:
     where = folders(tmp_path, lambda s, t: (t, s))
     done = prepare_pairs(*where, tmp_path / "out", tiling=TilingOptions(tile=64))
