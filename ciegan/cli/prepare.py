@@ -166,6 +166,14 @@ def zstack(
     "--offset", type=click.FloatRange(0), default=0.0, show_default=True, help="Of the camera."
 )
 @click.option(
+    "--hot-pixels",
+    type=click.FloatRange(0, 0.1),
+    default=0.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Of the pixels, to which up to white is added: networks learn to leave them out.",
+)
+@click.option(
     "--draws", type=click.IntRange(1), default=1, show_default=True, help="Copies of each image."
 )
 @click.option(
@@ -193,6 +201,7 @@ def blur(
     photons: float,
     read_noise: float,
     offset: float,
+    hot_pixels: float,
     draws: int,
     bleaching: float,
     of: Path | None,
@@ -206,7 +215,15 @@ def blur(
     short = {name: value for name, value in short.items() if value is not None}
     if preset:
         for name in given_options():
-            if name in {*_SHORT, "degradation", "settings", "photons", "read_noise", "offset"}:
+            if name in {
+                *_SHORT,
+                "degradation",
+                "settings",
+                "photons",
+                "read_noise",
+                "offset",
+                "hot_pixels",
+            }:
                 raise click.UsageError(f"{_option(name)} does nothing with {preset}")
         how, noise = PUBLISHED[preset]
     else:
@@ -215,7 +232,7 @@ def blur(
             if _SHORT[name] not in settings_of(how):
                 raise click.UsageError(f"{_option(name)} does nothing with {degradation}")
         try:
-            noise = Noise(photons, read_noise, offset)
+            noise = Noise(photons, read_noise, offset, hot_pixels)
             how = with_settings(how, {_SHORT[n]: v for n, v in short.items()} | settings)
         except (CellqaError, ValueError) as error:
             raise click.UsageError(str(error)) from None

@@ -191,11 +191,14 @@ class Noise:
         Standard deviation of the read noise, in grey levels.
     offset : float
         Grey level of the camera in the dark.
+    hot : float
+        Share of the pixels that are hot: up to white is added to each.
     """
 
     photons: float = 1000.0
     read: float = 0.0
     offset: float = 0.0
+    hot: float = 0.0
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -203,7 +206,7 @@ class Noise:
                 raise ValueError(f"`{each.name}` must be 0 or more, got {getattr(self, each.name)}")
 
     def add(self, plane: Array, rng: np.random.Generator) -> Array:
-        """Photon and read noise upon a plane of expected grey levels.
+        """Photon and read noise, and hot pixels, upon a plane of expected grey levels.
 
         Examples
         --------
@@ -220,6 +223,9 @@ class Noise:
             noisy = noisy - light + rng.poisson(light / gain) * gain
         if self.read:
             noisy = noisy + rng.normal(0, self.read, noisy.shape)
+        if self.hot and white > 0:
+            where = rng.random(noisy.shape) < self.hot
+            noisy = noisy + where * rng.uniform(0, white, noisy.shape)
         return np.asarray(noisy)
 
 

@@ -14,7 +14,7 @@ from cellqa.simulate import nuclei
 from ciegan.config import Data
 from ciegan.data import TilingOptions, prepare_blur
 from ciegan.data.crops import Crops, read_split
-from ciegan.data.degrade import Gaussian
+from ciegan.data.degrade import Gaussian, Noise
 from ciegan.data.splits import fields_by_name
 from ciegan.data.tiles import GAP
 
@@ -87,6 +87,15 @@ def test_a_part_smaller_than_a_tile_is_told(tmp_path: Path) -> None:
     tiling = TilingOptions(tile=64, within=True)
     with pytest.raises(CellqaError, match="fewer than a tile of 64"):
         prepare_blur(tmp_path / "in", tmp_path / "out", GAUSS, tiling=tiling)
+
+
+def test_hot_pixels_are_part_of_the_degradation() -> None:
+    rng = np.random.default_rng(0)
+    plane = np.full((200, 200), 500.0)
+    found = Noise(photons=0, hot=0.01).add(plane, rng)
+    assert (found > 500).mean() == pytest.approx(0.01, rel=0.3)
+    assert found.max() <= 1000
+    assert (Noise(photons=0).add(plane, rng) == plane).all()
 
 
 def test_one_overlong_name_fails_alone(tmp_path: Path) -> None:
