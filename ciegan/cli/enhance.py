@@ -177,7 +177,7 @@ def _intervals(
     from ciegan.enhancing.intervals import write_intervals
 
     unknown, failed = write_intervals(checkpoint, source, target, coverage, options)
-    click.echo(f"{coverage} % intervals of {len(unknown)} images: {target}-lower, {target}-upper")
+    click.echo(f"{coverage} % intervals of {len(unknown)} images beside {target}: -lower, -upper")
     without = {name: share for name, share in unknown.items() if share > _WITHOUT}
     if without:
         most = max(without, key=lambda name: without[name])
@@ -245,12 +245,15 @@ def enhance(
     from cellqa.enhance.files import plan
     from cellqa.io.store_images import holds_images
     from ciegan.enhancing.folder import disagreeing, doubts, enhance_files
+    from ciegan.enhancing.intervals import calibrated
     from ciegan.enhancing.pool import beside
 
     here = engine == "local"
     if not here and network["devices"] > 1:
         raise click.UsageError("--devices: each worker of --engine has one; start more workers")
     checkpoint, options, runners = open_network(run, **network, here=here)
+    if interval:
+        calibrated(checkpoint)  # told before hours of work
     scan: dict[str, Any] = {
         "pattern": pattern,
         "overlap": overlap,

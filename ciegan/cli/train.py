@@ -158,7 +158,9 @@ def train(
         ),
     ]
     if resume and changes:
-        raise click.UsageError(f"--resume goes on with the run's own settings; drop {changes[0]}")
+        first = {"start": "from"}.get(changes[0], changes[0]).replace("_", "-")
+        name = f"--set {first}" if "." in first else f"--{first}"
+        raise click.UsageError(f"--resume goes on with the run's own settings; drop {name}")
     if resume and overwrite:
         raise click.UsageError("--resume goes on with an earlier run, --overwrite replaces it")
     chosen = PRESETS[preset or "default"]

@@ -210,11 +210,12 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         if data.target == "self":
             some = np.linspace(0, len(tiles) - 1, min(len(tiles), _LOOKED_AT)).astype(int)
             self.noise = noise_model([self.pair(k)[0] for k in some])
-        elif data.target == "truth" and all(a == b for a, b in self.digests.values()):
-            raise CellqaError(
-                "input and target are the same images: there is nothing to learn (noisy images "
-                "teach themselves with --target self)"
-            )
+
+    def check_targets(self) -> None:
+        """Raise CellqaError where targets are their inputs, and none are made of these."""
+        if self.noise is None and all(a == b for a, b in self.digests.values()):
+            what = "noisy images teach themselves with --target self"
+            raise CellqaError(f"input and target are the same: there is nothing to learn ({what})")
 
     @property
     def fingerprint(self) -> str:

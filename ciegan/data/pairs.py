@@ -14,9 +14,9 @@ from cellqa.pairs.pairing import list_images, pair_folders
 from cellqa.pairs.roles import Role
 from cellqa.terminal import Progress
 from ciegan.data.pair_check import EXCHANGED, check_pair
-from ciegan.data.pixels import load_image
+from ciegan.data.pixels import check_pixels, load_image
 from ciegan.data.prepare import Prepared, prepare_sources
-from ciegan.data.tiles import Pair, TilingOptions
+from ciegan.data.tiles import INPUT, TARGET, Pair, TilingOptions
 
 BLURRED = "blurred"
 
@@ -133,6 +133,8 @@ def _told(prepared: Prepared, pairs: int, question: str) -> Prepared:
 
 def _checked(pair: Pair, check: bool, register: bool) -> Iterator[Pair | str]:
     doubt = ""
+    for role, pixels in ((INPUT, pair.input), (TARGET, pair.target)):
+        check_pixels(pixels, role)
     if check or register:
         pair, doubt = check_pair(pair, register=register)
     if doubt:

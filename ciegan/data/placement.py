@@ -21,6 +21,9 @@ _PASSES, _DONE = 4, 0.05  # of refining; pixels
 _RINGS = 30  # of frequencies, up to half of Nyquist
 _COMMON = 3  # rings, beyond the coarsest two, that must be coherent
 _COHERENT = 4.5  # standard errors of a ring's mean cosine
+_ENOUGH = 5  # parts whose displacements tell turn and magnification
+_TURNS = (-15, -10, -7, -5, -3, 3, 5, 7, 10, 15)  # degrees that are tried where too few do
+_BETTER_TURNED = 1.5  # times the agreement
 _BETTER = 1.05  # times the agreement, from which another displacement is believed
 
 
@@ -86,8 +89,8 @@ def placement(target: Array, source: Array) -> Placed | None:
             if by is not None:
                 places.append((y + sides[0] / 2, x + sides[1] / 2))
                 found.append(by)
-    if len(found) < 5:
-        return Placed(whole)
+    if len(found) < _ENOUGH:
+        return _turned(target, source) or Placed(whole)
     at = np.array(places) - np.array(truth.shape) / 2
     turn, scale, scatter, centre = _similarity(at, np.array(found))
     reach = math.hypot(*truth.shape) / 2
@@ -96,6 +99,19 @@ def placement(target: Array, source: Array) -> Placed | None:
         return Placed(whole)
     by = (whole[0] + centre[0], whole[1] + centre[1])
     return Placed(by, math.degrees(turn), 1 + scale, corner)
+
+
+def _turned(target: Array, source: Array) -> Placed | None:
+    """A turn that parts alone do not tell, since too little of each stays where it was."""
+    best = _BETTER_TURNED * _Phases(target, source).agreement(displaced(target, source) or (0, 0))
+    found = None
+    for degrees in _TURNS:
+        reach = math.hypot(*target.shape) / 2 * math.radians(abs(degrees))
+        brought, _ = laid(source, Placed((0.0, 0.0), degrees, 1.0, reach))
+        by = displaced(target, brought)
+        if by is not None and (agreed := _Phases(target, brought).agreement(by)) > best:
+            best, found = agreed, Placed(by, degrees, 1.0, reach)
+    return found
 
 
 def refined(target: Array, source: Array, placed: Placed) -> Placed:

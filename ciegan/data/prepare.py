@@ -265,14 +265,14 @@ def _do(
                 labels[pair.label] += 1
                 again = f"_{labels[pair.label]}" if labels[pair.label] > 1 else ""
                 tag = f"_{pair.label}{again}" if pair.label else ""
-                look = look_of(pair.target) if look is None else look
-                colour = pair.target.ndim == 3
                 try:
                     about = printable(name), printable(field_name), split
                     records, dropped = cut_tiles(pair, f"{stem}{tag}", about, out, tiling, shares)
                 except ImageError as error:
                     done.failures.append((name, pair.plane, str(error)))
                     continue
+                look = look_of(pair.target) if look is None else look
+                colour = pair.target.ndim == 3
                 done.records.extend(records)
                 empty += dropped
     except OSError as error:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from cellqa.disk import StrPath
-from cellqa.enhance.files import plan
+from cellqa.enhance.files import Job, plan
 from cellqa.errors import CellqaError, ImageError, first_line
-from cellqa.io import ImageFile, PlaneIndex, open_image, write_image
+from cellqa.io import ImageFile, PlaneIndex, open_image, split_suffix, write_image
 from cellqa.io.store_images import holds_images
 from cellqa.planes import Array
 from ciegan.enhancing.enhancer import EnhanceOptions
-from ciegan.enhancing.pool import spread_path
+from ciegan.enhancing.pool import beside, spread_path
 from ciegan.network.checkpoint import Checkpoint
 from ciegan.network.intervals import Intervals
 from ciegan.network.normalisation import PERCENTILES
@@ -34,6 +35,8 @@ def write_intervals(
 ) -> tuple[dict[str, float], list[tuple[str, str]]]:
     """Write the lower and upper ends of all results, into OUT-lower/ and OUT-upper/, as float32.
 
+    Those of a lone file go beside it, as NAME-lower and NAME-upper.
+
     Planes that were copied have no interval; nor have pixels unlike any that the network was
     calibrated on: there both maps are nan.
 
@@ -48,14 +51,11 @@ def write_intervals(
     CellqaError
         The network was not calibrated.
     """
-    intervals = network.intervals
-    if intervals is None:
-        raise CellqaError(
-            f"--interval: {network.path.name} was not calibrated; see `ciegan calibrate`"
-        )
+    intervals = calibrated(network)
     source, target = Path(source), Path(target)
     work = plan(source, target)
-    folder = target if holds_images(source) else target.parent
+    folder = target if holds_images(source) else None
+    places = _places([job.target for job in work], folder)
     unknown: dict[str, float] = {}
     failures: list[tuple[str, str]] = []
     for job in work:
@@ -63,17 +63,57 @@ def write_intervals(
             continue  # its failure was told
         try:
             unknown[job.target.name] = _maps(
-                job.source, job.target, folder, network, intervals, coverage, options
+                job, places[job.target], network, intervals, coverage, options
             )
         except (CellqaError, ValueError, OSError) as error:
             failures.append((job.target.name, first_line(error)))
     return unknown, failures
 
 
+def calibrated(network: Checkpoint) -> Intervals:
+    """The intervals of a network.
+
+    Raises
+    ------
+    CellqaError
+        It has none.
+    """
+    if network.intervals is None:
+        raise CellqaError(
+            f"--interval: {network.path.name} was not calibrated: give the run itself, after "
+            "`ciegan calibrate`"
+        )
+    return network.intervals
+
+
+def _places(targets: Sequence[Path], folder: Path | None) -> dict[Path, dict[str, Path]]:
+    """Where the maps of each result go: beside the folder of results, or beside a lone file."""
+    if folder is None:
+        names = {target: _stem(target) for target in targets}
+        return {
+            target: {end: target.with_name(f"{stem}-{end}{suffix}") for end in ENDS}
+            for target, (stem, suffix) in names.items()
+        }
+    usual = {target: spread_path(target, folder, beside(folder, ENDS[0])) for target in targets}
+    taken = Counter(usual.values())
+    found = {}
+    for target, place in usual.items():
+        # names that differ in their suffix alone keep it
+        name = place.name if taken[place] == 1 else f"{target.name}.tif"
+        inside = target.parent.relative_to(folder)
+        found[target] = {end: beside(folder, end) / inside / name for end in ENDS}
+    return found
+
+
+def _stem(target: Path) -> tuple[str, str]:
+    """Name and suffix of a lone file's maps; what holds no float32 becomes TIFF."""
+    place = spread_path(target, target.parent, target.parent)
+    return split_suffix(place.name)
+
+
 def _maps(
-    source: Path,
-    target: Path,
-    folder: Path,
+    job: Job,
+    places: Mapping[str, Path],
     network: Checkpoint,
     intervals: Intervals,
     coverage: int,
@@ -81,7 +121,7 @@ def _maps(
 ) -> float:
     """Write both maps of a file; return the share of pixels that have none."""
     missing = total = 0
-    with open_image(source) as raw, open_image(target) as made:
+    with open_image(job.source) as raw, open_image(job.target) as made:
         if made.dtype.kind not in "uif" or len(raw.planes) != len(made.planes):
             raise ImageError("its result is not of this image")
         for end, name in enumerate(ENDS):
@@ -92,13 +132,13 @@ def _maps(
                     for rows in _bounds(
                         raw, made, before, after, network, intervals, coverage, options
                     ):
-                        total += rows[end].size
-                        missing += int(np.isnan(rows[end]).sum())
+                        if options.chosen(before):
+                            total += rows[end].size
+                            missing += int(np.isnan(rows[end]).sum())
                         yield rows[end]
 
-            place = spread_path(target, folder, folder.with_name(f"{folder.name}-{name}"))
             note = f"{name} end of the {coverage} % interval of what ciegan enhanced, not raw data"
-            write_image(place, planes(), made, note, np.dtype(np.float32))
+            write_image(places[name], planes(), made, note, np.dtype(np.float32))
     return missing / total if total else 0.0
 
 

@@ -15,6 +15,7 @@ from ciegan.config import Config
 from ciegan.data.crops import TilePair
 from ciegan.network.checkpoint import Checkpoint, add_intervals, load
 from ciegan.network.intervals import COVERAGES, Intervals, fit
+from ciegan.network.normalisation import channels_of
 from ciegan.network.windows import enhance_plane
 
 _PIXELS = 4_000_000  # that are looked at, in all
@@ -52,6 +53,8 @@ def calibrate(run: Path, tiles: Sequence[TilePair]) -> Calibrated:
         The weights cannot be read, or the tiles hold too few pixels.
     """
     network = load(run)
+    if all(np.array_equal(*tile.load()[:2]) for tile in tiles):
+        raise CellqaError("input and target are the same images: there is no truth to learn from")
     known: dict[str, list[tuple[Array, Array, Array]]] = {}
     step = max(1, round(sum(np.prod(t.load()[0].shape) for t in tiles) / _PIXELS))
     for tile in tiles:
@@ -78,6 +81,12 @@ def calibrate_own(run: Path, tiles: Sequence[TilePair], config: Config) -> None:
 def _known(network: Checkpoint, tile: TilePair, step: int) -> tuple[Array, Array, Array]:
     """Level, change and error of some pixels of a tile."""
     source, target, _ = tile.load()
+    channels = channels_of(source.shape)
+    if channels != network.generator.channels:
+        raise CellqaError(
+            f"the images have {channels} channels, the network was trained on "
+            f"{network.generator.channels}"
+        )
     low, high = network.normalisation.limits(source, tile.limits)
     image = enhance_plane(network.generator, source, network.normalisation, whole=tile.limits)
     made, raw, true = (

@@ -161,6 +161,7 @@ def train(
     compile_kernels(tell)
     tell("reading the tiles")
     crops = Crops(read_split(data, "train"), config.data, config.seed)
+    crops.check_targets()
     validation = _check_validation(read_split(data, "val"), crops, config, devices)
     vgg, notes = _features(config)
     if crops.noise is not None:
@@ -194,7 +195,8 @@ def train(
         trained = _trained(trainer, networks, keeper, untouched.values)
         if trainer.is_global_zero:
             calibrate_own(out / BEST, networks.validation, config)
-            write_json(out / RUN_SUMMARY, _summary(trained, chosen, devices))
+            noise = crops.noise.describe() if crops.noise else ""
+            write_json(out / RUN_SUMMARY, _summary(trained, chosen, devices) | {"noise": noise})
     return trained
 
 

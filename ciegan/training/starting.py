@@ -28,7 +28,7 @@ def started(config: Config) -> tuple[Config, Checkpoint | None]:
     own = first.config.generator
     if config.generator not in (PRESETS[config.preset].generator, own):
         raise CellqaError(
-            f"--from: {first.path.name} is of the generator {own.name} {own.options or ''}: drop "
+            f"--from: {first.path.name} is of the generator {own.name}{own.options or ''}: drop "
             "--generator and its options"
         )
     return replace(config, generator=own), first

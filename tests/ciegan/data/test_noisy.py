@@ -94,7 +94,7 @@ def test_what_is_drawn(data: Path) -> None:
 
 def test_the_same_image_twice_teaches_nothing(data: Path) -> None:
     with pytest.raises(CellqaError, match="--target self"):
-        Crops(read_split(data, "train"), Data(crop=32), 0)
+        Crops(read_split(data, "train"), Data(crop=32), 0).check_targets()
 
 
 def test_other_captures_are_exchanged(prepared: Path) -> None:

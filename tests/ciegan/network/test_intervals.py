@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,39 @@ def test_maps_beside_results(prepared: Path, tmp_path: Path, tiny: Config) -> No
     none = run(weights(tmp_path / "w.safetensors"), odd, tmp_path / "odd-out", "--interval", "90")
     assert none.exit_code == 1
     assert "was not calibrated" in none.output
+    assert not (tmp_path / "odd-out").exists()  # told before any work
+
+
+def test_maps_of_lone_files_and_of_names_that_differ_in_their_suffix(
+    prepared: Path, tmp_path: Path, tiny: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import cv2
+
+    train(prepared, tmp_path / "run", tiny)
+    pixels = tifffile.imread(next((prepared / "test/input").glob("*.tif")))
+    write_tiff(tmp_path / "in/a.tif", pixels, None)
+    cv2.imwrite(str(tmp_path / "in/a.png"), pixels.T)
+    found = run(tmp_path / "run", tmp_path / "in", tmp_path / "out", "--interval", "90")
+    assert found.exit_code == 0, found.output
+    assert {p.name for p in (tmp_path / "out-lower").glob("*.tif")} == {"a.tif.tif", "a.png.tif"}
+    monkeypatch.chdir(tmp_path)
+    found = run(tmp_path / "run", tmp_path / "in/a.tif", Path("b.tif"), "--interval", "90")
+    assert found.exit_code == 0, found.output
+    assert (tmp_path / "b-lower.tif").exists()
+    assert (tmp_path / "b-upper.tif").exists()
+
+
+def test_what_cannot_be_calibrated_on(prepared: Path, tmp_path: Path, tiny: Config) -> None:
+    train(prepared, tmp_path / "run", tiny)
+    before = (tmp_path / "run/best.safetensors").read_bytes()
+    tiles = read_split(prepared, "val")
+    same = [replace(tile, target=tile.input) for tile in tiles]
+    with pytest.raises(CellqaError, match="the same images"):
+        calibrate(tmp_path / "run", same)
+    colour = tmp_path / "c.tif"
+    write_tiff(colour, np.dstack([tifffile.imread(tiles[0].input)] * 3), None)
+    other = tmp_path / "d.tif"
+    write_tiff(other, np.dstack([tifffile.imread(tiles[0].target)] * 3), None)
+    with pytest.raises(CellqaError, match="3 channels, the network was trained on 1"):
+        calibrate(tmp_path / "run", [replace(tiles[0], input=colour, target=other)])
+    assert (tmp_path / "run/best.safetensors").read_bytes() == before

@@ -407,7 +407,7 @@ def test_stopping_is_lightnings(tiny: Config) -> None:
         (["DATA", "run", "--generator", "nafnett"], "generator.name must be one of", 1),
         (["DATA", "run", "--max-time", "soon"], "is not a time", 2),
         (["DATA", "run", "--resume"], "holds no run", 1),
-        (["DATA", "run", "--resume", "--steps", "3"], "drop steps", 2),
+        (["DATA", "run", "--resume", "--steps", "3"], "drop --steps", 2),
         (["DATA", "file", "--crop", "32"], "is a file", 1),
         (["DATA", "run", "--crop", "36"], "must be a multiple of 8 for resunet, got 36", 1),
         (
