@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import fmean
 
 import click
-import numpy as np
 
 from cellqa.cli.options import AnyPath
 from cellqa.terminal import align, warn
@@ -30,7 +30,7 @@ def calibrate(run: Path, data: Path, split: str) -> None:
     if found.coverage:
         rows = [["field", "within 90 %", "brightest 5 %"]]
         rows += [[name, *(f"{v:.1%}" for v in both)] for name, both in found.coverage.items()]
-        means = np.mean(list(found.coverage.values()), axis=0)
+        means = map(fmean, zip(*found.coverage.values(), strict=True))
         rows.append(["mean", *(f"{v:.1%}" for v in means)])
         click.echo("Each field, by intervals of the others:")
         click.echo(align(rows))

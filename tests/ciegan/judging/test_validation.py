@@ -73,7 +73,7 @@ def test_the_command(prepared: Path, run: Path, tmp_path: Path) -> None:
     arguments = ["validate", f"net={run}", "--data", str(prepared), "--out", str(tmp_path / "o")]
     found = CliRunner().invoke(main, [*arguments, "--split", "val"])
     assert found.exit_code == 0, found.output
-    assert "net: preset default, generator resunet" in found.stdout
+    assert "net: preset adversarial, generator resunet" in found.stdout
     assert (tmp_path / "o/results/report.html").exists()
     again = CliRunner().invoke(main, arguments)
     assert again.exit_code == 1
