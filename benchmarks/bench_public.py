@@ -52,6 +52,7 @@ def denoised_by_bm3d(image: Array, noise: NoiseModel) -> Array | None:
 
 
 def main() -> None:
+    """Print a row for each kind as it is done, and the table of all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seconds", type=float, default=300.0, help="of training a kind")

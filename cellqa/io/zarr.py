@@ -151,15 +151,16 @@ def _lost(pixels: Array, data: Any, at: tuple[int | slice, ...]) -> str:
         for place, side, length in zip(at, data.chunks, data.shape, strict=True)
         if isinstance(place, slice)
     ]
-    keys = {}
-    for y, x in product(*cuts):
-        if black[y, x].all() and not _is_stored(data, at, y.start, x.start):
-            keys[y.start, x.start] = y, x
+    missing = [
+        (y, x)
+        for y, x in product(*cuts)
+        if black[y, x].all() and not _is_stored(data, at, y.start, x.start)
+    ]
     known = np.ones(pixels.shape, bool)
-    for place in keys.values():
+    for place in missing:
         known[place] = False
     number = 0
-    for y, x in keys.values():
+    for y, x in missing:
         around = [
             (slice(max(y.start - 1, 0), y.start), x),
             (slice(y.stop, y.stop + 1), x),

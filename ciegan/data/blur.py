@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -13,17 +12,17 @@ import numpy as np
 from cellqa.disk import StrPath
 from cellqa.enhance.filters import as_type
 from cellqa.errors import CellqaError
-from cellqa.io import luminance, may_crash
+from cellqa.io import luminance
 from cellqa.metrics._spectrum import SMALLEST_SIDE
 from cellqa.metrics.detail import noise_variance
 from cellqa.pairs.naming import composed
-from cellqa.pairs.pairing import list_images, scan
+from cellqa.pairs.pairing import scan
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane
 from cellqa.terminal import Progress
 from ciegan.data.degrade import Degradation, Noise, degrade
 from ciegan.data.pixels import check_pixels, load_image
-from ciegan.data.prepare import PAIRS, Prepared, prepare_sources
+from ciegan.data.prepare import PAIRS, Prepared, images_below, only, prepare_folder, seed_of
 from ciegan.data.tiles import Pair, TilingOptions
 
 _SHARED = "shares its target's noise"
@@ -91,19 +90,16 @@ def prepare_blur(
         raise ValueError(f"`bleaching` must be above 0 and at most 1, got {bleaching}")
     if bleaching < 1 and draws < 2:
         raise ValueError("bleaching goes from one copy to the next: give --draws 2 or more")
-    folder = list_images(source, "GT")
-    sources = {name: [source / n for n in names] for name, names in folder.images.items()}
+    sources = images_below(source, "GT")
     others = _others(of, sources)
     left = [bleaching ** (k / max(draws - 1, 1)) for k in range(draws)]
     make = partial(_pairs, how=how, noise=noise or Noise(), left=left, tiling=tiling, others=others)
-    isolate = any(may_crash(path) for paths in sources.values() for path in paths)
-    prepared = prepare_sources(
+    prepared = prepare_folder(
         sources,
         make,
         out,
         tiling,
         jobs=jobs,
-        isolate=isolate,
         overwrite=overwrite,
         progress=progress,
         inputs=[source] if of is None else [source, Path(of)],
@@ -152,11 +148,7 @@ def _pairs(
     tiling: TilingOptions,
     others: Mapping[str, Path],
 ) -> Iterator[Pair | tuple[str, str] | str]:
-    if len(paths) > 1:
-        names = " and ".join(path.name for path in paths)
-        yield "", f"ambiguous name: {names} differ only in their suffix"
-        return
-    image, size = load_image(paths[0])
+    image, size = load_image(only(paths))
     check_pixels(image, "image")
     size = tiling.pixel_size or size
     origin = image
@@ -169,9 +161,7 @@ def _pairs(
         check_pixels(origin, "image of --of")
     shared = "" if name in others or not _noisy(image) else f"; {_SHARED}"
     for k, share in enumerate(left):
-        # by name, so that other images in the folder do not change this one's draw
-        key = zlib.crc32(name.encode("utf-8", "surrogateescape"))
-        rng = np.random.default_rng([tiling.seed, key, k])
+        rng = np.random.default_rng([tiling.seed, seed_of(name), k])
         strength = how.draw(rng)
         # a pair is of one moment: what has faded is gone from the target too
         sharp = bleached(image, share, noise.offset)

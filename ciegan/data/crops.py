@@ -23,9 +23,9 @@ from cellqa.pairs.pairing import scan
 from cellqa.planes import Array
 from cellqa.tables.cells import unguarded
 from ciegan.config import Data
-from ciegan.data.noisy import NoiseModel, noise_model, recorrupted, seed_of
+from ciegan.data.noisy import NoiseModel, noise_model, recorrupted
 from ciegan.data.pixels import check_pixels, load_image
-from ciegan.data.prepare import MARK, PAIRS
+from ciegan.data.prepare import MARK, PAIRS, seed_of
 from ciegan.data.tiles import INPUT, TARGET
 from ciegan.network.normalisation import PERCENTILES, Normalisation, channels_of, scaled
 from ciegan.network.trained_on import TrainedOn, digest

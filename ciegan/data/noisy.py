@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,12 +12,11 @@ import numpy as np
 
 from cellqa.disk import StrPath
 from cellqa.errors import CellqaError, first_line
-from cellqa.io import luminance, may_crash, open_image
-from cellqa.pairs.pairing import list_images
+from cellqa.io import luminance, open_image
 from cellqa.planes import Array
 from cellqa.terminal import Progress
 from ciegan.data.pixels import colours
-from ciegan.data.prepare import Prepared, prepare_sources
+from ciegan.data.prepare import Prepared, images_below, only, prepare_folder
 from ciegan.data.tiles import Pair, TilingOptions
 
 # Half as much noise again in deviation; what is left for the target is twice it (Pang et al. 2021
@@ -192,15 +190,13 @@ def prepare_noisy(
     """
     source, out = Path(source), Path(out)
     tiling = tiling or TilingOptions()
-    folder = list_images(source, "IN")
-    sources = {name: [source / n for n in names] for name, names in folder.images.items()}
-    return prepare_sources(
+    sources = images_below(source, "IN")
+    return prepare_folder(
         sources,
         partial(_planes, tiling=tiling),
         out,
         tiling,
         jobs=jobs,
-        isolate=any(may_crash(path) for paths in sources.values() for path in paths),
         overwrite=overwrite,
         progress=progress,
         inputs=[source],
@@ -210,11 +206,7 @@ def prepare_noisy(
 def _planes(
     name: str, paths: list[Path], *, tiling: TilingOptions
 ) -> Iterator[Pair | tuple[str, str]]:
-    if len(paths) > 1:
-        names = " and ".join(path.name for path in paths)
-        yield "", f"ambiguous name: {names} differ only in their suffix"
-        return
-    with open_image(paths[0]) as file:
+    with open_image(only(paths)) as file:
         several = len(file.planes) > 1
         for index in file.planes:
             label = file.label(index) if several else ""
@@ -225,8 +217,3 @@ def _planes(
                 continue
             size = tiling.pixel_size or file.size_of(index)[0]
             yield Pair(label, pixels, pixels, size, label, degradation="as given")
-
-
-def seed_of(name: str) -> int:
-    """What a tile's noise is drawn from for validation, the same each time."""
-    return zlib.crc32(name.encode("utf-8", "surrogateescape"))

@@ -63,14 +63,14 @@ def check_pair(pair: Pair, *, register: bool = False) -> tuple[Pair, str]:
         )
     if not register and (off := placed.describe()):
         raise ImageError(f"the input is {off}: --register undoes that {_NOTHING}")
+    placed = refined(target, source, placed) if register else placed
+    brought, inside = laid(source, placed)
     if register:
-        placed = refined(target, source, placed)
-        brought, inside = laid(source, placed)
         left = placement(target[inside], brought[inside])
         if left is None or left.describe():
             off = left.describe() if left else "without structure in common"
             raise ImageError(f"the input cannot be registered: it is still {off} {_NOTHING}")
-    doubt = EXCHANGED if has_more_detail(target, laid(source, placed)[0]) else ""
+    doubt = EXCHANGED if has_more_detail(target, brought) else ""
     return (_registered(pair, placed) if register else pair), doubt
 
 

@@ -10,12 +10,12 @@ from cellqa.disk import StrPath
 from cellqa.errors import CellqaError, ImageError
 from cellqa.io import PlaneIndex, may_crash, open_image
 from cellqa.pairs.naming import Naming
-from cellqa.pairs.pairing import list_images, pair_folders
+from cellqa.pairs.pairing import pair_folders
 from cellqa.pairs.roles import Role
 from cellqa.terminal import Progress
 from ciegan.data.pair_check import EXCHANGED, check_pair
 from ciegan.data.pixels import check_pixels, load_image
-from ciegan.data.prepare import Prepared, prepare_sources
+from ciegan.data.prepare import Prepared, images_below, only, prepare_folder, prepare_sources
 from ciegan.data.tiles import INPUT, TARGET, Pair, TilingOptions
 
 BLURRED = "blurred"
@@ -102,15 +102,13 @@ def prepare_side_by_side(
     """
     source, out = Path(source), Path(out)
     tiling = tiling or TilingOptions()
-    folder = list_images(source, "AB")
-    sources = {name: [source / n for n in names] for name, names in folder.images.items()}
-    prepared = prepare_sources(
+    sources = images_below(source, "AB")
+    prepared = prepare_folder(
         sources,
         partial(_halves, tiling=tiling, check=check, register=register),
         out,
         tiling,
         jobs=jobs,
-        isolate=any(may_crash(path) for paths in sources.values() for path in paths),
         overwrite=overwrite,
         progress=progress,
         inputs=[source],
@@ -119,15 +117,14 @@ def prepare_side_by_side(
 
 
 def _told(prepared: Prepared, pairs: int, question: str) -> Prepared:
-    """One warning for all pairs whose input is sharper than their target."""
+    """One warning for all pairs whose input is sharper than their target, where most are."""
     exchanged = prepared.warnings.count(EXCHANGED)
+    prepared.warnings = [text for text in prepared.warnings if text != EXCHANGED]
     if 2 * exchanged > pairs:
-        kept = [text for text in prepared.warnings if text != EXCHANGED]
-        kept.append(
+        prepared.warnings.append(
             f"in {exchanged} of {pairs} pairs {EXCHANGED}: {question} (cells that hardly absorb, "
             "in brightfield, look so out of focus)"
         )
-        prepared.warnings[:] = kept
     return prepared
 
 
@@ -142,13 +139,6 @@ def _checked(pair: Pair, check: bool, register: bool) -> Iterator[Pair | str]:
     yield pair
 
 
-def _only(paths: list[Path]) -> Path:
-    if len(paths) > 1:
-        names = " and ".join(path.name for path in paths)
-        raise ImageError(f"ambiguous name: {names} differ only in their suffix")
-    return paths[0]
-
-
 def _pair(
     name: str,
     roles: dict[str, list[Path]],
@@ -159,7 +149,7 @@ def _pair(
 ) -> Iterator[Pair | tuple[str, str] | str]:
     if len(roles) < 2:
         raise CellqaError("it has no partner in the other folder")
-    paths = _only(roles[BLURRED]), _only(roles[Role.REFERENCE])
+    paths = only(roles[BLURRED]), only(roles[Role.REFERENCE])
     for label, places in _planes(*paths):
         try:
             (blurred, own), (sharp, size) = (
@@ -191,7 +181,7 @@ def _planes(
 def _halves(
     name: str, paths: list[Path], *, tiling: TilingOptions, check: bool, register: bool
 ) -> Iterator[Pair | str]:
-    both, size = load_image(_only(paths))
+    both, size = load_image(only(paths))
     width = both.shape[1]
     if width % 2:
         raise ImageError(f"{paths[0].name}: {width} pixels wide: not two images side by side")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,7 +16,8 @@ import numpy as np
 from cellqa.disk import alone, fresh_folder, open_ours, remove, remove_folder
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError, ImageError, first_line, printable
-from cellqa.io import split_suffix, write_tiff
+from cellqa.io import may_crash, split_suffix, write_tiff
+from cellqa.pairs.pairing import list_images
 from cellqa.planes import Array
 from cellqa.tables.files import write_csv
 from cellqa.terminal import Progress
@@ -116,6 +118,42 @@ def prepare_sources(
         )
 
 
+def prepare_folder(
+    folder: Mapping[str, list[Path]],
+    pairs_of: Callable[[str, list[Path]], Iterator[Pair | tuple[str, str] | str]],
+    out: Path,
+    tiling: TilingOptions,
+    **rest: Any,
+) -> Prepared:
+    """`prepare_sources` of files by name; what may crash is read in processes of its own."""
+    isolate = any(may_crash(path) for paths in folder.values() for path in paths)
+    return prepare_sources(folder, pairs_of, out, tiling, isolate=isolate, **rest)
+
+
+def images_below(top: Path, role: str) -> dict[str, list[Path]]:
+    """Files of each image of a folder, by its name; several where names differ in their suffix."""
+    return {name: [top / n for n in names] for name, names in list_images(top, role).images.items()}
+
+
+def only(paths: Sequence[Path]) -> Path:
+    """The file of an image.
+
+    Raises
+    ------
+    ImageError
+        There are several.
+    """
+    if len(paths) > 1:
+        names = " and ".join(path.name for path in paths)
+        raise ImageError(f"ambiguous name: {names} differ only in their suffix")
+    return paths[0]
+
+
+def seed_of(name: str) -> int:
+    """What is drawn for an image, by its name: others in its folder do not change it."""
+    return zlib.crc32(name.encode("utf-8", "surrogateescape"))
+
+
 def _prepare(
     sources: Mapping[str, Source],
     pairs_of: Callable[[str, Source], Iterator[Pair | tuple[str, str] | str]],
@@ -139,13 +177,11 @@ def _prepare(
     made = out / _UNFINISHED
     fresh_folder(made)
     work = partial(_do, pairs_of=pairs_of, out=made, tiling=tiling, shares=shares)
-    stems = Counter(split_suffix(name)[0] for name in sources)
-    todo = []
-    for name, source in sources.items():
-        stem, suffix = split_suffix(name)
-        # names that differ in their suffix only keep it
-        stem = f"{stem}{suffix.replace('.', '_')}" if stems[stem] > 1 else stem
-        todo.append((name, stem, fields_of[name], split_of[fields_of[name]], source))
+    stem_of = _stems(sources)
+    todo = [
+        (name, stem_of[name], fields_of[name], split_of[fields_of[name]], source)
+        for name, source in sources.items()
+    ]
     if tiling.field:
         lonely = sum(fields_of[name] == name for name in sources)
         if lonely:
@@ -175,6 +211,29 @@ def _prepare(
         remove_folder(made)
         why = f"; the first: {prepared.failures[0][2]}" if prepared.failures else ""
         raise CellqaError(f"no tile was made ({prepared.empty} were empty){why}")
+    _put_in_place(made, out, records)
+    if not tiling.within:
+        prepared.warnings += in_several_splits(looks, {r.source: r.split for r in records})
+    prepared.warnings += [
+        f"no tile is left for {split}: its fields are empty or failed"
+        for split, names in prepared.fields.items()
+        if names and not prepared.tiles[split]
+    ]
+    return prepared
+
+
+def _stems(names: Iterable[str]) -> dict[str, str]:
+    """How the tiles of each source begin; names that differ in their suffix only keep it."""
+    parts = {name: split_suffix(name) for name in names}
+    taken = Counter(stem for stem, _ in parts.values())
+    return {
+        name: f"{stem}{suffix.replace('.', '_')}" if taken[stem] > 1 else stem
+        for name, (stem, suffix) in parts.items()
+    }
+
+
+def _put_in_place(made: Path, out: Path, records: Sequence[Record]) -> None:
+    """Write the table, and replace what was there by what was made."""
     lines = ([str(value) for value in asdict(record).values()] for record in records)
     write_csv(made / PAIRS, list(COLUMNS), lines)
     for name in (PAIRS, *SPLITS):  # without its table, a set that is half replaced is refused
@@ -184,14 +243,6 @@ def _prepare(
         if (made / name).exists():
             (made / name).rename(out / name)
     remove_folder(made)
-    if not tiling.within:
-        prepared.warnings += in_several_splits(looks, {r.source: r.split for r in records})
-    prepared.warnings += [
-        f"no tile is left for {split}: its fields are empty or failed"
-        for split, names in prepared.fields.items()
-        if names and not prepared.tiles[split]
-    ]
-    return prepared
 
 
 def in_one_kind(place: Path, records: Sequence[Record], colour: Mapping[str, bool]) -> list[str]:

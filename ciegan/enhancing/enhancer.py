@@ -88,6 +88,28 @@ class EnhanceOptions:
         }
 
 
+def normalisation_of(checkpoint: Checkpoint, options: EnhanceOptions) -> Normalisation:
+    """How black and white are found, as the options ask for."""
+    own = checkpoint.normalisation
+    return {
+        "auto": own,
+        "train": replace(own, rule="train"),
+        "image": replace(own, rule="image"),
+        "none": Normalisation("train", 0.0, 1.0),
+    }[options.normalize]
+
+
+def limits_of(
+    normalisation: Normalisation, read: Callable[[int, int], Array], rows: int
+) -> tuple[float, float]:
+    """Black and white of a plane of so many rows, which are read some at a time."""
+    whole = None
+    if normalisation.rule == "image":
+        low, high = percentiles_of_rows(read, rows, PERCENTILES)
+        whole = (low, high)
+    return normalisation.limits(np.empty(0), whole)
+
+
 class NetworkEnhancer:
     """A trained generator as an enhancer of planes.
 
@@ -100,13 +122,7 @@ class NetworkEnhancer:
 
     def __init__(self, checkpoint: Checkpoint, options: EnhanceOptions, runner: Runner):
         self.checkpoint, self.options, self.runner = checkpoint, options, runner
-        own = checkpoint.normalisation
-        self.normalisation = {
-            "auto": own,
-            "train": replace(own, rule="train"),
-            "image": replace(own, rule="image"),
-            "none": Normalisation("train", 0.0, 1.0),
-        }[options.normalize]
+        self.normalisation = normalisation_of(checkpoint, options)
 
     def describe(self, model: str) -> str:
         """One line for the metadata of enhanced images."""
@@ -172,11 +188,7 @@ class NetworkEnhancer:
                 raise ImageError("NaN or infinity in the image")
             return rows
 
-        whole = None
-        if self.normalisation.rule == "image":
-            low, high = percentiles_of_rows(finite, shape[0], PERCENTILES)
-            whole = (low, high)
-        limits = self.normalisation.limits(np.empty(0), whole)
+        limits = limits_of(self.normalisation, finite, shape[0])
         bands = enhance_bands(
             self.runner,
             finite,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +11,14 @@ import numpy as np
 from cellqa.disk import StrPath
 from cellqa.enhance.files import Job, plan
 from cellqa.errors import CellqaError, ImageError, first_line
-from cellqa.io import ImageFile, PlaneIndex, open_image, split_suffix, write_image
+from cellqa.io import ImageFile, PlaneIndex, split_suffix, write_image
+from cellqa.io.isolated import open_safely
 from cellqa.io.store_images import holds_images
 from cellqa.planes import Array
-from ciegan.enhancing.enhancer import EnhanceOptions
+from ciegan.enhancing.enhancer import EnhanceOptions, limits_of, normalisation_of
 from ciegan.enhancing.pool import beside, spread_path
 from ciegan.network.checkpoint import Checkpoint
 from ciegan.network.intervals import Intervals
-from ciegan.network.normalisation import PERCENTILES
-from ciegan.network.percentiles import percentiles_of_rows
 
 ENDS = ("lower", "upper")
 _ROWS = 1024  # at once
@@ -121,7 +119,7 @@ def _maps(
 ) -> float:
     """Write both maps of a file; return the share of pixels that have none."""
     missing = total = 0
-    with open_image(job.source) as raw, open_image(job.target) as made:
+    with open_safely(job.source) as raw, open_safely(job.target) as made:
         if made.dtype.kind not in "uif" or len(raw.planes) != len(made.planes):
             raise ImageError("its result is not of this image")
         for end, name in enumerate(ENDS):
@@ -160,13 +158,7 @@ def _bounds(
     def read(start: int, stop: int) -> Array:
         return raw.load_rows(before, start, stop)
 
-    own = network.normalisation
-    rule = {"auto": own.rule, "none": "train"}.get(options.normalize, options.normalize)
-    levels = (0.0, 1.0) if options.normalize == "none" else (own.low, own.high)
-    if rule == "image":
-        low, high = percentiles_of_rows(read, shape[0], PERCENTILES)
-        levels = (low, high)
-    low, high = replace(own, rule=rule, low=levels[0], high=levels[1]).limits(np.empty(0), levels)
+    low, high = limits_of(normalisation_of(network, options), read, shape[0])
     for start in range(0, shape[0], _ROWS):
         stop = min(start + _ROWS, shape[0])
         if not options.chosen(before):

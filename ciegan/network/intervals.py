@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -71,13 +71,7 @@ class Intervals:
 
     def as_lists(self) -> dict[str, Any]:
         """As JSON; nan is null."""
-        return {
-            "levels": _listed(self.levels),
-            "changes": _listed(self.changes),
-            "ends": _listed(self.ends),
-            "lower": _listed(self.lower),
-            "upper": _listed(self.upper),
-        }
+        return {each.name: _listed(getattr(self, each.name)) for each in fields(self)}
 
     @classmethod
     def from_lists(cls, table: Mapping[str, Any]) -> Intervals:
@@ -88,9 +82,9 @@ class Intervals:
         ValueError
             Shapes or values are not those of intervals.
         """
-        parts = {n: np.array(table[n], np.float64) for n in ("levels", "changes", "ends")}
-        parts |= {n: np.array(table[n], np.float64) for n in ("lower", "upper")}
-        levels, changes, ends, lower, upper = parts.values()
+        levels, changes, ends, lower, upper = (
+            np.array(table[each.name], np.float64) for each in fields(cls)
+        )
         number = len(levels) + 1
         shape = (len(COVERAGES), number, changes.shape[1] + 1)
         right = changes.shape[0] == number and ends.shape == (number + 2,)

@@ -107,11 +107,10 @@ class Costs:
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if needed(middle) <= seconds else (low, middle)
-        steps = max(low, done)
-        if steps == done:
-            return steps, every_of(config, max(steps, 1))
-        each = self.total(done, steps, config.schedule, judged=judged) / (steps - done)
-        return steps, every_of(config, steps, each, self.validation)
+        if low == done:
+            return done, every_of(config, max(done, 1))
+        each = self.total(done, low, config.schedule, judged=judged) / (low - done)
+        return low, every_of(config, low, each, self.validation)
 
 
 def trial(

@@ -53,12 +53,15 @@ def calibrate(run: Path, tiles: Sequence[TilePair]) -> Calibrated:
         The weights cannot be read, or the tiles hold too few pixels.
     """
     network = load(run)
-    if all(np.array_equal(*tile.load()[:2]) for tile in tiles):
-        raise CellqaError("input and target are the same images: there is no truth to learn from")
     known: dict[str, list[tuple[Array, Array, Array]]] = {}
-    step = max(1, round(sum(np.prod(t.load()[0].shape) for t in tiles) / _PIXELS))
+    same = True
     for tile in tiles:
-        known.setdefault(tile.field, []).append(_known(network, tile, step))
+        source, target, _ = tile.load()
+        same = same and np.array_equal(source, target)
+        part = _known(network, source, target, tile.limits, len(tiles))
+        known.setdefault(tile.field, []).append(part)
+    if same:
+        raise CellqaError("input and target are the same images: there is no truth to learn from")
     every = fit([part for parts in known.values() for part in parts])
     if every is None:
         raise TooFewError("too few pixels to calibrate on: give more fields")
@@ -78,17 +81,23 @@ def calibrate_own(run: Path, tiles: Sequence[TilePair], config: Config) -> None:
             calibrate(run, tiles)
 
 
-def _known(network: Checkpoint, tile: TilePair, step: int) -> tuple[Array, Array, Array]:
-    """Level, change and error of some pixels of a tile."""
-    source, target, _ = tile.load()
+def _known(
+    network: Checkpoint,
+    source: Array,
+    target: Array,
+    whole: tuple[float, float] | None,
+    tiles: int,
+) -> tuple[Array, Array, Array]:
+    """Level, change and error of some pixels of one of so many tiles."""
+    step = max(1, round(source.size * tiles / _PIXELS))
     channels = channels_of(source.shape)
     if channels != network.generator.channels:
         raise CellqaError(
             f"the images have {channels} channels, the network was trained on "
             f"{network.generator.channels}"
         )
-    low, high = network.normalisation.limits(source, tile.limits)
-    image = enhance_plane(network.generator, source, network.normalisation, whole=tile.limits)
+    low, high = network.normalisation.limits(source, whole)
+    image = enhance_plane(network.generator, source, network.normalisation, whole=whole)
     made, raw, true = (
         (p.astype(np.float64).ravel()[::step] - low) / (high - low) for p in (image, source, target)
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from cellqa.errors import CellqaError
 from ciegan.config import PRESETS, Config, Losses
@@ -56,7 +55,7 @@ def take_weights(networks: Networks, first: Checkpoint, channels: int) -> list[s
     rules = first.normalisation.rule, networks.normalisation.rule
     if len(set(rules)) == 2:
         told.append(
-            f"--from: {Path(first.path).name} was trained with --normalize {rules[0]}, this run "
+            f"--from: {first.path.name} was trained with --normalize {rules[0]}, this run "
             f"takes {rules[1]}"
         )
     return told

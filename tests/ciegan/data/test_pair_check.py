@@ -122,6 +122,13 @@ def test_the_command_fails_what_is_wrong(tmp_path: Path) -> None:
     assert done.tiles.total() > 20
 
 
+def test_one_exchanged_pair_of_many_is_no_warning(tmp_path: Path) -> None:
+    number = iter(range(4))
+    where = folders(tmp_path, lambda s, t: (t, s) if next(number) == 0 else (s, t))
+    done = prepare_pairs(*where, tmp_path / "out", tiling=TilingOptions(tile=64))
+    assert not any(EXCHANGED in warning for warning in done.warnings)
+
+
 def test_stacks_are_paired_plane_by_plane(tmp_path: Path) -> None:
     import tifffile
 
