@@ -153,10 +153,10 @@ def speed(out: Path, device: str, presets: list[str]) -> None:
 # what is compared on a device, as `ciegan train --preset --set` takes it
 SETTINGS: tuple[tuple[str, dict[str, str]], ...] = (
     ("default", {"data.batch_size": "4"}),
-    ("default", {"data.batch_size": "32", "optimizer.rate": "0.002"}),
-    ("default", {"data.batch_size": "32", "optimizer.rate": "0.002", "precision": "bf16"}),
+    ("default", {"data.batch_size": "8"}),
+    ("default", {"data.batch_size": "16"}),
     ("default", {"data.batch_size": "32"}),
-    ("pix2pix", {"precision": "bf16"}),
+    ("default", {"data.batch_size": "32", "precision": "bf16"}),
 )
 
 

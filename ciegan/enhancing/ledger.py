@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -34,7 +35,7 @@ class Ledger:
     def __init__(self, path: Path, settings: str) -> None:
         self.path, self.settings = path, settings
         self.folder = path.parent.absolute()
-        self._left: dict[Path, bool] = {}  # whether a folder of targets lies elsewhere
+        self._within: dict[str, str | None] = {}  # where folders of targets lie below it
         self._lines = Lines(path)
         self._entries: dict[str, Mapping[str, Any]] = {}
         self._of_key: dict[str, set[str]] = {}
@@ -56,12 +57,17 @@ class Ledger:
 
     def _inside(self, target: str | Path) -> str | None:
         """A target's path below the folder; None where it leads elsewhere."""
-        place = self.folder / target
-        if not place.is_relative_to(self.folder) or place.name == "..":
+        # text, since paths take longer than all else that is noted of a small file
+        parent, name = os.path.split(os.path.join(self.folder, target))
+        if name in ("", ".", ".."):
             return None
-        if place.parent not in self._left:
-            self._left[place.parent] = leaves(place, self.folder)
-        return None if self._left[place.parent] else place.relative_to(self.folder).as_posix()
+        if parent not in self._within:
+            place = Path(parent)
+            out = not place.is_relative_to(self.folder) or leaves(place / name, self.folder)
+            below = "" if out else place.relative_to(self.folder).as_posix()
+            self._within[parent] = None if out else "" if below == "." else f"{below}/"
+        within = self._within[parent]
+        return None if within is None else within + name
 
     def _of(self, target: Path) -> Mapping[str, Any]:
         return self._entries.get(self._inside(target.absolute()) or "", {})

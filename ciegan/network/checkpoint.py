@@ -27,6 +27,7 @@ from ciegan.config import Config, ConfigError, Network, from_dict, to_toml
 from ciegan.config.sections import NORMALISATIONS
 from ciegan.models import GENERATORS, Generator
 from ciegan.network import onnx, realesrgan
+from ciegan.network.builtin import resolved
 from ciegan.network.intervals import Intervals
 from ciegan.network.normalisation import Normalisation
 from ciegan.network.trained_on import TrainedOn
@@ -158,7 +159,8 @@ def load(path: StrPath) -> Checkpoint:
     Parameters
     ----------
     path : path
-        The file, or the folder of a training run. A name in .pth is Real-ESRGAN's.
+        The file, the folder of a training run, or the name of built-in weights. A name in .pth is
+        Real-ESRGAN's.
 
     Raises
     ------
@@ -168,7 +170,7 @@ def load(path: StrPath) -> Checkpoint:
     MissingExtraError
         The file is ONNX, and onnxruntime is not installed.
     """
-    path = Path(path)
+    path = resolved(path)
     if path.is_dir():
         if not (path / BEST).exists():
             raise CellqaError(f"{path}: no {BEST} here; is it the folder of `ciegan train`?")
@@ -214,6 +216,7 @@ def content_hash(path: Path) -> str:
     CellqaError
         It cannot be read.
     """
+    path = resolved(path)
     try:
         return hashlib.sha256((path / BEST if path.is_dir() else path).read_bytes()).hexdigest()
     except OSError as error:
@@ -281,7 +284,8 @@ def fill(generator: Generator, state: Mapping[str, Tensor], name: str) -> None:
                 f"{name}: the weights are of another network than its configuration says "
                 f"({type(generator).__name__}; {key} differs)"
             )
-    generator.load_state_dict(state, assign=True)
+    # weights that are kept in half precision compute in 32 bits
+    generator.load_state_dict({n: v.float() for n, v in state.items()}, assign=True)
 
 
 def make_generator(config: Config, channels: int) -> Generator:
