@@ -19,6 +19,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from multiprocessing import Pool
 from pathlib import Path
 
@@ -86,14 +87,13 @@ def gather(data: Path, sharp: Path) -> None:
             write_tiff(sharp / role / f"{name}-{k:02d}.tif", whole, None)
 
 
-def simulated(scene: str, sharp: Path) -> None:
-    """Scenes of a kind, as a microscope without noise sees them."""
-    for k in range(SCENES_EACH):
-        rng = np.random.default_rng([SEED, seed_of(scene), k])
-        made = getattr(simulate, scene)((512, 512), seed=k)
-        pixels = optical_blur(made.structure, rng.uniform(0.35, 0.9))
-        role = "test" if k % 8 == 7 else "learn"
-        write_tiff(sharp / role / f"scene-{scene}-{k:02d}.tif", wide(pixels), None)
+def simulated(sharp: Path, scene: str, k: int) -> None:
+    """A scene, as a microscope without noise sees it."""
+    rng = np.random.default_rng([SEED, seed_of(scene), k])
+    made = getattr(simulate, scene)((512, 512), seed=k)
+    pixels = optical_blur(made.structure, rng.uniform(0.35, 0.9))
+    role = "test" if k % 8 == 7 else "learn"
+    write_tiff(sharp / role / f"scene-{scene}-{k:02d}.tif", wide(pixels), None)
 
 
 def wide(pixels: Array) -> Array:
@@ -112,7 +112,7 @@ def prepare(sharp: Path, out: Path) -> None:
     """Pairs of many degradations to learn from, and of a few stated ones to be tested on."""
     jobs = os.cpu_count() or 1
     with Pool(jobs) as pool:
-        pool.map(partial(simulated, sharp=sharp), SCENES)
+        pool.starmap(simulated, product([sharp], SCENES, range(SCENES_EACH)))
     tiling = TilingOptions(tile=TILE, split="0.95,0.05,0", min_contrast=0, seed=SEED)
     sources = images_below(sharp / "learn", "SHARP")
     make = partial(drawn, seed=SEED)
