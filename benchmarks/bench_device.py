@@ -5,6 +5,8 @@ speed    from disk to disk, beside the network in memory
 steps    a step by preset, phase, batch and precision: milliseconds, kernels, share busy
 train [FOLDER]   the same seconds for several settings, on prepared data, on sharp fields that are
          blurred, or on simulated ones
+long [FOLDER]   the paper's schedule as far as its time goes, and others for a share of that, on
+         fields blurred as in the paper
 
 With `--device cpu`, `memory` and `steps` run in a small form.
 """
@@ -16,7 +18,7 @@ import copy
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -34,7 +36,7 @@ from cellqa.simulate import filaments
 from cellqa.terminal import align
 from ciegan.config import PRESETS, Config, with_settings
 from ciegan.data import TilingOptions, prepare_blur
-from ciegan.data.degrade import Gaussian, Noise
+from ciegan.data.degrade import PUBLISHED, Gaussian, Noise
 from ciegan.enhancing.folder import enhance_files, make_runners
 from ciegan.enhancing.processes import processes_for
 from ciegan.losses import load_vgg
@@ -45,7 +47,7 @@ from ciegan.network.runner import Runner
 from ciegan.training.run import train
 from ciegan.training.step import Networks
 
-SETS = ((4000, 256), (1500, 1024), (48, 4096))  # images, and their side
+SETS = ((6000, 256), (2000, 1024), (96, 4096))  # images, and their side
 
 
 def memory(out: Path, device: str, presets: list[str]) -> None:
@@ -143,7 +145,11 @@ def speed(out: Path, device: str, presets: list[str]) -> None:
         first, last = ends[number // 5], ends[4 * number // 5]
         size = side * side / 1e6
         steady = (4 * number // 5 - number // 5) / max(last - first, 1) * 1e9 * size
-        row = [name, f"{number} of {side} x {side}", str(processes_for(number, place))]
+        row = [
+            name,
+            f"{number} of {side} x {side}",
+            str(processes_for(number, number * side**2, place)),
+        ]
         row += [f"{number / wall:.0f}", f"{number * size / wall:.0f}", f"{steady:.0f}", best]
         rows.append([*row, f"{steady / float(best):.2f}"])
         print("  " + "  ".join(rows[-1]), flush=True)
@@ -160,8 +166,26 @@ SETTINGS: tuple[tuple[str, dict[str, str]], ...] = (
 )
 
 
-def settings(folder: Path | None, out: Path, seconds: float, device: str) -> None:
-    """Each setting for the same seconds, validated on the same fields."""
+# the paper's networks, and what is to be compared with them, each with its share of the time
+WIDE = '{"widths" = [48, 96, 192], "blocks" = [2, 2, 2]}'
+LONG: tuple[tuple[str, dict[str, str], float], ...] = (
+    ("paper", {"precision": "bf16", "compile": "true"}, 1.0),
+    ("pix2pix", {"precision": "bf16"}, 0.25),
+    ("default", {"data.batch_size": "32"}, 0.25),
+    ("default", {"data.batch_size": "32", "generator.options": WIDE}, 0.25),
+)
+
+
+def settings(
+    folder: Path | None,
+    out: Path,
+    seconds: float,
+    device: str,
+    tried: Sequence[tuple[str, dict[str, str], float]],
+    how: Gaussian,
+    noise: Noise,
+) -> None:
+    """Each setting for its share of the seconds, validated on the same fields."""
     sharp = folder or out / "sharp"
     if folder is None:
         for k in range(12):
@@ -169,22 +193,21 @@ def settings(folder: Path | None, out: Path, seconds: float, device: str) -> Non
     data = sharp if (sharp / "pairs.csv").exists() else out / "data"
     if not (data / "pairs.csv").exists():
         tiling = TilingOptions(split="2,1,0", seed=1)
-        noise = Noise(photons=20_000)
         prepare_blur(
             sharp,
             data,
-            Gaussian((1.0, 3.0)),
+            how,
             noise=noise,
             draws=2,
             tiling=tiling,
             jobs=os.cpu_count() or 1,
             overwrite=True,
         )
-    shown = ("psnr", "ssim", "ms_ssim", "resolution")
+    shown = ("psnr", "ssim", "ms_ssim", "nrmse", "resolution")
     rows = [["preset", "settings", "steps", "seconds", "waiting", *shown]]
-    for preset, changes in SETTINGS:
+    for preset, changes, share in tried:
         config = with_settings(PRESETS[preset], changes)
-        metrics = {"ssim": 1.0, "psnr": 0.02, "ms_ssim": 1.0, "resolution": 0.001}
+        metrics = {"ssim": 1.0, "psnr": 0.02, "ms_ssim": 1.0, "nrmse": 0.0, "resolution": 0.001}
         monitor = replace(config.monitor, metrics=metrics, images=24, patience=0, samples=0)
         try:
             trained = train(
@@ -192,7 +215,7 @@ def settings(folder: Path | None, out: Path, seconds: float, device: str) -> Non
                 out / "run",
                 replace(config, monitor=monitor),
                 device=device,
-                max_time=seconds,
+                max_time=seconds * share,
                 fit_time=True,
                 overwrite=True,
             )
@@ -283,12 +306,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["memory", "speed", "steps", "train"])
+    parser.add_argument("what", choices=["memory", "speed", "steps", "train", "long"])
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--out", type=Path, default=Path("bench-device"))
     parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
     parser.add_argument("--presets", default="default,paper")
-    parser.add_argument("--minutes", type=float, default=0.6, help="of each training")
+    parser.add_argument("--minutes", type=float, default=0.6, help="of the longest training")
     given = parser.parse_args()
     threads = f"{given.device}, {torch.get_num_threads()} threads"
     print(heading(f"Device: {given.what}", threads))
@@ -300,8 +323,14 @@ def main() -> None:
         speed(given.out, given.device, presets)
     elif given.what == "steps":
         steps(given.device)
+    elif given.what == "train":
+        tried = [(*each, 1.0) for each in SETTINGS]
+        how, noise = Gaussian((1.0, 3.0)), Noise(photons=20_000)
+        settings(given.folder, given.out, 60 * given.minutes, given.device, tried, how, noise)
     else:
-        settings(given.folder, given.out, 60 * given.minutes, given.device)
+        how, noise = PUBLISHED["paper"]
+        assert isinstance(how, Gaussian)
+        settings(given.folder, given.out, 60 * given.minutes, given.device, LONG, how, noise)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """How the built-in network `general` was made: `python benchmarks/train_general.py STEP ...`.
 
 gather DATA SHARP   sharp fields of permissive public sets in DATA
-prepare SHARP OUT   adds simulated ones; pairs: `OUT/pairs` to learn from, `OUT/test/SET` of fields kept back
+simulate SHARP      adds simulated ones
+prepare SHARP OUT   pairs to learn from, `OUT/pairs`
+tests SHARP OUT     pairs of fields that were kept back, `OUT/test/SET`
 train OUT RUN       for --minutes, on --device
 keep RUN            the weights in half precision, where `ciegan enhance general` finds them
 score OUT           the tables of the model card, beside input and classical methods
@@ -26,11 +28,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cellqa import simulate
 from cellqa.enhance.filters import as_type
 from cellqa.io import luminance, open_image, write_tiff
 from cellqa.planes import Array
-from cellqa.simulate import optical_blur
+from cellqa.simulate import optical_blur, scenes
 from ciegan.config import DEFAULT, Config
 from ciegan.data import TilingOptions, prepare_blur
 from ciegan.data.degrade import FluorescenceDefocus, Gaussian, Noise
@@ -90,7 +91,7 @@ def gather(data: Path, sharp: Path) -> None:
 def simulated(sharp: Path, scene: str, k: int) -> None:
     """A scene, as a microscope without noise sees it."""
     rng = np.random.default_rng([SEED, seed_of(scene), k])
-    made = getattr(simulate, scene)((512, 512), seed=k)
+    made = getattr(scenes, scene)((512, 512), seed=k)
     pixels = optical_blur(made.structure, rng.uniform(0.35, 0.9))
     role = "test" if k % 8 == 7 else "learn"
     write_tiff(sharp / role / f"scene-{scene}-{k:02d}.tif", wide(pixels), None)
@@ -109,33 +110,35 @@ def middle(pixels: Array, side: int) -> Array:
 
 
 def prepare(sharp: Path, out: Path) -> None:
-    """Pairs of many degradations to learn from, and of a few stated ones to be tested on."""
+    """Pairs of many degradations."""
     jobs = os.cpu_count() or 1
-    with Pool(jobs) as pool:
-        pool.starmap(simulated, product([sharp], SCENES, range(SCENES_EACH)))
     tiling = TilingOptions(tile=TILE, split="0.95,0.05,0", min_contrast=0, seed=SEED)
     sources = images_below(sharp / "learn", "SHARP")
     make = partial(drawn, seed=SEED)
     prepared = prepare_folder(
         sources, make, out / "pairs", tiling, jobs=jobs, overwrite=True, inputs=[sharp]
     )
-    print(prepared.describe(), *prepared.failures[:3], sep="\n", flush=True)
+    print(prepared.describe(), *prepared.failures, sep="\n", flush=True)
+
+
+def tests(sharp: Path, out: Path) -> None:
+    """Pairs of a few stated degradations."""
+    jobs = os.cpu_count() or 1
     for group in (*SETS, "scene"):
         fields = out / "fields" / group
         fields.mkdir(parents=True, exist_ok=True)
         rows = ["field,split"]
-        known = sorted((sharp / "learn").glob(f"{group}-*.tif"))[:: 5 if group == "scene" else 1]
-        for path in known[:5]:  # classical methods are tuned on these
-            rows.append(f"{path.stem},val")
-        for path in sorted((sharp / "test").glob(f"{group}-*.tif")):
-            rows.append(f"{path.stem},test")
+        learnt, kept = (sorted((sharp / role).glob(f"{group}-*.tif")) for role in ("learn", "test"))
+        # classical methods are tuned on some of those that are learnt from
+        rows += [f"{path.stem},val" for path in learnt[:: max(1, len(learnt) // 5)]]
+        rows += [f"{path.stem},test" for path in kept]
         for row in rows[1:]:
             name, split = row.split(",")
             source = sharp / ("learn" if split == "val" else "test") / f"{name}.tif"
             shutil.copy(source, fields / source.name)
         table = fields.with_suffix(".csv")
         table.write_text("\n".join(rows) + "\n")
-        if "test" not in rows[-1]:
+        if not kept:
             continue  # of one field
         tiling = TilingOptions(tile=TILE, split=str(table), min_contrast=0, seed=SEED)
         for name, (how, noise) in TESTS.items():
@@ -225,7 +228,7 @@ def keep(run: Path) -> None:
 
 
 def score(out: Path, device: str) -> None:
-    """Each test set: `general` beside the input and classical methods, fitted on the same images."""
+    """Each test set: `general` beside the input and classical methods that were fitted."""
     for data in sorted((out / "test").iterdir()):
         validated = validate(
             {"general": KEPT},
@@ -242,21 +245,28 @@ def score(out: Path, device: str) -> None:
                 print(f"{row.method} {row.metric} {row.mean:.4g}")
 
 
+def simulate(sharp: Path) -> None:
+    """All scenes."""
+    with Pool(os.cpu_count() or 1) as pool:
+        pool.starmap(simulated, product([sharp], SCENES, range(SCENES_EACH)))
+
+
+STEPS = {"gather": gather, "simulate": simulate, "prepare": prepare, "tests": tests}
+
+
 def main() -> None:
     """Do a step."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("step", choices=["gather", "prepare", "train", "keep", "score"])
+    parser.add_argument("step", choices=[*STEPS, "train", "keep", "score"])
     parser.add_argument("places", nargs="+", type=Path)
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
-    if given.step == "gather":
-        gather(*given.places)
-    elif given.step == "prepare":
-        prepare(*given.places)
+    if given.step in STEPS:
+        STEPS[given.step](*given.places)
     elif given.step == "train":
         out, run = given.places
         trained = train(

@@ -34,7 +34,7 @@ class DeviceCrops:
     Parameters
     ----------
     crops : Crops
-        All of whose tiles are kept, of one shape and type, 8 or 16 bits; see `fits`.
+        All of whose tiles are kept, of one shape, in 8 or 16 bits; see `fits`.
     device : torch.device
     """
 
@@ -53,18 +53,19 @@ class DeviceCrops:
 
     @staticmethod
     def fits(crops: Crops, device: torch.device) -> bool:
-        """Whether a CUDA device can keep the tiles, and they are of one shape and type."""
+        """Whether a CUDA device can keep the tiles, and they are of one shape, of raw pixels."""
         if crops.data.target != "truth":
             return False
         if device.type != "cuda" or len(crops.kept) < len(crops.tiles):
             return False
-        kinds = {(p.shape, p.dtype) for pair in crops.kept.values() for p in pair}
-        size = sum(p.nbytes for pair in crops.kept.values() for p in pair)
-        room = _SHARE * torch.cuda.mem_get_info(device)[0]
-        return len(kinds) == 1 and next(iter(kinds))[1] in RAW and size <= room
+        tiles = [p for pair in crops.kept.values() for p in pair]
+        if len({p.shape for p in tiles}) > 1 or any(p.dtype not in RAW for p in tiles):
+            return False
+        size = sum(p.size for p in tiles) * max(p.dtype.itemsize for p in tiles)
+        return bool(size <= _SHARE * torch.cuda.mem_get_info(device)[0])
 
     def _placed(self, tiles: Sequence[Array]) -> Tensor:
-        """Tiles on the device, (N, Y, X, C); 16 bits as a signed type."""
+        """Tiles on the device, (N, Y, X, C), in the wider of their types; 16 bits as signed."""
         stacked = np.stack([tile if tile.ndim == 3 else tile[:, :, None] for tile in tiles])
         if stacked.dtype == np.uint16:
             stacked = stacked.view(np.int16)

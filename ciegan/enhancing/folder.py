@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from cellqa.disk import StrPath, free_space
-from cellqa.enhance.files import Job, finish_stores, plan, refuse_taken
+from cellqa.enhance.files import Job, bytes_each, finish_stores, plan, refuse_taken
 from cellqa.errors import CellqaError
 from cellqa.io import store_of
 from cellqa.io.store_images import holds_images
@@ -223,10 +223,10 @@ def _processes(work: Sequence[Job], pool: Pool, runners: Sequence[Runner], jobs:
     """Processes for what is not done yet."""
     if jobs == 1 or (jobs is None and (not runners or runners[0].device.type != "cuda")):
         return 1
-    fresh = sum(not pool.ledger.seen(job) for job in work)
-    if jobs is not None:
-        return min(jobs, max(1, fresh))
-    number = processes_for(fresh, runners[0].device)
+    fresh = [job for job in work if not pool.ledger.seen(job)]
+    if jobs is not None or not fresh:
+        return min(jobs or 1, max(1, len(fresh)))
+    number = processes_for(len(fresh), bytes_each(fresh) * len(fresh), runners[0].device)
     return max(number, len(runners)) if number > 1 else 1
 
 

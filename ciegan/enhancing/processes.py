@@ -31,8 +31,7 @@ from ciegan.network.device import DeviceError
 from ciegan.network.runner import Runner
 
 _AHEAD = 12  # files that a process has before it
-_PAYS = 200  # files of a process for which it is worth starting
-_MOST = 12  # processes on one device, which it serves in turn
+_PAYS, _PAYS_MB = 200, 400  # files, or megabytes of them, for which a process is worth starting
 _MEMORY = 2e9  # bytes of a device for each process
 
 _Message = tuple[Job, Enhanced] | BaseException | None
@@ -68,13 +67,22 @@ class Setup:
     number: int
 
 
-def processes_for(files: int, device: torch.device) -> int:
-    """Processes that pay for so many files: several on CUDA only, where Python is what is slow."""
+def processes_for(files: int, size: float, device: torch.device) -> int:
+    """Processes that pay for so many files: several on CUDA only, where Python is what is slow.
+
+    Parameters
+    ----------
+    files : int
+    size : float
+        Of all of them, in bytes.
+    device : torch.device
+    """
     if device.type != "cuda":
         return 1
     room = int(torch.cuda.mem_get_info(device)[0] / _MEMORY)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(_MOST, room, (cores or 1) - 1, files // _PAYS))
+    paid = max(files // _PAYS, min(files, int(size / 1e6 / _PAYS_MB)))
+    return max(1, min(room, (cores or 1) - 1, paid))
 
 
 class Crew:

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 
 def averaging(updates: int, decay: float) -> float:
-    """What the newest weights count in the average: all at first, ever less, 1 - `decay` at last.
+    """What the average keeps of itself at an update: nothing at first, `decay` at last.
 
     Examples
     --------
     >>> [round(averaging(n, 0.999), 4) for n in (0, 1, 10, 10_000, 100_000)]
-    [1.0, 0.8182, 0.45, 0.001, 0.001]
+    [0.0, 0.1818, 0.55, 0.999, 0.999]
     """
-    return 1 - min(decay, (1 + updates) / (10 + updates)) if updates else 1.0
+    return min(decay, (1 + updates) / (10 + updates)) if updates else 0.0
 
 
 class MovingAverage(nn.Module):
@@ -37,22 +37,20 @@ class MovingAverage(nn.Module):
         self.module = copy.deepcopy(network).requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, network: nn.Module, share: float | Tensor) -> None:
-        """Average += share (weights - average); buffers are copied.
+    def update(self, network: nn.Module, kept: float | Tensor) -> None:
+        """Average = kept (average - weights) + weights; buffers are copied.
 
         Parameters
         ----------
         network : Module
-        share : float or Tensor
-            See `averaging`; a tensor stays on its device.
+        kept : float or Tensor
+            See `averaging`; a tensor, of which the result is the same, stays on its device.
         """
         averages: list[Tensor] = list(self.module.parameters())
         weights: list[Tensor] = list(network.parameters())
-        if isinstance(share, Tensor):
-            steps = torch._foreach_sub(weights, averages)
-            torch._foreach_mul_(steps, share)
-            torch._foreach_add_(averages, steps)
-        else:
-            torch._foreach_lerp_(averages, weights, share)
-        for kept, buffer in zip(self.module.buffers(), network.buffers(), strict=True):
-            kept.copy_(buffer)
+        # no `lerp`, which rounds otherwise where a number is given than where it is a tensor
+        torch._foreach_sub_(averages, weights)
+        torch._foreach_mul_(averages, kept)
+        torch._foreach_add_(averages, weights)
+        for own, buffer in zip(self.module.buffers(), network.buffers(), strict=True):
+            own.copy_(buffer)

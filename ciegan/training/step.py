@@ -136,7 +136,7 @@ class Networks(pl.LightningModule):
             return
         if self.config.compile:
             self._compiled = [torch.compile(self.generator)]
-        elif alone:
+        if alone:
             self._captured = CapturedSteps(self.device)
             self._knobs = Knobs(self.device)
 
@@ -239,10 +239,10 @@ class Networks(pl.LightningModule):
         if self.config.channels_last:
             source = source.contiguous(memory_format=torch.channels_last)
             target = target.contiguous(memory_format=torch.channels_last)
-        share = self._turn_knobs(optimizers)
+        kept = self._turn_knobs(optimizers)
 
         def take(source: Tensor, target: Tensor) -> None:
-            self._take(now, source, target, optimizers, backward, share)
+            self._take(now, source, target, optimizers, backward, kept)
 
         with float32(exact=self.config.precision == "32"):
             if self._captured is None:
@@ -257,7 +257,7 @@ class Networks(pl.LightningModule):
             self._noted[now.name] = [n for n in after if after[n] > before.get(n, 0)]
 
     def _turn_knobs(self, optimizers: Sequence[Any]) -> float | Tensor:
-        """Set the rates of this step; return what the new weights count in the average.
+        """Set the rates of this step; return what the average of weights keeps of itself.
 
         On CUDA both are tensors there, which a captured step reads.
         """
@@ -265,11 +265,11 @@ class Networks(pl.LightningModule):
         factor = rate(self.steps_done, settings, schedule.steps)
         values = [settings.rate * factor, settings.discriminator_rate * factor]
         updates = generator_steps(self.steps_done, schedule, self.discriminator is not None)
-        share = averaging(updates, settings.average)
+        kept = averaging(updates, settings.average)
         for place, (optimizer, value) in enumerate(zip(optimizers, values, strict=False)):
             for group in optimizer.param_groups:
                 group["lr"] = self._knobs.turn(f"rate {place}", value)
-        return self._knobs.turn("share", share)
+        return self._knobs.turn("kept", kept)
 
     def _count_steps(self, now: Phase) -> None:
         """Tell Lightning of steps of optimizers that it did not see, since a graph took them."""
@@ -285,7 +285,7 @@ class Networks(pl.LightningModule):
         target: Tensor,
         optimizers: Sequence[Any],
         backward: Callable[[Tensor], None],
-        share: float | Tensor,
+        kept: float | Tensor,
     ) -> None:
         """What a step does on the device."""
         image: Tensor | None = None
@@ -309,7 +309,7 @@ class Networks(pl.LightningModule):
                 loss = self.objective.of_generator(image, source, target, judge)
             self._learn(optimizers[0], self.generator, loss, backward)
             if self.average is not None:
-                self.average.update(self.generator, share)
+                self.average.update(self.generator, kept)
 
     def _narrow(self) -> AbstractContextManager[None]:
         """Networks in 16 bits, where the configuration says so."""

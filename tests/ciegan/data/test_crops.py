@@ -159,14 +159,17 @@ def test_wrong_folders(tmp_path: Path) -> None:
         read_split(tmp_path / "half", "train")
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("dtypes", [(np.uint8,), (np.uint16,), (np.uint8, np.uint16)])
 @pytest.mark.parametrize("shape", [(50, 60), (50, 60, 3)])
 def test_crops_of_a_device_are_the_same_to_the_bit(
-    tmp_path: Path, dtype: type, shape: tuple[int, ...]
+    tmp_path: Path, dtypes: tuple[type, ...], shape: tuple[int, ...]
 ) -> None:
-    largest = np.iinfo(dtype).max
     rng = np.random.default_rng(0)
-    images = [tuple(rng.integers(0, largest, shape).astype(dtype) for _ in "ab") for _ in range(4)]
+    images = []
+    for k in range(4):
+        dtype = dtypes[k % len(dtypes)]
+        largest = np.iinfo(dtype).max
+        images.append(tuple(rng.integers(0, largest, shape).astype(dtype) for _ in "ab"))
     crops = Crops(read_split(folder(tmp_path, *images), "train"), DATA, 5)
     device = DeviceCrops(crops, torch.device("cpu"))
     drawn = {(crops.draw(k).turns, crops.draw(k).flip) for k in range(60)}

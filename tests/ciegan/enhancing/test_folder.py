@@ -117,7 +117,9 @@ def test_clipped_values_are_counted(tmp_path: Path, model: Path) -> None:
     found = enhance_plane(network.generator, pixels, network.normalisation)
     beyond = ((found < -0.5) | (found > 255.5)).mean()
     assert beyond > 0
-    assert float(table(tmp_path / "out")["a.tif"]["clipped"]) == pytest.approx(beyond, rel=1e-4)
+    # half precision rounds some of them to the other side
+    near = 1e-2 if torch.cuda.is_available() else 1e-4
+    assert float(table(tmp_path / "out")["a.tif"]["clipped"]) == pytest.approx(beyond, rel=near)
 
 
 def test_what_is_done_is_done_once(tmp_path: Path, model: Path) -> None:

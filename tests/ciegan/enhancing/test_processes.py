@@ -147,10 +147,12 @@ def test_they_end_with_the_one_who_started_them(
 
 
 def test_processes_pay_on_cuda_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert processes_for(10**6, torch.device("cpu")) == 1
+    assert processes_for(10**6, 1e12, torch.device("cpu")) == 1
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (80e9, 80e9))
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
     cuda = torch.device("cuda", 0)
-    assert [processes_for(n, cuda) for n in (1, 399, 1000, 10**6)] == [1, 1, 5, 12]
+    assert [processes_for(n, 0.0, cuda) for n in (1, 399, 1000, 10**6)] == [1, 1, 5, 15]
+    large = [(1, 1e11), (2, 1e11), (96, 96 * 4096**2)]  # files, and bytes of all of them
+    assert [processes_for(files, size, cuda) for files, size in large] == [1, 2, 4]
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (7e9, 8e9))
-    assert processes_for(10**6, cuda) == 3
+    assert processes_for(10**6, 0.0, cuda) == 3
