@@ -4,7 +4,7 @@ gather DATA SHARP   sharp fields of permissive public sets in DATA
 simulate SHARP      adds simulated ones
 prepare SHARP OUT   pairs to learn from, `OUT/pairs`
 tests SHARP OUT     pairs of fields that were kept back, `OUT/test/SET`
-train OUT RUN       for --minutes, on --device
+train OUT RUN       for --minutes, on --device, from weights that are there with --start
 keep RUN            the weights in half precision, where `ciegan enhance general` finds them
 score OUT           the tables of the model card, beside input and classical methods
 
@@ -126,7 +126,8 @@ def tests(sharp: Path, out: Path) -> None:
     jobs = os.cpu_count() or 1
     for group in (*SETS, "scene"):
         fields = out / "fields" / group
-        fields.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(fields, ignore_errors=True)
+        fields.mkdir(parents=True)
         rows = ["field,split"]
         learnt, kept = (sorted((sharp / role).glob(f"{group}-*.tif")) for role in ("learn", "test"))
         # classical methods are tuned on some of those that are learnt from
@@ -174,7 +175,12 @@ def degraded(field: Array, rng: np.random.Generator, *, fluorescent: bool) -> tu
 
     kind = rng.random()
     blurred = sharp
-    if kind >= 0.15 and fluorescent and kind < 0.45:
+    if kind < 0.03:  # nothing there: nothing is to be made of it
+        sharp = blurred = np.full(sharp.shape, 0.5)
+    elif kind >= 0.85:  # beyond what can be restored: it is not to be made up
+        how = Gaussian((3.0, 12.0))
+        blurred = how.apply(sharp, how.draw(rng), None)
+    elif kind >= 0.15 and fluorescent and kind < 0.45:
         pixel = rng.uniform(0.1, 0.4)
         na = rng.uniform(0.3, 0.9)
         blur = rng.uniform(0, 4) * pixel  # radius of the disc that a point becomes
@@ -198,13 +204,14 @@ def degraded(field: Array, rng: np.random.Generator, *, fluorescent: bool) -> tu
     return as_type(made, dtype), as_type(sharp * white + offset, dtype)
 
 
-def config(batch: int) -> Config:
+def config(batch: int, rate: float, start: str) -> Config:
     """The default preset, with larger batches, watched in grey levels as well."""
     return replace(
         DEFAULT,
         seed=0,
+        start=start,
         data=replace(DEFAULT.data, batch_size=batch, memory=8.0),
-        optimizer=replace(DEFAULT.optimizer, average=0.9995),
+        optimizer=replace(DEFAULT.optimizer, rate=rate, average=0.9995),
         monitor=replace(
             DEFAULT.monitor, metrics={"ssim": 1.0, "psnr": 0.02}, images=48, patience=0, samples=2
         ),
@@ -263,6 +270,8 @@ def main() -> None:
     parser.add_argument("places", nargs="+", type=Path)
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--start", default="", help="weights to begin from")
+    parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
     if given.step in STEPS:
@@ -272,7 +281,7 @@ def main() -> None:
         trained = train(
             out / "pairs",
             run,
-            config(given.batch),
+            config(given.batch, given.rate, given.start),
             device=given.device,
             max_time=60 * given.minutes,
             fit_time=True,

@@ -145,13 +145,13 @@ def test_the_average_is_the_same_with_a_share_on_the_device() -> None:
             for parameter in network.parameters():
                 parameter.add_(torch.randn_like(parameter))
         network(torch.randn(4, 5))  # moves the running mean
-        share = averaging(number, 0.9)
-        averages[0].update(network, share)
-        averages[1].update(network, torch.tensor(share))
+        kept = averaging(number, 0.9)
+        averages[0].update(network, kept)
+        averages[1].update(network, torch.tensor(kept))
     for one, other in zip(
         averages[0].state_dict().values(), averages[1].state_dict().values(), strict=True
     ):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+        assert torch.equal(one, other)
     assert torch.equal(averages[0].module[1].running_mean, network[1].running_mean)
 
 
