@@ -175,8 +175,9 @@ def degraded(field: Array, rng: np.random.Generator, *, fluorescent: bool) -> tu
 
     kind = rng.random()
     blurred = sharp
-    if kind < 0.03:  # nothing there: nothing is to be made of it
-        sharp = blurred = np.full(sharp.shape, 0.5)
+    if kind < 0.03:  # nothing there but uneven light: nothing is to be made of it
+        slope = np.linspace(-0.02, 0.02, sharp.shape[1])
+        sharp = blurred = np.broadcast_to(0.5 + rng.uniform(0.2, 1) * slope, sharp.shape)
     elif kind >= 0.85:  # beyond what can be restored: it is not to be made up
         how = Gaussian((3.0, 12.0))
         blurred = how.apply(sharp, how.draw(rng), None)

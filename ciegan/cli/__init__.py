@@ -2,6 +2,7 @@
 
 from ciegan.cli import (  # noqa: F401 - they add their commands
     calibrate,
+    check,
     compare,
     demo,
     enhance,

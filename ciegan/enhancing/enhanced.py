@@ -35,6 +35,10 @@ class Enhanced:
         Hot pixels of the raw planes; None where planes were too large to look.
     worst : str
         The plane, of several, that `rsp` and `rse` are of.
+    unlike : float
+        How far the image, or the plane of it that is furthest, is from those that the network was
+        trained on: above 1 it is unlike them (`ciegan.network.familiar`). nan for images below 64
+        pixels, planes too large to look at, and weights that do not know.
     """
 
     image: str
@@ -50,6 +54,7 @@ class Enhanced:
     reason: str = ""
     hot: int | None = None
     worst: str = ""
+    unlike: float = math.nan
 
 
 def take_over(record: Enhanced, known: Mapping[str, Any]) -> None:

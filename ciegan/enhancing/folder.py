@@ -199,9 +199,10 @@ def disagreeing(records: Sequence[Enhanced]) -> list[str]:
 
 
 def doubts(records: Sequence[Enhanced], *, hot_removed: bool = False) -> list[str]:
-    """What to doubt of results: values that were cut off, hot pixels that were enhanced."""
+    """What to doubt of results: values cut off, images unlike the training's, hot pixels."""
     cut = [r for r in records if r.clipped > _CUT]
     hot = [r for r in records if r.hot and not hot_removed]
+    unlike = [r for r in records if r.unlike > 1]
     told = []
     if cut:
         most = max(cut, key=lambda r: r.clipped)
@@ -209,6 +210,13 @@ def doubts(records: Sequence[Enhanced], *, hot_removed: bool = False) -> list[st
             f"{len(cut)} images have values beyond what the network, or their type, can hold: "
             f"they were cut off (most in {most.image}: {most.clipped:.1%}); see `clipped` in "
             f"{ENHANCED_TABLE}, and --normalize image"
+        )
+    if unlike:
+        most = max(unlike, key=lambda r: r.unlike)
+        told.append(
+            f"{len(unlike)} of {len(records)} images are unlike those that the network was trained "
+            f"on (most {most.image}: {most.unlike:.1f} of what is usual): what it makes of them "
+            f"may be invented; see `unlike` in {ENHANCED_TABLE}, and train on such images"
         )
     if hot:
         most = max(hot, key=lambda r: r.hot or 0)

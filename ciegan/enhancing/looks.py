@@ -1,4 +1,7 @@
-"""What is looked at as planes pass: hot pixels, and whether a result explains its raw image."""
+"""What is looked at as planes pass.
+
+Hot pixels, whether the network knows such images, and whether a result explains its raw image.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from cellqa.io import PlaneIndex, luminance
 from cellqa.metrics.consistency import consistency
 from cellqa.planes import Array
 from cellqa.planes.impulses import impulses, without_impulses
+from ciegan.enhancing.enhancer import NetworkEnhancer, limits_of
 from ciegan.enhancing.output import _File
 from ciegan.network.windows import Band
 
@@ -32,6 +36,20 @@ def without_hot(file: _File, pixels: Array, *, remove: bool) -> Array:
     if not remove or not file.hot:
         return pixels
     return np.stack(made, axis=-1) if pixels.ndim == 3 else made[0]
+
+
+def look(file: _File, pixels: Array, network: NetworkEnhancer) -> None:
+    """Note how far a plane is from what the network was trained on."""
+    familiar = network.checkpoint.familiar
+    if familiar is None or pixels.dtype.kind not in "uif":
+        return
+    grey = np.asarray(luminance(pixels))
+    limits = limits_of(network.normalisation, lambda start, stop: grey[start:stop], len(grey))
+    unlike = familiar.unlike(grey, limits)
+    if not unlike <= file.record.unlike:  # nan at first
+        file.record.unlike = unlike
+    if unlike > 1 and not file.note:
+        file.note = f", unlike the images that it was trained on ({unlike:.1f} of what is usual)"
 
 
 def check_part(file: _File, index: PlaneIndex, part: Band) -> None:

@@ -32,6 +32,7 @@ class _File:
     key: str = ""
     source: ImageFile | None = None
     error: str = ""
+    note: str = ""  # for the result's metadata
     planes: int = 0
     copied: int = 0
     clipped: int = 0
@@ -63,16 +64,20 @@ class _Output:
         """Write blocks as they come; nothing appears where one fails."""
         file = self.file
 
+        block = self.blocks.get()  # by then it is known what is to be said of the file
+
         def blocks() -> Iterator[Array]:
-            while (block := self.blocks.get()) is not None:
+            nonlocal block
+            while block is not None:
                 yield block
+                block = self.blocks.get()
             if file.error:
                 raise ImageError(file.error)
 
         assert file.source is not None
         try:
             planes = blocks()
-            write_image(self.target, planes, file.source, self.note, self.dtype)
+            write_image(self.target, planes, file.source, self.note + file.note, self.dtype)
         except (CellqaError, ValueError, TypeError) as error:
             file.error = file.error or first_line(error)
         except OSError as error:

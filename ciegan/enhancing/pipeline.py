@@ -29,7 +29,7 @@ from cellqa.planes import Array
 from ciegan.enhancing.enhanced import Enhanced, take_over
 from ciegan.enhancing.enhancer import NetworkEnhancer
 from ciegan.enhancing.ledger import Ledger
-from ciegan.enhancing.looks import agree, check_part, without_hot
+from ciegan.enhancing.looks import agree, check_part, look, without_hot
 from ciegan.enhancing.output import _AHEAD, _File, _Output
 from ciegan.network.device import DeviceError
 
@@ -320,6 +320,7 @@ class Pipeline:
         remove = self.network.options.hot_pixels == "remove"
         if whole is not None:
             whole = without_hot(file, whole, remove=remove)
+            look(file, whole, self.network)
         elif remove:
             raise ImageError("too large to remove hot pixels (--hot-pixels)")
         results: list[Array] = []

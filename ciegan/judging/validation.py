@@ -31,6 +31,7 @@ from ciegan.data.crops import TilePair, read_split
 from ciegan.data.prepare import PAIRS
 from ciegan.data.tiles import INPUT, TARGET
 from ciegan.judging.classical import FITTED, NAMES, fitted, pairs_to_fit
+from ciegan.judging.nulls import check_nothing
 from ciegan.network.checkpoint import Checkpoint, load
 from ciegan.network.cost import parameters
 from ciegan.network.device import choose_device
@@ -120,6 +121,7 @@ def validate(
     for name, network in networks.items():
         if remembered := network.trained_on.warning(tiles):
             warnings.append(f"{name}: {remembered}")
+        warnings += [f"{name}: {n.warning}" for n in check_nothing(network) if n.warning]
     if len(methods) == 1:
         warnings.append("no validation split to tune Wiener and Richardson-Lucy on: left out")
     if targets_of(data) == Role.EGT:

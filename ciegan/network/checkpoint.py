@@ -28,6 +28,7 @@ from ciegan.config.sections import NORMALISATIONS
 from ciegan.models import GENERATORS, Generator
 from ciegan.network import onnx, realesrgan
 from ciegan.network.builtin import resolved
+from ciegan.network.familiar import Familiar
 from ciegan.network.intervals import Intervals
 from ciegan.network.normalisation import Normalisation
 from ciegan.network.trained_on import TrainedOn
@@ -35,6 +36,7 @@ from ciegan.network.trained_on import TrainedOn
 BEST, LAST = "best.safetensors", "last.ckpt"
 _FORMAT = "ciegan 1"
 _REMEMBERED = ("tiles", "fields")
+_PARTS: Mapping[type[Any], str] = {Intervals: "intervals", Familiar: "familiar"}
 _PICKLES = (b"\x80", b"PK\x03\x04", b"\x1f\x8b")  # a pickle, torch's zip of one, gzip
 
 
@@ -59,6 +61,8 @@ class Checkpoint:
     trained_on : TrainedOn
     intervals : Intervals or None
         Where the weights were calibrated.
+    familiar : Familiar or None
+        Where what they were trained on was looked at.
     """
 
     generator: Generator
@@ -70,6 +74,7 @@ class Checkpoint:
     path: Path
     trained_on: TrainedOn = field(default_factory=TrainedOn)
     intervals: Intervals | None = None
+    familiar: Familiar | None = None
 
     @classmethod
     def of(cls, network: Checkpoint | StrPath) -> Checkpoint:
@@ -117,8 +122,8 @@ def save(
     return path
 
 
-def add_intervals(path: Path, intervals: Intervals) -> None:
-    """Keep intervals with weights that are there; the weights stay what they are.
+def add(path: Path, part: Intervals | Familiar) -> None:
+    """Keep what was learnt about weights that are there with them; they stay what they are.
 
     Raises
     ------
@@ -128,12 +133,12 @@ def add_intervals(path: Path, intervals: Intervals) -> None:
         It cannot be written.
     """
     if path.suffix.lower() != ".safetensors":
-        raise CellqaError(f"{path.name}: only weights of `ciegan train` are calibrated")
+        raise CellqaError(f"{path.name}: only weights of `ciegan train` take more with them")
     data = path.read_bytes()
     (length,) = struct.unpack_from("<Q", data)
     header = json.loads(data[8 : 8 + length])
     about = json.loads(header["__metadata__"]["about"])
-    about["intervals"] = intervals.as_lists()
+    about[_PARTS[type(part)]] = part.as_lists()
     header["__metadata__"]["about"] = json.dumps(about)
     with appearing(path) as temporary:
         temporary.write_bytes(_with_header(header, data[8 + length :]))
@@ -255,8 +260,9 @@ def _described(metadata: Mapping[str, str], path: Path) -> Checkpoint:
         step, scores = int(about["step"]), dict(about["scores"])
         warnings = [str(warning) for warning in about["warnings"]]
         known = about.get("trained_on", {})  # not of versions up to 0.1
-        table = about.get("intervals")
-        intervals = Intervals.from_lists(table) if table else None
+        parts = {
+            name: kind.from_lists(about[name]) for kind, name in _PARTS.items() if name in about
+        }
         trained_on = TrainedOn(*(frozenset(map(str, known.get(n, ()))) for n in _REMEMBERED))
     except ConfigError as error:
         raise CellqaError(f"{path.name}: {error}") from None
@@ -265,7 +271,7 @@ def _described(metadata: Mapping[str, str], path: Path) -> Checkpoint:
             f"{path.name}: its description is damaged ({first_line(error)})"
         ) from None
     return Checkpoint(
-        generator, config, normalisation, step, scores, warnings, path, trained_on, intervals
+        generator, config, normalisation, step, scores, warnings, path, trained_on, **parts
     )
 
 

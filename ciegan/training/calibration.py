@@ -1,4 +1,4 @@
-"""Intervals of a network, from fields that it was not trained on."""
+"""What is learnt about a network once it is trained: intervals, and what it is used to."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ import numpy as np
 from cellqa.errors import CellqaError
 from cellqa.planes import Array
 from ciegan.config import Config
-from ciegan.data.crops import TilePair
-from ciegan.network.checkpoint import Checkpoint, add_intervals, load
+from ciegan.data.crops import TilePair, spread
+from ciegan.network.checkpoint import Checkpoint, add, load
+from ciegan.network.familiar import SMALLEST, features, learn
 from ciegan.network.intervals import COVERAGES, Intervals, fit
 from ciegan.network.normalisation import channels_of
 from ciegan.network.windows import enhance_plane
 
 _PIXELS = 4_000_000  # that are looked at, in all
+_LOOKED_AT = 2000  # tiles
 
 
 class TooFewError(CellqaError):
@@ -65,7 +67,7 @@ def calibrate(run: Path, tiles: Sequence[TilePair]) -> Calibrated:
     every = fit([part for parts in known.values() for part in parts])
     if every is None:
         raise TooFewError("too few pixels to calibrate on: give more fields")
-    add_intervals(network.path, every)
+    add(network.path, every)
     coverage = {}
     for field in known if len(known) > 1 else ():
         others = fit([part for name, parts in known.items() if name != field for part in parts])
@@ -74,11 +76,32 @@ def calibrate(run: Path, tiles: Sequence[TilePair]) -> Calibrated:
     return Calibrated(every, coverage, network.trained_on.warning(tiles))
 
 
-def calibrate_own(run: Path, tiles: Sequence[TilePair], config: Config) -> None:
-    """Calibrate a new run on what it was validated on, where that is the truth and enough."""
+def calibrate_own(
+    run: Path, trained: Sequence[TilePair], tiles: Sequence[TilePair], config: Config
+) -> None:
+    """Keep with a new run what its training images look like, and how far off its results are.
+
+    The latter from what it was validated on, where that is the truth and enough.
+    """
+    looked_at(run, trained)
     if config.data.target == "truth":
         with suppress(TooFewError):
             calibrate(run, tiles)
+
+
+def looked_at(run: Path, tiles: Sequence[TilePair]) -> None:
+    """Keep with weights what the inputs that they were trained on look like."""
+    normalisation = load(run).normalisation
+    looks = []
+    fields = []
+    for tile in spread(tiles, _LOOKED_AT):
+        source, _, _ = tile.load()
+        if min(source.shape[:2]) >= SMALLEST:
+            looks.append(features(source, normalisation.limits(source, tile.limits)))
+            fields.append(tile.field)
+    found = learn(looks, fields)
+    if found is not None:
+        add(run, found)
 
 
 def _known(

@@ -18,7 +18,7 @@ from cellqa.io import write_tiff
 from ciegan.cli import main
 from ciegan.config import Config
 from ciegan.data.crops import read_split
-from ciegan.network.checkpoint import add_intervals, load
+from ciegan.network.checkpoint import add, load
 from ciegan.network.intervals import COVERAGES, Intervals, fit
 from ciegan.training.calibration import calibrate
 from ciegan.training.run import train
@@ -93,7 +93,7 @@ def test_weights_with_wrong_intervals_are_refused(tmp_path: Path) -> None:
     path = weights(tmp_path / "best.safetensors")
     made = fit([pixels(0)])
     assert made is not None
-    add_intervals(path, made)
+    add(path, made)
     assert load(path).intervals is not None
     data = path.read_bytes()
     path.write_bytes(data.replace(b'\\"levels\\"', b'\\"lexels\\"'))
