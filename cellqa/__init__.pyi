@@ -89,6 +89,14 @@ from .metrics.local import (
 )
 from .metrics.metric import Metric as Metric
 from .metrics.micro import micro_ms3im as micro_ms3im, micro_ssim as micro_ssim
+from .metrics.photometry import (
+    Photometry as Photometry,
+    flux_ratio as flux_ratio,
+    photometry as photometry,
+    photometry_exponent as photometry_exponent,
+    photometry_offset as photometry_offset,
+    photometry_slope as photometry_slope,
+)
 from .metrics.pixel import nrmse as nrmse, psnr as psnr
 from .metrics.registry import metric as metric, select as select
 from .metrics.resolution import (

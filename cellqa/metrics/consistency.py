@@ -174,17 +174,17 @@ def _checked(
 ) -> tuple[Consistency, Plane, Plane]:
     """The fit, and both planes as they were compared."""
     first, second = Plane.of(raw, "raw"), Plane.of(image, "image")
-    problem = _misfit(first, second, scale)
+    problem = misfit(first, second, scale)
     if problem:
         raise ValueError(f"`image` must fit `raw`: {problem}")
-    reduced = _reduced(second, scale)
-    fit = _fit(first, reduced)
+    smaller = reduced(second, scale)
+    fit = _fit(first, smaller)
     if isinstance(fit, str):
         raise ValueError(f"`raw` and `image` must not be constant: {fit}")
-    return fit, first, reduced
+    return fit, first, smaller
 
 
-def _misfit(raw: Plane, image: Plane, scale: int) -> str:
+def misfit(raw: Plane, image: Plane, scale: int) -> str:
     """Why the image cannot be compared with the raw one; empty if it can."""
     if tuple(scale * n for n in raw.shape) == image.shape:
         return ""
@@ -197,7 +197,7 @@ def _misfit(raw: Plane, image: Plane, scale: int) -> str:
     return f"raw {sizes[0]}, image {sizes[1]}, scale {scale}{hint}"
 
 
-def _reduced(image: Plane, scale: int) -> Plane:
+def reduced(image: Plane, scale: int) -> Plane:
     """The image with scale x scale pixels averaged."""
     if scale == 1:
         return image
@@ -276,8 +276,8 @@ def _grid(largest: float) -> Array:
 def measure(case: Case, names: Set[str]) -> dict[str, float]:
     """The family: `rsp`, `rse` and `rsf_sigma`, of one fit."""
     assert case.raw is not None  # the metrics are called for only where there is one
-    problem = _misfit(case.raw, case.image, case.scale)
-    fit = problem or _fit(case.raw, _reduced(case.image, case.scale))
+    problem = misfit(case.raw, case.image, case.scale)
+    fit = problem or _fit(case.raw, reduced(case.image, case.scale))
     if isinstance(fit, str):
         return dict.fromkeys(("rsp", "rse", "rsf_sigma"), Undefined(f"rsp, rse: {fit}"))
     return {"rsp": fit.rsp, "rse": fit.rse, "rsf_sigma": fit.sigma}

@@ -1,0 +1,44 @@
+"""What photometry says against measuring on a method's images."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from click.testing import CliRunner
+
+from cellqa.cli import main
+from cellqa.enhance import ENHANCERS
+from cellqa.io import write_tiff
+from cellqa.simulate import nuclei
+
+
+def test_what_can_be_quantified_is_told(tmp_path: Path) -> None:
+    for k in range(6):
+        raw = nuclei((200, 200), photons=200 * (k + 1), seed=k).image
+        top = float(raw.max())
+        made = {
+            "raw": raw,
+            "smooth": cv2.GaussianBlur(raw, (0, 0), 1),
+            "brighter": np.rint(1.25 * raw),
+            "gamma": np.rint((raw / top) ** 0.7 * top),
+            "te": ENHANCERS["te"](raw),
+        }
+        for name, image in made.items():
+            write_tiff(tmp_path / name / f"{k}.tif", image.astype(np.uint16), None)
+    line = ["score", "--input", str(tmp_path / "raw"), "--out", str(tmp_path / "out")]
+    for name in ("smooth", "brighter", "gamma", "te"):
+        line += ["--pred", f"{name}={tmp_path / name}"]
+    done = CliRunner().invoke(main, line)
+    assert done.exit_code == 0, done.output
+    told = {
+        name: [w for w in done.output.splitlines() if f"{name}: brightness" in w] for name in made
+    }
+    assert not told["smooth"]
+    assert not told["raw"]
+    assert "times that of the raw image, in proportion" in told["brighter"][0]
+    assert "1.25 (" in told["brighter"][0]
+    for name in ("gamma", "te"):
+        assert "do not quantify intensities in it" in told[name][0]
+    assert "exponent 0.7" in told["gamma"][0] or "exponent 0.69" in told["gamma"][0]
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert "do not quantify intensities" in page
