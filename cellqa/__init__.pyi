@@ -89,6 +89,11 @@ from .metrics.local import (
 )
 from .metrics.metric import Metric as Metric
 from .metrics.micro import micro_ms3im as micro_ms3im, micro_ssim as micro_ssim
+from .metrics.objects import (
+    Matched as Matched,
+    match_objects as match_objects,
+    object_measures as object_measures,
+)
 from .metrics.photometry import (
     Photometry as Photometry,
     flux_ratio as flux_ratio,

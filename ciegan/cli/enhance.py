@@ -70,10 +70,11 @@ network_options: Any = together(
     ),
     click.option(
         "--normalize",
-        type=click.Choice(["auto", "train", "image", "none"]),
+        type=click.Choice(["auto", "train", "image", "stack", "none"]),
         default="auto",
         show_default=True,
-        help="Black and white: as in training, the training set's, each plane's own, or 0 and 1.",
+        help="Black and white: as in training (of time series, the same in all frames), the "
+        "training set's, each plane's own, the same in all planes of a file, or 0 and 1.",
     ),
     click.option(
         "--samples",

@@ -23,11 +23,14 @@ from ciegan.data.tiles import Pair, TilingOptions
 # recommend 0.5).
 _SHARE = 0.5
 _ROUNDING = 1 / 12  # variance that rounding to whole numbers leaves
-_BINS = 40  # of brightness
-_MEDIAN = 2.198  # of the squares of normal values, the mean over the median
+_AVERAGED = 8  # pixels a side of blocks that squares are averaged in
+_MEDIAN = 1.04  # of such means, the mean over the median, for normal noise
+_BINS, _IN_BIN = 40, 25  # of brightness, at most; blocks in each
 _CURVED = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6  # 0 for planes; norm 1
 _BLOCK, _FLAT = 8, 0.25  # pixels a side; share of the blocks that have the least structure
-_ALIKE = 0.15  # correlation of neighbours' noise from which it is told
+_ALIKE = 0.25  # correlation of neighbours' noise from which pixels are not independent
+_APART = 3  # pixels that are compared then
+_REACH, _WIDE_BLOCK = 3, 32  # pixels that correlation reaches, of blocks that it is taken from
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,16 @@ class NoiseModel:
         No pixel has less.
     neighbours : float
         Correlation of the noise of neighbours; about 0 where pixels are independent.
+    kernel : ndarray of float32, shape (7, 7), or None
+        What independent noise is to be filtered with to be correlated so, of unit power; None where
+        pixels are independent.
     """
 
     gain: float
     constant: float
     least: float
     neighbours: float
+    kernel: Array | None = None
 
     def deviation(self, pixels: Array) -> Array:
         """Standard deviation of each pixel's noise; the signal is taken from its surroundings."""
@@ -58,25 +65,39 @@ class NoiseModel:
 
     def describe(self) -> str:
         """A line for the terminal."""
-        return f"noise: variance {self.gain:.4g} x signal {self.constant:+.4g}"
+        told = f"noise: variance {self.gain:.4g} x signal {self.constant:+.4g}"
+        return told + (f", neighbours alike by {self.neighbours:.2f}" if self.correlated else "")
+
+    @property
+    def correlated(self) -> bool:
+        """Whether pixels are not independent."""
+        return self.kernel is not None
 
     def warnings(self) -> list[str]:
         """What contradicts learning from one capture."""
-        if abs(self.neighbours) < _ALIKE:
+        if not self.correlated:
             return []
         return [
-            f"the noise of neighbouring pixels is correlated ({self.neighbours:.2f}): --target "
-            "self takes it for structure and keeps it; take raw, unprocessed images, or two "
-            "captures (--target other)"
+            f"the noise of neighbouring pixels is correlated ({self.neighbours:.2f}): noise alike "
+            "is added to learn from (--target self), but raw, unprocessed images, or two captures "
+            "(--target other), teach more"
         ]
+
+    def drawn(self, pixels: Array, rng: np.random.Generator) -> Array:
+        """Noise as that of the pixels, float32."""
+        white: Array = rng.standard_normal(pixels.shape, np.float32)
+        if self.kernel is not None:
+            white = cv2.filter2D(white, -1, self.kernel, borderType=cv2.BORDER_REFLECT)
+        return np.asarray(white * self.deviation(pixels))
 
 
 def noise_model(images: Sequence[Array]) -> NoiseModel:
     """Noise of a camera, from images alone: how second differences grow with brightness.
 
-    Second differences along both axes are 0 on planes; the median of their squares in bins of
-    brightness leaves structure out (Foi et al. 2008, doi 10.1109/TIP.2008.2001399, fit the same
-    line to the deviations of segments).
+    Second differences along both axes are 0 on planes. Their squares are averaged in blocks, since
+    of few photons most pixels say nothing, and the median of blocks of like brightness leaves
+    structure out (Foi et al. 2008, doi 10.1109/TIP.2008.2001399, fit the same line to the
+    deviations of segments). Where neighbours are alike, pixels three apart are compared.
 
     Parameters
     ----------
@@ -92,24 +113,33 @@ def noise_model(images: Sequence[Array]) -> NoiseModel:
     >>> 3.4 < noise_model([noisy]).gain < 4.6
     True
     """
-    means, squares, alike = [], [], []
-    whole = True
-    for image in images:
-        whole &= image.dtype.kind in "iu"
-        grey = np.asarray(luminance(image), np.float32)
-        means.append(cv2.blur(grey, (3, 3)).ravel())
-        squares.append(cv2.filter2D(grey, -1, _CURVED).ravel() ** 2)
-        alike.append(_of_neighbours(grey))
+    greys = [np.asarray(luminance(image), np.float32) for image in images]
+    whole = all(image.dtype.kind in "iu" for image in images)
+    alike = float(np.median([_of_neighbours(grey) for grey in greys]))
+    kernel = _correlating(greys) if alike > _ALIKE else None
+    curved = _CURVED
+    if kernel is not None:
+        curved = np.zeros((2 * _APART + 1,) * 2, np.float32)
+        curved[::_APART, ::_APART] = _CURVED
+    means, squares = [], []
+    for grey in greys:
+        means.append(_of_blocks(grey))
+        squares.append(_of_blocks(cv2.filter2D(grey, -1, curved) ** 2))
     mean, square = np.concatenate(means), np.concatenate(squares)
-    edges = np.unique(np.quantile(mean, np.linspace(0, 1, _BINS + 1)))
-    place = np.digitize(mean, edges[1:-1])
-    order = np.argsort(place, kind="stable")
-    parts = np.split(np.arange(len(order)), np.flatnonzero(np.diff(place[order])) + 1)
-    signal = np.array([mean[order[p]].mean() for p in parts])
-    variance = np.array([np.median(square[order[p]]) * _MEDIAN for p in parts])
+    order = np.argsort(mean, kind="stable")
+    parts = np.array_split(order, int(np.clip(len(order) // _IN_BIN, 1, _BINS)))
+    signal = np.array([mean[p].mean() for p in parts])
+    variance = np.array([np.median(square[p]) * _MEDIAN for p in parts])
     least = max(_ROUNDING if whole else 0.0, 1e-3 * float(np.median(variance)), 1e-12)
     gain, constant = _line(signal, np.maximum(variance, least))
-    return NoiseModel(gain, constant, least, float(np.median(alike)))
+    return NoiseModel(gain, constant, least, alike, kernel)
+
+
+def _of_blocks(pixels: Array) -> Array:
+    """Means of squares of 8 pixels."""
+    rows, columns = (max(1, n // _AVERAGED) for n in pixels.shape)
+    cut = pixels[: rows * _AVERAGED, : columns * _AVERAGED]
+    return np.asarray(cv2.resize(cut, (columns, rows), interpolation=cv2.INTER_AREA)).ravel()
 
 
 def _line(signal: Array, variance: Array) -> tuple[float, float]:
@@ -126,20 +156,52 @@ def _line(signal: Array, variance: Array) -> tuple[float, float]:
     return float(gain), float(constant)
 
 
-def _of_neighbours(grey: Array) -> float:
-    """Correlation of neighbours in the blocks with the least structure, planes removed."""
-    rows, columns = (n // _BLOCK * _BLOCK for n in grey.shape)
-    cut = grey[:rows, :columns].reshape(rows // _BLOCK, _BLOCK, columns // _BLOCK, _BLOCK)
-    blocks = cut.transpose(0, 2, 1, 3).reshape(-1, _BLOCK, _BLOCK)
-    at = np.arange(_BLOCK) - (_BLOCK - 1) / 2
-    planes = np.stack([np.ones(_BLOCK**2), np.repeat(at, _BLOCK), np.tile(at, _BLOCK)], axis=1)
+def _flattest(grey: Array, side: int) -> Array:
+    """Blocks of so many pixels a side with the least structure, planes removed; maybe none."""
+    rows, columns = (n // side * side for n in grey.shape)
+    cut = grey[:rows, :columns].reshape(rows // side, side, columns // side, side)
+    blocks = cut.transpose(0, 2, 1, 3).reshape(-1, side, side)
+    at = np.arange(side) - (side - 1) / 2
+    planes = np.stack([np.ones(side**2), np.repeat(at, side), np.tile(at, side)], axis=1)
     flat = blocks.reshape(len(blocks), -1).astype(np.float64)
     left = (flat - flat @ planes @ np.linalg.pinv(planes)).reshape(blocks.shape)
     power = (left**2).mean(axis=(1, 2))
     there = power > 0
     if not there.any():
+        return left[:0]
+    return np.asarray(left[there & (power <= np.quantile(power[there], _FLAT))])
+
+
+def _correlating(greys: Sequence[Array]) -> Array | None:
+    """The kernel that makes white noise as correlated as that of images."""
+    found = []
+    for grey in greys:
+        chosen = _flattest(grey, _WIDE_BLOCK)
+        if len(chosen):
+            spectra = np.abs(np.fft.fft2(chosen, (2 * _WIDE_BLOCK,) * 2)) ** 2
+            alike = np.fft.fftshift(np.fft.ifft2(spectra.mean(axis=0)).real)
+            middle = slice(_WIDE_BLOCK - _REACH, _WIDE_BLOCK + _REACH + 1)
+            found.append(alike[middle, middle] / alike.max())
+    if not found:
+        return None
+    at = np.abs(np.arange(-_REACH, _REACH + 1))
+    pairs = np.outer(_WIDE_BLOCK - at, _WIDE_BLOCK - at) / _WIDE_BLOCK**2
+    alike = np.median(found, axis=0) / pairs  # as many pairs were averaged
+    size = 8 * _REACH
+    whole = np.zeros((size, size))
+    whole[: 2 * _REACH + 1, : 2 * _REACH + 1] = alike
+    whole = np.roll(whole, (-_REACH, -_REACH), (0, 1))
+    amplitude = np.sqrt(np.maximum(np.fft.fft2(whole).real, 0))
+    kernel = np.roll(np.fft.ifft2(amplitude).real, (_REACH, _REACH), (0, 1))
+    kernel = kernel[: 2 * _REACH + 1, : 2 * _REACH + 1]
+    return np.asarray(kernel / np.sqrt((kernel**2).sum()), np.float32)
+
+
+def _of_neighbours(grey: Array) -> float:
+    """Correlation of neighbours in the blocks with the least structure, planes removed."""
+    chosen = _flattest(grey, _BLOCK)
+    if not len(chosen):
         return 0.0
-    chosen = left[there & (power <= np.quantile(power[there], _FLAT))]
     across = (chosen[:, :, 1:] * chosen[:, :, :-1]).mean()
     down = (chosen[:, 1:] * chosen[:, :-1]).mean()
     expected = -3 / _BLOCK**2  # of white noise, since a plane was removed
@@ -151,8 +213,8 @@ def recorrupted(pixels: Array, noise: NoiseModel, rng: np.random.Generator) -> t
 
     The input has 1.25 times the variance of the noise, the target 5 times; a network that maps one
     to the other with a squared loss learns the mean, which is the clean image (Pang et al. 2021,
-    Recorrupted-to-Recorrupted, doi 10.1109/CVPR46437.2021.00208). It asks for noise that is
-    independent between pixels, and near to normal.
+    Recorrupted-to-Recorrupted, doi 10.1109/CVPR46437.2021.00208). It asks for noise that is near to
+    normal, and as correlated as the model says.
 
     Parameters
     ----------
@@ -170,7 +232,7 @@ def recorrupted(pixels: Array, noise: NoiseModel, rng: np.random.Generator) -> t
     True
     """
     wide = pixels.astype(np.float32)
-    added = rng.standard_normal(wide.shape, np.float32) * noise.deviation(wide)
+    added = noise.drawn(wide, rng)
     return wide + _SHARE * added, wide - added / _SHARE
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cellqa.errors import ImageError
-from cellqa.io import LARGE, PlaneIndex, carriers
+from cellqa.io import LARGE, ImageFile, PlaneIndex, carriers
 from cellqa.planes import Array
 from ciegan.network.checkpoint import Checkpoint
 from ciegan.network.normalisation import PERCENTILES, Normalisation, channels_of
@@ -20,7 +20,7 @@ from ciegan.network.turns import MOST_SAMPLES
 from ciegan.network.windows import Band, enhance_bands
 
 HOT_PIXELS = ("keep", "remove")
-SCALINGS = ("auto", "train", "image", "none")
+SCALINGS = ("auto", "train", "image", "stack", "none")
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,10 @@ class EnhanceOptions:
     Attributes
     ----------
     normalize : str
-        What becomes black and white: `auto`: as in training; `train`: the training set's levels;
-        `image`: the 0.1st and 99.9th percentile of each whole plane; `none`: 0 and 1, for images
-        that are scaled already.
+        What becomes black and white: `auto`: as in training, but where that is `image`, `stack`
+        for time series; `train`: the training set's levels; `image`: the 0.1st and 99.9th
+        percentile of each whole plane; `stack`: those of all planes of a channel, so that frames
+        do not flicker; `none`: 0 and 1, for images that are scaled already.
     channels, planes, times : frozenset of int or None
         Which are enhanced, from 0; others are copied. None enhances all.
     check : bool
@@ -95,6 +96,7 @@ def normalisation_of(checkpoint: Checkpoint, options: EnhanceOptions) -> Normali
         "auto": own,
         "train": replace(own, rule="train"),
         "image": replace(own, rule="image"),
+        "stack": replace(own, rule="image"),
         "none": Normalisation("train", 0.0, 1.0),
     }[options.normalize]
 
@@ -108,6 +110,55 @@ def limits_of(
         low, high = percentiles_of_rows(read, rows, PERCENTILES)
         whole = (low, high)
     return normalisation.limits(np.empty(0), whole)
+
+
+Levels = Mapping[tuple[int, int], tuple[float, float]]  # of scene and channel
+
+
+def levels_of_series(source: ImageFile, network: Checkpoint, options: EnhanceOptions) -> Levels:
+    """Black and white of each channel of a file, where they are the same in all its planes.
+
+    Parameters
+    ----------
+    source : ImageFile
+    network : Checkpoint
+    options : EnhanceOptions
+        With `auto`, they are the same where there are several times.
+
+    Raises
+    ------
+    ImageError
+        A value is NaN or infinite, or a plane cannot be read.
+    """
+    several = any(index.t for index in source.planes)
+    asked = options.normalize == "stack" or (options.normalize == "auto" and several)
+    if not asked or normalisation_of(network, options).rule != "image":
+        return {}
+    series: dict[tuple[int, int], list[PlaneIndex]] = {}
+    for index in filter(options.chosen, source.planes):
+        series.setdefault((index.s, index.c), []).append(index)
+    return {
+        place: _pooled(source, planes)
+        for place, planes in series.items()
+        if len(planes) > 1 and len({source.shape_of(index) for index in planes}) == 1
+    }
+
+
+def _pooled(source: ImageFile, planes: Sequence[PlaneIndex]) -> tuple[float, float]:
+    """Percentiles of all planes together, as of one tall image."""
+    height = source.shape_of(planes[0])[0]
+
+    def read(start: int, stop: int) -> Array:
+        parts = []
+        while start < stop:
+            place, row = divmod(start, height)
+            last = min(height, row + stop - start)
+            parts.append(source.load_rows(planes[place], row, last))
+            start += last - row
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    low, high = percentiles_of_rows(read, height * len(planes), PERCENTILES)
+    return low, high
 
 
 class NetworkEnhancer:
@@ -141,7 +192,11 @@ class NetworkEnhancer:
         )
 
     def parts(
-        self, read: Callable[[int, int], Array], shape: tuple[int, ...], dtype: np.dtype[Any]
+        self,
+        read: Callable[[int, int], Array],
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        limits: tuple[float, float] | None = None,
     ) -> Iterator[Band]:
         """Enhance a plane, band by band.
 
@@ -155,6 +210,8 @@ class NetworkEnhancer:
         shape : tuple of int
             (Y, X) or (Y, X, 3).
         dtype : numpy.dtype
+        limits : (float, float), optional
+            Black and white, where they are not the plane's own.
 
         Raises
         ------
@@ -188,7 +245,8 @@ class NetworkEnhancer:
                 raise ImageError("NaN or infinity in the image")
             return rows
 
-        limits = limits_of(self.normalisation, finite, shape[0])
+        if limits is None:
+            limits = limits_of(self.normalisation, finite, shape[0])
         bands = enhance_bands(
             self.runner,
             finite,

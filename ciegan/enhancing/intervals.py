@@ -15,7 +15,13 @@ from cellqa.io import ImageFile, PlaneIndex, split_suffix, write_image
 from cellqa.io.isolated import open_safely
 from cellqa.io.store_images import holds_images
 from cellqa.planes import Array
-from ciegan.enhancing.enhancer import EnhanceOptions, limits_of, normalisation_of
+from ciegan.enhancing.enhancer import (
+    EnhanceOptions,
+    Levels,
+    levels_of_series,
+    limits_of,
+    normalisation_of,
+)
 from ciegan.enhancing.pool import beside, spread_path
 from ciegan.network.checkpoint import Checkpoint
 from ciegan.network.intervals import Intervals
@@ -120,6 +126,7 @@ def _maps(
     """Write both maps of a file; return the share of pixels that have none."""
     missing = total = 0
     with open_safely(job.source) as raw, open_safely(job.target) as made:
+        levels = levels_of_series(raw, network, options)
         if made.dtype.kind not in "uif" or len(raw.planes) != len(made.planes):
             raise ImageError("its result is not of this image")
         for end, name in enumerate(ENDS):
@@ -128,7 +135,7 @@ def _maps(
                 nonlocal missing, total
                 for before, after in zip(raw.planes, made.planes, strict=True):
                     for rows in _bounds(
-                        raw, made, before, after, network, intervals, coverage, options
+                        raw, made, before, after, network, intervals, coverage, options, levels
                     ):
                         if options.chosen(before):
                             total += rows[end].size
@@ -149,6 +156,7 @@ def _bounds(
     intervals: Intervals,
     coverage: int,
     options: EnhanceOptions,
+    levels: Levels,
 ) -> Iterator[tuple[Array, Array]]:
     """Lower and upper ends of a plane, some rows at a time, in grey levels."""
     shape = made.shape_of(after)
@@ -158,7 +166,8 @@ def _bounds(
     def read(start: int, stop: int) -> Array:
         return raw.load_rows(before, start, stop)
 
-    low, high = limits_of(normalisation_of(network, options), read, shape[0])
+    own = levels.get((before.s, before.c))
+    low, high = own or limits_of(normalisation_of(network, options), read, shape[0])
     for start in range(0, shape[0], _ROWS):
         stop = min(start + _ROWS, shape[0])
         if not options.chosen(before):

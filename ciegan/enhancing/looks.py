@@ -17,6 +17,7 @@ from ciegan.network.windows import Band
 
 _CHECKED = 2048  # columns of a large plane that --check looks at together
 _HOT = 2e-3  # of the pixels that may be hot
+_UNLIKE = "unlike the images that it was trained on"
 _TOO_FEW = 64  # rows or columns that say nothing of agreement
 
 
@@ -38,18 +39,20 @@ def without_hot(file: _File, pixels: Array, *, remove: bool) -> Array:
     return np.stack(made, axis=-1) if pixels.ndim == 3 else made[0]
 
 
-def look(file: _File, pixels: Array, network: NetworkEnhancer) -> None:
+def look(file: _File, index: PlaneIndex, pixels: Array, network: NetworkEnhancer) -> None:
     """Note how far a plane is from what the network was trained on."""
     familiar = network.checkpoint.familiar
     if familiar is None or pixels.dtype.kind not in "uif":
         return
     grey = np.asarray(luminance(pixels))
-    limits = limits_of(network.normalisation, lambda start, stop: grey[start:stop], len(grey))
+    limits = file.levels.get((index.s, index.c)) or limits_of(
+        network.normalisation, lambda start, stop: grey[start:stop], len(grey)
+    )
     unlike = familiar.unlike(grey, limits)
     if not unlike <= file.record.unlike:  # nan at first
         file.record.unlike = unlike
-    if unlike > 1 and not file.note:
-        file.note = f", unlike the images that it was trained on ({unlike:.1f} of what is usual)"
+    if unlike > 1 and _UNLIKE not in file.note:
+        file.note += f", {_UNLIKE} ({unlike:.1f} of what is usual)"
 
 
 def check_part(file: _File, index: PlaneIndex, part: Band) -> None:

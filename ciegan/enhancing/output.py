@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from cellqa.io import (
 )
 from cellqa.planes import Array
 from ciegan.enhancing.enhanced import Enhanced
+from ciegan.enhancing.enhancer import Levels
 
 _AHEAD = 2  # planes that are read before, and blocks written after, those that are computed
 
@@ -33,6 +34,7 @@ class _File:
     source: ImageFile | None = None
     error: str = ""
     note: str = ""  # for the result's metadata
+    levels: Levels = field(default_factory=dict)
     planes: int = 0
     copied: int = 0
     clipped: int = 0

@@ -27,7 +27,7 @@ from cellqa.io.isolated import open_safely
 from cellqa.io.stores import is_there
 from cellqa.planes import Array
 from ciegan.enhancing.enhanced import Enhanced, take_over
-from ciegan.enhancing.enhancer import NetworkEnhancer
+from ciegan.enhancing.enhancer import NetworkEnhancer, levels_of_series
 from ciegan.enhancing.ledger import Ledger
 from ciegan.enhancing.looks import agree, check_part, look, without_hot
 from ciegan.enhancing.output import _AHEAD, _File, _Output
@@ -178,6 +178,9 @@ class Pipeline:
                     f"0 to {z - 1}, times 0 to {t - 1}"
                 )
             _check_room(job, source, bool(self.spread_of))
+            file.levels = levels_of_series(source, self.network.checkpoint, self.network.options)
+            if file.levels:
+                file.note = ", black and white of the whole series"
             self.ledger.begin(job, file.key)
             # while the file is open: the one who writes asks later
             record.not_kept = ", ".join(lost(job.target, source, source.dtype))
@@ -320,12 +323,13 @@ class Pipeline:
         remove = self.network.options.hot_pixels == "remove"
         if whole is not None:
             whole = without_hot(file, whole, remove=remove)
-            look(file, whole, self.network)
+            look(file, index, whole, self.network)
         elif remove:
             raise ImageError("too large to remove hot pixels (--hot-pixels)")
         results: list[Array] = []
         row = 0
-        for part in self.network.parts(read, shape, source.dtype):
+        limits = file.levels.get((index.s, index.c))
+        for part in self.network.parts(read, shape, source.dtype, limits):
             file.clipped += part.clipped
             file.values += part.enhanced.size
             row += len(part.enhanced)

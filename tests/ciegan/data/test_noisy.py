@@ -48,12 +48,25 @@ def test_the_noise_of_a_camera(scene: object, gain: float) -> None:
     assert not found.warnings()
 
 
-def test_correlated_noise_is_told() -> None:
+def test_correlated_noise_is_told_and_drawn_alike() -> None:
     rng = np.random.default_rng(0)
-    image = cv2.GaussianBlur(rng.normal(0, 10, (192, 192)), (0, 0), 0.7) + 200
+    noise = cv2.GaussianBlur(rng.normal(0, 30, (384, 384)), (0, 0), 0.7)
+    image = noise + 200 + 0.5 * nuclei((384, 384), cutoff=0.2, photons=300, seed=1).ideal
     found = noise_model([image])
     assert found.neighbours > 0.3
     assert "correlated" in found.warnings()[0]
+    drawn = found.drawn(image.astype(np.float32), rng)
+    assert drawn.std() == pytest.approx(noise.std(), rel=0.15)
+    for lag in (1, 2, 3):
+        alike = [(v[:, lag:] * v[:, :-lag]).mean() / v.var() for v in (noise, drawn.astype(float))]
+        assert alike[1] == pytest.approx(alike[0], abs=0.1)
+
+
+def test_noise_of_less_than_a_photon() -> None:
+    rng = np.random.default_rng(0)
+    photons = clean(1, filaments) / 60
+    image = rng.poisson(photons) * 25.0 + 10
+    assert noise_model([image]).gain == pytest.approx(25, rel=0.15)
 
 
 def test_both_halves_are_the_image_with_noise_of_their_own() -> None:

@@ -1,0 +1,163 @@
+"""Objects found again, against independent counting."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from scipy.optimize import linear_sum_assignment
+from skimage.measure import regionprops
+
+from cellqa import match_objects, object_measures
+from cellqa.cli import main
+from cellqa.io import write_tiff
+from cellqa.metrics.case import Case
+from cellqa.metrics.objects import NAMES, measure
+from cellqa.planes.labels import Labels
+from cellqa.planes.plane import Plane
+from cellqa.planes.segment import segmented
+from cellqa.simulate import nuclei
+
+
+def discs(places: list[tuple[int, int, int]], level: float = 100.0) -> np.ndarray:
+    y, x = np.indices((128, 128))
+    image = np.zeros((128, 128))
+    for cy, cx, radius in places:
+        image[np.hypot(y - cy, x - cx) < radius] = level
+    return image
+
+
+PLACES = [(20, 20, 9), (20, 60, 12), (64, 30, 10), (70, 90, 14), (105, 60, 8)]
+
+
+def random_labels(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cells, and the same cells moved, grown, joined and lost."""
+    rng = np.random.default_rng(seed)
+    first, second = np.zeros((2, 128, 128), int)
+    y, x = np.indices((128, 128))
+    for k in range(1, 15):
+        cy, cx, radius = *rng.integers(10, 118, 2), rng.integers(4, 12)
+        first[np.hypot(y - cy, x - cx) < radius] = k
+        moved = np.hypot(y - cy - rng.normal(0, 2), x - cx - rng.normal(0, 2))
+        if rng.random() < 0.9:
+            second[moved < radius + rng.normal(0, 1)] = k if rng.random() < 0.9 else 1
+    return first, second
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_precision_is_that_of_the_best_assignment(seed: int) -> None:
+    first, second = random_labels(seed)
+    zeros = np.zeros(first.shape)
+    found = match_objects(zeros, zeros, labels=(first, second))
+    ours, theirs = (
+        [np.array(labels == k) for k in np.unique(labels[labels > 0])] for labels in (first, second)
+    )
+    overlap = np.array([[(a & b).sum() / (a | b).sum() for b in theirs] for a in ours])
+    each = []
+    for threshold in np.arange(0.5, 1, 0.05):
+        over = overlap >= threshold - 1e-12
+        # as StarDist: most matches first, then the largest overlap
+        rows, columns = linear_sum_assignment(-over.astype(float) - overlap / (2 * len(ours)))
+        matched = int(over[rows, columns].sum())
+        each.append(matched / (len(ours) + len(theirs) - matched))
+    assert (found.truths, found.found) == (len(ours), len(theirs))
+    assert found.ap50 == pytest.approx(each[0], abs=1e-12)
+    assert found.ap == pytest.approx(np.mean(each), abs=1e-12)
+
+
+def test_measures_are_those_of_regionprops() -> None:
+    scene = nuclei((256, 256), photons=500, seed=3)
+    found = match_objects(scene.ideal, scene.image)
+    assert len(found.pairs) >= 5
+    for column, image in enumerate((scene.ideal, scene.image)):
+        plane = Plane.of(image, "image")
+        labels = segmented(plane)
+        background = np.median(image[labels == 0])
+        props = {p.label: p for p in regionprops(labels, intensity_image=np.asarray(image, float))}
+        for k, label in enumerate(found.pairs[:, column]):
+            assert found.area[k, column] == props[label].area
+            mean = props[label].intensity_mean - background
+            assert found.mean[k, column] == pytest.approx(mean, rel=1e-6)
+    centres = [
+        {p.label: p.centroid for p in regionprops(segmented(Plane.of(i, "image")))}
+        for i in (scene.ideal, scene.image)
+    ]
+    for (t, o), shift in zip(found.pairs, found.shift, strict=True):
+        assert shift == pytest.approx(
+            np.hypot(*np.subtract(centres[0][t], centres[1][o])), abs=1e-6
+        )
+
+
+def test_each_fault_has_its_number() -> None:
+    truth = discs(PLACES)
+    assert object_measures(truth, truth)["ap"] == 1
+    added = object_measures(truth, discs([*PLACES, (110, 110, 9)]))
+    assert added["count_error"] == pytest.approx(0.2)
+    assert added["ap50"] == pytest.approx(5 / 6)
+    erased = object_measures(truth, discs(PLACES[:-1]))
+    assert erased["count_error"] == pytest.approx(-0.2)
+    larger = object_measures(truth, discs([(y, x, r + 1) for y, x, r in PLACES]))
+    assert 1.1 < larger["object_area"] < 1.4
+    split = truth.copy()
+    split[70, :] = split[69, :] = split[71, :] = 0  # through the largest
+    assert object_measures(truth, split)["splits"] == 1
+    assert object_measures(split, truth)["merges"] == 1
+
+
+def test_touching_objects_are_parted() -> None:
+    pair = discs([(64, 50, 14), (64, 74, 14)])
+    assert segmented(Plane.of(pair, "image")).max() == 2
+    lone = cv2.GaussianBlur(discs([(64, 64, 20)]), (0, 0), 2)
+    assert segmented(Plane.of(lone, "image")).max() == 1
+    assert segmented(Plane.of(np.ones((50, 50)), "image")).max() == 0
+
+
+def test_brightness_that_is_compressed_is_told() -> None:
+    truth = sum(discs([place], 40.0 * (k + 1)) for k, place in enumerate(PLACES))
+    assert isinstance(truth, np.ndarray)
+    linear = object_measures(truth, 0.8 * truth + 10)
+    assert linear["object_intensity"] == pytest.approx(0.8, abs=0.01)
+    assert linear["intensity_slope"] == pytest.approx(0.8, abs=0.01)
+    assert linear["intensity_r2"] == pytest.approx(1, abs=1e-6)
+    flat = object_measures(truth, np.where(truth > 0, 100.0, 0))
+    assert flat["intensity_r2"] < linear["intensity_r2"]
+
+
+def test_what_is_undefined_says_why(tmp_path: Path) -> None:
+    nothing = np.zeros((64, 64))
+    values = object_measures(nothing, discs(PLACES)[:64, :64])
+    assert set(values) == set(NAMES)
+    assert all("none in the ground truth" in v.reason for v in values.values())  # type: ignore[attr-defined]
+    apart = object_measures(discs(PLACES[:1]), discs(PLACES[3:4]))
+    assert apart["ap50"] == 0
+    assert "none is matched" in apart["object_area"].reason  # type: ignore[attr-defined]
+    two = object_measures(discs(PLACES[:2]), discs(PLACES[:2]))
+    assert "fewer than 3" in two["intensity_slope"].reason  # type: ignore[attr-defined]
+    for wrong in (np.zeros((3, 3), int), np.zeros((64, 64))):
+        with pytest.raises(ValueError, match="whole numbers of shape"):
+            match_objects(nothing, nothing, labels=(wrong, wrong))
+
+
+def test_labels_of_a_mask_are_the_truth() -> None:
+    truth = discs(PLACES)
+    _, labels = cv2.connectedComponents((discs(PLACES[:4]) > 0).astype(np.uint8))
+    case = Case.of(truth, reference=truth, mask=labels > 0)
+    assert measure(case, set(NAMES))["count_error"] == 0  # a mask of one value has no objects
+    labelled = measure(replace(case, mask=Labels.of(labels)), set(NAMES))
+    assert labelled["count_error"] == pytest.approx(0.25)
+    assert labelled["ap50"] == pytest.approx(0.8)
+
+
+def test_on_the_command_line(tmp_path: Path) -> None:
+    for k in range(3):
+        scene = nuclei((200, 200), photons=300, seed=k)
+        write_tiff(tmp_path / f"gt/{k}.tif", np.rint(scene.ideal).astype(np.uint16), None)
+        write_tiff(tmp_path / f"pred/{k}.tif", scene.image, None)
+    line = ["score", "--pred", f"m={tmp_path / 'pred'}", "--gt", str(tmp_path / "gt")]
+    line += ["--metrics", "ap50,count_error,intensity_slope", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(main, line)
+    assert done.exit_code == 0, done.output
+    header = (tmp_path / "out/scores.csv").read_text().splitlines()[0]
+    assert {"ap50", "count_error", "intensity_slope"} <= set(header.split(","))
