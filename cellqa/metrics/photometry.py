@@ -233,7 +233,7 @@ def _power(
 def photometry_slope(raw: npt.ArrayLike, image: npt.ArrayLike, *, scale: int = 1) -> float:
     """Grey levels of the enhanced image for one of the raw image. 1 is best.
 
-    See `photometry` for parameters, errors and source.
+    See `photometry` for parameters, errors and source (doi 10.1214/aoms/1177703732).
 
     Returns
     -------
@@ -246,7 +246,7 @@ def photometry_slope(raw: npt.ArrayLike, image: npt.ArrayLike, *, scale: int = 1
 def photometry_exponent(raw: npt.ArrayLike, image: npt.ArrayLike, *, scale: int = 1) -> float:
     """Power that takes the raw image's brightness to the enhanced one's. 1 is best.
 
-    See `photometry` for parameters, errors and source.
+    See `photometry` for parameters, errors and source (doi 10.1214/aoms/1177703732).
 
     Returns
     -------

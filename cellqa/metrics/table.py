@@ -330,12 +330,12 @@ METRICS: Registry[Metric] = Registry(
             definition="found / in the ground truth - 1",
         ),
         Metric(
-            name="splits", measure=objects.measure, needs=GT, higher_is_better=False, decimals=0,
+            name="splits", measure=objects.measure, needs=GT, decimals=0,
             range="0 to inf", option=ON_REQUEST, measures="objects that fell apart",
             definition="objects of which two or more found ones are parts",
         ),
         Metric(
-            name="merges", measure=objects.measure, needs=GT, higher_is_better=False, decimals=0,
+            name="merges", measure=objects.measure, needs=GT, decimals=0,
             range="0 to inf", option=ON_REQUEST, measures="objects that became one",
             definition="found objects of which two or more true ones are parts",
         ),

@@ -184,6 +184,11 @@ class Tally:
         known = np.array([place[axis] for place in self._numbers], dtype=str)
         return np.asarray(known[np.array(self._places, dtype=int)])
 
+    @property
+    def files(self) -> np.ndarray:
+        """Number of the file that each plane is of."""
+        return np.array(self._files, dtype=int)
+
     def groups_of(self, method: str) -> np.ndarray | None:
         """Group of each of a method's values; None where each is a sample of its own."""
         groups = self.groups

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import tifffile
 from click.testing import CliRunner
 
 from cellqa.cli import main
@@ -42,3 +43,35 @@ def test_what_can_be_quantified_is_told(tmp_path: Path) -> None:
     assert "exponent 0.7" in told["gamma"][0] or "exponent 0.69" in told["gamma"][0]
     page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
     assert "do not quantify intensities" in page
+
+
+def test_flicker_is_told_and_fading_is_not(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for k in range(2):
+        scene = nuclei((128, 128), photons=2000, seed=k).ideal
+        fading = np.stack([rng.poisson(scene * 0.9**t) for t in range(8)]).astype(float)
+        factors = {
+            "steady": np.ones(8),
+            "flickers": 1 + 0.1 * rng.standard_normal(8),
+            "fades": 0.95 ** np.arange(8),
+        }
+        write_series(tmp_path / f"raw/{k}.ome.tif", fading)
+        for name, factor in factors.items():
+            soft = np.stack([cv2.GaussianBlur(frame, (0, 0), 1) for frame in fading])
+            write_series(tmp_path / name / f"{k}.ome.tif", soft * factor[:, None, None])
+    line = ["score", "--input", str(tmp_path / "raw"), "--out", str(tmp_path / "out")]
+    for name in factors:
+        line += ["--pred", f"{name}={tmp_path / name}"]
+    done = CliRunner().invoke(main, line)
+    assert done.exit_code == 0, done.output
+    lines = [w for w in done.output.splitlines() if "frame" in w and "brightness" in w]
+    assert not [w for w in lines if "steady" in w]
+    assert any("flickers: brightness flickers, by" in w for w in lines)
+    assert any("fades: brightness drifts by -" in w for w in lines)
+    assert not any("fades: brightness flickers" in w for w in lines)
+
+
+def write_series(path: Path, frames: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = np.rint(frames).astype(np.uint16)
+    tifffile.imwrite(path, whole, metadata={"axes": "TYX"}, ome=True)
