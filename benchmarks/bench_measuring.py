@@ -1,8 +1,8 @@
 """What each measure catches, and what it costs: `python benchmarks/bench_measuring.py FOLDER`.
 
-FOLDER holds sharp fluorescence images of objects, of which every fourth is taken (the built-in network
-has seen the others of BBBC038). Each is blurred and made noisy; what filters, a
-network, and forgers make of that is measured against the sharp image, and against the noisy one.
+FOLDER holds sharp fluorescence images of objects, of which every fourth is taken (the built-in
+network has seen the others of BBBC038). Each is blurred and made noisy; what filters, a network,
+and forgers make of that is measured against the sharp image, and against the noisy one.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ simulate SHARP      adds simulated ones
 prepare SHARP OUT   pairs to learn from, `OUT/pairs`
 tests SHARP OUT     pairs of fields that were kept back, `OUT/test/SET`
 train OUT RUN       for --minutes, on --device, from weights that are there with --start
-keep RUN            the weights in half precision, where `ciegan enhance general` finds them
+keep RUN OUT        the weights in half precision, where `ciegan enhance general` finds them
 score OUT           the tables of the model card, beside input and classical methods
 
 DATA holds, by these names, images of BBBC038 (dsb2018_nuclei: `fluo`, `brightfield_gray`), BBBC006
@@ -32,15 +32,19 @@ from cellqa.enhance.filters import as_type
 from cellqa.io import luminance, open_image, write_tiff
 from cellqa.planes import Array
 from cellqa.simulate import optical_blur, scenes
+from cellqa.terminal import align
 from ciegan.config import DEFAULT, Config
 from ciegan.data import TilingOptions, prepare_blur
+from ciegan.data.crops import read_split
 from ciegan.data.degrade import FluorescenceDefocus, Gaussian, Noise
 from ciegan.data.optics import Optics
 from ciegan.data.prepare import images_below, only, prepare_folder, seed_of
 from ciegan.data.tiles import Pair
+from ciegan.judging.tables import means
 from ciegan.judging.validation import validate
 from ciegan.network.builtin import WEIGHTS
 from ciegan.network.checkpoint import content_hash, load, save
+from ciegan.training.calibration import calibrate, looked_at
 from ciegan.training.run import train
 
 SEED = 20261127
@@ -178,9 +182,9 @@ def degraded(field: Array, rng: np.random.Generator, *, fluorescent: bool) -> tu
     if kind < 0.03:  # nothing there but uneven light: nothing is to be made of it
         slope = np.linspace(-0.02, 0.02, sharp.shape[1])
         sharp = blurred = np.broadcast_to(0.5 + rng.uniform(0.2, 1) * slope, sharp.shape)
-    elif kind >= 0.85:  # beyond what can be restored: it is not to be made up
-        how = Gaussian((3.0, 12.0))
-        blurred = how.apply(sharp, how.draw(rng), None)
+    elif kind >= 0.85:  # beyond what can be restored: noise goes, and nothing is made up
+        how = Gaussian((5.0, 16.0))
+        sharp = blurred = how.apply(sharp, how.draw(rng), None)
     elif kind >= 0.15 and fluorescent and kind < 0.45:
         pixel = rng.uniform(0.1, 0.4)
         na = rng.uniform(0.3, 0.9)
@@ -219,8 +223,8 @@ def config(batch: int, rate: float, start: str) -> Config:
     )
 
 
-def keep(run: Path) -> None:
-    """Put the weights of a run into the package, in half precision."""
+def keep(run: Path, out: Path) -> None:
+    """Put the weights of a run into the package, in half precision, with what is known of them."""
     of = load(run)
     path = save(
         KEPT,
@@ -231,7 +235,10 @@ def keep(run: Path) -> None:
         step=of.step,
         scores=of.scores,
         warnings=of.warnings,
+        trained_on=of.trained_on,
     )
+    looked_at(path, read_split(out / "pairs", "train"))
+    calibrate(path, read_split(out / "pairs", "val"))
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, {content_hash(path)}")
 
 
@@ -246,11 +253,10 @@ def score(out: Path, device: str) -> None:
             jobs=os.cpu_count() or 1,
             overwrite=True,
         )
-        print(f"\n### {data.name}")
-        summaries = validated.finished.summaries
-        for row in summaries:
-            if row.metric in ("psnr", "ssim", "ms_ssim", "frc_resolution"):
-                print(f"{row.method} {row.metric} {row.mean:.4g}")
+        print(f"\n{data.name}")
+        methods = ["input", "general", "te", "wiener", "rl"]
+        shown = ["psnr", "ssim", "frc_resolution", "supported", "invented", "photometry_slope"]
+        print(align(means(validated.finished, methods, shown)), flush=True)
 
 
 def simulate(sharp: Path) -> None:
@@ -291,7 +297,7 @@ def main() -> None:
         )
         print(trained.describe(), *trained.warnings, sep="\n")
     elif given.step == "keep":
-        keep(given.places[0])
+        keep(*given.places)
     else:
         score(given.places[0], given.device)
 
