@@ -179,7 +179,8 @@ class RunWriter(Callback):
             )
         self._samples(pl_module)
         shown = ", ".join(f"{name} {value:.4g}" for name, value in scores.values.items())
-        mark = " (best)" if best else " (vetoed: invented detail)" if veto else ""
+        why = "noise comes back" if scores.echo < 0 else "invented detail"
+        mark = " (best)" if best else f" (vetoed: {why})" if veto else ""
         self.tell(f"step {pl_module.steps_done}: {shown}{mark}")
 
     def worse(self, score: float) -> list[str]:

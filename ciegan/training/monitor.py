@@ -18,6 +18,7 @@ from ciegan.config import Monitor
 from ciegan.training.objective import TrainingError
 
 _ALWAYS = ("psnr", "ssim")  # told whatever is watched
+_ECHO, _LEAST_ECHO = "echo", -0.003  # of the noise that was added, in units of its difference
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,16 @@ class Scores:
         What is monitored: higher is better; nan where a metric of it is undefined on all images.
     undefined : dict
         Metric to why it could not be computed, for those that have no value on any image.
+    echo: float
+        Of noise that was added to learn from (--target self), the share that results hold, 0 where
+        none was. A network that takes noise away holds some, above 0; below, it tells the noise
+        that was added from the image's own, and learns to give that one back.
     """
 
     values: dict[str, float]
     score: float
     undefined: dict[str, str] = field(default_factory=dict)
+    echo: float = 0.0
 
 
 def watched(monitor: Monitor) -> tuple[str, ...]:
@@ -53,10 +59,12 @@ class Judge:
     Parameters
     ----------
     monitor : Monitor
+    added : bool
+        Whether input and target are one image with noise of opposite sign (--target self).
     """
 
-    def __init__(self, monitor: Monitor) -> None:
-        self.monitor = monitor
+    def __init__(self, monitor: Monitor, added: bool = False) -> None:
+        self.monitor, self.added = monitor, added
         self.names = watched(monitor)
         self.options = ScoreOptions(select(self.names))
         self._scorers: dict[int, Scorer] = {}
@@ -83,7 +91,13 @@ class Judge:
             reference, raw = plane(target, "target"), plane(source, "input")
             self._scorers[key] = Scorer(reference, self.options, raw=raw)
         scored = self._scorers[key].score("", "ciegan", plane(image, "image"), pixel_size)
-        return dict(scored.row.values)
+        values = dict(scored.row.values)
+        if self.added:
+            noise = np.asarray(luminance(source), np.float64) - luminance(target)
+            result = np.asarray(luminance(image), np.float64)
+            power = float((noise**2).sum())
+            values[_ECHO] = float((noise * (result - result.mean())).sum() / power) if power else 0
+        return values
 
     def summarise(self, rows: Sequence[Mapping[str, float]]) -> Scores:
         """Means over images, and the score."""
@@ -103,12 +117,13 @@ class Judge:
             weight * means[name] * (1 if metric(name).higher_is_better else -1)
             for name, weight in self.monitor.metrics.items()
         )
-        return Scores(means, float(score), undefined)
+        echoes = [row[_ECHO] for row in rows if _ECHO in row]
+        return Scores(means, float(score), undefined, float(np.mean(echoes)) if echoes else 0.0)
 
     def vetoes(self, scores: Scores) -> bool:
-        """Whether there is more invented detail than is allowed."""
+        """Whether there is more invented detail than is allowed, or noise is given back."""
         limit = self.monitor.max_invented
-        return limit < 1 and not scores.values["invented"] <= limit
+        return scores.echo < _LEAST_ECHO or (limit < 1 and not scores.values["invented"] <= limit)
 
     def check_defined(self, scores: Scores) -> None:
         """Refuse to go on where what is watched has no value.

@@ -229,9 +229,8 @@ def _trained(
     config, notes = networks.config, list(keeper.warnings)
     if not keeper.best:
         raise TrainingError(
-            "no weights were kept: the share of invented detail was above "
-            f"{config.monitor.max_invented:g} at each of {keeper.vetoed} validations "
-            "(--max-invented)"
+            f"no weights were kept: at each of {keeper.vetoed} validations the share of invented "
+            f"detail was above {config.monitor.max_invented:g} (--max-invented), or noise came back"
         )
     notes += keeper.worse(keeper.best["score"])
     stopped = "steps" if networks.steps_done >= config.schedule.steps else "early"

@@ -80,7 +80,7 @@ class Networks(pl.LightningModule):
         self.average = MovingAverage(self.generator) if config.optimizer.average else None
         # no submodule: the weights of VGG-19 never change and are not kept in checkpoints
         self.objective = Objective(config.losses, vgg)
-        self.judge = Judge(config.monitor)
+        self.judge = Judge(config.monitor, added=config.data.target == "self")
         self.steps_done = 0
         self.replanned = False
         self.known_before = TrainedOn()  # what weights that it began from were trained on

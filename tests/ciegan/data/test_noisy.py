@@ -15,10 +15,11 @@ from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from cellqa.simulate import filaments, nuclei
 from ciegan.cli import main
-from ciegan.config import DEFAULT, Config, Data, read_config
+from ciegan.config import DEFAULT, Config, Data, Monitor, read_config
 from ciegan.data import TilingOptions, prepare_noisy
 from ciegan.data.crops import Crops, read_split
 from ciegan.data.noisy import NoiseModel, noise_model, recorrupted
+from ciegan.training.monitor import Judge
 from ciegan.training.run import train
 from ciegan.training.starting import without_truth
 
@@ -103,6 +104,31 @@ def test_what_is_drawn(data: Path) -> None:
     first, second, _ = crops.loaded(tiles[0])
     assert (first == crops.loaded(tiles[0])[0]).all()
     assert (first != second).any()
+
+
+def test_a_network_that_gives_noise_back_is_vetoed(data: Path) -> None:
+    tiles = read_split(data, "train")
+    crops = Crops(tiles, Data(crop=32, target="self"), 0)
+    judge = Judge(Monitor(metrics={"psnr": 1.0}), added=True)
+    rows: dict[str, list[dict[str, float]]] = {"honest": [], "thief": []}
+    for place, tile in enumerate(tiles):
+        source, target, _ = crops.loaded(tile)
+        y, x = (int(part[1:]) for part in tile.name.split("_")[-2:])
+        truth = clean(int(tile.field[1:]))[y : y + 64, x : x + 64] * 4 + 100
+        added = (source - target) / 2.5
+        made = {
+            "honest": truth + 0.1 * (source - truth),
+            "thief": source - 0.5 * added - added,  # it tells what was added from what was there
+        }
+        for name, image in made.items():
+            values = judge.values(place, image.astype(np.float32), source, target, None)
+            rows[name].append(values)
+    honest, thief = (judge.summarise(each) for each in rows.values())
+    assert thief.score > honest.score  # the noisy target likes it
+    assert honest.echo > 0 > thief.echo
+    assert not judge.vetoes(honest)
+    assert judge.vetoes(thief)
+    assert Judge(Monitor()).summarise([]).echo == 0
 
 
 def test_the_same_image_twice_teaches_nothing(data: Path) -> None:
