@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,20 +29,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cellqa import detail_budget, ssim, supported
 from cellqa.enhance.filters import as_type
 from cellqa.io import luminance, open_image, write_tiff
+from cellqa.metrics.pixel import psnr
 from cellqa.planes import Array
 from cellqa.simulate import optical_blur, scenes
 from cellqa.terminal import align
 from ciegan.config import DEFAULT, Config
 from ciegan.data import TilingOptions, prepare_blur
-from ciegan.data.crops import read_split
+from ciegan.data.crops import read_split, spread
 from ciegan.data.degrade import FluorescenceDefocus, Gaussian, Noise
 from ciegan.data.optics import Optics
 from ciegan.data.prepare import images_below, only, prepare_folder, seed_of
 from ciegan.data.tiles import Pair
-from ciegan.judging.tables import means
-from ciegan.judging.validation import validate
+from ciegan.judging.classical import fitted, pairs_to_fit
+from ciegan.judging.validation import enhanced
 from ciegan.network.builtin import WEIGHTS
 from ciegan.network.checkpoint import content_hash, load, save
 from ciegan.training.calibration import calibrate, looked_at
@@ -50,6 +53,7 @@ from ciegan.training.run import train
 SEED = 20261127
 KEPT = WEIGHTS / "general.safetensors"
 TILE = 256  # pixels a side of a pair
+TILES = 16  # of a test set that are scored
 LARGEST = 768  # of a sharp field that is kept
 _WIDE = np.iinfo(np.uint16).max
 
@@ -227,7 +231,7 @@ def keep(run: Path, out: Path) -> None:
     """Put the weights of a run into the package, in half precision, with what is known of them."""
     of = load(run)
     path = save(
-        KEPT,
+        run / KEPT.name,
         {name: value.half() for name, value in of.generator.state_dict().items()},
         config=of.config,
         channels=of.generator.channels,
@@ -239,24 +243,34 @@ def keep(run: Path, out: Path) -> None:
     )
     looked_at(path, read_split(out / "pairs", "train"))
     calibrate(path, read_split(out / "pairs", "val"))
-    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, {content_hash(path)}")
+    shutil.copy(path, KEPT)
+    print(f"{KEPT}: {KEPT.stat().st_size / 1e6:.2f} MB, {content_hash(KEPT)}")
 
 
-def score(out: Path, device: str) -> None:
+def score(out: Path) -> None:
     """Each test set: `general` beside the input and classical methods that were fitted."""
+    network = load(KEPT)
+    rows = [["set", "tiles", "method", "PSNR", "SSIM", "supported", "invented"]]
     for data in sorted((out / "test").iterdir()):
-        validated = validate(
-            {"general": KEPT},
-            data,
-            out / "scores" / data.name,
-            device=device,
-            jobs=os.cpu_count() or 1,
-            overwrite=True,
-        )
-        print(f"\n{data.name}")
-        methods = ["input", "general", "te", "wiener", "rl"]
-        shown = ["psnr", "ssim", "frc_resolution", "supported", "invented", "photometry_slope"]
-        print(align(means(validated.finished, methods, shown)), flush=True)
+        fits = pairs_to_fit(data)
+        methods = {name: fitted(name, fits) for name in ("te", "wiener", "rl")}
+        found: dict[str, list[list[float]]] = defaultdict(list)
+        tiles = spread(read_split(data, "test"), TILES)
+        for tile in tiles:
+            source, target, _ = tile.load()
+            made = {"input": source, "general": enhanced(network, source, tile.limits)}
+            made |= {name: method(source) for name, method in methods.items()}
+            truth = target.astype(np.float64)
+            for name, image in made.items():
+                span = float(np.ptp(truth))
+                values = [psnr(truth, image, data_range=span), ssim(truth, image, data_range=span)]
+                budget = detail_budget(truth, source, image)
+                found[name].append([*map(float, values), supported(truth, image), budget.invented])
+        for name, each in found.items():
+            values = [f"{v:.3f}" for v in np.nanmean(each, axis=0)]
+            rows.append([data.name, str(len(tiles)), name, f"{float(values[0]):.2f}", *values[1:]])
+            print("  ".join(rows[-1]), flush=True)
+    print(align(rows))
 
 
 def simulate(sharp: Path) -> None:
@@ -299,7 +313,7 @@ def main() -> None:
     elif given.step == "keep":
         keep(*given.places)
     else:
-        score(given.places[0], given.device)
+        score(given.places[0])
 
 
 if __name__ == "__main__":

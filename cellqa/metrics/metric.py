@@ -100,6 +100,11 @@ class Metric:
         return {True: "↑", False: "↓", None: "·"}[self.higher_is_better]
 
     @property
+    def listed(self) -> bool:
+        """Whether the terminal shows it: what ranks methods, and what was asked for by name."""
+        return self.ranks or self.option == "--metrics"
+
+    @property
     def ranks(self) -> bool:
         """Whether it says which of two images is better."""
         return self.higher_is_better is not None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from cellqa.errors import Undefined
 from cellqa.metrics.case import Case
 from cellqa.planes import Array
+from cellqa.planes.labels import Labels
 from cellqa.planes.plane import Plane, as_pair
 from cellqa.planes.segment import segmented
 
@@ -110,17 +112,27 @@ def match_objects(
     first, second = as_pair(reference, image)
     if labels is None:
         return _match(first, second, segmented(first), segmented(second))
-    return _match(first, second, *(_checked(each, first.shape) for each in labels))
+    truth, ours = (_checked(each, first.shape) for each in labels)
+    found = _match(first, second, truth.labels, ours.labels)
+    names = [truth.names[found.pairs[:, 0] - 1], ours.names[found.pairs[:, 1] - 1]]
+    return replace(found, pairs=np.stack(names, axis=1))
 
 
-def _checked(labels: npt.ArrayLike, shape: tuple[int, ...]) -> Array:
+def _checked(labels: npt.ArrayLike, shape: tuple[int, ...]) -> Labels:
     array = np.asarray(labels)
     if array.shape != shape or array.dtype.kind not in "iub":
         raise ValueError(
             f"`labels` must be whole numbers of shape {shape}, got {array.dtype} {array.shape}"
         )
-    _, place = np.unique(np.maximum(array, 0), return_inverse=True)
-    return np.asarray(place.reshape(shape) + int(not (array <= 0).any()), np.int32)
+    return Labels.of(array)
+
+
+def _objects_of(mask: Labels) -> Array:
+    """Objects of a mask: its labels, or, where it has one value, the parts that hang together."""
+    if mask.names.size != 1:
+        return mask.labels
+    parts: Array = cv2.connectedComponents((mask.labels > 0).astype(np.uint8), connectivity=4)[1]
+    return parts
 
 
 def _match(reference: Plane, image: Plane, truth: Array, ours: Array) -> Matched:
@@ -189,7 +201,10 @@ def _values(found: Matched) -> dict[str, float]:
         "merges": float(found.merges),
     }
     if not found.truths:
-        return dict.fromkeys(NAMES, Undefined("objects: there is none in the ground truth"))
+        none = Undefined("objects: there is none in the ground truth")
+        return dict.fromkeys(NAMES, none) | (
+            dict.fromkeys(("ap50", "ap"), 0.0) if found.found else {}
+        )
     values["count_error"] = found.found / found.truths - 1
     if not len(found.pairs):
         none = Undefined("objects: none is matched")
@@ -200,15 +215,19 @@ def _values(found: Matched) -> dict[str, float]:
         ratios = ours / truth
     finite = ratios[np.isfinite(ratios)]
     values["object_intensity"] = float(np.median(finite)) if finite.size else math.nan
-    few = Undefined(f"objects: fewer than {_FEWEST} are matched")
-    slope: float = few
-    r2: float = few
-    if len(truth) >= _FEWEST and np.ptp(truth) > 0:
-        covariance = np.cov(truth, ours)
-        slope = float(covariance[0, 1] / covariance[0, 0])
-        spread = covariance[0, 0] * covariance[1, 1]
-        r2 = float(covariance[0, 1] ** 2 / spread) if spread > 0 else math.nan
-    return values | {"intensity_slope": slope, "intensity_r2": r2}
+    if len(truth) < _FEWEST:
+        few = Undefined(f"objects: fewer than {_FEWEST} are matched")
+        return values | {"intensity_slope": few, "intensity_r2": few}
+    if not np.ptp(truth) > 0:
+        alike = Undefined("objects: all of the ground truth are as bright")
+        return values | {"intensity_slope": alike, "intensity_r2": alike}
+    covariance = np.cov(truth, ours)
+    spread = covariance[0, 0] * covariance[1, 1]
+    alike = Undefined("objects: all of the image are as bright")
+    return values | {
+        "intensity_slope": float(covariance[0, 1] / covariance[0, 0]),
+        "intensity_r2": float(covariance[0, 1] ** 2 / spread) if spread > 0 else alike,
+    }
 
 
 def object_measures(reference: npt.ArrayLike, image: npt.ArrayLike) -> dict[str, float]:
@@ -235,6 +254,5 @@ def object_measures(reference: npt.ArrayLike, image: npt.ArrayLike) -> dict[str,
 def measure(case: Case, names: Set[str]) -> dict[str, float]:
     """The family, of one match; the truth's objects are those of the mask where it has labels."""
     reference, image = case.pair
-    labelled = case.mask is not None and case.mask.names.size > 1
-    truth = case.mask.labels if case.mask and labelled else reference.once(segmented)
+    truth = reference.once(segmented) if case.mask is None else _objects_of(case.mask)
     return _values(_match(reference, image, truth, segmented(image)))

@@ -24,7 +24,7 @@ _SCALE = 1 / 12  # sigma of the surroundings that flux is compared over, of the 
 _SIGMAS = (5.0, 24.0)  # and its limits, in working pixels
 _STEP = 4  # of the grid of surroundings, in their sigma
 _STANDS_OUT = 5.0  # standard deviations of its noise that the raw image's flux must vary by
-_LOG_P = (math.log(0.2), math.log(5.0))
+_LOG_P, _EDGE = (math.log(0.2), math.log(5.0)), 0.02  # a power at its limit is none
 _ROUNDS, _OUT = 8, 2.0  # of reweighting; deviations from which a place counts less
 _PLAIN = 6.0  # how much more residual a power without offset may leave
 _LINE = 0.03  # off 1, up to which a power with offset is a line
@@ -43,7 +43,8 @@ class Photometry:
         brightness are kept, below where they are compressed.
     exponent : float
         p of flux = k raw^p, or offset + k (raw - darkest)^p where that explains much more: 1 where
-        brightness is kept in proportion, below 1 where bright objects lose most.
+        brightness is kept in proportion, below 1 where bright objects lose most; nan where none
+        from 0.2 to 5 fits.
     ratio : float
         Light above the background, enhanced over raw.
     offset : float
@@ -119,8 +120,8 @@ def _fitted(raw: Plane, image: Plane, scale: int) -> Photometry | str:
         return problem
     if min(raw.shape) < _SMALLEST:
         return f"the raw image has fewer than {_SMALLEST} pixels a side"
-    if raw.flat:
-        return "the raw image is constant"
+    if raw.flat or image.flat:
+        return f"the {'raw ' if raw.flat else ''}image is constant"
     factor = max(1, min(raw.shape) // _WORKING)
     source = _averaged(raw.real, factor)
     sigma = float(np.clip(_SCALE * min(source.shape), *_SIGMAS))
@@ -191,11 +192,12 @@ def _exponent(source: Array, ours: Array, flux: Callable[[Array], Array]) -> flo
     darkest = float(smooth.min())
     offset = _power(smooth - darkest, ours, flux, offset=True)
     if darkest < 0:  # nothing is proportional to what has both signs
-        return offset[0]
+        return offset[0] if abs(math.log(offset[0])) < _LOG_P[1] - _EDGE else math.nan
     plain = _power(smooth, ours, flux, offset=False)
     # a line is a line: where brightness varies little, a power would lie close to it
     line = abs(offset[0] - 1) < _LINE and offset[1] < plain[1]
-    return offset[0] if line or plain[1] > _PLAIN * offset[1] else plain[0]
+    best = offset[0] if line or plain[1] > _PLAIN * offset[1] else plain[0]
+    return best if _LOG_P[0] + _EDGE < math.log(best) < _LOG_P[1] - _EDGE else math.nan
 
 
 def _power(
@@ -283,5 +285,6 @@ def measure(case: Case, names: Set[str]) -> dict[str, float]:
     found = _fitted(case.raw, case.image, case.scale)
     if isinstance(found, str):
         return dict.fromkeys(NAMES, Undefined(f"photometry: {found}"))
-    values = (found.slope, found.exponent, found.ratio, found.offset)
-    return dict(zip(NAMES, values, strict=True))
+    none = Undefined("photometry_exponent: no power from 0.2 to 5 fits")
+    power = none if math.isnan(found.exponent) else found.exponent
+    return dict(zip(NAMES, (found.slope, power, found.ratio, found.offset), strict=True))

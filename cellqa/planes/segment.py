@@ -18,7 +18,8 @@ def segmented(plane: Plane) -> Array:
     """Labels of the bright objects of a plane.
 
     A Gaussian of one pixel, Otsu's threshold, holes filled, and a watershed of the distance to the
-    border, smoothed by two pixels; objects below 20 pixels are left out.
+    border, smoothed by two pixels; objects below 20 pixels are left out. Dark objects on a bright
+    ground are none.
 
     Returns
     -------
@@ -49,6 +50,8 @@ def segmented(plane: Plane) -> Array:
     pixels = ((plane.real - low) / (high - low)).astype(np.float32)
     smooth = cv2.GaussianBlur(pixels, (0, 0), _SMOOTH)
     bright = binary_fill_holes(smooth > threshold_otsu(smooth))
+    if bright.all():  # dark objects on a bright ground: none stands out
+        return np.zeros(plane.shape, np.int32)
     distance = cv2.distanceTransform(bright.astype(np.uint8), cv2.DIST_L2, 5)
     distance = cv2.GaussianBlur(distance, (0, 0), _DEPTH) * bright
     peaks = h_maxima(distance, _APART)

@@ -26,7 +26,7 @@ from cellqa.tables.files import (
 )
 from cellqa.tables.finished import Finished
 from cellqa.tables.folder import COMPARISONS, JOURNAL, MAPS, OBJECTS, PLANES, SCORES, SUMMARY, TYPED
-from cellqa.tables.measuring import doubts, flicker
+from cellqa.tables.measuring import doubts
 from cellqa.tables.parquet import write_parquet
 from cellqa.tables.record import RunRecord
 from cellqa.tables.rows import Row
@@ -99,7 +99,7 @@ def finish(
             paths.append(write_objects(out / OBJECTS, rows))
         if parquet:
             paths += [write_parquet(path) for path in paths if path.name in (SCORES, OBJECTS)]
-        told = [*warnings, *tally.warnings(pairing), *doubts(summaries), *flicker(tally)]
+        told = [*warnings, *tally.warnings(pairing), *doubts(tally, summaries)]
         sensitivity = ranges(tally)
         if sensitivity is not None:
             told.append(sentence(sensitivity))

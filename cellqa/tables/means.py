@@ -20,7 +20,7 @@ def terminal_table(tally: Tally, summaries: Sequence[Summary]) -> str:
     shown = [
         m
         for m in tally.metrics
-        if m.ranks and any(s.metric == m.name and s.n + s.infinite for s in summaries)
+        if m.listed and any(s.metric == m.name and s.n + s.infinite for s in summaries)
     ]
     of = {(s.method, s.metric): s for s in summaries}
 

@@ -17,36 +17,50 @@ _CLOSE = 0.03  # off 1, up to which nothing is said
 _CLEAR = 0.1  # and where there is no interval
 _FRAMES = 4  # of a series that is looked at
 _FLICKER = 0.03  # of the brightness, from which it is told
+_LEAST = 0.05  # of the raw brightness, below which there is nothing to follow
 _ROLES = (Role.RAW, Role.REFERENCE, Role.EGT)
 
 
-def doubts(summaries: Sequence[Summary]) -> Iterator[str]:
-    """What photometry says against quantifying the images of a method.
+def doubts(tally: Tally, summaries: Sequence[Summary]) -> Iterator[str]:
+    """What speaks against quantifying the images of a method.
 
     Parameters
     ----------
+    tally : Tally
     summaries : sequence of Summary
+        Of the same run.
     """
+    unsteady = dict(flicker(tally))
     of = {(s.method, s.metric): s for s in summaries}
     for method in dict.fromkeys(s.method for s in summaries if s.method not in _ROLES):
         slope = of.get((method, "photometry_slope"))
         power = of.get((method, "photometry_exponent"))
-        if slope is None or power is None or not (_off(slope) or _off(power)):
-            continue
-        if abs(power.mean - 1) <= _CLOSE and not _varies(slope):
-            yield (
-                f"{method}: brightness is {_value(slope)} times that of the raw image, in "
-                "proportion: divide by it before intensities are compared"
-            )
-        else:
-            yield (
-                f"{method}: brightness is not kept in proportion: {_value(slope)} grey levels for "
-                f"one of the raw image, exponent {_value(power)}: do not quantify intensities in it"
-            )
+        if slope is not None and slope.n and power is not None:
+            kept = not (_off(slope) or _off(power) or _varies(slope))
+            if slope.mean < 0:
+                yield (
+                    f"{method}: contrast is inverted against the raw image ({_value(slope)} grey "
+                    "levels for one): do not quantify intensities in it"
+                )
+            elif not kept and abs(power.mean - 1) <= _CLOSE and not _varies(slope):
+                if method not in unsteady:
+                    yield (
+                        f"{method}: brightness is {_value(slope)} times that of the raw image, in "
+                        "proportion: divide by it before intensities are compared"
+                    )
+            elif not kept:
+                spread = f", differing by {slope.std:.2g} between images" * _varies(slope)
+                yield (
+                    f"{method}: brightness is not kept in proportion: {_value(slope)} grey levels "
+                    f"for one of the raw image{spread}, exponent {_value(power)}: do not quantify "
+                    "intensities in it"
+                )
+        if method in unsteady:
+            yield unsteady[method]
 
 
-def flicker(tally: Tally) -> Iterator[str]:
-    """What changes from frame to frame of time series, beyond what the raw images do.
+def flicker(tally: Tally) -> Iterator[tuple[str, str]]:
+    """Methods of which brightness changes from frame to frame, beyond what the raw images do.
 
     By `photometry_slope` of each frame: grey levels for one of the raw image at the same time, so
     that what fades or flashes in the specimen is no flicker.
@@ -54,6 +68,11 @@ def flicker(tally: Tally) -> Iterator[str]:
     Parameters
     ----------
     tally : Tally
+
+    Yields
+    ------
+    (str, str)
+        Method, and a line.
     """
     if all(m.name != "photometry_slope" for m in tally.metrics):
         return
@@ -68,30 +87,32 @@ def flicker(tally: Tally) -> Iterator[str]:
         found = []
         for place in np.unique(series):
             of = np.flatnonzero((series == place) & np.isfinite(slopes))
-            if of.size >= _FRAMES:
+            if of.size >= _FRAMES and slopes[of].mean() > _LEAST:
                 found.append(_change(slopes[of[np.argsort(frames[of])]]))
         if not found:
             continue
         steps, trend = np.median(np.array(found), axis=0)
+        told = []
         if steps > _FLICKER:
-            yield (
-                f"{method}: brightness flickers, by {steps:.0%} from frame to frame against the "
-                f"raw images (median of {len(found)} series): do not follow intensities in it"
-            )
+            told.append(f"flickers by {steps:.0%} from frame to frame")
         if abs(trend) > _FLICKER + steps:
+            told.append(f"drifts by {trend:+.0%} from the first to the last third of the frames")
+        if told:
             yield (
-                f"{method}: brightness drifts by {trend:+.0%} against the raw images from the "
-                f"first to the last third of the frames (median of {len(found)} series)"
+                method,
+                f"{method}: brightness {' and '.join(told)}, against the raw images (median of "
+                f"{len(found)} series): do not follow intensities in it",
             )
 
 
 def _change(values: Array) -> tuple[float, float]:
-    """Frame-to-frame change, and last third over first less 1, both relative."""
-    mean = abs(float(values.mean()))
+    """Median change from frame to frame beside a line; last third over first, less 1."""
+    mean = float(values.mean())
     third = max(1, len(values) // 3)
     first, last = float(values[:third].mean()), float(values[-third:].mean())
-    steps = float(np.std(np.diff(values))) / math.sqrt(2)
-    return steps / max(mean, 1e-12), last / first - 1 if first else math.nan
+    line = np.polynomial.Polynomial.fit(np.arange(len(values)), values, 1)
+    steps = float(np.median(np.abs(np.diff(values - line(np.arange(len(values)))))))
+    return steps / mean, last / first - 1 if first > 0 else math.nan
 
 
 def _varies(slope: Summary) -> bool:

@@ -135,7 +135,9 @@ def levels_of_series(source: ImageFile, network: Checkpoint, options: EnhanceOpt
     if not asked or normalisation_of(network, options).rule != "image":
         return {}
     series: dict[tuple[int, int], list[PlaneIndex]] = {}
-    for index in filter(options.chosen, source.planes):
+    for index in source.planes:
+        if options.channels is not None and index.c not in options.channels:
+            continue  # of the others all times count, so that parts fit together
         series.setdefault((index.s, index.c), []).append(index)
     return {
         place: _pooled(source, planes)
@@ -153,12 +155,16 @@ def _pooled(source: ImageFile, planes: Sequence[PlaneIndex]) -> tuple[float, flo
         while start < stop:
             place, row = divmod(start, height)
             last = min(height, row + stop - start)
-            parts.append(source.load_rows(planes[place], row, last))
+            rows = source.load_rows(planes[place], row, last)
+            if rows.dtype.kind == "f" and not np.isfinite(rows).all():
+                label = source.label(planes[place])
+                raise ImageError(f"plane {label}: NaN or infinity in the image")
+            parts.append(rows)
             start += last - row
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    low, high = percentiles_of_rows(read, height * len(planes), PERCENTILES)
-    return low, high
+    whole = percentiles_of_rows(read, height * len(planes), PERCENTILES)
+    return Normalisation("image", 0.0, 1.0).limits(np.empty(0), (whole[0], whole[1]))
 
 
 class NetworkEnhancer:

@@ -27,7 +27,7 @@ from ciegan.config import Config, ConfigError, Network, from_dict, to_toml
 from ciegan.config.sections import NORMALISATIONS
 from ciegan.models import GENERATORS, Generator
 from ciegan.network import onnx, realesrgan
-from ciegan.network.builtin import resolved
+from ciegan.network.builtin import WEIGHTS, resolved
 from ciegan.network.familiar import Familiar
 from ciegan.network.intervals import Intervals
 from ciegan.network.normalisation import Normalisation
@@ -134,6 +134,8 @@ def add(path: Path, part: Intervals | Familiar) -> None:
     """
     if path.suffix.lower() != ".safetensors":
         raise CellqaError(f"{path.name}: only weights of `ciegan train` take more with them")
+    if path.resolve().parent == WEIGHTS:
+        raise CellqaError(f"{path.stem} comes with the package and is not changed: copy {path}")
     data = path.read_bytes()
     (length,) = struct.unpack_from("<Q", data)
     header = json.loads(data[8 : 8 + length])

@@ -106,6 +106,25 @@ def test_each_fault_has_its_number() -> None:
     assert object_measures(split, truth)["merges"] == 1
 
 
+def test_dark_objects_are_none() -> None:
+    dark = 200 - discs([(64, 64, 12)])
+    assert segmented(Plane.of(dark, "image")).max() == 0
+    assert "none" in object_measures(dark, dark)["ap50"].reason  # type: ignore[attr-defined]
+
+
+def test_pairs_have_their_own_labels() -> None:
+    labels = np.zeros((20, 20), int)
+    labels[2:8, 2:8], labels[12:18, 2:8], labels[2:8, 12:18] = 5, 9, 200
+    other = np.where(labels == 5, 0, labels) + (labels > 0)
+    zeros = np.zeros(labels.shape)
+    assert match_objects(zeros, zeros, labels=(labels, labels)).pairs.tolist() == [
+        [5, 5],
+        [9, 9],
+        [200, 200],
+    ]
+    assert [9, 10] in match_objects(zeros, zeros, labels=(labels, other)).pairs.tolist()
+
+
 def test_touching_objects_are_parted() -> None:
     pair = discs([(64, 50, 14), (64, 74, 14)])
     assert segmented(Plane.of(pair, "image")).max() == 2
@@ -129,7 +148,12 @@ def test_what_is_undefined_says_why(tmp_path: Path) -> None:
     nothing = np.zeros((64, 64))
     values = object_measures(nothing, discs(PLACES)[:64, :64])
     assert set(values) == set(NAMES)
+    assert values.pop("ap50") == values.pop("ap") == 0  # objects that are not there were found
     assert all("none in the ground truth" in v.reason for v in values.values())  # type: ignore[attr-defined]
+    alike = object_measures(discs([(20, 20, 9), (60, 60, 9), (100, 90, 9)]), discs(PLACES))
+    assert "fewer than 3" in alike["intensity_slope"].reason  # type: ignore[attr-defined]
+    same = discs([(20, 20, 9), (60, 60, 9), (100, 90, 9)])
+    assert "are as bright" in object_measures(same, same)["intensity_slope"].reason  # type: ignore[attr-defined]
     apart = object_measures(discs(PLACES[:1]), discs(PLACES[3:4]))
     assert apart["ap50"] == 0
     assert "none is matched" in apart["object_area"].reason  # type: ignore[attr-defined]
@@ -144,7 +168,10 @@ def test_labels_of_a_mask_are_the_truth() -> None:
     truth = discs(PLACES)
     _, labels = cv2.connectedComponents((discs(PLACES[:4]) > 0).astype(np.uint8))
     case = Case.of(truth, reference=truth, mask=labels > 0)
-    assert measure(case, set(NAMES))["count_error"] == 0  # a mask of one value has no objects
+    parts = measure(case, set(NAMES))  # of a mask of one value, what hangs together
+    assert (parts["count_error"], parts["ap50"]) == (pytest.approx(0.25), pytest.approx(0.8))
+    empty = measure(Case.of(truth, reference=truth, mask=np.zeros_like(truth)), set(NAMES))
+    assert "none in the ground truth" in empty["count_error"].reason  # type: ignore[attr-defined]
     labelled = measure(replace(case, mask=Labels.of(labels)), set(NAMES))
     assert labelled["count_error"] == pytest.approx(0.25)
     assert labelled["ap50"] == pytest.approx(0.8)

@@ -81,6 +81,11 @@ def test_what_has_no_flux_is_undefined() -> None:
     values = measure(Case.of(noise, raw=noise), set(NAMES))
     assert set(values) == set(NAMES)
     assert all(np.isnan(v) for v in values.values())
+    bright = SCENES["nuclei"].image
+    with pytest.raises(ValueError, match="the image is constant"):
+        photometry(bright, np.zeros(bright.shape))
+    steep = photometry(bright, (bright / bright.max()) ** 9.0)
+    assert np.isnan(steep.exponent)
     signed = SCENES["nuclei"].image.astype(float) - 300
     assert photometry(signed, 2 * signed).exponent == pytest.approx(1, abs=0.02)
 

@@ -23,11 +23,13 @@ def test_what_can_be_quantified_is_told(tmp_path: Path) -> None:
             "brighter": np.rint(1.25 * raw),
             "gamma": np.rint((raw / top) ** 0.7 * top),
             "te": ENHANCERS["te"](raw),
+            "uneven": raw * (0.5, 2, 1)[k % 3],
+            "inverted": top - raw,
         }
         for name, image in made.items():
             write_tiff(tmp_path / name / f"{k}.tif", image.astype(np.uint16), None)
     line = ["score", "--input", str(tmp_path / "raw"), "--out", str(tmp_path / "out")]
-    for name in ("smooth", "brighter", "gamma", "te"):
+    for name in ("smooth", "brighter", "gamma", "te", "uneven", "inverted"):
         line += ["--pred", f"{name}={tmp_path / name}"]
     done = CliRunner().invoke(main, line)
     assert done.exit_code == 0, done.output
@@ -41,6 +43,8 @@ def test_what_can_be_quantified_is_told(tmp_path: Path) -> None:
     for name in ("gamma", "te"):
         assert "do not quantify intensities in it" in told[name][0]
     assert "exponent 0.7" in told["gamma"][0] or "exponent 0.69" in told["gamma"][0]
+    assert "differing by" in told["uneven"][0]
+    assert any("inverted: contrast is inverted" in w for w in done.output.splitlines())
     page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
     assert "do not quantify intensities" in page
 
@@ -66,9 +70,10 @@ def test_flicker_is_told_and_fading_is_not(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     lines = [w for w in done.output.splitlines() if "frame" in w and "brightness" in w]
     assert not [w for w in lines if "steady" in w]
-    assert any("flickers: brightness flickers, by" in w for w in lines)
+    assert any("flickers: brightness flickers by" in w for w in lines)
     assert any("fades: brightness drifts by -" in w for w in lines)
     assert not any("fades: brightness flickers" in w for w in lines)
+    assert not any("fades" in w and "divide by it" in w for w in done.output.splitlines())
 
 
 def write_series(path: Path, frames: np.ndarray) -> None:

@@ -89,6 +89,28 @@ def test_channels_have_their_own(tmp_path: Path, model: Path) -> None:
         assert (found[:, c] == wanted(model, frames[:, c], shared)).all()
 
 
+def test_series_without_anything_and_with_holes(tmp_path: Path, model: Path) -> None:
+    blank = np.full((FRAMES, 96, 80), 7, np.uint16)
+    holes = series(np.float32)
+    holes[2, 3, 3] = np.nan
+    for name, frames in (("blank", blank), ("holes", holes), ("good", series())):
+        written(tmp_path / f"in/{name}.ome.tif", frames, "TYX")
+    done = run(model, tmp_path / "in", tmp_path / "out", "--device", "cpu")
+    assert done.exit_code == 3, done.output
+    assert "holes.ome.tif (enhance): plane t2c0z0: NaN or infinity in the image" in done.output
+    assert "1 of 3 failed" in done.output
+    assert (tmp_path / "out/good.ome.tif").exists()
+
+
+def test_parts_of_a_series_fit_together(tmp_path: Path, model: Path) -> None:
+    written(tmp_path / "in/a.ome.tif", series(), "TYX")
+    for name, times in (("whole", "0-3"), ("part", "2")):
+        done = run(model, tmp_path / "in", tmp_path / name, "--t", times, "--device", "cpu")
+        assert done.exit_code == 0, done.output
+    whole, part = (tifffile.imread(tmp_path / n / "a.ome.tif") for n in ("whole", "part"))
+    assert (whole[2] == part[2]).all()
+
+
 def test_a_series_of_noise_does_not_flicker(tmp_path: Path, model: Path) -> None:
     frames = (series() + RNG.normal(0, 3, (FRAMES, 96, 80))).clip(0).astype(np.uint16)
     frames[1, 0, 0] = 60000  # a hot pixel, or two, in one frame

@@ -106,6 +106,14 @@ def test_it_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert resolved(Path("x/general")) == Path("x/general")
 
 
+def test_it_is_not_changed(prepared: Path) -> None:
+    before = (WEIGHTS / "general.safetensors").read_bytes()
+    done = CliRunner().invoke(main, ["calibrate", "general", "--data", str(prepared)])
+    assert done.exit_code == 1
+    assert "comes with the package and is not changed" in done.output
+    assert (WEIGHTS / "general.safetensors").read_bytes() == before
+
+
 def test_colour_is_refused(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     tifffile.imwrite(tmp_path / "a.tif", rng.integers(0, 255, (80, 80, 3)).astype(np.uint8))
