@@ -142,6 +142,7 @@ def open_network(
     """A network on its devices, as the options say; on none where not `here`."""
     from ciegan.enhancing.enhancer import EnhanceOptions
     from ciegan.enhancing.folder import make_runners
+    from ciegan.network.builtin import WEIGHTS
     from ciegan.network.checkpoint import load
 
     try:
@@ -149,6 +150,8 @@ def open_network(
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     checkpoint = load(run)
+    if checkpoint.path.parent == WEIGHTS:
+        click.echo(f"network: {checkpoint.path.stem}, which comes with the package")
     runners = []
     if here:
         runners = make_runners(checkpoint, device, devices, precision=precision, compiled=compiled)
@@ -236,7 +239,8 @@ def enhance(
 ) -> None:
     """Enhance a file or folder with a trained network.
 
-    RUN is the folder of `ciegan train`, its best.safetensors, or an ONNX file of `ciegan export`.
+    RUN is the folder of `ciegan train`, its best.safetensors, an ONNX file of `ciegan export`, or
+    `general`, a network that comes with the package.
     Names, layout, formats, bit depth and pixel size are kept; formats that are only read, such
     as CZI and ND2, become OME-TIFF. What is done already is skipped, so that the same command goes
     on after any end. OUT receives enhanced.csv. With --engine dask each worker of a cluster holds

@@ -96,6 +96,7 @@ def test_it_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     tifffile.imwrite("a.tif", scene.image)
     done = CliRunner().invoke(main, ["enhance", "general", "a.tif", "b.tif"])
     assert done.exit_code == 0, done.output
+    assert "network: general, which comes with the package" in done.output
     truth = scene.ideal + simulate.OFFSET
     assert error(tifffile.imread("b.tif"), truth) < 0.6 * error(scene.image, truth)
     Path("general").mkdir()  # one's own comes first
