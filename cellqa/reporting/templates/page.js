@@ -5,6 +5,12 @@ const $ = id => document.getElementById(id);
 const make = (tag, text, parent) => { const e = document.createElement(tag); if (text !== undefined) e.textContent = text; if (parent) parent.append(e); return e; };
 const num = v => v === "inf" ? Infinity : v === "-inf" ? -Infinity : v;
 const show = v => v === null || v === undefined ? "–" : typeof v === "string" ? v : String(Number(v.toPrecision(4)));
+const tidy = (v, step) => { const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9)); return digits > 6 || Math.abs(v) >= 1e6 ? show(v) : (Math.abs(v) < step / 2 ? 0 : v).toFixed(digits); };
+const ticks = (low, high) => {
+  const rough = (high - low) / 5, power = 10 ** Math.floor(Math.log10(rough)), step = power * [1, 2, 5, 10].find(f => f * power >= rough * .999);
+  const first = Math.ceil(low / step - 1e-9), last = Math.floor(high / step + 1e-9);
+  return Array.from({ length: last - first + 1 }, (_, k) => [(first + k) * step, tidy((first + k) * step, step)]);
+};
 const column = name => D.metrics.findIndex(m => m.name === name);
 const value = (image, method, k) => { const r = image.rows[method]; return r ? num(r[0][k]) : null; };
 const palette = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#777777"];
@@ -60,7 +66,7 @@ document.querySelectorAll(".thumb").forEach(b => b.addEventListener("click", () 
 
 // box plots: a point leads to its image
 let points = [];
-D.metrics.filter(m => m.ranks).forEach(m => option($("plot-metric"), m.name, m.name + " " + m.arrow + (m.unit ? " (" + m.unit + ")" : "")));
+[...D.metrics.filter(m => m.ranks), ...D.metrics.filter(m => !m.ranks)].forEach(m => option($("plot-metric"), m.name, m.name + " " + m.arrow + (m.unit ? " (" + m.unit + ")" : "")));
 if (D.main) $("plot-metric").value = D.main;
 const quantile = (s, q) => { const p = (s.length - 1) * q, f = Math.floor(p); return s[f] + (p - f) * ((s[f + 1] ?? s[f]) - s[f]); };
 function boxes() {
@@ -73,7 +79,7 @@ function boxes() {
   const all = sets.flatMap(s => s[1].map(p => p[1])); let low = Math.min(...all), high = Math.max(...all); if (low === high) { low -= 1; high += 1; }
   const pad = (high - low) * .05, y = v => 12 + (h - 58) * (1 - (v - low + pad) / (high - low + 2 * pad)), left = 62, wide = (w - left - 10) / sets.length;
   g.fillStyle = g.strokeStyle = ink; g.font = "12px system-ui"; g.textAlign = "right"; g.globalAlpha = .8;
-  for (let t = 0; t <= 4; t++) { const v = low + (high - low) * t / 4; g.fillText(show(v), left - 8, y(v) + 4); g.globalAlpha = .15; g.fillRect(left, y(v), w - left, 1); g.globalAlpha = .8; }
+  for (const [v, text] of ticks(low - pad, high + pad)) { g.fillText(text, left - 8, y(v) + 4); g.globalAlpha = .15; g.fillRect(left, y(v), w - left, 1); g.globalAlpha = .8; }
   g.textAlign = "center"; let seed = 7; const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
   sets.forEach(([m, list], n) => {
     const x = left + wide * (n + .5), b = Math.min(wide * .5, 90), s = list.map(p => p[1]).sort((p, q) => p - q), [q1, q2, q3] = [.25, .5, .75].map(q => quantile(s, q));

@@ -6,12 +6,6 @@ const mix = (stops, at) => {
   const [a, b] = [stops[k], stops[k + 1]].map(s => [1, 3, 5].map(i => parseInt(s.slice(i, i + 2), 16)));
   return `rgb(${a.map((v, i) => Math.round(v + (b[i] - v) * (p - k)))})`;
 };
-const tidy = (v, step) => { const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9)); return digits > 6 || Math.abs(v) >= 1e6 ? show(v) : (Math.abs(v) < step / 2 ? 0 : v).toFixed(digits); };
-const ticks = (low, high) => {
-  const rough = (high - low) / 5, power = 10 ** Math.floor(Math.log10(rough)), step = power * [1, 2, 5, 10].find(f => f * power >= rough * .999);
-  const first = Math.ceil(low / step - 1e-9), last = Math.floor(high / step + 1e-9);
-  return Array.from({ length: last - first + 1 }, (_, k) => [(first + k) * step, tidy((first + k) * step, step)]);
-};
 const has = (method, metric) => D.plates.some(p => Object.hasOwn(p.values[method], metric));
 const of = (plate, method, metric, k) => { const v = plate.values[method][metric]; return Object.hasOwn(plate.values[method], metric) ? [num(v[0][k]), v[1][k]] : [null, 0]; };
 const asked = () => ({ plate: D.plates[Number($("plate-name").value)], metric: D.metrics[column($("plate-metric").value)], method: $("plate-method").value, minus: $("plate-minus").value });
