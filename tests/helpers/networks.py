@@ -14,7 +14,8 @@ from ciegan.cli import main
 from ciegan.config import DEFAULT, Network
 from ciegan.models import GENERATORS, Generator
 from ciegan.network.checkpoint import load, save
-from ciegan.network.normalisation import Normalisation
+from ciegan.network.normalisation import PERCENTILES, Normalisation
+from ciegan.network.percentiles import percentiles
 from ciegan.network.windows import enhance_plane
 
 RNG = np.random.default_rng(0)
@@ -69,10 +70,15 @@ def run(model: Path, source: Path, target: Path, *more: str) -> Result:
     return CliRunner().invoke(main, ["enhance", str(model), str(source), str(target), *more])
 
 
-def expected(model: Path, pixels: np.ndarray, rule: str = "image") -> np.ndarray:
+def expected(
+    model: Path, pixels: np.ndarray, rule: str = "image", series: np.ndarray | None = None
+) -> np.ndarray:
+    """What becomes of a plane; of one of a series, with black and white of all of it."""
     network = load(model)
     normalisation = replace(network.normalisation, rule=rule)
-    return as_type(enhance_plane(network.generator, pixels, normalisation), pixels.dtype)
+    whole = None if series is None else tuple(percentiles(series, PERCENTILES))
+    made = enhance_plane(network.generator, pixels, normalisation, whole=whole)  # type: ignore[arg-type]
+    return as_type(made, pixels.dtype)
 
 
 def table(out: Path) -> dict[str, dict[str, str]]:
