@@ -14,6 +14,7 @@ import scipy.fft
 from cellqa.errors import Undefined
 from cellqa.metrics._blur_kernels import best_sigma, blurred_products, radial_products
 from cellqa.metrics._radial_kernels import taper
+from cellqa.metrics._scale import misfit, reduced
 from cellqa.metrics.case import Case
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane
@@ -182,28 +183,6 @@ def _checked(
     if isinstance(fit, str):
         raise ValueError(f"`raw` and `image` must not be constant: {fit}")
     return fit, first, smaller
-
-
-def misfit(raw: Plane, image: Plane, scale: int) -> str:
-    """Why the image cannot be compared with the raw one; empty if it can."""
-    if tuple(scale * n for n in raw.shape) == image.shape:
-        return ""
-    sizes = [" x ".join(map(str, p.pixels.shape)) for p in (raw, image)]
-    ratios = {b / a for a, b in zip(raw.shape, image.shape, strict=True)}
-    ratio = ratios.pop()
-    hint = ""
-    if not ratios and ratio == int(ratio):
-        hint = f"; if it is enlarged, say --scale {int(ratio)}"
-    return f"raw {sizes[0]}, image {sizes[1]}, scale {scale}{hint}"
-
-
-def reduced(image: Plane, scale: int) -> Plane:
-    """The image with scale x scale pixels averaged."""
-    if scale == 1:
-        return image
-    ny, nx = (n // scale for n in image.shape)
-    means = image.pixels.reshape(ny, scale, nx, scale).mean(axis=(1, 3), dtype=np.float64)
-    return Plane(means, image.dtype)
 
 
 def _cosines(plane: Plane) -> tuple[Array, float, float]:

@@ -12,6 +12,8 @@ from cellqa.errors import CellqaError
 from cellqa.metrics.case import Case, Family
 from cellqa.pairs.roles import Role
 
+ON_REQUEST = "--metrics"  # named there: what papers report, and no run needs
+
 _WIDE = 1e4  # values beyond are shown in significant digits
 
 
@@ -102,7 +104,7 @@ class Metric:
     @property
     def listed(self) -> bool:
         """Whether the terminal shows it: what ranks methods, and what was asked for by name."""
-        return self.ranks or self.option == "--metrics"
+        return self.ranks or self.option == ON_REQUEST
 
     @property
     def ranks(self) -> bool:

@@ -12,10 +12,11 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
 from cellqa.errors import Undefined
+from cellqa.metrics._scale import misfit, reduced
 from cellqa.metrics.case import Case
-from cellqa.metrics.consistency import misfit, reduced
 from cellqa.metrics.detail import noise_variance
 from cellqa.planes import Array
+from cellqa.planes.blocks import block_means
 from cellqa.planes.plane import Plane
 
 _SMALLEST = 64  # pixels of the shorter side
@@ -123,10 +124,13 @@ def _fitted(raw: Plane, image: Plane, scale: int) -> Photometry | str:
     if raw.flat or image.flat:
         return f"the {'raw ' if raw.flat else ''}image is constant"
     factor = max(1, min(raw.shape) // _WORKING)
-    source = _averaged(raw.real, factor)
+    source, enhanced = (
+        block_means(np.asarray(plane.real, np.float64), factor)
+        for plane in (raw, reduced(image, scale))
+    )
     sigma = float(np.clip(_SCALE * min(source.shape), *_SIGMAS))
     flux = _surroundings(sigma)
-    of_raw, ours = flux(source), flux(_averaged(reduced(image, scale).real, factor))
+    of_raw, ours = flux(source), flux(enhanced)
     # noise that is left in the mean of Gaussian surroundings
     noise = math.sqrt(raw.once(noise_variance) / (4 * math.pi)) / (sigma * factor)
     if not of_raw.std() > _STANDS_OUT * noise:
@@ -137,22 +141,13 @@ def _fitted(raw: Plane, image: Plane, scale: int) -> Photometry | str:
     return Photometry(_slope(of_raw, ours), _exponent(source, ours, flux), ratio, dark_ours - dark)
 
 
-def _averaged(pixels: Array, factor: int) -> Array:
-    """Means of blocks, less what is left over at the border."""
-    y, x = (n // factor for n in pixels.shape)
-    whole = np.ascontiguousarray(pixels[: y * factor, : x * factor], dtype=np.float64)
-    if factor == 1:
-        return whole
-    return np.asarray(cv2.resize(whole, (x, y), interpolation=cv2.INTER_AREA))
-
-
 def _surroundings(sigma: float) -> Callable[[Array], Array]:
     """What returns the means of Gaussian surroundings, on a grid."""
     block = max(1, int(sigma / _STEP))
     rest = math.sqrt(max(sigma**2 - block**2 / 12, 1.0)) / block
 
     def flux(plane: Array) -> Array:
-        small = _averaged(plane, block)
+        small = block_means(plane, block)
         smooth = cv2.GaussianBlur(small, (0, 0), rest, borderType=cv2.BORDER_REFLECT)
         edge = min(round(rest), min(small.shape) // 4)
         return np.asarray(smooth[edge : -edge or None, edge : -edge or None], np.float64).ravel()

@@ -24,14 +24,13 @@ from cellqa.metrics import (
     structural,
     unexplained,
 )
-from cellqa.metrics.metric import Metric
+from cellqa.metrics.metric import ON_REQUEST, Metric
 from cellqa.pairs.roles import Role
 from cellqa.plugins import Registry, instance_of
 
 GT, RAW, MASK = (Role.REFERENCE,), (Role.RAW,), (Role.REFERENCE, Role.MASK)
 BOTH = (Role.REFERENCE, Role.RAW)
 FIT, FOREGROUND = "--fit affine", "--mask or --foreground"
-ON_REQUEST = "--metrics"  # named there: what papers report, and no run needs
 AS_GIVEN = "as the table has it"  # the definition of what another program computed
 
 

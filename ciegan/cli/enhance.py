@@ -142,7 +142,7 @@ def open_network(
     """A network on its devices, as the options say; on none where not `here`."""
     from ciegan.enhancing.enhancer import EnhanceOptions
     from ciegan.enhancing.folder import make_runners
-    from ciegan.network.builtin import WEIGHTS
+    from ciegan.network.builtin import is_builtin
     from ciegan.network.checkpoint import load
 
     try:
@@ -150,7 +150,7 @@ def open_network(
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     checkpoint = load(run)
-    if checkpoint.path.parent == WEIGHTS:
+    if is_builtin(checkpoint.path):
         click.echo(f"network: {checkpoint.path.stem}, which comes with the package")
     runners = []
     if here:

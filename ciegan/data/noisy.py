@@ -14,6 +14,7 @@ from cellqa.disk import StrPath
 from cellqa.errors import CellqaError, first_line
 from cellqa.io import luminance, open_image
 from cellqa.planes import Array
+from cellqa.planes.blocks import block_means
 from cellqa.terminal import Progress
 from ciegan.data.pixels import colours
 from ciegan.data.prepare import Prepared, images_below, only, prepare_folder
@@ -123,8 +124,8 @@ def noise_model(images: Sequence[Array]) -> NoiseModel:
         curved[::_APART, ::_APART] = _CURVED
     means, squares = [], []
     for grey in greys:
-        means.append(_of_blocks(grey))
-        squares.append(_of_blocks(cv2.filter2D(grey, -1, curved) ** 2))
+        means.append(block_means(grey, _AVERAGED).ravel())
+        squares.append(block_means(cv2.filter2D(grey, -1, curved) ** 2, _AVERAGED).ravel())
     mean, square = np.concatenate(means), np.concatenate(squares)
     order = np.argsort(mean, kind="stable")
     parts = np.array_split(order, int(np.clip(len(order) // _IN_BIN, 1, _BINS)))
@@ -133,13 +134,6 @@ def noise_model(images: Sequence[Array]) -> NoiseModel:
     least = max(_ROUNDING if whole else 0.0, 1e-3 * float(np.median(variance)), 1e-12)
     gain, constant = _line(signal, np.maximum(variance, least))
     return NoiseModel(gain, constant, least, alike, kernel)
-
-
-def _of_blocks(pixels: Array) -> Array:
-    """Means of squares of 8 pixels."""
-    rows, columns = (max(1, n // _AVERAGED) for n in pixels.shape)
-    cut = pixels[: rows * _AVERAGED, : columns * _AVERAGED]
-    return np.asarray(cv2.resize(cut, (columns, rows), interpolation=cv2.INTER_AREA)).ravel()
 
 
 def _line(signal: Array, variance: Array) -> tuple[float, float]:

@@ -132,7 +132,8 @@ def levels_of_series(source: ImageFile, network: Checkpoint, options: EnhanceOpt
     """
     several = any(index.t for index in source.planes)
     asked = options.normalize == "stack" or (options.normalize == "auto" and several)
-    if not asked or normalisation_of(network, options).rule != "image":
+    normalisation = normalisation_of(network, options)
+    if not asked or normalisation.rule != "image":
         return {}
     series: dict[tuple[int, int], list[PlaneIndex]] = {}
     for index in source.planes:
@@ -140,14 +141,16 @@ def levels_of_series(source: ImageFile, network: Checkpoint, options: EnhanceOpt
             continue  # of the others all times count, so that parts fit together
         series.setdefault((index.s, index.c), []).append(index)
     return {
-        place: _pooled(source, planes)
+        place: _pooled(source, planes, normalisation)
         for place, planes in series.items()
         if len(planes) > 1 and len({source.shape_of(index) for index in planes}) == 1
     }
 
 
-def _pooled(source: ImageFile, planes: Sequence[PlaneIndex]) -> tuple[float, float]:
-    """Percentiles of all planes together, as of one tall image."""
+def _pooled(
+    source: ImageFile, planes: Sequence[PlaneIndex], normalisation: Normalisation
+) -> tuple[float, float]:
+    """Black and white of all planes together, as of one tall image."""
     height = source.shape_of(planes[0])[0]
 
     def read(start: int, stop: int) -> Array:
@@ -163,8 +166,7 @@ def _pooled(source: ImageFile, planes: Sequence[PlaneIndex]) -> tuple[float, flo
             start += last - row
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    whole = percentiles_of_rows(read, height * len(planes), PERCENTILES)
-    return Normalisation("image", 0.0, 1.0).limits(np.empty(0), (whole[0], whole[1]))
+    return limits_of(normalisation, read, height * len(planes))
 
 
 class NetworkEnhancer:
@@ -196,6 +198,13 @@ class NetworkEnhancer:
             f"{config.generator.name}, preset {config.preset}, step {self.checkpoint.step}, "
             f"weights sha256 {model[:16]}, normalize {options.normalize}{samples}{only}"
         )
+
+    def limits(self, pixels: Array) -> tuple[float, float] | None:
+        """Black and white of a grey plane in memory; None of others, which `parts` looks at."""
+        if pixels.ndim > 2 or pixels.dtype.kind not in "uif":
+            return None
+        found = limits_of(self.normalisation, lambda a, b: pixels[a:b], len(pixels))
+        return found if np.isfinite(found).all() else None
 
     def parts(
         self,

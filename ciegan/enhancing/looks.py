@@ -5,13 +5,15 @@ Hot pixels, whether the network knows such images, and whether a result explains
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from cellqa.io import PlaneIndex, luminance
 from cellqa.metrics.consistency import consistency
 from cellqa.planes import Array
 from cellqa.planes.impulses import impulses, without_impulses
-from ciegan.enhancing.enhancer import NetworkEnhancer, limits_of
+from ciegan.enhancing.enhancer import NetworkEnhancer
 from ciegan.enhancing.output import _File
 from ciegan.network.windows import Band
 
@@ -39,16 +41,19 @@ def without_hot(file: _File, pixels: Array, *, remove: bool) -> Array:
     return np.stack(made, axis=-1) if pixels.ndim == 3 else made[0]
 
 
-def look(file: _File, index: PlaneIndex, pixels: Array, network: NetworkEnhancer) -> None:
-    """Note how far a plane is from what the network was trained on."""
+def look(
+    file: _File, pixels: Array, limits: tuple[float, float] | None, network: NetworkEnhancer
+) -> None:
+    """Note how far a plane is from what the network was trained on.
+
+    Where its black and white are not known, as in colour, those of its luminance are taken.
+    """
     familiar = network.checkpoint.familiar
     if familiar is None or pixels.dtype.kind not in "uif":
         return
     grey = np.asarray(luminance(pixels))
-    limits = file.levels.get((index.s, index.c)) or limits_of(
-        network.normalisation, lambda start, stop: grey[start:stop], len(grey)
-    )
-    unlike = familiar.unlike(grey, limits)
+    limits = limits or network.limits(grey)
+    unlike = familiar.unlike(grey, limits) if limits else math.nan
     if not unlike <= file.record.unlike:  # nan at first
         file.record.unlike = unlike
     if unlike > 1 and _UNLIKE not in file.note:

@@ -321,14 +321,15 @@ class Pipeline:
                     spread.put(np.zeros(block.shape, np.float32))
             return
         remove = self.network.options.hot_pixels == "remove"
+        limits = file.levels.get((index.s, index.c))
         if whole is not None:
             whole = without_hot(file, whole, remove=remove)
-            look(file, index, whole, self.network)
+            limits = limits or self.network.limits(whole)
+            look(file, whole, limits, self.network)
         elif remove:
             raise ImageError("too large to remove hot pixels (--hot-pixels)")
         results: list[Array] = []
         row = 0
-        limits = file.levels.get((index.s, index.c))
         for part in self.network.parts(read, shape, source.dtype, limits):
             file.clipped += part.clipped
             file.values += part.enhanced.size

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cellqa.errors import CellqaError
 from cellqa.metrics.consistency import consistency
 from cellqa.planes import Array
 from ciegan.data.crops import TilePair
 from ciegan.network.checkpoint import Checkpoint
-from ciegan.network.normalisation import channels_of
 from ciegan.network.windows import enhance_plane
 
 _SIDE = 256
@@ -138,12 +136,8 @@ def check_others(network: Checkpoint, tiles: Sequence[TilePair]) -> list[Null]:
     """
     found = []
     sources = [tile.load()[0].astype(np.float32) for tile in tiles]
-    channels = {channels_of(source.shape) for source in sources}
-    if channels - {network.generator.channels}:
-        raise CellqaError(
-            f"the images have {max(channels)} channels, the network was trained on "
-            f"{network.generator.channels}"
-        )
+    for source in sources:
+        network.check_channels(source.shape)
     for name, change in OTHERS.items():
         rows = []
         for source in sources:

@@ -35,7 +35,6 @@ from ciegan.judging.nulls import check_nothing
 from ciegan.network.checkpoint import Checkpoint, load
 from ciegan.network.cost import parameters
 from ciegan.network.device import choose_device
-from ciegan.network.normalisation import channels_of
 from ciegan.network.windows import enhance_plane
 
 FIELDS = "fields.csv"
@@ -195,12 +194,7 @@ def enhanced(network: Checkpoint, pixels: Array, whole: tuple[float, float] | No
     CellqaError
         The network was trained on other channels.
     """
-    channels = channels_of(pixels.shape)
-    if channels != network.generator.channels:
-        raise CellqaError(
-            f"the image has {channels} channels, the network was trained on "
-            f"{network.generator.channels}"
-        )
+    network.check_channels(pixels.shape, "the image has")
     values = enhance_plane(network.generator, pixels, network.normalisation, whole=whole)
     return as_type(values, pixels.dtype)
 

@@ -21,6 +21,11 @@ def names() -> list[str]:
     return sorted(path.stem for path in WEIGHTS.glob(f"*{_SUFFIX}"))
 
 
+def is_builtin(path: Path) -> bool:
+    """Whether weights lie in the package."""
+    return path.resolve().parent == WEIGHTS
+
+
 def resolved(path: StrPath) -> Path:
     """The file of a built-in name, unless something of that name is here; else the path as it is.
 

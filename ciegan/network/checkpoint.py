@@ -27,10 +27,10 @@ from ciegan.config import Config, ConfigError, Network, from_dict, to_toml
 from ciegan.config.sections import NORMALISATIONS
 from ciegan.models import GENERATORS, Generator
 from ciegan.network import onnx, realesrgan
-from ciegan.network.builtin import WEIGHTS, resolved
+from ciegan.network.builtin import is_builtin, resolved
 from ciegan.network.familiar import Familiar
 from ciegan.network.intervals import Intervals
-from ciegan.network.normalisation import Normalisation
+from ciegan.network.normalisation import Normalisation, channels_of
 from ciegan.network.trained_on import TrainedOn
 
 BEST, LAST = "best.safetensors", "last.ckpt"
@@ -80,6 +80,12 @@ class Checkpoint:
     def of(cls, network: Checkpoint | StrPath) -> Checkpoint:
         """A checkpoint as it is, or read from a path; see `load`."""
         return network if isinstance(network, Checkpoint) else load(network)
+
+    def check_channels(self, shape: tuple[int, ...], what: str = "the images have") -> None:
+        """Raise CellqaError where the network was trained on other channels than (Y, X[, C])."""
+        channels, own = channels_of(shape), self.generator.channels
+        if channels != own:
+            raise CellqaError(f"{what} {channels} channels, the network was trained on {own}")
 
 
 def save(
@@ -134,7 +140,7 @@ def add(path: Path, part: Intervals | Familiar) -> None:
     """
     if path.suffix.lower() != ".safetensors":
         raise CellqaError(f"{path.name}: only weights of `ciegan train` take more with them")
-    if path.resolve().parent == WEIGHTS:
+    if is_builtin(path):
         raise CellqaError(f"{path.stem} comes with the package and is not changed: copy {path}")
     data = path.read_bytes()
     (length,) = struct.unpack_from("<Q", data)

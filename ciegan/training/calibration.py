@@ -16,7 +16,6 @@ from ciegan.data.crops import TilePair, spread
 from ciegan.network.checkpoint import Checkpoint, add, load
 from ciegan.network.familiar import SMALLEST, features, learn
 from ciegan.network.intervals import COVERAGES, Intervals, fit
-from ciegan.network.normalisation import channels_of
 from ciegan.network.windows import enhance_plane
 
 _PIXELS = 4_000_000  # that are looked at, in all
@@ -113,12 +112,7 @@ def _known(
 ) -> tuple[Array, Array, Array]:
     """Level, change and error of some pixels of one of so many tiles."""
     step = max(1, round(source.size * tiles / _PIXELS))
-    channels = channels_of(source.shape)
-    if channels != network.generator.channels:
-        raise CellqaError(
-            f"the images have {channels} channels, the network was trained on "
-            f"{network.generator.channels}"
-        )
+    network.check_channels(source.shape)
     low, high = network.normalisation.limits(source, whole)
     image = enhance_plane(network.generator, source, network.normalisation, whole=whole)
     made, raw, true = (
