@@ -85,6 +85,11 @@ def tiling_options(
 check_options = together(
     click.option("--register", is_flag=True, help="Bring the blurred image onto the sharp one."),
     click.option(
+        "--match-levels",
+        is_flag=True,
+        help="Bring the sharp image's grey levels to the blurred one's, by a gain and an offset.",
+    ),
+    click.option(
         "--no-check",
         "check",
         flag_value=False,

@@ -13,6 +13,7 @@ from cellqa.pairs.naming import Naming
 from cellqa.pairs.pairing import pair_folders
 from cellqa.pairs.roles import Role
 from cellqa.terminal import Progress
+from ciegan.data.levels import levelled
 from ciegan.data.pair_check import EXCHANGED, check_pair
 from ciegan.data.pixels import check_pixels, load_image
 from ciegan.data.prepare import Prepared, images_below, only, prepare_folder, prepare_sources
@@ -29,6 +30,7 @@ def prepare_pairs(
     naming: Naming | None = None,
     check: bool = True,
     register: bool = False,
+    match_levels: bool = False,
     tiling: TilingOptions | None = None,
     jobs: int = 1,
     overwrite: bool = False,
@@ -50,6 +52,9 @@ def prepare_pairs(
         magnified; see `ciegan.data.pair_check`.
     register : bool
         Bring the blurred image onto the sharp one instead of refusing it.
+    match_levels : bool
+        Bring the grey levels of the sharp image to those of the blurred one, by a gain and an
+        offset. Without it, pairs of other types become float32 if their levels are on one scale.
 
     The others are as in `prepare_blur`.
     """
@@ -71,7 +76,7 @@ def prepare_pairs(
     every = [path for roles in sources.values() for paths in roles.values() for path in paths]
     prepared = prepare_sources(
         sources,
-        partial(_pair, tiling=tiling, check=check, register=register),
+        partial(_pair, tiling=tiling, check=check, register=register, match_levels=match_levels),
         out,
         tiling,
         jobs=jobs,
@@ -91,6 +96,7 @@ def prepare_side_by_side(
     *,
     check: bool = True,
     register: bool = False,
+    match_levels: bool = False,
     tiling: TilingOptions | None = None,
     jobs: int = 1,
     overwrite: bool = False,
@@ -105,7 +111,7 @@ def prepare_side_by_side(
     sources = images_below(source, "AB")
     prepared = prepare_folder(
         sources,
-        partial(_halves, tiling=tiling, check=check, register=register),
+        partial(_halves, tiling=tiling, check=check, register=register, match_levels=match_levels),
         out,
         tiling,
         jobs=jobs,
@@ -128,8 +134,9 @@ def _told(prepared: Prepared, pairs: int, question: str) -> Prepared:
     return prepared
 
 
-def _checked(pair: Pair, check: bool, register: bool) -> Iterator[Pair | str]:
+def _checked(pair: Pair, check: bool, register: bool, match_levels: bool) -> Iterator[Pair | str]:
     doubt = ""
+    pair = levelled(pair, match=match_levels)
     for role, pixels in ((INPUT, pair.input), (TARGET, pair.target)):
         check_pixels(pixels, role)
     if check or register:
@@ -146,6 +153,7 @@ def _pair(
     tiling: TilingOptions,
     check: bool,
     register: bool,
+    match_levels: bool,
 ) -> Iterator[Pair | tuple[str, str] | str]:
     if len(roles) < 2:
         raise CellqaError("it has no partner in the other folder")
@@ -157,7 +165,7 @@ def _pair(
             )
             size = tiling.pixel_size or size or own
             pair = Pair(label, blurred, sharp, size, label, degradation="as given")
-            yield from _checked(pair, check, register)
+            yield from _checked(pair, check, register, match_levels)
         except CellqaError as error:
             yield label, str(error)
 
@@ -179,7 +187,13 @@ def _planes(
 
 
 def _halves(
-    name: str, paths: list[Path], *, tiling: TilingOptions, check: bool, register: bool
+    name: str,
+    paths: list[Path],
+    *,
+    tiling: TilingOptions,
+    check: bool,
+    register: bool,
+    match_levels: bool,
 ) -> Iterator[Pair | str]:
     both, size = load_image(only(paths))
     width = both.shape[1]
@@ -187,4 +201,4 @@ def _halves(
         raise ImageError(f"{paths[0].name}: {width} pixels wide: not two images side by side")
     sharp, blurred = both[:, : width // 2], both[:, width // 2 :]
     pair = Pair("", blurred, sharp, tiling.pixel_size or size, degradation="as given")
-    yield from _checked(pair, check, register)
+    yield from _checked(pair, check, register, match_levels)

@@ -1,0 +1,86 @@
+"""Grey levels of pairs whose types differ, as raw images of 16 bits and targets of floats."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from cellqa.errors import ImageError
+from cellqa.io import luminance
+from cellqa.planes import Array
+from cellqa.planes.blocks import block_means
+from ciegan.data.tiles import Pair
+
+_BLOCKS = 8  # along the shorter side, whose means neither noise nor blur changes much
+_GAIN = (0.5, 2.0)  # within which levels of target and input are taken for the same
+
+
+def fitted_levels(source: Array, target: Array) -> tuple[float, float]:
+    """Gain and offset that bring the levels of a target to those of its input.
+
+    Least squares over means of blocks, an eighth of the shorter side each, which blur and noise
+    hardly change: errors of the input alone count, so that its noise makes the gain no smaller.
+
+    Parameters
+    ----------
+    source, target : ndarray, shape (Y, X) or (Y, X, 3)
+        At least 8 pixels a side.
+
+    Raises
+    ------
+    ImageError
+        The target is flat, so that it has no levels to fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> target = np.random.default_rng(0).random((64, 64))
+    >>> gain, offset = fitted_levels(400 * target + 100, target)
+    >>> round(gain), round(offset)
+    (400, 100)
+    """
+    side = max(1, min(source.shape[:2]) // _BLOCKS)
+    x, y = (
+        block_means(np.asarray(luminance(p), np.float64), side).ravel() for p in (target, source)
+    )
+    x_mean, y_mean = x.mean(), y.mean()
+    spread = float(((x - x_mean) ** 2).sum())
+    if not spread > 0:
+        raise ImageError("the target is flat: its grey levels cannot be compared with the input's")
+    gain = float(((x - x_mean) * (y - y_mean)).sum()) / spread
+    return gain, float(y_mean - gain * x_mean)
+
+
+def levelled(pair: Pair, *, match: bool = False) -> Pair:
+    """A pair of one type, on one scale of grey levels.
+
+    Where types differ, both become float32; what differs by more than a factor of two, or in sign,
+    is not on one scale.
+
+    Parameters
+    ----------
+    pair : Pair
+    match : bool
+        Bring the target's levels to the input's, by a gain and an offset.
+
+    Raises
+    ------
+    ImageError
+        Types differ, and so do levels, without `match`; or the fit makes no sense.
+    """
+    same = pair.input.dtype == pair.target.dtype
+    if pair.input.shape != pair.target.shape or (same and not match):
+        return pair
+    source, target = (p.astype(np.float32) for p in (pair.input, pair.target))
+    gain, offset = fitted_levels(source, target)
+    if match:
+        if not gain > 0:
+            raise ImageError("the target gets darker where the input gets brighter: not matched")
+        target = (gain * target.astype(np.float64) + offset).astype(np.float32)
+    elif not _GAIN[0] <= gain <= _GAIN[1]:
+        raise ImageError(
+            f"input {pair.input.dtype} and target {pair.target.dtype} are on other scales (the "
+            f"input is {gain:.3g} x target {offset:+.3g}): --match-levels brings the target to it"
+        )
+    return replace(pair, input=source, target=target)
