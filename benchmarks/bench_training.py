@@ -26,8 +26,9 @@ from cellqa.tables.means import terminal_table
 from cellqa.terminal import align
 from ciegan.config import DEFAULT, PAPER, Config, Losses, Monitor, Schedule
 from ciegan.data import TilingOptions, prepare_blur
-from ciegan.data.crops import Crops, crops_of_steps, read_split
+from ciegan.data.crops import Crops, crops_of_steps
 from ciegan.data.degrade import Gaussian, Noise
+from ciegan.data.tile_pairs import read_split
 from ciegan.judging.tables import COMPARED
 from ciegan.judging.validation import validate
 from ciegan.losses import (

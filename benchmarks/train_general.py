@@ -38,10 +38,10 @@ from cellqa.simulate import optical_blur, scenes
 from cellqa.terminal import align
 from ciegan.config import DEFAULT, Config
 from ciegan.data import TilingOptions, prepare_blur
-from ciegan.data.crops import read_split, spread
 from ciegan.data.degrade import FluorescenceDefocus, Gaussian, Noise
 from ciegan.data.optics import Optics
 from ciegan.data.prepare import images_below, only, prepare_folder, seed_of
+from ciegan.data.tile_pairs import read_split, spread
 from ciegan.data.tiles import Pair
 from ciegan.judging.classical import fitted, pairs_to_fit
 from ciegan.judging.validation import enhanced

@@ -23,7 +23,7 @@ def calibrate(run: Path, data: Path, split: str) -> None:
     lies. RUN's own validation fields were calibrated on at the end of its training.
     """
     need_torch()
-    from ciegan.data.crops import read_split
+    from ciegan.data.tile_pairs import read_split
     from ciegan.training.calibration import calibrate as calibrated
 
     found = calibrated(run, read_split(data, split))

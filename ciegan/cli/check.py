@@ -27,7 +27,7 @@ def check(run: Path, data: Path | None, split: str) -> None:
     focus. `unlike` above 1 means that `ciegan enhance` would warn of such an image.
     """
     need_torch()
-    from ciegan.data.crops import read_split
+    from ciegan.data.tile_pairs import read_split
     from ciegan.judging.nulls import check_nothing, check_others
     from ciegan.network.checkpoint import load
 

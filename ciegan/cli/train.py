@@ -50,6 +50,7 @@ def _parse_monitor(ctx: Any, parameter: Any, value: str | None) -> dict[str, flo
 _SHORT = {
     "start": "start",
     "target": "data.target",
+    "context": "data.context",
     "steps": "schedule.steps",
     "batch_size": "data.batch_size",
     "crop": "data.crop",
@@ -90,6 +91,11 @@ _SHORT = {
     "--target",
     type=TableChoice("ciegan.config.sections:TARGETS"),
     help="truth; other: another noisy capture; self: the noisy image itself [default: truth].",
+)
+@click.option(
+    "--context",
+    metavar="t:N|z:N",
+    help="See N planes before and after in time or focus, too [default: the plane alone].",
 )
 @click.option("--generator", help="The network; `ciegan plugins` lists them.")
 @click.option(

@@ -47,6 +47,14 @@ from ciegan.cli.group import main, need_torch
     help="End when nothing has come for so long [default: go on until interrupted].",
 )
 @click.option(
+    "--hold",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a frame waits for the next, where the network looks at it; then goes without.",
+)
+@click.option(
     "--polling", is_flag=True, help="For network drives whose changes are not told to programs."
 )
 def watch(
@@ -58,6 +66,7 @@ def watch(
     settle: float,
     rescan: float,
     until_idle: float | None,
+    hold: float,
     polling: bool,
     **network: Any,
 ) -> None:
@@ -89,7 +98,7 @@ def watch(
         source,
         target,
         options,
-        watching=WatchOptions(settle, rescan, until_idle, polling, score),
+        watching=WatchOptions(settle, rescan, until_idle, polling, score, hold),
         runners=runners,
         stop=stop,
     )

@@ -1,5 +1,6 @@
 """Everything that a training run may be told."""
 
+from ciegan.config.context import Context
 from ciegan.config.presets import DEFAULT, PAPER, PIX2PIX, PRESETS
 from ciegan.config.sections import (
     Config,
@@ -20,6 +21,7 @@ __all__ = [
     "PRESETS",
     "Config",
     "ConfigError",
+    "Context",
     "Data",
     "Losses",
     "Monitor",

@@ -10,6 +10,7 @@ from typing import Any
 from cellqa.errors import CellqaError, printable
 from cellqa.metrics.registry import metric
 from cellqa.pairs.roles import Role
+from ciegan.config.context import Context
 
 NORMALISATIONS = ("image", "train", "range")
 GAN_KINDS = ("non-saturating", "saturating", "relativistic")
@@ -62,6 +63,9 @@ class Data:
     target : str
         What targets are: `truth`; `other`: another noisy capture of the same; `self`: the noisy
         input, of which two are made whose noise is independent. See `ciegan.data.noisy`.
+    context : str
+        Planes that are seen beside the one that is enhanced: `t:1`, those just before and after;
+        `z:2`, two above and two below; empty for none. The nearest stands for one that is missing.
     """
 
     crop: int = 128
@@ -71,6 +75,7 @@ class Data:
     workers: int = 0
     memory: float = 2.0
     target: str = "truth"
+    context: str = ""
 
     def __post_init__(self) -> None:
         check_value("data.crop", self.crop, 16 <= self.crop <= 4096, "16 to 4096")
@@ -79,6 +84,10 @@ class Data:
         check_choice("data.target", self.target, TARGETS)
         check_value("data.workers", self.workers, 0 <= self.workers <= 256, "0 to 256")
         check_value("data.memory", self.memory, self.memory >= 0, "0 or more")
+        try:
+            Context.parse(self.context)
+        except ValueError as error:
+            raise ConfigError(f"data.context must be {error}, got {self.context!r}") from None
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,146 +13,19 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cellqa.errors import CellqaError, first_line, printable
-from cellqa.pairs.naming import composed
-from cellqa.pairs.pairing import scan
+from cellqa.errors import CellqaError, printable
 from cellqa.planes import Array
-from cellqa.tables.cells import unguarded
 from ciegan.config import Data
 from ciegan.data.noisy import NoiseModel, noise_model, recorrupted
-from ciegan.data.pixels import check_pixels, load_image
-from ciegan.data.prepare import MARK, PAIRS, seed_of
-from ciegan.data.tiles import INPUT, TARGET
+from ciegan.data.prepare import seed_of
+from ciegan.data.tile_pairs import TilePair
+from ciegan.network.neighbours import middle, stacked
 from ciegan.network.normalisation import PERCENTILES, Normalisation, channels_of, scaled
 from ciegan.network.trained_on import TrainedOn, digest
 
 _REMEMBERED = 10_000  # tiles whose digests are kept with the weights
 _LOOKED_AT = 32  # tiles that the noise is measured on
 _SAMPLE = 2_000_000  # values that the percentiles of a training set are taken from
-
-
-@dataclass(frozen=True)
-class TilePair:
-    """A pair of files.
-
-    Attributes
-    ----------
-    name : str
-        Relative to `input` and `target`, without suffix.
-    input, target : Path
-    field : str
-    limits : (float, float) or None
-        Black and white of the whole image that the input was cut from.
-    """
-
-    name: str
-    input: Path
-    target: Path
-    field: str
-    limits: tuple[float, float] | None = None
-
-    def load(self) -> tuple[Array, Array, float | None]:
-        """Input, target and the target's pixel size.
-
-        Raises
-        ------
-        CellqaError
-            A file cannot be read, or the two are not of one shape.
-        """
-        source, _ = load_image(self.input, as_is=True)
-        target, size = load_image(self.target, as_is=True)
-        if source.shape != target.shape:
-            raise CellqaError(
-                f"{printable(self.name)}: input {source.shape} and target {target.shape} differ in "
-                "shape"
-            )
-        if source.dtype != target.dtype:
-            raise CellqaError(
-                f"{printable(self.name)}: input {source.dtype} and target {target.dtype} differ in "
-                "type: convert one"
-            )
-        for role, pixels in ((INPUT, source), (TARGET, target)):
-            try:
-                check_pixels(pixels, role, prepared=self.limits is not None)
-            except CellqaError as error:
-                raise CellqaError(f"{printable(self.name)}: {error}") from None
-        return source, target, size
-
-
-def read_split(folder: Path, split: str) -> list[TilePair]:
-    """The pairs of `folder/split`, sorted by name; pairs.csv tells field and limits if it is there.
-
-    Raises
-    ------
-    CellqaError
-        The split does not exist, is empty, or an image has no partner.
-    """
-    place = folder / split
-    if not folder.is_dir():
-        raise CellqaError(f"DATA: there is no folder {str(folder)!r}")
-    if not place.is_dir():
-        raise CellqaError(
-            f"DATA: {str(folder)!r} has no {split}/; make it with `ciegan prepare`, as "
-            f"{split}/input and {split}/target"
-        )
-    parts: dict[str, dict[str, tuple[str, ...]]] = {}
-    for role in (INPUT, TARGET):
-        parts[role] = {}
-        for name, found in scan(place / role, f"{split}/{role}").images.items():
-            parts[role][composed(name)] = parts[role].get(composed(name), ()) + found
-    known = _known(folder / PAIRS)
-    tiles = []
-    for name in sorted(parts[INPUT].keys() | parts[TARGET].keys()):
-        files = {role: images.get(name, ()) for role, images in parts.items()}
-        for role, matching in files.items():
-            if len(matching) != 1:
-                what = "has no partner" if not matching else "is there twice"
-                raise CellqaError(f"{split}: {printable(name)} {what} in {role}/")
-        field, limits = known.get(composed(printable(name)), (name, None))
-        paths = {role: place / role / matching[0] for role, matching in files.items()}
-        tiles.append(TilePair(name, paths[INPUT], paths[TARGET], field, limits))
-    return tiles
-
-
-def _known(table: Path) -> dict[str, tuple[str, tuple[float, float]]]:
-    """Field and limits of each tile, from pairs.csv."""
-    if not table.exists():
-        if (table.parent / MARK).exists():
-            raise CellqaError(f"DATA: {str(table.parent)!r} was not prepared to the end")
-        return {}
-    try:
-        with table.open(newline="", encoding="utf-8") as file:
-            return {
-                composed(unguarded(row["name"])): (
-                    unguarded(row["field"]),
-                    _limits(row["low"], row["high"]),
-                )
-                for row in csv.DictReader(file)
-            }
-    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
-        raise CellqaError(
-            f"{table}: not as `ciegan prepare` writes it ({first_line(error)})"
-        ) from (None)
-
-
-def _limits(low: str, high: str) -> tuple[float, float]:
-    """Black and white of a tile.
-
-    Raises
-    ------
-    ValueError
-        They are not finite numbers in order.
-    """
-    limits = float(low), float(high)
-    if not 0 <= limits[1] - limits[0] < math.inf:
-        raise ValueError(f"levels of {low} to {high}")
-    return limits
-
-
-def spread(tiles: Sequence[TilePair], number: int) -> list[TilePair]:
-    """So many tiles, from all over the list."""
-    places = np.linspace(0, len(tiles) - 1, min(number, len(tiles))).round().astype(int)
-    return [tiles[k] for k in places]
 
 
 class Draw(NamedTuple):
@@ -209,7 +78,7 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         self.noise: NoiseModel | None = None
         if data.target == "self":
             some = np.linspace(0, len(tiles) - 1, min(len(tiles), _LOOKED_AT)).astype(int)
-            self.noise = noise_model([self.pair(k)[0] for k in some])
+            self.noise = noise_model([self.own(k) for k in some])
 
     def check_targets(self) -> None:
         """Raise CellqaError where targets are their inputs, and none are made of these."""
@@ -238,8 +107,12 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         )
 
     def pair(self, k: int) -> tuple[Array, Array]:
-        """Input and target of a tile."""
+        """Input, as a network sees it, and target of a tile."""
         return self.kept[k] if k in self.kept else self._load(k)
+
+    def own(self, k: int) -> Array:
+        """Input of a tile, without neighbours."""
+        return middle(self.pair(k)[0], self.channels)
 
     def _load(self, k: int) -> tuple[Array, Array]:
         tile = self.tiles[k]
@@ -260,13 +133,13 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
             )
         if k not in self.digests:
             self.digests[k] = digest(source), digest(target)
-        return source, target
+        return tile.seen(source), target
 
     def _normalisation(self) -> Normalisation:
         rule = self.data.normalize
         places = range(len(self.tiles))
         if rule == "range":
-            pairs = (self.pair(k) for k in places)
+            pairs = ((self.own(k), self.pair(k)[1]) for k in places)
             ends = [
                 (0.0, 255.0) if p.dtype == np.uint8 else (float(p.min()), float(p.max()))
                 for pair in pairs
@@ -278,7 +151,7 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
             low, high = np.mean(limits, axis=0)
             return Normalisation(rule, float(low), float(high))
         each = max(1, _SAMPLE // len(self.tiles))
-        inputs = (self.pair(k)[0].ravel() for k in places)
+        inputs = (self.own(k).ravel() for k in places)
         sample = np.concatenate([x[:: max(1, x.size // each)] for x in inputs])
         low, high = map(float, np.percentile(sample, PERCENTILES))
         return Normalisation(rule, low, high if high > low else low + 1)
@@ -314,8 +187,8 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
     def limits(self, place: int) -> tuple[float, float]:
         """Black and white of a tile."""
         if place not in self._limits:
-            source, _ = self.pair(place)
-            self._limits[place] = self.normalisation.limits(source, self.tiles[place].limits)
+            own = self.own(place)
+            self._limits[place] = self.normalisation.limits(own, self.tiles[place].limits)
         return self._limits[place]
 
     def _cut(self, k: int) -> tuple[Array, Array, tuple[float, float]]:
@@ -330,7 +203,10 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         return source, target, self.limits(drawn.place)
 
     def loaded(self, tile: TilePair) -> tuple[Array, Array, float | None]:
-        """A tile to validate on: input, target (made of the input without another), pixel size."""
+        """A tile to validate on: input, target (made of the input without another), pixel size.
+
+        Its neighbours are not among them; see `TilePair.seen`.
+        """
         source, target, size = tile.load()
         if self.noise is not None:
             rng = np.random.default_rng(seed_of(tile.name))
@@ -342,9 +218,15 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         if self.data.target == "truth":
             return source, target
         rng = np.random.default_rng(seed)
+        own = np.ascontiguousarray(middle(source, self.channels))
         if self.noise is not None:
-            return recorrupted(np.ascontiguousarray(source), self.noise, rng)
-        return (target, source) if rng.integers(2) else (source, target)
+            taken, target = recorrupted(own, self.noise, rng)
+        else:
+            taken, target = (target, own) if rng.integers(2) else (own, target)
+        if source.shape == own.shape:
+            return taken, target
+        # neighbours are other captures: their noise is their own
+        return stacked([taken, source[:, :, self.channels :].astype(taken.dtype)]), target
 
 
 def _stacked(crops: Sequence[Array], limits: Sequence[tuple[float, float]]) -> Tensor:

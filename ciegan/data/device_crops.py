@@ -59,7 +59,8 @@ class DeviceCrops:
         if device.type != "cuda" or len(crops.kept) < len(crops.tiles):
             return False
         tiles = [p for pair in crops.kept.values() for p in pair]
-        if len({p.shape for p in tiles}) > 1 or any(p.dtype not in RAW for p in tiles):
+        shapes = {tuple(p.shape for p in pair) for pair in crops.kept.values()}
+        if len(shapes) > 1 or any(p.dtype not in RAW for p in tiles):
             return False
         size = sum(p.size for p in tiles) * max(p.dtype.itemsize for p in tiles)
         return bool(size <= _SHARE * torch.cuda.mem_get_info(device)[0])

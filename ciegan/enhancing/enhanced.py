@@ -39,6 +39,8 @@ class Enhanced:
         How far the image, or the plane of it that is furthest, is from those that the network was
         trained on: above 1 it is unlike them (`ciegan.network.familiar`). nan for images below 64
         pixels, planes too large to look at, and weights that do not know.
+    without : str
+        Neighbours that the network looks for and did not find: the plane stands in their place.
     """
 
     image: str
@@ -55,6 +57,7 @@ class Enhanced:
     hot: int | None = None
     worst: str = ""
     unlike: float = math.nan
+    without: str = ""
 
 
 def take_over(record: Enhanced, known: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from cellqa.errors import ImageError
 from cellqa.io import LARGE, ImageFile, PlaneIndex, carriers
 from cellqa.planes import Array
 from ciegan.network.checkpoint import Checkpoint
+from ciegan.network.neighbours import middle
 from ciegan.network.normalisation import PERCENTILES, Normalisation, channels_of
 from ciegan.network.percentiles import percentiles_of_rows
 from ciegan.network.runner import Runner
@@ -221,7 +222,8 @@ class NetworkEnhancer:
         Parameters
         ----------
         read : callable
-            Returns the rows from the first to below the second number.
+            Returns the rows from the first to below the second number, with neighbours if the
+            network sees any.
         shape : tuple of int
             (Y, X) or (Y, X, 3).
         dtype : numpy.dtype
@@ -261,7 +263,9 @@ class NetworkEnhancer:
             return rows
 
         if limits is None:
-            limits = limits_of(self.normalisation, finite, shape[0])
+            limits = limits_of(
+                self.normalisation, lambda a, b: middle(finite(a, b), trained), shape[0]
+            )
         bands = enhance_bands(
             self.runner,
             finite,
@@ -278,7 +282,7 @@ class NetworkEnhancer:
     def _may_be_grey(self, shape: tuple[int, ...]) -> bool:
         """Whether colours may be looked at for one grey picture."""
         few = shape[0] * shape[1] <= LARGE
-        return self.runner.generator.channels == 1 and channels_of(shape) >= 3 and few
+        return self.runner.generator.inputs == 1 and channels_of(shape) >= 3 and few
 
 
 def _cut_off(band: Band, limits: tuple[float, float]) -> Band:

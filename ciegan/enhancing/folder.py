@@ -203,6 +203,7 @@ def doubts(records: Sequence[Enhanced], *, hot_removed: bool = False) -> list[st
     cut = [r for r in records if r.clipped > _CUT]
     hot = [r for r in records if r.hot and not hot_removed]
     unlike = [r for r in records if r.unlike > 1]
+    lonely = [r for r in records if r.without]
     told = []
     if cut:
         most = max(cut, key=lambda r: r.clipped)
@@ -210,6 +211,12 @@ def doubts(records: Sequence[Enhanced], *, hot_removed: bool = False) -> list[st
             f"{len(cut)} images have values beyond what the network, or their type, can hold: "
             f"they were cut off (most in {most.image}: {most.clipped:.1%}); see `clipped` in "
             f"{ENHANCED_TABLE}, and --normalize image"
+        )
+    if lonely:
+        told.append(
+            f"{len(lonely)} of {len(records)} images have no {lonely[0].without}, which the "
+            "network was trained with: it sees the plane itself in their place (stacks, series, or "
+            "files called pos1_t00 or pos1_z03 have neighbours)"
         )
     if unlike:
         most = max(unlike, key=lambda r: r.unlike)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,14 @@ class Ledger:
     path : Path
     settings : str
         The weights and options that results depend on.
+    beside : callable
+        Other files that the result of a source depends on.
     """
 
-    def __init__(self, path: Path, settings: str) -> None:
-        self.path, self.settings = path, settings
+    def __init__(
+        self, path: Path, settings: str, beside: Callable[[Path], Sequence[Path]] = lambda _: ()
+    ) -> None:
+        self.path, self.settings, self.beside = path, settings, beside
         self.folder = path.parent.absolute()
         self._within: dict[str, str | None] = {}  # where folders of targets lie below it
         self._lines = Lines(path)
@@ -109,7 +113,13 @@ class Ledger:
 
     def key(self, source: Path) -> str:
         """What identifies a result: its source's content, the weights and the options."""
-        return hashlib.sha256(f"{content_hash(source)} {self.settings}".encode()).hexdigest()
+        told = " ".join(map(content_hash, (source, *self.beside(source))))
+        return hashlib.sha256(f"{told} {self.settings}".encode()).hexdigest()
+
+    def _source(self, job: Job) -> list[Any]:
+        """A source, and what tells that it, or what lies beside it, was touched."""
+        own = [str(absolute(job.source)), *state(job.source, touched=True)]
+        return own + [[p.name, *state(p, touched=True)] for p in self.beside(job.source)]
 
     def is_done(self, target: Path, key: str) -> bool:
         """Whether a target is what the journal says it was made to be.
@@ -133,7 +143,7 @@ class Ledger:
             entry.get("settings") == self.settings
             and bool(entry.get("source"))
             and tells_changes(job.source)
-            and entry["source"] == [str(absolute(job.source)), *state(job.source, touched=True)]
+            and entry["source"] == self._source(job)
             and self.is_done(job.target, entry["key"])
         )
 
@@ -208,7 +218,7 @@ class Ledger:
             "target": self._inside(job.target.absolute()),
             "key": key,
             "settings": self.settings,
-            "source": [str(absolute(job.source)), *state(job.source, touched=True)],
+            "source": self._source(job),
             **more,
         }
         self._keep(entry)

@@ -27,18 +27,25 @@ def without_hot(file: _File, pixels: Array, *, remove: bool) -> Array:
     """Count hot pixels, and put what is around them in their place where that was asked for."""
     if pixels.dtype.kind not in "uif":
         return pixels
+    made, hot = cleaned(pixels)
+    file.hot = (file.hot or 0) + hot
+    return made if remove else pixels
+
+
+def cleaned(pixels: Array) -> tuple[Array, int]:
+    """An image without hot pixels, each channel by itself, and how many there were."""
     colours = pixels if pixels.ndim == 3 else pixels[..., None]
-    made = []
+    made, hot = [], 0
     for k in range(colours.shape[2]):
         plane = colours[..., k]
         places, around = impulses(plane)
         if len(places) > _HOT * plane.size:  # photons that are counted
             places, around = places[:0], around[:0]
-        file.hot = (file.hot or 0) + len(places)
+        hot += len(places)
         made.append(without_impulses(plane, places, around))
-    if not remove or not file.hot:
-        return pixels
-    return np.stack(made, axis=-1) if pixels.ndim == 3 else made[0]
+    if not hot:
+        return pixels, 0
+    return np.stack(made, axis=-1) if pixels.ndim == 3 else made[0], hot
 
 
 def look(

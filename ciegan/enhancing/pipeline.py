@@ -26,10 +26,11 @@ from cellqa.io import (
 from cellqa.io.isolated import open_safely
 from cellqa.io.stores import is_there
 from cellqa.planes import Array
+from ciegan.enhancing.beside import Beside
 from ciegan.enhancing.enhanced import Enhanced, take_over
 from ciegan.enhancing.enhancer import NetworkEnhancer, levels_of_series
 from ciegan.enhancing.ledger import Ledger
-from ciegan.enhancing.looks import agree, check_part, look, without_hot
+from ciegan.enhancing.looks import agree, check_part, cleaned, look, without_hot
 from ciegan.enhancing.output import _AHEAD, _File, _Output
 from ciegan.network.device import DeviceError
 
@@ -43,6 +44,8 @@ class _Plane:
 
     index: PlaneIndex
     pixels: Array | None
+    seen: Array | None  # with neighbours, if the network looks at any
+    beside: Beside
     used: threading.Event = field(default_factory=threading.Event)
 
 
@@ -169,7 +172,7 @@ class Pipeline:
         if file.error or record.status != "ok":
             self._read.put((file, None))
             return
-        with open_safely(job.source) as source:
+        with open_safely(job.source) as source, contextlib.ExitStack() as files:
             check_room(str(job.target), len(source.planes))
             if not any(map(self.network.options.chosen, source.planes)):
                 t, c, z = (1 + n for n in source.planes[-1][1:])
@@ -186,11 +189,12 @@ class Pipeline:
             record.not_kept = ", ".join(lost(job.target, source, source.dtype))
             file.source = source  # from here on, the one who enhances waits for planes
             self._read.put((file, None))
+            beside = self._beside(file, files)
             for index in source.planes:
                 if self._stopped.is_set() or file.error:
                     break
                 if source.is_large(index):
-                    plane = _Plane(index, None)
+                    plane = _Plane(index, None, None, beside)
                     self._read.put((file, plane))
                     while not plane.used.wait(0.1) and not self._stopped.is_set():
                         continue
@@ -198,11 +202,24 @@ class Pipeline:
                 try:
                     # a copy, read here: some readers map the file, which is read when touched
                     pixels = np.array(source.load(index))
+                    seen = pixels
+                    if self.network.options.chosen(index):
+                        seen = beside.seen(index, pixels, ImageFile.load)
                 except CellqaError as error:
                     file.error = file.error or str(error)
                     break
-                self._read.put((file, _Plane(index, pixels)))
+                self._read.put((file, _Plane(index, pixels, seen, beside)))
             self._read.put((file, None))
+
+    def _beside(self, file: _File, files: contextlib.ExitStack) -> Beside:
+        """Where the neighbours of its planes are; that there are none is told."""
+        assert file.source is not None
+        beside = Beside(file.source, file.job.source, self.network.checkpoint.context, files)
+        if beside.alone:
+            axis = beside.context.axis
+            file.record.without = f"neighbours in {axis}"
+            file.note += f", without the neighbours in {axis} that the network looks for"
+        return beside
 
     def _skip(self, file: _File) -> None:
         """What is known of a file that was done before."""
@@ -308,9 +325,13 @@ class Pipeline:
         shape = source.shape_of(index)
 
         def read(start: int, stop: int) -> Array:
-            if whole is not None:
-                return whole[start:stop]
-            return source.load_rows(index, start, stop)
+            return whole[start:stop] if whole is not None else source.load_rows(index, start, stop)
+
+        def seen(start: int, stop: int) -> Array:
+            if plane.seen is not None:
+                return plane.seen[start:stop]
+            own = read(start, stop)
+            return plane.beside.seen(index, own, lambda f, i: f.load_rows(i, start, stop))
 
         if not self.network.options.chosen(index):
             file.copied += 1
@@ -324,13 +345,15 @@ class Pipeline:
         limits = file.levels.get((index.s, index.c))
         if whole is not None:
             whole = without_hot(file, whole, remove=remove)
+            if remove and plane.seen is not None:
+                plane.seen, _ = cleaned(plane.seen)
             limits = limits or self.network.limits(whole)
             look(file, whole, limits, self.network)
         elif remove:
             raise ImageError("too large to remove hot pixels (--hot-pixels)")
         results: list[Array] = []
         row = 0
-        for part in self.network.parts(read, shape, source.dtype, limits):
+        for part in self.network.parts(seen, shape, source.dtype, limits):
             file.clipped += part.clipped
             file.values += part.enhanced.size
             row += len(part.enhanced)

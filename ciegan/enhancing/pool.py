@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import torch
 from cellqa.disk import alone, remove_temporary
 from cellqa.enhance.files import Job
 from cellqa.io import keeps_planes, split_suffix
+from ciegan.enhancing.beside import files_beside
 from ciegan.enhancing.enhanced import Enhanced
 from ciegan.enhancing.enhancer import EnhanceOptions, NetworkEnhancer
 from ciegan.enhancing.ledger import LEDGER, Ledger, Notes, part_of
@@ -49,6 +51,8 @@ class Pool:
     ledger : Ledger
     model : str
         The hash of the weights.
+    context : Context
+        Neighbours that the network looks at.
     """
 
     def __init__(
@@ -65,12 +69,14 @@ class Pool:
         spread: Path | None = None,
         noted: bool = False,
     ) -> None:
+        self.context = checkpoint.context
         self.model = model = model or content_hash(checkpoint.path)
         settings = f"{model} {json.dumps(options.as_settings(), sort_keys=True)}"
         settings = f"{settings} {version('cellqa')}"
         journal = target / LEDGER
         kind = Notes if noted else Ledger
-        self.ledger = kind(journal if part is None else part_of(journal, part), settings)
+        place = journal if part is None else part_of(journal, part)
+        self.ledger = kind(place, settings, partial(files_beside, context=checkpoint.context))
         runners = runners or [Runner(checkpoint.generator, torch.device("cpu"))]
         self.pipelines = []
         for runner in runners:

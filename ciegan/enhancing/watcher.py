@@ -41,6 +41,8 @@ class WatchOptions:
         Look at the folder in intervals, where its file system tells no events (network drives).
     score : bool
         Score results without reference.
+    hold : float
+        Seconds that a complete file waits for those after it, where the network looks at these.
     """
 
     settle: float = 2.0
@@ -48,6 +50,7 @@ class WatchOptions:
     idle: float | None = None
     polling: bool = False
     score: bool = False
+    hold: float = 60.0
 
 
 @dataclass
@@ -73,7 +76,7 @@ class FolderWatcher(FileSystemEventHandler):
 
     def __init__(self, pool: Pool, source: Path, target: Path, options: WatchOptions) -> None:
         self.ledger, self.source, self.target = pool.ledger, source, target
-        self.options = options
+        self.options, self.context = options, pool.context
         self.stopped = threading.Event()
         self.refused: dict[Path, str] = {}
         self._events: queue.Queue[tuple[Path, bool]] = queue.Queue()
@@ -207,7 +210,7 @@ class FolderWatcher(FileSystemEventHandler):
             if path in self._in_work:
                 continue  # it changed while it was enhanced
             wait = _TICK if known.closed else self.options.settle
-            if clock - known.since < wait:
+            if clock - known.since < wait or self._holds(path, known, clock):
                 continue
             del self._waiting[path]
             self._taken[path] = now
@@ -215,6 +218,22 @@ class FolderWatcher(FileSystemEventHandler):
                 self._in_work.add(path)
                 return job
         return None
+
+    def _holds(self, path: Path, known: _Waiting, clock: float) -> bool:
+        """Whether those after a file, which the network looks at, may still come."""
+        place = self.context.place(path.name)
+        names = [place.moved(k) for k in range(1, self.context.reach + 1)] if place else []
+        after = [path.with_name(name) for name in names if name]
+        if all(other in self._taken for other in after):
+            return False
+        late = clock - known.since > self.options.hold
+        # complete where it no longer grows, though it waits for others itself
+        there = [
+            other in self._taken
+            or (other in self._waiting and clock - self._waiting[other].since > self.options.settle)
+            for other in after
+        ]
+        return not late and not all(there)
 
     def _job(self, path: Path) -> Job | None:
         relative = path.relative_to(self.source)

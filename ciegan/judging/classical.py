@@ -15,7 +15,7 @@ from cellqa.io import luminance
 from cellqa.metrics.pixel import psnr
 from cellqa.pairs.roles import Role
 from cellqa.planes import Array
-from ciegan.data.crops import read_split, spread
+from ciegan.data.tile_pairs import read_split, spread
 
 _PAIRS = 12  # validation tiles that settings are chosen by
 _SIGMAS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0)

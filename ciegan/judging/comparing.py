@@ -13,8 +13,8 @@ from cellqa.errors import CellqaError
 from cellqa.pairs.roles import Role
 from cellqa.terminal import Progress, Tell
 from ciegan.config import Config
-from ciegan.data.crops import TilePair, read_split
 from ciegan.data.splits import SPLITS
+from ciegan.data.tile_pairs import TilePair, read_split
 from ciegan.judging.methods import Method, config_of
 from ciegan.judging.results import Compared, write_results
 from ciegan.judging.store import Store, is_started

@@ -11,8 +11,9 @@ import numpy as np
 
 from cellqa.metrics.consistency import consistency
 from cellqa.planes import Array
-from ciegan.data.crops import TilePair
+from ciegan.data.tile_pairs import TilePair
 from ciegan.network.checkpoint import Checkpoint
+from ciegan.network.neighbours import middle, repeated, stacked
 from ciegan.network.windows import enhance_plane
 
 _SIDE = 256
@@ -98,8 +99,10 @@ def check_nothing(network: Checkpoint) -> list[Null]:
     if network.generator.channels != 1:
         return []
     found = []
+    others = [nothings(seed) for seed in range(1, network.generator.planes)]
     for name, (image, where) in nothings().items():
-        result, unlike = _enhanced(network, image)
+        seen = stacked([image, *(other[name][0] for other in others)])  # each with noise of its own
+        result, unlike = _enhanced(network, seen)
         made = _structure(result, where) / _structure(image, where)
         found.append(Null(name, made, unlike, float(unlike > 1), math.nan))
     return found
@@ -137,12 +140,12 @@ def check_others(network: Checkpoint, tiles: Sequence[TilePair]) -> list[Null]:
     found = []
     sources = [tile.load()[0].astype(np.float32) for tile in tiles]
     for source in sources:
-        network.check_channels(source.shape)
+        network.check_channels(repeated(source, network.generator).shape)
     for name, change in OTHERS.items():
         rows = []
         for source in sources:
             image = change(source)
-            result, unlike = _enhanced(network, image)
+            result, unlike = _enhanced(network, repeated(image, network.generator))
             grey = [p if p.ndim == 2 else p.mean(axis=2) for p in (image, result)]
             rows.append((unlike, consistency(*grey).rsp if np.ptp(grey[1]) else math.nan))
         unlikes, rsps = np.array(rows).T
@@ -156,4 +159,5 @@ def _enhanced(network: Checkpoint, image: Array) -> tuple[Array, float]:
     result = enhance_plane(network.generator, image, network.normalisation)
     if network.familiar is None:
         return result, math.nan
-    return result, network.familiar.unlike(image, network.normalisation.limits(image))
+    own = middle(image, network.generator.channels)
+    return result, network.familiar.unlike(own, network.normalisation.limits(own))

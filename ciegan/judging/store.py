@@ -12,8 +12,8 @@ from cellqa.disk import LOCK, remove_folder
 from cellqa.errors import CellqaError
 from cellqa.io.stores import state
 from cellqa.tables.files import write_json
-from ciegan.data.crops import TilePair
 from ciegan.data.prepare import PAIRS
+from ciegan.data.tile_pairs import TilePair
 
 STORE = "compare.json"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from cellqa.disk import StrPath, take_folder
+from cellqa.disk import StrPath, own_folder, take_folder
 from cellqa.engines import LocalEngine
 from cellqa.enhance import ENHANCERS, Enhancer
 from cellqa.enhance.filters import as_type
@@ -21,17 +21,20 @@ from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import pair_folders
 from cellqa.pairs.roles import Role
 from cellqa.planes import Array
-from cellqa.reporting.page import report
+from cellqa.reporting.figures import save_figure
+from cellqa.reporting.page import Table, report
 from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.run import score_to_folder
 from cellqa.tables.files import write_csv
 from cellqa.tables.finished import Finished
+from cellqa.tables.folder import FIGURES
 from cellqa.terminal import Progress
-from ciegan.data.crops import TilePair, read_split
 from ciegan.data.prepare import PAIRS
+from ciegan.data.tile_pairs import TilePair, in_context, read_split
 from ciegan.data.tiles import INPUT, TARGET
 from ciegan.judging.classical import FITTED, NAMES, fitted, pairs_to_fit
 from ciegan.judging.nulls import check_nothing
+from ciegan.judging.reliability import HEADER, NOTE, draw_reliability, reliability
 from ciegan.network.checkpoint import Checkpoint, load
 from ciegan.network.cost import parameters
 from ciegan.network.device import choose_device
@@ -144,12 +147,32 @@ def validate(
         overwrite=overwrite,
         command=["ciegan", "validate", *map(str, runs.values())],
     )
-    page = report(results, jobs=jobs)
+    tables = _reliability(networks, tiles, out)
+    page = report(results, jobs=jobs, tables=tables)
     settings = {
         **{name: describe(network) for name, network in networks.items()},
         **{name: method.describe() for name, method in methods.items()},
     }
     return Validated(finished, page, results, settings, warnings)
+
+
+def _reliability(
+    networks: Mapping[str, Checkpoint], tiles: Sequence[TilePair], out: Path
+) -> list[Table]:
+    """How the intervals of the networks that have some fare here: a table, and a figure."""
+    found = {}
+    for name, network in networks.items():
+        each = reliability(network, tiles, out / "enhanced" / name)
+        if each is not None:
+            found[name] = each
+    if not found:
+        return []
+    figures = own_folder(out / "results" / FIGURES, out)
+    drawn = draw_reliability(found)
+    for suffix in (".png", ".svg"):
+        save_figure(drawn, figures / f"reliability{suffix}")
+    rows = [list(HEADER), *(row for name, each in found.items() for row in each.rows(name))]
+    return [Table("Do the intervals hold?", rows, NOTE)]
 
 
 def _enhanced(
@@ -165,6 +188,7 @@ def _enhanced(
     for network in networks.values():
         network.generator.to(device)
     egt = targets_of(data) != Role.EGT
+    views = {n: views_of(tiles, network) for n, network in networks.items()}
     for tile in tiles:
         try:
             source, target, size = tile.load()
@@ -172,11 +196,17 @@ def _enhanced(
             failures.append(f"{printable(tile.name)} is left out: {error}")
             continue
         for name, network in networks.items():
-            yield name, write_tile(out / name, tile, enhanced(network, source, tile.limits), size)
+            seen = views[name][tile.name].seen(source)
+            yield name, write_tile(out / name, tile, enhanced(network, seen, tile.limits), size)
         for name, method in methods.items():
             yield name, write_tile(out / name, tile, method(source), size)
         if egt:
             write_tile(out / Role.EGT, tile, ENHANCERS[Role.EGT](target), size)
+
+
+def views_of(tiles: Sequence[TilePair], network: Checkpoint) -> dict[str, TilePair]:
+    """Tiles by name, with the neighbours that a network sees beside them."""
+    return {t.name: t for t in in_context(tiles, "DATA", network.config.data.context)}
 
 
 def enhanced(network: Checkpoint, pixels: Array, whole: tuple[float, float] | None = None) -> Array:
@@ -186,6 +216,7 @@ def enhanced(network: Checkpoint, pixels: Array, whole: tuple[float, float] | No
     ----------
     network : Checkpoint
     pixels : ndarray, shape (Y, X) or (Y, X, 3)
+        With the neighbours that the network sees (`TilePair.seen`).
     whole : (float, float), optional
         Black and white of the image that the pixels were cut from.
 

@@ -21,14 +21,14 @@ from cellqa.pairs.roles import Role
 from cellqa.planes import Array
 from cellqa.terminal import Progress, Tell
 from ciegan.config import Config, from_dict, to_toml
-from ciegan.data.crops import TilePair
 from ciegan.data.prepare import PAIRS
+from ciegan.data.tile_pairs import TilePair
 from ciegan.data.tiles import INPUT, TARGET
 from ciegan.judging.classical import FITTED, fitted, pairs_to_fit
 from ciegan.judging.methods import Method
 from ciegan.judging.store import Store
 from ciegan.judging.tables import summary_of
-from ciegan.judging.validation import describe, enhanced, write_tile
+from ciegan.judging.validation import describe, enhanced, views_of, write_tile
 from ciegan.network.checkpoint import (
     LAST,
     Checkpoint,
@@ -134,7 +134,7 @@ class Work:
         remembered = network.trained_on.warning(self.tiles["test"])
         for warning in dict.fromkeys([*network.warnings, *learned, *filter(None, [remembered])]):
             self.warnings.append(f"{name}: {warning}")
-        make = partial(_by_network, network)
+        make = partial(_by_network, network, views_of(self.tiles["test"], network))
         return self.enhance(f"{name}/seed{seed}", describe(network), make, content_hash(path))
 
     def enhance(
@@ -209,8 +209,14 @@ def _filtered(method: Enhancer, source: Array, target: Array, tile: TilePair) ->
     return method(source)
 
 
-def _by_network(network: Checkpoint, source: Array, target: Array, tile: TilePair) -> Array:
-    return enhanced(network, source, tile.limits)
+def _by_network(
+    network: Checkpoint,
+    views: Mapping[str, TilePair],
+    source: Array,
+    target: Array,
+    tile: TilePair,
+) -> Array:
+    return enhanced(network, views[tile.name].seen(source), tile.limits)
 
 
 def _of_target(source: Array, target: Array, tile: TilePair) -> Array:

@@ -15,6 +15,10 @@ class Generator(nn.Module):
     Attributes
     ----------
     channels : int
+        Of the images that it makes.
+    planes : int
+        Images that it sees: the one to be enhanced, and neighbours in time or focus, whose channels
+        follow.
     stride : int
         Sides of the images must be multiples of it.
     radius : int
@@ -26,13 +30,19 @@ class Generator(nn.Module):
     """
 
     channels: int
+    planes: int = 1
     stride: int
     radius: int
     local: bool = True
     bounded: bool = False
 
+    @property
+    def inputs(self) -> int:
+        """Channels of all images that it sees."""
+        return self.planes * self.channels
+
     def forward(self, images: Tensor) -> Tensor:
-        """Return enhanced images of the same shape."""
+        """Return enhanced images of the same sides."""
         raise NotImplementedError
 
     def bytes_of_a_pixel(self) -> float:
@@ -58,7 +68,7 @@ class Generator(nn.Module):
         side = 4 * self.stride
         place = next(self.parameters(), torch.zeros(())).device
         with torch.no_grad():
-            network(torch.zeros(1, self.channels, side, side, device=place))
+            network(torch.zeros(1, self.inputs, side, side, device=place))
         return 4 * (2 * held + widest) / side**2
 
 

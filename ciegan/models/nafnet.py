@@ -40,7 +40,7 @@ class NAFNet(ResidualUNet):
 
     Parameters
     ----------
-    channels, widths, blocks, residual
+    channels, widths, blocks, residual, planes
         As in `ResidualUNet`.
     """
 
@@ -53,5 +53,6 @@ class NAFNet(ResidualUNet):
         widths: Sequence[int] = (48, 96, 192),
         blocks: Sequence[int] = (1, 1, 2),
         residual: bool = True,
+        planes: int = 1,
     ) -> None:
-        super().__init__(channels, widths, blocks, residual)
+        super().__init__(channels, widths, blocks, residual, planes)

@@ -44,6 +44,8 @@ class ResidualUNet(Generator):
     residual : bool
         Learn what to add to the input; otherwise the whole image, which is better where the input
         is nothing like the target, as far out of focus in brightfield.
+    planes : int
+        Images that are seen: the one that is enhanced, and its neighbours.
     """
 
     block: Callable[[int], nn.Module] = ResidualBlock
@@ -55,11 +57,12 @@ class ResidualUNet(Generator):
         widths: Sequence[int] = (32, 64, 128),
         blocks: Sequence[int] = (1, 1, 1),
         residual: bool = True,
+        planes: int = 1,
     ) -> None:
         super().__init__()
         if len(widths) != len(blocks) or not widths:
             raise ValueError(f"`blocks` must be as many as `widths`, got {blocks} and {widths}")
-        self.channels = channels
+        self.channels, self.planes = channels, planes
         self.residual = residual
         self.stride = 2 ** len(widths)
 
@@ -67,7 +70,7 @@ class ResidualUNet(Generator):
             return nn.Sequential(*(type(self).block(width) for _ in range(number)))
 
         steps = list(pairwise(widths))
-        self.head = nn.Conv2d(4 * channels, widths[0], 3, padding=1)
+        self.head = nn.Conv2d(4 * self.inputs, widths[0], 3, padding=1)
         self.down = nn.ModuleList(map(level, widths, blocks))
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, 2) for a, b in steps)
         self.grow = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in steps)
@@ -84,7 +87,7 @@ class ResidualUNet(Generator):
         self.radius = radius_of(chain) + self.stride
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return enhanced images of the same shape."""
+        """Return enhanced images of the same sides."""
         x = self.head(F.pixel_unshuffle(images, 2))
         skips = []
         for k, level in enumerate(self.down):
@@ -95,4 +98,4 @@ class ResidualUNet(Generator):
         for k in reversed(range(len(self.up))):
             x = self.up[k](F.pixel_shuffle(self.grow[k](x), 2) + skips[k])
         added = F.pixel_shuffle(self.tail(x), 2)
-        return images + added if self.residual else added
+        return images[:, : self.channels] + added if self.residual else added

@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from cellqa.disk import StrPath, appearing
 from cellqa.errors import CellqaError, first_line
-from ciegan.config import Config, ConfigError, Network, from_dict, to_toml
+from ciegan.config import Config, ConfigError, Context, Network, from_dict, to_toml
 from ciegan.config.sections import NORMALISATIONS
 from ciegan.models import GENERATORS, Generator
 from ciegan.network import onnx, realesrgan
@@ -81,9 +82,17 @@ class Checkpoint:
         """A checkpoint as it is, or read from a path; see `load`."""
         return network if isinstance(network, Checkpoint) else load(network)
 
+    @property
+    def context(self) -> Context:
+        """Neighbours that it sees beside the plane that it enhances."""
+        return Context.parse(self.config.data.context)
+
     def check_channels(self, shape: tuple[int, ...], what: str = "the images have") -> None:
-        """Raise CellqaError where the network was trained on other channels than (Y, X[, C])."""
-        channels, own = channels_of(shape), self.generator.channels
+        """Raise CellqaError where the network was trained on other channels than (Y, X[, C]).
+
+        The channels of neighbours count with those of the plane.
+        """
+        channels, own = channels_of(shape), self.generator.inputs
         if channels != own:
             raise CellqaError(f"{what} {channels} channels, the network was trained on {own}")
 
@@ -308,9 +317,18 @@ def make_generator(config: Config, channels: int) -> Generator:
     Raises
     ------
     ConfigError
-        There is none of that name, or it does not take these options.
+        There is none of that name, or it does not take these options, or no neighbours.
     """
-    return make(config.generator, GENERATORS, "generator", channels)
+    planes = Context.parse(config.data.context).planes
+    if planes == 1:
+        return make(config.generator, GENERATORS, "generator", channels)
+    able = [n for n, kind in GENERATORS.items() if "planes" in signature(kind).parameters]
+    if config.generator.name not in able:
+        raise ConfigError(
+            f"data.context: the generator {config.generator.name} sees no neighbours; "
+            f"{' and '.join(able)} do"
+        )
+    return make(config.generator, GENERATORS, "generator", channels, planes=planes)
 
 
 def make(network: Any, table: Mapping[str, Any], role: str, channels: int, **extra: Any) -> Any:

@@ -64,5 +64,5 @@ def multiplications(generator: Generator, side: int = 256) -> int:
             module.register_forward_hook(count)
     padded = generator.stride * math.ceil(side / generator.stride)
     with torch.inference_mode():
-        shapes(torch.zeros(1, generator.channels, padded, padded, device="meta"))
+        shapes(torch.zeros(1, generator.inputs, padded, padded, device="meta"))
     return round(total * (side / padded) ** 2)

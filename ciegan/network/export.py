@@ -77,6 +77,8 @@ class Model:
             "axes": AXES,
             "range": [-1, 1],
             "channels": self.generator.channels,
+            "context": self.checkpoint.config.data.context,
+            "inputs": self.generator.inputs,
             "stride": self.generator.stride,
             "radius": self.generator.radius,
             "halo": self.halo,
@@ -91,7 +93,7 @@ class Model:
     def noise(self, sides: tuple[int, int], batch: int = 2) -> Tensor:
         """Seeded images, -1 to 1, whose sides are rounded up to multiples of the stride."""
         stride = self.generator.stride
-        shape = (batch, self.generator.channels, *(stride * math.ceil(n / stride) for n in sides))
+        shape = (batch, self.generator.inputs, *(stride * math.ceil(n / stride) for n in sides))
         values = np.random.default_rng(0).uniform(-1, 1, shape)
         return torch.from_numpy(values.astype(np.float32))
 
@@ -294,7 +296,18 @@ def to_torchscript(model: Model) -> tuple[bytes, list[Run]]:
 
 
 def to_bioimageio(model: Model) -> tuple[bytes, list[Run]]:
-    """A package with both, for the programs of bioimage.io."""
+    """A package with both, for the programs of bioimage.io.
+
+    Raises
+    ------
+    CellqaError
+        The network sees neighbours, for which such a package has no words.
+    """
+    if model.generator.planes > 1:
+        raise CellqaError(
+            "programs of bioimage.io give a network one plane, and this one sees its neighbours: "
+            "--to onnx or torchscript takes their channels after its own"
+        )
     networks = {
         bioimageio.ONNX: to_onnx(model)[0],
         bioimageio.TORCHSCRIPT: to_torchscript(model)[0],

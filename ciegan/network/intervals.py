@@ -99,6 +99,26 @@ class Intervals:
         return cls(levels, changes, ends, lower, upper)
 
 
+def pixels_known(
+    image: Array, source: Array, target: Array, limits: tuple[float, float], step: int = 1
+) -> tuple[Array, Array, Array]:
+    """Level, change and error of every so many pixels of a result, as `fit` takes them.
+
+    Parameters
+    ----------
+    image, source, target : ndarray
+        Result, input and truth, in grey levels.
+    limits : (float, float)
+        Black and white.
+    step : int
+    """
+    low, high = limits
+    made, raw, true = (
+        (p.astype(np.float64).ravel()[::step] - low) / (high - low) for p in (image, source, target)
+    )
+    return made, np.abs(made - raw), true - made
+
+
 def _listed(values: Array) -> Any:
     """Nested lists of seven digits; null for nan."""
     if values.ndim:

@@ -21,6 +21,7 @@ from cellqa.errors import ImageError, first_line
 from cellqa.planes import Array
 from ciegan.models import Generator
 from ciegan.network.device import device_errors, is_memory_error
+from ciegan.network.neighbours import is_colour
 from ciegan.network.normalisation import RAW
 from ciegan.network.precision import exact_products
 from ciegan.network.turns import turned_tensor, turned_tensor_back
@@ -232,7 +233,7 @@ class DeviceNetwork:
                 results.append(ImageError(NOT_FINITE))
                 continue
             rows, columns = window.kept
-            colour = window.pixels.ndim == 3
+            colour = is_colour(window.pixels, self.generator)
             kept = pixels[k, rows, columns] if colour else pixels[k, rows, columns, 0]
             spread = None
             if flight.spreads is not None:

@@ -50,7 +50,7 @@ class OnnxGenerator(Generator):
         super().__init__()
         import onnxruntime
 
-        self.channels, self.stride = like.channels, like.stride
+        self.channels, self.planes, self.stride = like.channels, like.planes, like.stride
         self.radius, self.local, self.bounded = like.radius, like.local, like.bounded
         if self.stride > _LARGEST_STRIDE or self.radius > _LARGEST_RADIUS:
             raise CellqaError(
@@ -71,10 +71,11 @@ class OnnxGenerator(Generator):
         except Exception as error:  # each kind of failure is a class of its own
             raise CellqaError(f"{name}: onnxruntime cannot use it ({first_line(error)})") from None
         ends = [*self.session.get_inputs(), *self.session.get_outputs()]
-        if len(ends) != 2 or not all(_is_image(end, self.channels) for end in ends):
+        channels = (self.inputs, self.channels)
+        if len(ends) != 2 or not all(map(_is_image, ends, channels)):
             raise CellqaError(
                 f"{name}: another network than its description says "
-                f"(it takes and gives one image of {self.channels} channels)"
+                f"(it takes an image of {self.inputs} channels and gives one of {self.channels})"
             )
         self._input = ends[0].name
         self._bytes = like.bytes_of_a_pixel()
@@ -101,11 +102,11 @@ class OnnxGenerator(Generator):
         shape = tuple(images.shape)
         if (
             len(shape) != 4
-            or shape[1] != self.channels
+            or shape[1] != self.inputs
             or any(n < 1 or n % self.stride for n in shape[2:])
         ):
             raise ValueError(
-                f"`images` must be (B, {self.channels}, Y, X) with sides that are multiples of "
+                f"`images` must be (B, {self.inputs}, Y, X) with sides that are multiples of "
                 f"{self.stride}, got {shape}"
             )
         size = shape[0] * shape[2] * shape[3] * self._bytes
@@ -118,7 +119,7 @@ class OnnxGenerator(Generator):
             if "allocate" in str(error) or "Available memory" in str(error):
                 raise MemoryError(first_line(error)) from None
             raise CellqaError(f"onnxruntime failed on {shape} ({first_line(error)})") from None
-        if output.shape != shape:
+        if output.shape != (shape[0], self.channels, *shape[2:]):
             raise CellqaError(f"the ONNX network makes {output.shape} of {shape}")
         return torch.from_numpy(output).to(images.device)
 

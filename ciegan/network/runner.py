@@ -18,6 +18,7 @@ from ciegan.network.batches import LARGEST_BATCH, Batches
 from ciegan.network.device import device_errors, is_memory_error
 from ciegan.network.launching import NOT_FINITE, DeviceNetwork, Result, Window, is_raw
 from ciegan.network.memory import keep
+from ciegan.network.neighbours import is_colour
 from ciegan.network.normalisation import rounded, scaled, unscaled
 from ciegan.network.precision import float32
 from ciegan.network.turns import turned, turned_back
@@ -148,7 +149,7 @@ class Runner:
         planes = outputs[0] if window.samples == 1 else np.mean(outputs, axis=0)
         if not np.isfinite(planes).all():
             raise ImageError(NOT_FINITE)
-        colour = window.pixels.ndim == 3
+        colour = is_colour(window.pixels, self.generator)
         spread = None
         if window.samples > 1:
             spread = in_grey(np.std(outputs, axis=0, ddof=1), window.limits, colour)

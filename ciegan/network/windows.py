@@ -14,6 +14,7 @@ from cellqa.errors import CellqaError
 from cellqa.planes import Array
 from ciegan.models import Generator
 from ciegan.network.launching import Result, Window
+from ciegan.network.neighbours import middle
 from ciegan.network.normalisation import Normalisation
 from ciegan.network.runner import SMALLEST_TILE, Runner
 
@@ -110,8 +111,9 @@ def enhance_bands(
     ----------
     runner : Runner
     read : callable
-        Returns the rows from the first to below the second number, (Y, X) or (Y, X, 3). It is
-        called from another thread, for the next band while one is computed.
+        Returns the rows from the first to below the second number, (Y, X) or (Y, X, 3), with
+        neighbours if the generator sees any (`ciegan.network.neighbours.stacked`). It is called
+        from another thread, for the next band while one is computed.
     shape : tuple of int
         Of the image.
     limits : (float, float)
@@ -161,7 +163,7 @@ def enhance_bands(
                 pixels = fetch(rows)
                 continue
             own = slice(rows.kept.start - rows.computed.start, rows.kept.stop - rows.computed.start)
-            yield Band(pixels[own, : shape[1]], *enhanced)
+            yield Band(middle(pixels[own, : shape[1]], generator.channels), *enhanced)
             start = rows.kept.stop
             if pending:
                 rows, pixels = following, pending.result()
@@ -227,6 +229,7 @@ def enhance_plane(
     generator : Generator or Runner
         In evaluation mode, on the device to use.
     pixels : ndarray, shape (Y, X) or (Y, X, 3)
+        With neighbours if the generator sees any (`ciegan.network.neighbours.stacked`).
     normalisation : Normalisation
     whole : (float, float), optional
         Black and white of the image that the pixels were cut from.
@@ -235,11 +238,11 @@ def enhance_plane(
 
     Returns
     -------
-    ndarray of float, shape of `pixels`
+    ndarray of float, (Y, X) or (Y, X, 3)
         In the grey levels of the input.
     """
     runner = generator if isinstance(generator, Runner) else _runner_of(generator)
-    limits = normalisation.limits(pixels, whole)
+    limits = normalisation.limits(middle(pixels, runner.generator.channels), whole)
     bands = enhance_bands(runner, lambda a, b: pixels[a:b], pixels.shape, limits, tile=tile)
     return np.concatenate([band.enhanced for band in bands])
 

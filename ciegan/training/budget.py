@@ -15,11 +15,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from cellqa.terminal import Tell
 from ciegan.config import PRESETS, Config, Schedule
-from ciegan.data.crops import Crops, TilePair, crops_of_steps
+from ciegan.data.crops import Crops, crops_of_steps
+from ciegan.data.tile_pairs import TilePair
 from ciegan.losses import VGG19
 from ciegan.losses.base import VERDICTS
 from ciegan.network.precision import cpu_has_bf16
-from ciegan.training.memory import Batch, step_within_memory
+from ciegan.training.memory import Batch, check_sizes, step_within_memory
 from ciegan.training.objective import TrainingError
 from ciegan.training.schedule import ALONE, BOTH, JUDGE, boundaries, phase
 from ciegan.training.step import Networks
@@ -179,6 +180,7 @@ def time_steps(networks: Networks, batches: Iterable[Batch], longest: float) -> 
     What else the machine does makes a step longer, never shorter. No step begins after `longest`
     seconds, of which those first ones are no part.
     """
+    check_sizes(networks)
     optimizers = networks.configure_optimizers()
     seconds: list[float] = []
     begin = _BEFORE if networks.device.type == "cuda" else 1

@@ -12,10 +12,10 @@ import numpy as np
 from cellqa.errors import CellqaError
 from cellqa.planes import Array
 from ciegan.config import Config
-from ciegan.data.crops import TilePair, spread
+from ciegan.data.tile_pairs import TilePair, in_context, spread
 from ciegan.network.checkpoint import Checkpoint, add, load
 from ciegan.network.familiar import SMALLEST, features, learn
-from ciegan.network.intervals import COVERAGES, Intervals, fit
+from ciegan.network.intervals import COVERAGES, Intervals, fit, pixels_known
 from ciegan.network.windows import enhance_plane
 
 _PIXELS = 4_000_000  # that are looked at, in all
@@ -56,10 +56,10 @@ def calibrate(run: Path, tiles: Sequence[TilePair]) -> Calibrated:
     network = load(run)
     known: dict[str, list[tuple[Array, Array, Array]]] = {}
     same = True
-    for tile in tiles:
+    for tile in in_context(tiles, "DATA", network.config.data.context):
         source, target, _ = tile.load()
         same = same and np.array_equal(source, target)
-        part = _known(network, source, target, tile.limits, len(tiles))
+        part = _known(network, tile, source, target, len(tiles))
         known.setdefault(tile.field, []).append(part)
     if same:
         raise CellqaError("input and target are the same images: there is no truth to learn from")
@@ -104,21 +104,15 @@ def looked_at(run: Path, tiles: Sequence[TilePair]) -> None:
 
 
 def _known(
-    network: Checkpoint,
-    source: Array,
-    target: Array,
-    whole: tuple[float, float] | None,
-    tiles: int,
+    network: Checkpoint, tile: TilePair, source: Array, target: Array, tiles: int
 ) -> tuple[Array, Array, Array]:
     """Level, change and error of some pixels of one of so many tiles."""
     step = max(1, round(source.size * tiles / _PIXELS))
-    network.check_channels(source.shape)
-    low, high = network.normalisation.limits(source, whole)
-    image = enhance_plane(network.generator, source, network.normalisation, whole=whole)
-    made, raw, true = (
-        (p.astype(np.float64).ravel()[::step] - low) / (high - low) for p in (image, source, target)
-    )
-    return made, np.abs(made - raw), true - made
+    seen = tile.seen(source)
+    network.check_channels(seen.shape)
+    limits = network.normalisation.limits(source, tile.limits)
+    image = enhance_plane(network.generator, seen, network.normalisation, whole=tile.limits)
+    return pixels_known(image, source, target, limits, step)
 
 
 def _coverage(

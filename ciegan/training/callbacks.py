@@ -24,7 +24,7 @@ from cellqa.pairs.roles import Role
 from cellqa.reporting.figures import label, save_image_grid
 from cellqa.terminal import Progress, Tell
 from ciegan.config import Monitor
-from ciegan.data.crops import spread
+from ciegan.data.tile_pairs import spread
 from ciegan.network.checkpoint import BEST, save
 from ciegan.training.folder import HISTORY, SAMPLES
 from ciegan.training.monitor import Scores

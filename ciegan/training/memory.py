@@ -45,7 +45,7 @@ class Stepping(Protocol):
         """Let those learn whose phase it is."""
 
 
-def check_sizes(networks: Stepping, channels: int) -> None:
+def check_sizes(networks: Stepping) -> None:
     """Run both networks once.
 
     Raises
@@ -59,14 +59,16 @@ def check_sizes(networks: Stepping, channels: int) -> None:
             f"data.crop must be a multiple of {stride} for {networks.config.generator.name}, got "
             f"{side}"
         )
-    images = torch.zeros(2, channels, side, side)
+    generator = networks.generator
+    images = torch.zeros(2, generator.inputs, side, side)
     judge = networks.discriminator
     try:
         with torch.no_grad():  # and without learning statistics from nothing
-            networks.generator.eval()(images)
-            networks.generator.train()
+            generator.eval()(images)
+            generator.train()
             if judge is not None:
-                judge.eval()(images, images)
+                seen = images[:, : generator.channels]
+                judge.eval()(seen, seen)
                 judge.train()
     except RuntimeError as error:
         raise TrainingError(

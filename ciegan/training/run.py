@@ -26,7 +26,8 @@ from cellqa.scoring.compiling import compile_kernels
 from cellqa.tables.files import write_json
 from cellqa.terminal import Progress, Tell
 from ciegan.config import Config, read_config, to_toml
-from ciegan.data.crops import Crops, TilePair, read_split, spread
+from ciegan.data.crops import Crops
+from ciegan.data.tile_pairs import TilePair, read_split, spread
 from ciegan.losses import VGG19, load_vgg
 from ciegan.losses.base import FEATURES
 from ciegan.network.checkpoint import BEST, LAST, make_generator
@@ -160,9 +161,10 @@ def train(
     make_generator(config, 1)  # what is wrong with its name or options is told first
     compile_kernels(tell)
     tell("reading the tiles")
-    crops = Crops(read_split(data, "train"), config.data, config.seed)
+    crops = Crops(read_split(data, "train", config.data.context), config.data, config.seed)
     crops.check_targets()
-    validation = _check_validation(read_split(data, "val"), crops, config, devices)
+    validation = read_split(data, "val", config.data.context)
+    _check_validation(validation, crops, config, devices)
     vgg, notes = _features(config)
     if crops.noise is not None:
         tell(crops.noise.describe())
@@ -178,7 +180,7 @@ def train(
         max_time = replanning.seconds
     networks = Networks(config, crops, validation, vgg)
     notes += take_weights(networks, first, crops.channels) if first else []
-    check_sizes(networks, crops.channels)
+    check_sizes(networks)
     untouched = _untouched(networks)
     networks.judge.check_defined(untouched)
     notes += [*config.monitor.warnings(), *unheard(config.schedule, networks.discriminator)]
@@ -270,9 +272,7 @@ def _check_devices(device: torch.device, devices: int) -> None:
         del os.environ["LOCAL_RANK"]  # Lightning takes it for a number
 
 
-def _check_validation(
-    tiles: list[TilePair], crops: Crops, config: Config, devices: int
-) -> list[TilePair]:
+def _check_validation(tiles: list[TilePair], crops: Crops, config: Config, devices: int) -> None:
     """Read what will be validated on, so that what is wrong is told before hours pass."""
     fields = {tile.field for tile in crops.tiles} & {tile.field for tile in tiles}
     if fields:
@@ -292,7 +292,6 @@ def _check_validation(
             raise CellqaError(
                 f"val, {printable(tile.name)}: {channels} channels, train has {crops.channels}"
             )
-    return tiles
 
 
 def _features(config: Config) -> tuple[VGG19 | None, list[str]]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from torch import Tensor
+
 from cellqa.errors import CellqaError
 from ciegan.config import PRESETS, Config, Losses
+from ciegan.models import Generator
 from ciegan.network.checkpoint import Checkpoint, load
 from ciegan.network.onnx import SUFFIX
 from ciegan.training.step import Networks
@@ -46,7 +49,7 @@ def take_weights(networks: Networks, first: Checkpoint, channels: int) -> list[s
             f"--from: {first.path.name} is of {first.generator.channels} channels, the training "
             f"images have {channels}"
         )
-    state = first.generator.state_dict()
+    state = _widened(first, networks.generator)
     networks.generator.load_state_dict(state)
     if networks.average is not None:
         networks.average.module.load_state_dict(state)
@@ -59,6 +62,28 @@ def take_weights(networks: Networks, first: Checkpoint, channels: int) -> list[s
             f"takes {rules[1]}"
         )
     return told
+
+
+def _widened(first: Checkpoint, generator: Generator) -> dict[str, Tensor]:
+    """Weights of a network, where neighbours are seen that it did not see: they count nothing yet.
+
+    Raises
+    ------
+    CellqaError
+        It saw more of them, or others.
+    """
+    before, now = first.config.data.context, first.generator.planes
+    state, own = first.generator.state_dict(), generator.state_dict()
+    if now > generator.planes:
+        raise CellqaError(
+            f"--from: {first.path.name} sees neighbours: give --set data.context={before}"
+        )
+    for name, value in state.items():
+        if value.shape != own[name].shape:
+            wide = own[name].new_zeros(own[name].shape)
+            wide[:, : value.shape[1]] = value
+            state[name] = wide
+    return state
 
 
 def without_truth(config: Config) -> Config:

@@ -16,14 +16,9 @@ from torch.utils.data import DataLoader
 
 from cellqa.enhance.filters import as_type
 from ciegan.config import Config
-from ciegan.data.crops import (
-    Crops,
-    TilePair,
-    TimedLoader,
-    crops_of_steps,
-    spread,
-)
+from ciegan.data.crops import Crops, TimedLoader, crops_of_steps
 from ciegan.data.device_crops import DeviceCrops, DeviceLoader
+from ciegan.data.tile_pairs import TilePair, spread
 from ciegan.losses import VGG19
 from ciegan.losses.base import VERDICTS
 from ciegan.models import DISCRIMINATORS, Discriminator, Generator
@@ -289,6 +284,7 @@ class Networks(pl.LightningModule):
     ) -> None:
         """What a step does on the device."""
         image: Tensor | None = None
+        own = source[:, : self.generator.channels]  # without neighbours
         if now.generator:
             with self._narrow():
                 image = (self._compiled or [self.generator])[0](source)
@@ -299,14 +295,14 @@ class Networks(pl.LightningModule):
             assert self.discriminator is not None
             with self._narrow():
                 loss = self.objective.of_discriminator(
-                    self.discriminator, image.detach(), source, target
+                    self.discriminator, image.detach(), own, target
                 )
             self._learn(optimizers[1], self.discriminator, loss, backward)
         if now.generator:
             assert image is not None
             judge = self.discriminator if now.adversarial else None
             with self._narrow():
-                loss = self.objective.of_generator(image, source, target, judge)
+                loss = self.objective.of_generator(image, own, target, judge)
             self._learn(optimizers[0], self.generator, loss, backward)
             if self.average is not None:
                 self.average.update(self.generator, kept)
@@ -371,7 +367,8 @@ class Networks(pl.LightningModule):
     def enhanced(self, tile: TilePair) -> tuple[Any, Any, Any, float | None]:
         """Enhanced image, input, target and pixel size of a tile."""
         source, target, size = self.crops.loaded(tile)
-        image = enhance_plane(self.kept.eval(), source, self.normalisation, whole=tile.limits)
+        seen = tile.seen(source)
+        image = enhance_plane(self.kept.eval(), seen, self.normalisation, whole=tile.limits)
         return as_type(image, target.dtype), source, target, size
 
     def on_validation_epoch_start(self) -> None:

@@ -13,7 +13,7 @@ from cellqa.enhance.filters import as_type
 from ciegan.cli import main
 from ciegan.config import DEFAULT, Network
 from ciegan.models import GENERATORS, Generator
-from ciegan.network.checkpoint import load, save
+from ciegan.network.checkpoint import load, make_generator, save
 from ciegan.network.normalisation import PERCENTILES, Normalisation
 from ciegan.network.percentiles import percentiles
 from ciegan.network.windows import enhance_plane
@@ -22,17 +22,19 @@ RNG = np.random.default_rng(0)
 SMALL = {"widths": [4, 8], "blocks": [1, 1]}
 
 
-def weights(path: Path, channels: int = 1, seed: int = 0) -> Path:
+def weights(path: Path, channels: int = 1, seed: int = 0, context: str = "") -> Path:
     """A generator that does something, as after training."""
     torch.manual_seed(seed)
-    generator = GENERATORS["resunet"](channels, **SMALL)
+    config = replace(DEFAULT, generator=Network("resunet", SMALL))
+    config = replace(config, data=replace(config.data, context=context))
+    generator = make_generator(config, channels)
     for parameter in generator.parameters():
         if parameter.ndim > 1 and not parameter.any():
             torch.nn.init.normal_(parameter, std=0.05)
     return save(
         path,
         generator.state_dict(),
-        config=replace(DEFAULT, generator=Network("resunet", SMALL)),
+        config=config,
         channels=channels,
         normalisation=Normalisation("image", 10.0, 200.0),
         step=5,

@@ -11,8 +11,9 @@ from fields import write_fields
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from ciegan.config import Data
-from ciegan.data.crops import Crops, crops_of_steps, read_split, spread
+from ciegan.data.crops import Crops, crops_of_steps
 from ciegan.data.device_crops import DeviceCrops
+from ciegan.data.tile_pairs import read_split, spread
 from ciegan.network.normalisation import Normalisation, scaled, unscaled
 
 DATA = Data(crop=32, batch_size=2)

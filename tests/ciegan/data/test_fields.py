@@ -13,9 +13,10 @@ from cellqa.io import write_tiff
 from cellqa.simulate import nuclei
 from ciegan.config import Data
 from ciegan.data import TilingOptions, prepare_blur
-from ciegan.data.crops import Crops, read_split
+from ciegan.data.crops import Crops
 from ciegan.data.degrade import Gaussian, Noise
 from ciegan.data.splits import fields_by_name
+from ciegan.data.tile_pairs import read_split
 from ciegan.data.tiles import GAP
 
 GAUSS = Gaussian((1.5, 1.5))

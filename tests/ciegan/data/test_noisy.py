@@ -17,8 +17,9 @@ from cellqa.simulate import filaments, nuclei
 from ciegan.cli import main
 from ciegan.config import DEFAULT, Config, Data, Monitor, read_config
 from ciegan.data import TilingOptions, prepare_noisy
-from ciegan.data.crops import Crops, read_split
+from ciegan.data.crops import Crops
 from ciegan.data.noisy import NoiseModel, noise_model, recorrupted
+from ciegan.data.tile_pairs import read_split
 from ciegan.training.monitor import Judge
 from ciegan.training.run import train
 from ciegan.training.starting import without_truth

@@ -23,9 +23,9 @@ from ciegan.data import (
     prepare_side_by_side,
     prepare_zstack,
 )
-from ciegan.data.crops import read_split
 from ciegan.data.degrade import Gaussian, Noise
 from ciegan.data.splits import SPLITS, assign
+from ciegan.data.tile_pairs import read_split
 
 GAUSS = Gaussian((1.5, 1.5))
 ALL = TilingOptions(tile=64, split="1,0,0")

@@ -16,8 +16,8 @@ from cellqa.metrics.pixel import psnr
 from ciegan.cli import main
 from ciegan.config import Config
 from ciegan.data import TilingOptions, prepare_blur
-from ciegan.data.crops import read_split
 from ciegan.data.degrade import Gaussian
+from ciegan.data.tile_pairs import read_split
 from ciegan.judging.validation import enhanced, validate
 from ciegan.network.checkpoint import load
 from ciegan.training.run import train

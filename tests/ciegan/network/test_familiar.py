@@ -17,8 +17,8 @@ from cellqa.simulate import filaments
 from ciegan.cli import main
 from ciegan.config import Config
 from ciegan.data import TilingOptions, prepare_blur
-from ciegan.data.crops import read_split
 from ciegan.data.degrade import Gaussian
+from ciegan.data.tile_pairs import read_split
 from ciegan.judging.nulls import OTHERS, check_nothing, check_others, nothings
 from ciegan.network.checkpoint import add, load
 from ciegan.network.familiar import Familiar, features, learn

@@ -17,7 +17,7 @@ from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from ciegan.cli import main
 from ciegan.config import Config
-from ciegan.data.crops import read_split
+from ciegan.data.tile_pairs import read_split
 from ciegan.network.checkpoint import add, load
 from ciegan.network.intervals import COVERAGES, Intervals, fit
 from ciegan.training.calibration import calibrate

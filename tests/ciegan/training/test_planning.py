@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from ciegan.config import DEFAULT, Config, Schedule
-from ciegan.data.crops import Crops, read_split
+from ciegan.data.crops import Crops
+from ciegan.data.tile_pairs import read_split
 from ciegan.training.budget import Costs, with_precision
 from ciegan.training.run import train
 from ciegan.training.schedule import phase

@@ -29,7 +29,8 @@ from ciegan.config import (
     to_toml,
     with_settings,
 )
-from ciegan.data.crops import Crops, read_split
+from ciegan.data.crops import Crops
+from ciegan.data.tile_pairs import read_split
 from ciegan.losses import TERMS, Term
 from ciegan.network.checkpoint import load
 from ciegan.training.callbacks import Stopping

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from cellqa.errors import CellqaError
 from ciegan.cli import main
 from ciegan.config import Config, Network, read_config
-from ciegan.data.crops import read_split
+from ciegan.data.tile_pairs import read_split
 from ciegan.network.checkpoint import load
 from ciegan.training.run import train
 

@@ -1,0 +1,131 @@
+"""Neighbours in time or focus that a network sees beside the plane it enhances."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+MOST = 4  # neighbours on each side
+
+# what comes before a number in names of files and tiles, as in pos1_t00 and pos1-z3_ch1
+_WORDS = {"t": "t|tp|time|frame", "z": "z|slice|plane"}
+_BY_NAME = {
+    axis: re.compile(rf"(?i)(?:^|(?<=[_\-\s./]))(?:{words})[_\-]?(\d+)(?=$|[_\-\s.])")
+    for axis, words in _WORDS.items()
+}
+_BY_PLANE = re.compile(r"(?<![A-Za-z0-9])(?:s\d+)?t(\d+)c\d+z(\d+)(?![A-Za-z0-9])")
+
+
+class Place(NamedTuple):
+    """Where a number stands in a name, and what it is: names alike but for it are one series."""
+
+    before: str
+    number: int
+    digits: int
+    after: str
+
+    def moved(self, by: int) -> str | None:
+        """The name of a neighbour; None before the first."""
+        number = self.number + by
+        return f"{self.before}{number:0{self.digits}}{self.after}" if number >= 0 else None
+
+
+@dataclass(frozen=True)
+class Context:
+    """Planes before and after.
+
+    Attributes
+    ----------
+    axis : str
+        `t` or `z`; empty for none.
+    reach : int
+        Planes on each side.
+
+    Examples
+    --------
+    >>> Context.parse("t:1").offsets
+    (0, -1, 1)
+    >>> Context.parse("").planes
+    1
+    """
+
+    axis: str = ""
+    reach: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Context:
+        """Read `t:1`, `z:2`, or nothing.
+
+        Raises
+        ------
+        ValueError
+            It is none of these.
+        """
+        if not text:
+            return cls()
+        axis, _, reach = text.partition(":")
+        if axis not in _WORDS or not reach.isdecimal() or not 1 <= int(reach) <= MOST:
+            raise ValueError(f"t:1 to t:{MOST} or z:1 to z:{MOST}")
+        return cls(axis, int(reach))
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """Of the planes that are seen, the middle one first."""
+        return (0, *(sign * k for k in range(1, self.reach + 1) for sign in (-1, 1)))
+
+    @property
+    def planes(self) -> int:
+        """Planes that are seen."""
+        return 2 * self.reach + 1
+
+    def place(self, name: str) -> Place | None:
+        """Where a name tells the time, or the focus step; None where it does not.
+
+        Examples
+        --------
+        >>> place = Context("t", 1).place("run/pos1_t009_ch1")
+        >>> place.number, place.moved(1), place.moved(-10)
+        (9, 'run/pos1_t010_ch1', None)
+        >>> Context("z", 1).place("stack_t0c1z3_0_256").moved(-1)
+        'stack_t0c1z2_0_256'
+        """
+        if not self.axis:
+            return None
+        found = list(_BY_NAME[self.axis].finditer(name))
+        group = 1
+        if not found:
+            found = list(_BY_PLANE.finditer(name))
+            group = 1 if self.axis == "t" else 2
+        if not found:
+            return None
+        start, end = found[-1].span(group)
+        return Place(name[:start], int(name[start:end]), end - start, name[end:])
+
+    def neighbours(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Of each name, those that are seen beside it, in the order of the offsets.
+
+        One that is not there is replaced by the nearest on its side that is; the name itself is the
+        nearest of all.
+
+        Examples
+        --------
+        >>> Context("t", 2).neighbours(["t0", "t1"])["t1"]
+        ('t0', 't1', 't0', 't1')
+        """
+        names = list(names)
+        there = set(names)
+        seen = {}
+        for name in names:
+            place = self.place(name)
+            nearest = {-1: name, 1: name}
+            found = []
+            for offset in self.offsets[1:]:
+                side = 1 if offset > 0 else -1
+                other = place.moved(offset) if place else None
+                if other in there and other is not None:
+                    nearest[side] = other
+                found.append(nearest[side])
+            seen[name] = tuple(found)
+        return seen

@@ -1,0 +1,74 @@
+"""From time-lapses to results of a network that sees the frames before and after."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from click.testing import CliRunner
+
+from cellqa.simulate import timelapse
+from ciegan.cli import main
+from ciegan.network.checkpoint import load
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stacks of noisy frames with the same without noise."""
+    folder = tmp_path_factory.mktemp("series")
+    for seed in range(3):
+        lapse = timelapse((4, 72, 72), photons=30, seed=seed)
+        true = np.rint(lapse.ideal + lapse.offset[:, None, None]).astype(np.uint16)
+        for role, stack in (("raw", lapse.image), ("true", true)):
+            (folder / role).mkdir(exist_ok=True)
+            place = folder / role / f"pos{seed}.ome.tif"
+            tifffile.imwrite(place, stack, metadata={"axes": "TYX"}, ome=True)
+    done = invoke(
+        "prepare", "pairs", folder / "raw", folder / "true", folder / "data", "--tile", 64,
+        "--split", "0.34,0.33,0.33", "--min-contrast", 0, "--no-check",
+    )  # fmt: skip
+    assert done == 0
+    return folder
+
+
+def invoke(*words: object) -> int:
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    if result.exit_code:
+        print(result.output)
+    return result.exit_code
+
+
+def test_from_series_to_results(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(TINY_TOML, encoding="utf-8")
+    run = tmp_path / "run"
+    words = ("train", data / "data", run, "--config", tmp_path / "tiny.toml", "--device", "cpu")
+    assert invoke(*words, "--context", "t:1", "--steps", 4, "--every", 2) == 0
+    network = load(run)
+    assert (network.generator.planes, network.generator.channels) == (3, 1)
+    assert network.intervals is not None  # calibrated with neighbours, at the end of training
+    assert invoke("validate", run, "--data", data / "data", "--out", tmp_path / "judged") == 0
+    assert invoke("check", run, "--data", data / "data") == 0
+    assert invoke("calibrate", run, "--data", data / "data", "--split", "test") == 0
+    out = tmp_path / "out"
+    assert invoke("enhance", run, data / "raw", out, "--device", "cpu", "--interval", 90) == 0
+    assert tifffile.imread(out / "pos0.ome.tif").shape == (4, 72, 72)
+    more = tmp_path / "more"
+    words = ("train", data / "data", more, "--config", tmp_path / "tiny.toml", "--device", "cpu")
+    assert invoke(*words, "--context", "t:2", "--steps", 2, "--from", run) == 0
+    assert load(more).generator.planes == 5
+    assert invoke(*words, "--overwrite", "--steps", 2, "--from", run) == 1  # sees fewer
+
+
+TINY_TOML = """
+[data]
+crop = 32
+batch_size = 2
+[generator]
+name = "resunet"
+[generator.options]
+widths = [4, 8]
+blocks = [1, 1]
+[monitor]
+images = 1
+samples = 1
+"""
