@@ -1,4 +1,4 @@
-"""Scenes with known truth: structures, a microscope's optical cut-off, its noise."""
+"""Scenes and time-lapses with known truth: structures, an optical cut-off, noise."""
 
 from cellqa.simulate.imaging import (
     OFFSET,
@@ -11,11 +11,13 @@ from cellqa.simulate.imaging import (
     paste_texture,
 )
 from cellqa.simulate.scenes import cells, fibres, filaments, nuclei, spots
+from cellqa.simulate.series import Timelapse, timelapse
 
 __all__ = [
     "OFFSET",
     "READ_NOISE",
     "Scene",
+    "Timelapse",
     "acquire",
     "cells",
     "deconvolve",
@@ -26,4 +28,5 @@ __all__ = [
     "optical_blur",
     "paste_texture",
     "spots",
+    "timelapse",
 ]
