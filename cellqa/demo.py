@@ -24,7 +24,7 @@ from cellqa.reporting.page import report
 from cellqa.reporting.pictures import liveliest
 from cellqa.scoring.run import score_to_folder
 from cellqa.tables.folder import check_folder
-from cellqa.tables.means import terminal_table
+from cellqa.tables.means import terminal_summary
 from cellqa.terminal import Progress
 
 PIXEL_SIZE = 0.1625  # micrometres: a 6.5 µm camera behind a 40 x objective
@@ -79,7 +79,7 @@ def run_demo(
     )
     montage = _montage(results / "montage.png", data)
     page = report(results, jobs=jobs)
-    table = terminal_table(finished.tally, finished.summaries)
+    table = terminal_summary(finished)
     return table, [*finished.paths, montage, data, page]
 
 

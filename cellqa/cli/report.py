@@ -34,7 +34,7 @@ def report(
     from cellqa.pairs.grouping import Grouping
     from cellqa.reporting.page import report as write_report
     from cellqa.tables.external import run_of_table
-    from cellqa.tables.means import terminal_table
+    from cellqa.tables.means import terminal_summary
 
     if run.is_dir() and (out or group):
         raise click.UsageError("--out and --group are for tables; a run has its own")
@@ -49,7 +49,7 @@ def report(
             overwrite=overwrite,
             command=sys.argv,
         )
-        click.echo(terminal_table(finished.tally, finished.summaries) + "\n")
+        click.echo(terminal_summary(finished) + "\n")
         warn(finished.warnings)
         run = folder
     with progress_bar("Drawing") as progress:

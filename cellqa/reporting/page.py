@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,19 +16,22 @@ from cellqa.disk import StrPath, appearing_text, remove_folder
 from cellqa.errors import CellqaError
 from cellqa.pairs.roles import Role
 from cellqa.reporting.budget import MEANING, budget_of
-from cellqa.reporting.leaders import unit_of, verdicts
+from cellqa.reporting.leaders import comparisons_of, unit_of, verdict_of, verdicts
 from cellqa.reporting.load import LoadedRun, choose, load_run
 from cellqa.reporting.pictures import Pictures, draw_pictures
 from cellqa.reporting.plate import plates_of
+from cellqa.reporting.sections import Section
 from cellqa.tables.cells import cell
 from cellqa.tables.files import plain
 from cellqa.tables.folder import GALLERY, PAGE, PICTURES, TABLES
 from cellqa.tables.reading import read_json, unfit
+from cellqa.tables.verdict import Board, shown_p
 from cellqa.terminal import Progress
 
 _LARGEST_TABLE = 5000  # rows that a browser sorts at once
 _DIGITS = 6  # significant, of the numbers that the page's script has
 _NOTHING = "–"  # what stands for an undefined value
+SECTIONS: tuple[Callable[[LoadedRun], Section | None], ...] = ()  # between belief and distrust
 
 
 class Table(NamedTuple):
@@ -90,6 +93,7 @@ def report(
     scripts = ["page.js", *(["plate.js"] if plates else [])]
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["number"] = shown
+    environment.filters["p"] = shown_p
     page = environment.from_string((templates / "page.html").read_text(encoding="utf-8"))
     html = page.render(
         style=Markup((templates / "page.css").read_text(encoding="utf-8")),
@@ -98,8 +102,10 @@ def report(
         run=run,
         settings=run.record,
         command=shlex.join(str(part) for part in run.record.command),
+        verdict=verdict_of(run),
         verdicts=verdicts(run),
         budget=budget_of(run),
+        sections=[section for make in SECTIONS if (section := make(run)) is not None],
         meaning=MEANING,
         warnings=run.record.warnings,
         summary=_summary(run),
@@ -152,22 +158,36 @@ def shown(value: Any) -> str:
 
 
 def _summary(run: LoadedRun) -> list[dict[str, Any]]:
+    """Of each metric, what each method has, who leads, and who is worse than the untouched."""
     rows = []
+    pairs = comparisons_of(run)
     for of in run.metrics:
+        board = Board.of(of, pairs)
+        best = [] if board.few else board.leaders
+        worse = [m for m in board.methods if board.surely(Role.RAW, m)]
         lines = run.summary[run.summary["metric"] == of.name].set_index("method")
         cells = [lines.loc[m].to_dict() if m in lines.index else None for m in run.methods]
         variants = list(lines["variant"].dropna()) if "variant" in lines else []
         variant = str(variants[0]) if variants else of.name
-        rows.append({"metric": of, "unit": unit_of(run, of), "cells": cells, "variant": variant})
+        rows.append(
+            {
+                "metric": of,
+                "unit": unit_of(run, of),
+                "cells": cells,
+                "variant": variant,
+                "best": best,
+                "worse": worse,
+            }
+        )
     return rows
 
 
 def _comparisons(run: LoadedRun) -> list[dict[str, Any]]:
     if run.comparisons.empty:
         return []
-    arrows = {m.name: m.arrow for m in run.columns}
+    of = {m.name: m for m in run.columns}
     return [
-        {**row, "arrow": arrows[row["metric"]]}
+        {**row, "of": of[row["metric"]], "unit": unit_of(run, of[row["metric"]])}
         for row in run.comparisons.to_dict("records")
         if row["second"] != Role.REFERENCE
     ]
