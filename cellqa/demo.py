@@ -20,6 +20,8 @@ from cellqa.pairs.pairing import pair_folders
 from cellqa.pairs.roles import Role
 from cellqa.planes import Array
 from cellqa.reporting.figures import save_image_grid
+from cellqa.reporting.load import LoadedRun, load_run
+from cellqa.reporting.montage import captions_of
 from cellqa.reporting.page import report
 from cellqa.reporting.pictures import liveliest
 from cellqa.scoring.run import score_to_folder
@@ -77,8 +79,8 @@ def run_demo(
         command=sys.argv,
         progress=progress,
     )
-    montage = _montage(results / "montage.png", data)
     page = report(results, jobs=jobs)
+    montage = _montage(results / "montage.png", data, load_run(results))
     table = terminal_summary(finished)
     return table, [*finished.paths, montage, data, page]
 
@@ -112,14 +114,15 @@ def _write(path: Path, image: Array) -> None:
     tifffile.imwrite(path, image, resolution=(per_cm, per_cm), resolutionunit=3, metadata=None)
 
 
-def _montage(path: Path, data: Path) -> Path:
-    rows = {}
+def _montage(path: Path, data: Path, run: LoadedRun) -> Path:
+    rows, captions = {}, {}
     for name in sorted(p.stem for p in (data / Role.REFERENCE).iterdir()):
         images = {role: tifffile.imread(data / role / f"{name}.tif") for role in _COLUMNS}
         top, left, *_ = liveliest(images[Role.REFERENCE], SHOWN, step=SHOWN // 2)
         label = name.replace("_", "\n")
         rows[label] = {r: i[top : top + SHOWN, left : left + SHOWN] for r, i in images.items()}
-    return save_image_grid(path, rows)
+        captions[label] = captions_of(run, f"{name}.tif")
+    return save_image_grid(path, rows, captions=captions, pixel_size=PIXEL_SIZE)
 
 
 _COLUMNS = (Role.RAW, "te", Role.REFERENCE, Role.EGT)

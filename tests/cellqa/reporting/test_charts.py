@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from images import blurred
 
 from cellqa.cli import main
+from cellqa.reporting import montage
 from cellqa.reporting.charts import CHARTS, save_charts
 from cellqa.reporting.leaders import verdicts
 from cellqa.reporting.load import choose, load_run
@@ -145,6 +146,43 @@ def test_the_montage_is_drawn_at_a_crop(scored: Path) -> None:
     small = CliRunner().invoke(main, ["figures", str(scored), "--crop", "0", "0", "2", "2"])
     assert small.exit_code == 2
     assert "montage.png" not in run("figures", scored, "--crop", 9000, 9000, 20, 20)
+
+
+@pytest.mark.parametrize("shape", [(320, 320), (90, 300), (300, 40), (9, 11)])
+def test_panels_of_a_row_are_alike_and_the_inset_is_in_its_corner(
+    scored: Path, shape: tuple[int, int]
+) -> None:
+    loaded = load_run(scored)
+    image = np.tile(np.arange(shape[1], dtype=np.uint8), (shape[0], 1))
+    square = np.tile(np.arange(200, dtype=np.uint8), (200, 1))
+    shown = dict.fromkeys(["softer", "gt"], image)  # the first column has no image
+    rows = [("best", "i0.png", shown), ("worst", "i1.png", dict.fromkeys(["soft", "gt"], square))]
+    figure = montage._draw(loaded, rows, ["soft", "softer", "gt"])
+    figure.draw_without_rendering()
+    first, second = figure.axes[:3], figure.axes[3:]
+    for panels in (first, second):
+        drawn = [axes.get_window_extent().bounds for axes in panels if axes.images]
+        assert len(drawn) == 2
+        np.testing.assert_allclose(drawn[0][1:], drawn[1][1:], atol=0.5)  # half a pixel
+    corner = (shape[1] - 0.5, shape[0] - 0.5)
+    for axes in first[1:]:
+        assert (axes.get_xlim()[1], axes.get_ylim()[0]) == corner
+        left, right, bottom, top = axes.images[1].get_extent()
+        assert (right, bottom) == corner
+        assert left > -0.5
+        assert top > -0.5
+    assert first[1].get_xlabel().startswith("PSNR ")
+    assert "SSIM 0." in first[1].get_xlabel()
+
+
+def test_every_row_has_a_scale_bar_where_the_size_is_known(scored: Path) -> None:
+    loaded = load_run(scored)
+    loaded.scores["pixel_size"] = 0.1
+    image = np.zeros((100, 100), np.uint8)
+    rows = [("best", "i0.png", {"gt": image})]  # as where the first method lacks the image
+    figure = montage._draw(loaded, rows, ["soft", "gt"])
+    assert [text.get_text() for text in figure.axes[1].texts] == ["2 µm"]
+    assert not figure.axes[0].texts
 
 
 def test_infinite_values_are_not_left_out_of_the_verdict(
