@@ -22,7 +22,7 @@ from timing import heading
 
 from cellqa.io import write_tiff
 from cellqa.simulate import filaments
-from cellqa.tables.means import terminal_table
+from cellqa.tables.means import terminal_summary
 from cellqa.terminal import align
 from ciegan.config import DEFAULT, PAPER, Config, Losses, Monitor, Schedule
 from ciegan.data import TilingOptions, prepare_blur
@@ -91,7 +91,7 @@ def fields(folder: Path, out: Path, minutes: float, device: str) -> None:
     validated = validate(runs, data, out / "test", device=device, jobs=2, overwrite=True)
     for name, what in validated.settings.items():
         print(f"{name}: {what}")
-    print(terminal_table(validated.finished.tally, validated.finished.summaries))
+    print(terminal_summary(validated.finished))
     print("\ndefault against what it has to beat, over fields (Wilcoxon of field means):")
     print(align(planned(validated.finished.comparisons, RIVALS, COMPARED)))
 

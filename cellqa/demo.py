@@ -20,11 +20,13 @@ from cellqa.pairs.pairing import pair_folders
 from cellqa.pairs.roles import Role
 from cellqa.planes import Array
 from cellqa.reporting.figures import save_image_grid
+from cellqa.reporting.load import LoadedRun, load_run
+from cellqa.reporting.montage import captions_of
 from cellqa.reporting.page import report
 from cellqa.reporting.pictures import liveliest
 from cellqa.scoring.run import score_to_folder
 from cellqa.tables.folder import check_folder
-from cellqa.tables.means import terminal_table
+from cellqa.tables.means import terminal_summary
 from cellqa.terminal import Progress
 
 PIXEL_SIZE = 0.1625  # micrometres: a 6.5 µm camera behind a 40 x objective
@@ -77,9 +79,9 @@ def run_demo(
         command=sys.argv,
         progress=progress,
     )
-    montage = _montage(results / "montage.png", data)
     page = report(results, jobs=jobs)
-    table = terminal_table(finished.tally, finished.summaries)
+    montage = _montage(results / "montage.png", data, load_run(results))
+    table = terminal_summary(finished)
     return table, [*finished.paths, montage, data, page]
 
 
@@ -112,14 +114,15 @@ def _write(path: Path, image: Array) -> None:
     tifffile.imwrite(path, image, resolution=(per_cm, per_cm), resolutionunit=3, metadata=None)
 
 
-def _montage(path: Path, data: Path) -> Path:
-    rows = {}
+def _montage(path: Path, data: Path, run: LoadedRun) -> Path:
+    rows, captions = {}, {}
     for name in sorted(p.stem for p in (data / Role.REFERENCE).iterdir()):
         images = {role: tifffile.imread(data / role / f"{name}.tif") for role in _COLUMNS}
         top, left, *_ = liveliest(images[Role.REFERENCE], SHOWN, step=SHOWN // 2)
         label = name.replace("_", "\n")
         rows[label] = {r: i[top : top + SHOWN, left : left + SHOWN] for r, i in images.items()}
-    return save_image_grid(path, rows)
+        captions[label] = captions_of(run, f"{name}.tif")
+    return save_image_grid(path, rows, captions=captions, pixel_size=PIXEL_SIZE)
 
 
 _COLUMNS = (Role.RAW, "te", Role.REFERENCE, Role.EGT)

@@ -345,3 +345,8 @@ gallery_option: Any = click.option(
     metavar="N",
     help="Images that get pictures in report.html; 0 for none.",
 )
+files_option: Any = click.option(
+    "--files",
+    is_flag=True,
+    help="Pictures as files in report_files/ beside report.html, not inside it.",
+)

@@ -8,7 +8,14 @@ from pathlib import Path
 import click
 
 from cellqa.cli.group import main
-from cellqa.cli.options import AnyPath, OutPath, gallery_option, jobs_option, overwrite_option
+from cellqa.cli.options import (
+    AnyPath,
+    OutPath,
+    files_option,
+    gallery_option,
+    jobs_option,
+    overwrite_option,
+)
 from cellqa.errors import CellqaError
 from cellqa.terminal import progress_bar, warn
 
@@ -16,6 +23,7 @@ from cellqa.terminal import progress_bar, warn
 @main.command()
 @click.argument("run", type=AnyPath(), metavar="RUN|TABLE.csv")
 @gallery_option
+@files_option
 @click.option(
     "--out", type=OutPath(), metavar="DIR", help="For a table [default: its name with -report]."
 )
@@ -23,7 +31,13 @@ from cellqa.terminal import progress_bar, warn
 @jobs_option
 @overwrite_option
 def report(
-    run: Path, gallery: int, out: Path | None, group: str | None, jobs: int, overwrite: bool
+    run: Path,
+    gallery: int,
+    files: bool,
+    out: Path | None,
+    group: str | None,
+    jobs: int,
+    overwrite: bool,
 ) -> None:
     """Make report.html of a finished run again, or of somebody else's table.
 
@@ -32,9 +46,9 @@ def report(
     METRIC_METHOD~REFERENCE.
     """
     from cellqa.pairs.grouping import Grouping
-    from cellqa.reporting.page import report as write_report
+    from cellqa.reporting.page import archive_of, report as write_report
     from cellqa.tables.external import run_of_table
-    from cellqa.tables.means import terminal_table
+    from cellqa.tables.means import terminal_summary
 
     if run.is_dir() and (out or group):
         raise click.UsageError("--out and --group are for tables; a run has its own")
@@ -49,12 +63,12 @@ def report(
             overwrite=overwrite,
             command=sys.argv,
         )
-        click.echo(terminal_table(finished.tally, finished.summaries) + "\n")
+        click.echo(terminal_summary(finished) + "\n")
         warn(finished.warnings)
         run = folder
     with progress_bar("Drawing") as progress:
-        path = write_report(run, gallery=gallery, jobs=jobs, progress=progress)
-    click.echo(f"wrote {path}")
+        path = write_report(run, gallery=gallery, files=files, jobs=jobs, progress=progress)
+    click.echo("wrote " + ", ".join(map(str, [path, *archive_of(path)])))
 
 
 @main.command()

@@ -13,6 +13,7 @@ from cellqa.cli.options import (
     AnyPath,
     OutPath,
     engine_option,
+    files_option,
     gallery_option,
     jobs_option,
     missing_option,
@@ -145,6 +146,7 @@ _AFTER_LOSS = "what was scored is kept: go on with --resume"
     help="End with status 4 if the mean of a method is worse.",
 )
 @gallery_option
+@files_option
 @table_option
 @click.option("--no-report", is_flag=True, help="Write the tables only.")
 @click.option("--maps", is_flag=True, help="Write maps of SSIM, error and consistency as TIFF.")
@@ -193,6 +195,7 @@ def score(
     group: str | None,
     fail_under: dict[str, float],
     gallery: int,
+    files: bool,
     table: str,
     no_report: bool,
     strip: tuple[str, ...],
@@ -282,15 +285,16 @@ def score(
             "--resume in place of any --overwrite"
         )
     if not no_report and finished.tally.rows:
-        finished.paths.append(_report(out, gallery, jobs))
+        finished.paths.extend(_report(out, gallery, jobs, files))
     _print_finished(finished, fail_under, tuple(pred))
 
 
-def _report(out: Path, gallery: int, jobs: int) -> Path:
-    from cellqa.reporting.page import report
+def _report(out: Path, gallery: int, jobs: int, files: bool = False) -> list[Path]:
+    from cellqa.reporting.page import archive_of, report
 
     with progress_bar("Drawing") as progress:
-        return report(out, gallery=gallery, jobs=jobs, progress=progress)
+        page = report(out, gallery=gallery, files=files, jobs=jobs, progress=progress)
+    return [page, *archive_of(page)]
 
 
 @main.command()
@@ -308,19 +312,19 @@ def merge(parts: tuple[Path, ...], out: Path, table: str, jobs: int, overwrite: 
 
     finished = merge_parts(parts, out, overwrite=overwrite, parquet=table == "parquet")
     if finished.tally.rows:
-        finished.paths.append(_report(out, GALLERY, jobs))
+        finished.paths.extend(_report(out, GALLERY, jobs))
     _print_finished(finished)
 
 
 def _print_finished(
     finished: Any, limits: dict[str, float] | None = None, methods: tuple[str, ...] = ()
 ) -> None:
-    from cellqa.tables.means import terminal_table
+    from cellqa.tables.means import terminal_summary
     from cellqa.tables.summary import below
 
     if not finished.tally.rows:
         click.echo("this part of the run holds no images")
-    click.echo(terminal_table(finished.tally, finished.summaries))
+    click.echo(terminal_summary(finished))
     click.echo("\nwrote " + ", ".join(str(path) for path in finished.paths))
     warn(finished.warnings)
     missed = below(finished.tally, finished.summaries, limits or {}, methods)

@@ -37,9 +37,10 @@ MIN_AMPLITUDE = 0.05
 _BANDS = (0.8, 0.8667, 0.9333, 1.0)  # radii between which the noise is looked at; corners beyond
 _WHITE = 1.12  # ratio of the bands' powers up to which noise is white
 _SURE = 4.0  # standard errors of that ratio
+OF_THE_FILTER = "tells of the filter, not of the detail"
 FILTERED = (
     "the highest frequencies hold no white noise (filtered, denoised, resampled or compressed): it "
-    "tells of the filter, not of the detail"
+    f"{OF_THE_FILTER}"
 )
 
 

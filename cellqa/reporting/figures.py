@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import matplotlib.patheffects as patheffects
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from cellqa.disk import appearing
 from cellqa.focus.vote import Focus
@@ -126,14 +129,15 @@ def save_resolution_map(path: Path, plane: Analysed) -> Path:
         left.imshow(pixels, cmap="gray", vmin=low, vmax=max(high, low + 1e-9))
         left.set_title(label(plane.name))
         values = plane.local.full_size()
-        right.set_facecolor("#dddddd")
+        right.set_facecolor("white")
         known = values[np.isfinite(values)]
         bounds = np.percentile(known, [2, 95]) if known.size else (0, 1)
         shown = right.imshow(values, cmap="viridis_r", vmin=bounds[0], vmax=bounds[1])
         bar = figure.colorbar(shown, ax=right, shrink=0.85, extend="both")
         bar.set_label(f"resolution ({unit}), low is sharp")
         blank = 1 - np.isfinite(plane.local.values).mean()
-        right.set_title(f"tiles of {plane.local.tile} px; grey: no structure ({blank:.0%})")
+        right.set_title(f"tiles of {plane.local.tile} px; blank: no structure ({blank:.0%})")
+        scale_bar(left, (height, width), plane.pixel_size)
         for axes in (left, right):
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
@@ -170,6 +174,56 @@ def _draw_focus(focus: Focus) -> Figure:
     return figure
 
 
+def scale_bar(axes: Any, shape: tuple[int, ...], pixel_size: float | None) -> None:
+    """A round length of about a quarter of an image, in micrometres; nothing where it is unknown.
+
+    Parameters
+    ----------
+    axes : Axes
+        That show the image, a unit a pixel.
+    shape : (int, int)
+        Of the image.
+    pixel_size : float or None
+        In micrometres.
+    """
+    if not pixel_size:
+        return
+    height, width = shape
+    length = round_length(0.25 * width * pixel_size)
+    x, y = 0.05 * width, 0.94 * height
+    seen = [patheffects.withStroke(linewidth=1.6, foreground="black")]
+    bar = Rectangle((x, y), length / pixel_size, 0.018 * height)
+    bar.set(facecolor="white", edgecolor="black", linewidth=0.4, zorder=6)
+    axes.add_patch(bar)
+    text = axes.text(x, y - 0.02 * height, micrometres(length), color="white", fontsize=8)
+    text.set(va="bottom", path_effects=seen, zorder=6)
+
+
+def round_length(wanted: float) -> float:
+    """The largest 1, 2 or 5 times a power of ten that is no longer.
+
+    Examples
+    --------
+    >>> round_length(26.0), round_length(0.19)
+    (20.0, 0.1)
+    """
+    unit = 10.0 ** math.floor(math.log10(wanted))
+    return max(k * unit for k in (1, 2, 5) if k * unit <= wanted * (1 + 1e-9))
+
+
+def micrometres(length: float) -> str:
+    """A length in words: nanometres and millimetres where those are shorter.
+
+    Examples
+    --------
+    >>> micrometres(20.0), micrometres(0.2), micrometres(2000.0)
+    ('20 µm', '200 nm', '2 mm')
+    """
+    if length < 1:
+        return f"{1000 * length:g} nm"
+    return f"{length:g} µm" if length < 1000 else f"{length / 1000:g} mm"
+
+
 def label(name: str, longest: int = 60) -> str:
     """The file's name, its end if it is long; no dollar sign is taken for mathematics."""
     name = name.rpartition("/")[2]
@@ -177,10 +231,26 @@ def label(name: str, longest: int = 60) -> str:
     return shown.replace("$", r"\$")
 
 
-def save_image_grid(path: Path, rows: Mapping[str, Mapping[str, Array]]) -> Path:
+def save_image_grid(
+    path: Path,
+    rows: Mapping[str, Mapping[str, Array]],
+    *,
+    captions: Mapping[str, Mapping[str, str]] | None = None,
+    pixel_size: float | None = None,
+) -> Path:
     """Draw images side by side: a row for each scene, a column for each method.
 
     Each row has the contrast of its `gt` (0.5 to 99.5 %), so that columns can be compared.
+
+    Parameters
+    ----------
+    path : Path
+    rows : mapping
+        Scene to method to image.
+    captions : mapping, optional
+        Scene to method to what stands below the image.
+    pixel_size : float, optional
+        In micrometres, for a scale bar in the first column.
     """
     columns = list(next(iter(rows.values())))
     with matplotlib.rc_context(STYLE):
@@ -192,7 +262,9 @@ def save_image_grid(path: Path, rows: Mapping[str, Mapping[str, Array]]) -> Path
                 axes.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
                 axes.set(xticks=[], yticks=[])
                 axes.spines[:].set_visible(False)
+                axes.set_xlabel((captions or {}).get(scene, {}).get(method, ""), fontsize=7)
                 if k == 0:
                     axes.set_title(method)
             line[0].set_ylabel(scene)
+            scale_bar(line[0], next(iter(images.values())).shape, pixel_size)
         return save_figure(figure, path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from cellqa.metrics.metric import Metric
 from cellqa.metrics.resolution import FILTERED
 from cellqa.pairs.roles import Role
 from cellqa.reporting.load import LoadedRun
+from cellqa.tables.comparisons import Comparison
+from cellqa.tables.verdict import SURE, Verdict, judge, shown_p
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,31 @@ def _filtered(run: LoadedRun, methods: list[str]) -> bool:
     """Whether resolution tells of the filter in some image of these methods."""
     rows = run.scores[run.scores["method"].isin(methods)]
     return bool(rows["reason"].str.contains(FILTERED, regex=False).any())
+
+
+def comparisons_of(run: LoadedRun) -> list[Comparison]:
+    """The lines of comparisons.csv."""
+    names = [field.name for field in fields(Comparison)]
+    known = [name for name in names if name in run.comparisons]
+    whole = ("n", "groups", "infinite")  # a column with an empty cell came as floats
+    pairs = []
+    for line in run.comparisons[known].itertuples(index=False):
+        cells: dict[str, Any] = dict(zip(known, line, strict=True))
+        cells |= {name: int(cells[name]) for name in whole}
+        pairs.append(Comparison(**cells))
+    return pairs
+
+
+def verdict_of(run: LoadedRun) -> Verdict:
+    """What a run comes to, as the terminal said it."""
+    pairs = comparisons_of(run)
+    means = {
+        (line["method"], line["metric"]): float(line["mean"])
+        for line in run.summary.to_dict("records")
+        if line["n"]
+    }
+    record = run.record
+    return judge(run.columns, pairs, means, record.warnings, failed=record.failed, rows=record.rows)
 
 
 def verdicts(run: LoadedRun) -> list[dict[str, str]]:
@@ -160,8 +187,8 @@ def _sure(line: Any) -> str:
         return reason
     if math.isnan(p):
         return "no test"
-    sure = f"p = {p:.2g} (Holm)"
-    return f"{sure}: not a sure difference" if p >= 0.05 else sure
+    sure = f"p {shown if (shown := shown_p(p)).startswith('<') else f'= {shown}'} (Holm)"
+    return f"{sure}: not a sure difference" if p >= SURE else sure
 
 
 def unit_of(run: LoadedRun, of: Metric) -> str:

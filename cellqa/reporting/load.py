@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -181,3 +182,15 @@ def choose(run: LoadedRun, n: int) -> dict[str, list[str]]:
         if len(taken) == before:
             break
     return {reason: images for reason, images in chosen.items() if images}
+
+
+def in_turn(chosen: Mapping[str, Sequence[str]]) -> list[str]:
+    """Chosen images, one of each reason after the other, so that the first of them show all.
+
+    Examples
+    --------
+    >>> in_turn({"worst": ["a", "b"], "best": ["c"]})
+    ['a', 'c', 'b']
+    """
+    rounds = zip_longest(*chosen.values())
+    return [image for images in rounds for image in images if image is not None]

@@ -29,7 +29,11 @@ from cellqa.tables.folder import SCORES
 from cellqa.terminal import Progress
 
 SIDE = 320  # of the crop, pixels
+OVERVIEW = 480  # longest side of the whole image, made smaller
+ERROR, SIMILAR = "PuOr_r", "viridis"  # colours of maps
+SUFFIX = ".webp"
 _LEVELS = 40  # of a map's colours: what the eye tells apart, and small files
+_EXACT, _SMALL = 101, 80  # quality: beyond 100 nothing is lost, which pictures to judge by need
 
 
 @dataclass(frozen=True)
@@ -39,16 +43,20 @@ class Pictures:
     Attributes
     ----------
     files : dict
-        `image:METHOD`, `error:METHOD` and `ssim:METHOD` to the names of the pictures.
+        `image:METHOD`, `error:METHOD` and `ssim:METHOD` to the names of the pictures; and, where
+        the crop is not all, `whole:METHOD`, the whole image made smaller.
     crop : tuple of int
         Top, left, height, width in the image.
     shape : tuple of int
         Of the image.
+    span : float
+        Grey levels from black to white; errors are drawn from minus to plus half of it.
     """
 
     files: dict[str, str] = field(default_factory=dict)
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
     shape: tuple[int, int] = (0, 0)
+    span: float = 0.0
 
 
 def as_scored(run: LoadedRun, images: Sequence[str]) -> tuple[dict[str, Path], dict[str, Image]]:
@@ -91,7 +99,7 @@ def draw_pictures(
     images : sequence of str
         Names as in scores.csv.
     folder : Path
-        For the PNG files, numbered, so that nothing of a name is in theirs.
+        For the files (WebP), numbered, so that nothing of a name is in theirs.
     jobs : int
     crop : (top, left, height, width), optional
         Default: the liveliest square of the ground truth.
@@ -159,9 +167,9 @@ def _draw(
     low, high = np.percentile(leader.pixels[window], [0.5, 99.5])
     files: dict[str, str] = {}
 
-    def save(key: str, pixels: Array) -> None:
-        name = f"{number:04d}-{len(files):02d}.png"
-        ok, encoded = cv2.imencode(".png", pixels)
+    def save(key: str, pixels: Array, quality: int = _EXACT) -> None:
+        name = f"{number:04d}-{len(files):02d}{SUFFIX}"
+        ok, encoded = cv2.imencode(SUFFIX, pixels, [cv2.IMWRITE_WEBP_QUALITY, quality])
         if ok:
             (target / name).write_bytes(encoded.tobytes())
             files[key] = name
@@ -169,18 +177,21 @@ def _draw(
     for method, plane in planes.items():
         if (pixels := _enlarged(plane.pixels, shape)) is not None:
             save(f"image:{method}", _grey(pixels[window], low, high))
+            if (height, width) != shape:
+                save(f"whole:{method}", _grey(_smaller(pixels), low, high), _SMALL)
     for method, plane in planes.items():
         reference = planes.get(Role.REFERENCE)
         if reference is None or method == Role.REFERENCE or plane.shape != shape:
             continue
         if not plane.flat:
             error = error_map(reference.pixels, plane.pixels)[window]
-            save(f"error:{method}", _coloured(error / max(high - low, 1e-12) + 0.5, "PuOr_r"))
+            save(f"error:{method}", _coloured(error / max(high - low, 1e-12) + 0.5, ERROR))
         data_range = ranges.get(name, np.nan)
         if data_range and np.isfinite(data_range):
             similar = ssim_map(reference.pixels, plane.pixels, data_range=float(data_range))[window]
-            save(f"ssim:{method}", _coloured(similar, "viridis"))
-    return Pictures(files, (top, left, height, width), (shape[0], shape[1]))
+            save(f"ssim:{method}", _coloured(similar, SIMILAR))
+    crop_ = (top, left, height, width)
+    return Pictures(files, crop_, (shape[0], shape[1]), float(high - low))
 
 
 def _enlarged(pixels: Array, shape: tuple[int, ...]) -> Array | None:
@@ -189,6 +200,15 @@ def _enlarged(pixels: Array, shape: tuple[int, ...]) -> Array | None:
     if tuple(factor * n for n in pixels.shape) != shape:
         return None
     return pixels if factor == 1 else pixels.repeat(factor, 0).repeat(factor, 1)
+
+
+def _smaller(pixels: Array) -> Array:
+    """The whole image, its longest side `OVERVIEW` at most: means of what falls into a pixel."""
+    factor = OVERVIEW / max(pixels.shape)
+    if factor >= 1:
+        return pixels
+    size = [max(1, round(n * factor)) for n in pixels.shape[::-1]]
+    return np.asarray(cv2.resize(pixels.astype(np.float32), size, interpolation=cv2.INTER_AREA))
 
 
 def liveliest(

@@ -18,6 +18,7 @@ from cellqa.metrics.detail_map import TILE, map_of
 from cellqa.metrics.fitted import error_of
 from cellqa.metrics.foreground import EMPTY
 from cellqa.metrics.metric import Metric
+from cellqa.metrics.resolution import OF_THE_FILTER
 from cellqa.metrics.structural import ssim_map
 from cellqa.pairs.roles import Role
 from cellqa.planes import Array
@@ -350,7 +351,7 @@ class Scorer:
             )
         notes += of_plane(method, plane, self.reference, self._limits)
         if isinstance(values.get("resolution"), Bound):
-            notes.append(f"{method}: the resolution tells of the filter, not of the detail")
+            notes.append(f"{method}: the resolution {OF_THE_FILTER}")
         shift = math.hypot(values.get("shift_y", math.nan), values.get("shift_x", math.nan))
         if shift > LARGEST_SHIFT and not self.options.register:
             notes.append(

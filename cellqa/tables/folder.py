@@ -17,6 +17,7 @@ TYPED = ("scores.parquet", "objects.parquet")
 RESULTS = (SCORES, SUMMARY, COMPARISONS, OBJECTS, PLANES, *TYPED, RUN, JOURNAL)
 GALLERY = 24  # images with pictures on the page, unless told otherwise
 MAPS, PAGE, PICTURES, FIGURES = "maps", "report.html", "report_files", "figures"
+ARCHIVE = "report.zip"  # the page in one piece, where it is too large to be mailed as it is
 TABLES = "tables.json"  # of the page, beside those of the run
 
 
@@ -51,7 +52,7 @@ def remove_results(out: Path) -> None:
     """Remove the files of an earlier run, its maps, figures and page."""
     for name in RESULTS:
         (out / name).unlink(missing_ok=True)
-    for name in (PAGE, TABLES):
+    for name in (PAGE, ARCHIVE, TABLES):
         (out / name).unlink(missing_ok=True)
     for folder in (MAPS, PICTURES, FIGURES):
         remove_folder(out / folder)

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cellqa.errors import printable
 from cellqa.metrics.metric import Metric
+from cellqa.tables.finished import Finished
 from cellqa.tables.summary import Summary
 from cellqa.tables.tally import Tally
+from cellqa.tables.verdict import verdict
 from cellqa.terminal import align
 
 _WIDEST = 110  # columns of the terminal table
+
+
+def terminal_summary(run: Finished) -> str:
+    """The table of means, and the verdict where methods were compared."""
+    table = terminal_table(run.tally, run.summaries)
+    lines = verdict(run).lines
+    return "\n".join([table, "", *map(printable, lines)]) if lines else table
 
 
 def terminal_table(tally: Tally, summaries: Sequence[Summary]) -> str:

@@ -89,7 +89,7 @@ def compare(
     need_torch()
     if budget is not None and steps is not None:
         raise click.UsageError("--budget and --steps are two budgets; give one")
-    from cellqa.tables.means import terminal_table
+    from cellqa.tables.means import terminal_summary
     from cellqa.terminal import align
     from ciegan.judging.comparing import compare as compare_methods
     from ciegan.judging.methods import parse_methods
@@ -115,7 +115,7 @@ def compare(
             )
     except (Interrupted, KeyboardInterrupt):
         interrupted(": the same command goes on")
-    click.echo(terminal_table(compared.finished.tally, compared.finished.summaries))
+    click.echo(terminal_summary(compared.finished))
     for rows in filter(None, (_short(compared.costs), compared.seeds)):
         click.echo(f"\n{align(rows)}")
     click.echo(f"\nwrote {out}: {compared.page}")

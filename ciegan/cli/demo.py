@@ -33,7 +33,7 @@ def demo(out: Path, seed: int, device: str, jobs: int, overwrite: bool) -> None:
     OUT is the folder to write to [default: ciegan-demo]. Some minutes; no download.
     """
     need_torch()
-    from cellqa.tables.means import terminal_table
+    from cellqa.tables.means import terminal_summary
     from ciegan.demo import run_demo
 
     with progress_bar("Training") as progress:
@@ -48,7 +48,7 @@ def demo(out: Path, seed: int, device: str, jobs: int, overwrite: bool) -> None:
         )
     click.echo(trained.describe())
     click.echo()
-    click.echo(terminal_table(validated.finished.tally, validated.finished.summaries))
+    click.echo(terminal_summary(validated.finished))
     click.echo(
         "\nwrote\n" + "\n".join(f"  {path}" for path in (out, validated.results, validated.page))
     )

@@ -51,7 +51,7 @@ def validate(
     Richardson-Lucy, tuned on the validation split.
     """
     need_torch()
-    from cellqa.tables.means import terminal_table
+    from cellqa.tables.means import terminal_summary
     from ciegan.judging.validation import validate as validate_runs
 
     first = next(iter(runs.values()))
@@ -69,7 +69,7 @@ def validate(
         )
     for name, what in validated.settings.items():
         click.echo(f"{name}: {what}")
-    click.echo(terminal_table(validated.finished.tally, validated.finished.summaries))
+    click.echo(terminal_summary(validated.finished))
     click.echo("\nwrote " + ", ".join(map(str, [*validated.finished.paths, validated.page])))
     warn([*validated.warnings, *validated.finished.warnings])
     failures = [(r.image, r.method, r.reason) for r in validated.finished.tally.failures]

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from images import blurred
 
 from cellqa.cli import main
+from cellqa.reporting import montage, pictures
 from cellqa.reporting.charts import CHARTS, save_charts
 from cellqa.reporting.leaders import verdicts
 from cellqa.reporting.load import choose, load_run
@@ -68,7 +69,8 @@ def test_pictures_are_of_what_was_chosen(scored: Path) -> None:
     table = load_run(scored).values("ssim")[["soft", "softer"]].mean(axis=1)
     assert chosen["worst"][0] == table.idxmin()
     assert chosen["best"][0] == table.idxmax()
-    # four roles, and error and SSIM of three of them
+    run("report", scored, "--gallery", 5, "--files")
+    # four roles, and error and SSIM of three of them; the crop is all of the image
     assert len(list((scored / "report_files").iterdir())) == 5 * (4 + 2 * 3)
 
 
@@ -98,8 +100,9 @@ def test_a_leader_that_is_worse_than_the_input_is_said(
 def test_the_page_is_made_again_with_another_gallery(scored: Path) -> None:
     run("report", scored, "--gallery", 0)
     assert not (scored / "report_files").exists()
+    assert "data:image/webp" not in (scored / "report.html").read_text().split("<script>")[0]
     assert "No pictures" in (scored / "report.html").read_text()
-    run("report", scored, "--gallery", 2)
+    run("report", scored, "--gallery", 2, "--files")
     assert len({p.name[:4] for p in (scored / "report_files").iterdir()}) == 2
 
 
@@ -145,6 +148,43 @@ def test_the_montage_is_drawn_at_a_crop(scored: Path) -> None:
     small = CliRunner().invoke(main, ["figures", str(scored), "--crop", "0", "0", "2", "2"])
     assert small.exit_code == 2
     assert "montage.png" not in run("figures", scored, "--crop", 9000, 9000, 20, 20)
+
+
+@pytest.mark.parametrize("shape", [(320, 320), (90, 300), (300, 40), (9, 11)])
+def test_panels_of_a_row_are_alike_and_the_inset_is_in_its_corner(
+    scored: Path, shape: tuple[int, int]
+) -> None:
+    loaded = load_run(scored)
+    image = np.tile(np.arange(shape[1], dtype=np.uint8), (shape[0], 1))
+    square = np.tile(np.arange(200, dtype=np.uint8), (200, 1))
+    shown = dict.fromkeys(["softer", "gt"], image)  # the first column has no image
+    rows = [("best", "i0.png", shown), ("worst", "i1.png", dict.fromkeys(["soft", "gt"], square))]
+    figure = montage._draw(loaded, rows, ["soft", "softer", "gt"])
+    figure.draw_without_rendering()
+    first, second = figure.axes[:3], figure.axes[3:]
+    for panels in (first, second):
+        drawn = [axes.get_window_extent().bounds for axes in panels if axes.images]
+        assert len(drawn) == 2
+        np.testing.assert_allclose(drawn[0][1:], drawn[1][1:], atol=0.5)  # half a pixel
+    corner = (shape[1] - 0.5, shape[0] - 0.5)
+    for axes in first[1:]:
+        assert (axes.get_xlim()[1], axes.get_ylim()[0]) == corner
+        left, right, bottom, top = axes.images[1].get_extent()
+        assert (right, bottom) == corner
+        assert left > -0.5
+        assert top > -0.5
+    assert first[1].get_xlabel().startswith("PSNR ")
+    assert "SSIM 0." in first[1].get_xlabel()
+
+
+def test_every_row_has_a_scale_bar_where_the_size_is_known(scored: Path) -> None:
+    loaded = load_run(scored)
+    loaded.scores["pixel_size"] = 0.1
+    image = np.zeros((100, 100), np.uint8)
+    rows = [("best", "i0.png", {"gt": image})]  # as where the first method lacks the image
+    figure = montage._draw(loaded, rows, ["soft", "gt"])
+    assert [text.get_text() for text in figure.axes[1].texts] == ["2 µm"]
+    assert not figure.axes[0].texts
 
 
 def test_infinite_values_are_not_left_out_of_the_verdict(
@@ -206,3 +246,27 @@ def test_a_tie_has_no_leader(tmp_path: Path) -> None:
     found = ranked(tmp_path, rows, "frc_resolution")
     assert found["method"] == "one and two and three"
     assert found["tie"]
+
+
+def test_pictures_lose_nothing_and_the_whole_is_behind_a_crop(
+    folders: Folders, tmp_path: Path
+) -> None:
+    image = np.random.default_rng(3).integers(0, 256, (500, 640), dtype=np.uint8)
+    soft = blurred(image, 1)
+    run(
+        "score",
+        *("--pred", folders("soft", a=soft), "--gt", folders("gt", a=image)),
+        *("--out", tmp_path / "run", "--no-report"),
+    )
+    loaded = load_run(tmp_path / "run")
+    drawn = pictures.draw_pictures(loaded, ["a.png"], tmp_path / "drawn")["a.png"]
+    top, left, height, width = drawn.crop
+    assert (height, width) == (320, 320)
+    shown = {k: cv2.imread(str(tmp_path / "drawn" / f), 0) for k, f in drawn.files.items()}
+    assert set(shown) >= {"image:gt", "image:soft", "whole:gt", "whole:soft", "ssim:soft"}
+    window = image[top : top + 320, left : left + 320].astype(float)
+    low, high = np.percentile(window, [0.5, 99.5])
+    assert drawn.span == pytest.approx(high - low)
+    exact = np.rint(255 * np.clip((window - low) / (high - low), 0, 1))
+    np.testing.assert_array_equal(shown["image:gt"], exact)
+    assert shown["whole:gt"].shape == (375, 480)  # 480 at most, in the image's proportions

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,13 +119,17 @@ def test_names_are_text(page: Any) -> None:
 
 
 def test_the_summary_says_who_leads_and_what_failed(page: Any) -> None:
-    text = page.locator("#summary").inner_text()
+    verdict = page.locator(".verdict").inner_text()
+    assert verdict.startswith("Too few to say who is best: 4 images, 6 are needed")
+    assert "<i>two" not in page.locator(".verdict .first").inner_text()
+    text = page.locator("#summary").text_content()
     assert "one has the best ssim" in text
     assert "ahead of <i>two" in text
     assert "e.png" in page.locator("#distrust").inner_text()
 
 
 def test_the_table_sorts_and_filters(page: Any) -> None:
+    page.locator("#view").select_option("method")
     ssim = page.locator("#table th button", has_text="ssim ↑").first
     column = page.locator("#table th").all_inner_texts().index("ssim ↑") + 1
 
@@ -150,8 +156,9 @@ def test_the_panel_compares_with_divider_blink_and_zoom(page: Any) -> None:
     assert panel.is_visible()
     assert page.locator("#left").input_value() == "one"
     assert page.locator("#right").input_value() == "gt"
-    loaded = "e => e.complete && e.naturalWidth > 0"
-    assert page.locator("#image-left").evaluate(loaded)
+    decoded = "e => e.decode().then(() => e.naturalWidth)"
+    assert page.locator("#image-left").evaluate(decoded) == 240
+    assert page.locator("#colours").is_hidden()
     handle = page.locator("#handle")
     box = handle.bounding_box()
     page.mouse.move(box["x"] + 11, box["y"] + 50)
@@ -160,12 +167,12 @@ def test_the_panel_compares_with_divider_blink_and_zoom(page: Any) -> None:
     page.mouse.up()
     assert int(handle.get_attribute("aria-valuenow")) < 45
     handle.press("ArrowRight")
-    before = page.locator("#image-left").evaluate("e => e.style.transform")
+    before = page.locator("#layer-left").evaluate("e => e.style.transform")
     page.locator("#viewer").hover(position={"x": 60, "y": 200})
     page.mouse.wheel(0, -400)
-    until(lambda: page.locator("#image-left").evaluate("e => e.style.transform") != before)
+    until(lambda: page.locator("#layer-left").evaluate("e => e.style.transform") != before)
     after = [
-        page.locator(f"#image-{s}").evaluate("e => e.style.transform") for s in ("left", "right")
+        page.locator(f"#layer-{s}").evaluate("e => e.style.transform") for s in ("left", "right")
     ]
     assert after[0] == after[1] != before  # zoom is linked
     page.locator("#blink").click()
@@ -174,7 +181,12 @@ def test_the_panel_compares_with_divider_blink_and_zoom(page: Any) -> None:
     page.locator("#blink").click()
     page.locator("input[name=show][value='error:']").check()
     assert "error" in page.locator(".tag.left").inner_text()
-    assert page.locator("#image-left").evaluate("e => e.decode().then(() => true)")
+    assert page.locator("#image-left").evaluate(decoded) == 240
+    assert page.locator("#colours").is_visible()
+    low, middle, high = page.locator("#colours-ticks span").all_inner_texts()
+    assert (low[0], middle, low[1:]) == ("−", "0", high[1:])
+    assert page.locator("#ruler").is_hidden()  # no pixel size
+    assert page.locator("#whole").is_hidden()  # the crop is all of it
     assert "ssim" in page.locator("#numbers").inner_text()
     page.locator("#next").click()
     page.keyboard.press("Escape")
@@ -192,14 +204,135 @@ def test_images_without_pictures_have_their_numbers(page: Any) -> None:
 
 
 def test_a_point_of_the_plot_leads_to_its_image(page: Any) -> None:
-    x, y, name = page.evaluate("points[0]")
+    x, y, name, _ = page.evaluate("points[0]")
     page.locator("#boxes").click(position={"x": x, "y": y})
     assert page.locator("#panel-title").inner_text() == name
 
 
-@pytest.mark.parametrize("width", [1200, 420])
+def test_a_point_and_a_box_say_what_they_are(page: Any) -> None:
+    x, y, name, _ = page.evaluate("points[0]")
+    page.locator("#boxes").hover(position={"x": x, "y": y})
+    assert page.locator("#tip").inner_text().startswith(name)
+    x, _, top, bottom, _ = page.evaluate("boxed[0]")
+    page.evaluate("points = []")
+    page.locator("#boxes").hover(position={"x": x, "y": (top + bottom) / 2})
+    assert "median" in page.locator("#tip").inner_text()
+    assert "n = 5" in page.locator("#tip").inner_text()
+
+
+def test_any_two_methods_are_subtracted_image_by_image(page: Any) -> None:
+    page.locator("#first").select_option("<i>two")
+    page.locator("#second").select_option("one")
+    said = page.locator("#compared").inner_text()
+    assert said.startswith("<i>two is better than one in ssim on ")
+    assert "of 4 images" in said  # the fifth failed
+    rows = page.locator("#table tbody tr.of").all_inner_texts()
+    cells = [dict(zip(("name", "one", "two", "minus"), r.split("\t"), strict=False)) for r in rows]
+    for row in cells[:4]:
+        mark, minus = row["minus"].split()
+        expected = float(row["two"]) - float(row["one"])
+        assert float(minus.replace("−", "-")) == pytest.approx(expected, abs=2e-4)  # 4 decimals
+        assert mark == ("▲" if expected > 0 else "▼")
+    assert cells[4]["minus"] == "–"
+
+
+def test_a_filter_that_finds_nothing_says_so(page: Any) -> None:
+    page.locator("#filter").fill("<nothing>")
+    page.locator("#only-failed").check()
+    text = page.locator("#empty").inner_text()
+    assert "the name or reason contains “<nothing>” and it failed or is undefined" in text
+    page.locator("#clear").click()
+    assert len(first_column(page)) == 5
+    assert page.locator("#empty").is_hidden()
+
+
+def test_columns_out_of_sight_are_told_and_printed(page: Any) -> None:
+    page.set_viewport_size({"width": 700, "height": 900})
+    page.locator("#view").select_option("method")
+    hint = page.locator("#images .beyond")
+    assert "more columns to the right: scroll or swipe" in hint.inner_text()
+    page.locator("#rows-box").evaluate("e => { e.scrollLeft = 1e6; }")
+    until(lambda: hint.is_hidden())
+    names = page.locator("#table thead th").all_inner_texts()
+    page.evaluate("apart_for_paper()")
+    printed = page.locator("#images .paper table")
+    assert printed.count() > 1
+    heads = [t.locator("thead th").all_text_contents() for t in printed.all()]
+    assert all(head[0].startswith("image") for head in heads)
+    assert [name for head in heads for name in head[1:]] == names[1:]
+    page.evaluate("together()")
+    assert printed.count() == 0
+
+
+def test_it_is_one_file(page: Any, run_folder: Path, tmp_path: Path, browser: Any) -> None:
+    assert not (run_folder / "report_files").exists()
+    assert not (run_folder / "report.zip").exists()
+    (tmp_path / "mailed").mkdir()
+    shutil.copy(run_folder / "report.html", tmp_path / "mailed")
+    with visited(browser, tmp_path / "mailed") as mailed:
+        first = mailed.locator(".thumb img").first
+        first.scroll_into_view_if_needed()
+        until(lambda: bool(first.get_attribute("src")))
+        assert first.evaluate("e => e.decode().then(() => e.naturalWidth)") == 240
+
+
+def test_a_page_too_large_for_mail_is_whole_in_an_archive(
+    run_folder: Path, tmp_path: Path, browser: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cellqa.reporting import page as module
+
+    folder = tmp_path / "run"
+    shutil.copytree(run_folder, folder)
+    of_two = [len(part) for part in _pictures((folder / "report.html").read_text())][:2]
+    numbers = (folder / "report.html").stat().st_size - sum(
+        len(part) for part in _pictures((folder / "report.html").read_text())
+    )
+    monkeypatch.setattr(module, "MAILED", numbers + sum(of_two))
+    module.report(folder, gallery=3)
+    with zipfile.ZipFile(folder / "report.zip") as archive:
+        assert archive.namelist() == ["report.html"]
+        (tmp_path / "unpacked").mkdir()
+        archive.extractall(tmp_path / "unpacked")
+    assert (folder / "report.html").stat().st_size <= numbers + sum(of_two) + 1000
+    with visited(browser, folder) as small:
+        told = small.locator("#gallery > .hint").inner_text()
+        assert "of 3 images are in this file" in told
+        assert 0 < small.locator(".thumb").count() < 3
+        missing = small.evaluate("Object.keys(D.pictures).find(n => !pictured(n))")
+        small.evaluate("name => open(name)", missing)
+        assert small.locator("#nothing").is_visible()
+    with visited(browser, tmp_path / "unpacked") as whole:
+        assert whole.locator(".thumb").count() == 3
+    module.report(folder, gallery=0)
+    assert not (folder / "report.zip").exists()
+
+
+def _pictures(html: str) -> list[str]:
+    return re.findall(r'<script type="application/json" id="p\d+">.*?</script>', html)
+
+
+def test_many_images_scroll_without_being_made(browser: Any, tmp_path: Path) -> None:
+    values = np.random.default_rng(1).uniform(0.2, 0.9, 3000)
+    lines = ["image,ssim_one,ssim_two", *(f"i{k:04d},{v:.4f},0.5" for k, v in enumerate(values))]
+    (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "run"
+    result = CliRunner().invoke(main, ["report", str(tmp_path / "table.csv"), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    with visited(browser, out) as many:
+        made = many.locator("#table tbody tr.of")
+        assert made.count() < 100
+        assert "3000 of 3000 images" in many.locator("#count").inner_text()
+        many.locator("#table th button", has_text="one").click()
+        assert made.first.inner_text().split("\t")[1] == f"{values.min():.4f}"
+        many.locator("#rows-box").evaluate("e => { e.scrollTop = 1e9; }")
+        until(lambda: f"{values.max():.4f}" in made.last.inner_text())
+        assert many.evaluate("points.length") <= 400  # violins, with outliers alone
+        assert "Violins" in many.locator("#plot-key").inner_text()
+
+
+@pytest.mark.parametrize("width", [2560, 1200, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_two_widths_and_both_colours(
+def test_it_fits_phone_laptop_and_wall_in_both_colours(
     page: Any, tmp_path: Path, width: int, scheme: str
 ) -> None:
     page.set_viewport_size({"width": width, "height": 900})

@@ -61,7 +61,7 @@ def test_one_image_makes_no_plate(tmp_path: Path, names: Sequence[str], shown: b
 def test_beyond_the_rows_of_the_table_all_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cellqa.reporting.page._LARGEST_TABLE", 3)
+    monkeypatch.setattr("cellqa.reporting.data._NUMBERS", 6)  # of two metrics: three images
     lines = [f"{r}/{c}/{f},net,0.{f + 1},20,ok" for r in "AB" for c in (1, 2) for f in range(4)]
     text = report(run(tmp_path, lines)).read_text(encoding="utf-8")
     data = json.loads(text.partition('id="data">')[2].partition("</script>")[0])

@@ -1,0 +1,1 @@
+pairs(); seen_controls(); table(); boxes(); gallery(); hints();

@@ -1,0 +1,380 @@
+"""What a run comes to, in sentences: who is best, who is better than nothing, what to distrust."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cellqa.metrics.metric import Metric
+from cellqa.metrics.resolution import OF_THE_FILTER
+from cellqa.pairs.roles import Role
+from cellqa.tables.comparisons import Comparison
+from cellqa.tables.finished import Finished
+
+SURE = 0.05  # p, corrected, from which a difference is not sure
+UNTOUCHED = "the untouched images"
+_ROLES = (Role.REFERENCE, Role.EGT)  # made of what they would be judged by
+_DOUBTS = 2  # that are told, of those that there are
+_AMOUNTS = 4  # methods whose invented detail is told
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a run comes to.
+
+    Attributes
+    ----------
+    best : tuple of str
+        Methods that no other surely beats in any metric of `by`; the first sentence names them.
+    by : tuple of str
+        Metrics that it was made from.
+    sentences : tuple of str
+        To be read in their order. Empty where nothing was compared.
+    doubt : str
+        The last sentence: what to distrust, or that nothing was found.
+    """
+
+    best: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+    doubt: str = ""
+
+    @property
+    def lines(self) -> list[str]:
+        """All sentences."""
+        return [*self.sentences, *([self.doubt] if self.sentences else [])]
+
+
+def verdict(run: Finished) -> Verdict:
+    """What a run that has just ended comes to."""
+    return judge(
+        run.tally.metrics,
+        run.comparisons,
+        {(s.method, s.metric): s.mean for s in run.summaries if s.n},
+        run.warnings,
+        failed=run.tally.failed.total(),
+        rows=run.tally.rows,
+    )
+
+
+def judge(
+    metrics: Sequence[Metric],
+    comparisons: Sequence[Comparison],
+    means: Mapping[tuple[str, str], float],
+    warnings: Sequence[str],
+    *,
+    failed: int = 0,
+    rows: int = 0,
+) -> Verdict:
+    """The verdict that paired tests allow.
+
+    A difference is sure where Holm's corrected p is below 0.05. In each metric, those lead that no
+    other method surely beats, the untouched images among them; the best are those that lead in
+    every metric. Judged are the metrics of fidelity that lead the report (SSIM, MS-SSIM, PSNR,
+    FRC resolution); without ground truth, those that need none, and nobody is called best.
+
+    Parameters
+    ----------
+    metrics : sequence of Metric
+        Of the run.
+    comparisons : sequence of Comparison
+    means : mapping of (method, metric) to float
+    warnings : sequence of str
+        Of the run; the sentence of doubt has those that concern the best.
+    failed, rows : int
+        Rows of the run, and those that could not be scored.
+    """
+    by, faithful = _judged_by(metrics, comparisons, warnings)
+    boards = [board for of in by if (board := Board.of(of, comparisons)).methods]
+    if not boards:
+        return Verdict()
+    methods = list(dict.fromkeys(m for board in boards for m in board.methods))
+    enhanced = [m for m in methods if m != Role.RAW]
+    tested = [board for board in boards if not board.few]
+    best: list[str] = []
+    if not tested:
+        sentences = [_too_few(boards)]
+    else:
+        best = [m for m in methods if all(m in b.leaders for b in tested if m in b.methods)]
+        of_all = _best(best, tested) if len(enhanced) > 1 else ""
+        sentences = [of_all if faithful else _ahead(tested)]
+        sentences += _against_untouched(enhanced, tested) if Role.RAW in methods else []
+    if Role.RAW not in methods:
+        sentences.append(
+            "Nobody knows whether that is better than doing nothing: the untouched images are not "
+            "among the compared (--input)."
+        )
+    invented = Board.of(next((m for m in metrics if m.name == "invented"), None), comparisons)
+    sentences += _invented(invented, enhanced, means)
+    concerned = [m for m in best or enhanced if m != Role.RAW]
+    others = [m for m in enhanced if m not in concerned]
+    doubt = _doubt(concerned, others, warnings, failed, rows)
+    return Verdict(
+        tuple(best if faithful else ()),
+        tuple(b.metric.name for b in boards),
+        tuple(s for s in sentences if s),
+        doubt,
+    )
+
+
+def shown_p(p: float) -> str:
+    """A p value as papers print it; empty where there is no test.
+
+    Examples
+    --------
+    >>> shown_p(2e-9), shown_p(0.0321), shown_p(0.34), shown_p(math.nan)
+    ('< 0.001', '0.032', '0.34', '')
+    """
+    if math.isnan(p):
+        return ""
+    return "< 0.001" if p < 1e-3 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def _judged_by(
+    metrics: Sequence[Metric], comparisons: Sequence[Comparison], warnings: Sequence[str]
+) -> tuple[list[Metric], bool]:
+    """The metrics that decide, and whether they tell who is true to the ground truth."""
+    compared = {c.metric for c in comparisons}
+    known = [m for m in metrics if m.ranks and m.name in compared]
+    leading = sorted((m for m in known if m.leads), key=lambda m: m.leads)
+    if faithful := [m for m in leading if set(m.needs) == {Role.REFERENCE}]:
+        return faithful, True
+    filtered = any(OF_THE_FILTER in warning for warning in warnings)
+    alone = [m for m in leading if not (m.name == "resolution" and filtered)]
+    if leading:
+        return [m for m in alone if m.name != "invented"], False
+    return known, True  # of somebody else's table
+
+
+@dataclass(frozen=True)
+class Board:
+    """Who beats whom in one metric.
+
+    Attributes
+    ----------
+    metric : Metric
+    methods : list of str
+        Those that can lead: all but the ground truth and what was made of it.
+    pairs : dict
+        Of two methods, their comparison.
+    """
+
+    metric: Metric
+    methods: list[str]
+    pairs: dict[tuple[str, str], Comparison]
+
+    @classmethod
+    def of(cls, metric: Metric | None, comparisons: Sequence[Comparison]) -> Board:
+        """Of the methods that can lead."""
+        if metric is None:
+            return cls(Metric(name=""), [], {})
+        pairs = {
+            (c.first, c.second): c
+            for c in comparisons
+            if c.metric == metric.name and not {c.first, c.second} & set(_ROLES) and c.n
+        }
+        return cls(metric, list(dict.fromkeys(m for pair in pairs for m in pair)), pairs)
+
+    @property
+    def samples(self) -> int:
+        """Independent images or groups of the smallest comparison."""
+        return min((c.groups or c.n for c in self.pairs.values()), default=0)
+
+    @property
+    def needed(self) -> int:
+        """Samples from which a test can find anything, after Holm's correction."""
+        tests = max(1, sum(not math.isnan(c.p) for c in self.pairs.values()))
+        return next(n for n in range(6, 64) if tests * 2.0 ** (1 - n) < SURE)
+
+    @property
+    def few(self) -> bool:
+        """Whether no outcome could be sure."""
+        return self.samples < self.needed
+
+    def surely(self, winner: str, loser: str) -> bool:
+        """Whether one beats the other beyond chance."""
+        for (first, second), sign in (((winner, loser), 1), ((loser, winner), -1)):
+            line = self.pairs.get((first, second))
+            if line is not None:
+                return line.p_holm < SURE and sign * line.effect > 0
+        return False
+
+    def ahead(self, winner: str, loser: str) -> bool:
+        """Whether one is better than the other on more than half of their images."""
+        if (line := self.pairs.get((winner, loser))) is not None:
+            return line.better > 0.5
+        line = self.pairs.get((loser, winner))
+        return line is not None and line.better < 0.5
+
+    @property
+    def leaders(self) -> list[str]:
+        """Methods that no other surely beats."""
+        return [m for m in self.methods if not any(self.surely(o, m) for o in self.methods)]
+
+    @property
+    def first(self) -> list[str]:
+        """The method that is ahead of all others, sure or not; none where they go in circles."""
+        others = self.methods
+        return [m for m in others if all(self.ahead(m, o) for o in others if o != m)]
+
+
+def _too_few(boards: Sequence[Board]) -> str:
+    what = "groups" if any(c.groups for b in boards for c in b.pairs.values()) else "images"
+    samples, needed = min(b.samples for b in boards), max(b.needed for b in boards)
+    what = what[:-1] if samples == 1 else what
+    told = _gathered((_names(b.first), b.metric.name) for b in boards if b.first)
+    ahead = f"; ahead on these: {told}" if told else ""
+    tests = max(len(b.pairs) for b in boards)
+    several = f" to tell {tests} pairs of methods apart" if tests > 1 else ""
+    return f"Too few to say who is best: {samples} {what}, {needed} are needed{several}{ahead}."
+
+
+def _best(best: Sequence[str], boards: Sequence[Board]) -> str:
+    if len(best) == 1:
+        close: dict[str, list[str]] = {}
+        for board in boards:
+            rivals = [m for m in board.leaders if m not in best]
+            if rivals and best[0] in board.methods:
+                close.setdefault(_names(rivals, "or"), []).append(board.metric.name)
+        beside = "; ".join(f"in {_and(ms)} too close to call with {r}" for r, ms in close.items())
+        found = _names(best)
+        where = _and([b.metric.name for b in boards])
+        more = "; no method is better" if best[0] == Role.RAW else ""
+        return f"Best: {found}, in {where}{more}{f' ({beside})' if beside else ''}."
+    if best:
+        every = {b.metric.name for b in boards if set(best) <= set(b.methods)}
+        inside = [b.metric.name for b in boards if b.metric.name in every]
+        return f"Best: {_names(best, 'or')} (too close to call in {_and(inside)})."
+    told = _gathered((_names(board.leaders, "or"), board.metric.name) for board in boards)
+    return f"No single best: {told}."
+
+
+def _ahead(boards: Sequence[Board]) -> str:
+    told = _gathered(
+        (_names(board.leaders, "or"), f"{board.metric.name} ({board.metric.measures})")
+        for board in boards
+    )
+    return f"Without ground truth (--gt), none can be called best. Ahead: {told}."
+
+
+def _against_untouched(enhanced: Sequence[str], boards: Sequence[Board]) -> list[str]:
+    """Who is better than doing nothing, who is worse, who is both."""
+    kinds: dict[tuple[str, str, str], list[str]] = {}
+    for method in enhanced:
+        known = [b for b in boards if {method, Role.RAW} <= set(b.methods)]
+        if not known:
+            continue
+        better = [b.metric.name for b in known if b.surely(method, Role.RAW)]
+        worse = [b.metric.name for b in known if b.surely(Role.RAW, method)]
+        open_ = [b.metric.name for b in known if b.metric.name not in (*better, *worse)]
+        if better and worse:
+            kind = ("both", _and(better), _and(worse))
+        elif better:
+            kind = ("better", "" if not open_ else _and(better), _and(open_))
+        elif worse:
+            kind = ("worse", "" if not open_ else _and(worse), _and(open_))
+        else:
+            kind = ("same", "", "")
+        kinds.setdefault(kind, []).append(method)
+    told = []
+    order = ("better", "both", "same", "worse")
+    for found in sorted(kinds, key=lambda found: order.index(found[0])):
+        methods, (what, some, others) = kinds[found], found
+        names, several = _names(methods), len(methods) > 1
+        be = "are" if several else "is"
+        who = f"Both {names}" if len(methods) == 2 else f"All of {names}" if several else names
+        unsure = f" in {some}, with no sure difference in {others}" if some else ""
+        told.append(
+            {
+                "better": f"{who} {be} better than {UNTOUCHED}{unsure}.",
+                "worse": f"{who} {be} worse than doing nothing{unsure}.",
+                "both": f"{who} {be} better than {UNTOUCHED} in {some}, worse in {others}.",
+                "same": f"{who} {be} not surely different from {UNTOUCHED}.",
+            }[what]
+        )
+    return told
+
+
+def _invented(
+    board: Board, enhanced: Sequence[str], means: Mapping[tuple[str, str], float]
+) -> list[str]:
+    """How much of the detail is in neither image; amounts alone prove nothing, differences do."""
+    known = {m: means[m, "invented"] for m in enhanced if (m, "invented") in means}
+    if not known:
+        return []
+    shares = {m: f"{100 * v:.1f} %" for m, v in sorted(known.items(), key=lambda item: item[1])}
+    if len(known) == 1 or not board.methods:
+        ((method, share), *_) = shares.items()
+        return [f"Invented detail: {share} of that of {method} (compare with a method you trust)."]
+    least = [m for m in board.leaders if m in shares] if not board.few else []
+    rest = [f"{m} {s}" for m, s in shares.items() if m not in least]
+    more = ", ".join([*rest[:_AMOUNTS], *(["..."] if len(rest) > _AMOUNTS else [])])
+    if not least:
+        return [f"Invented detail: {more}."]
+    first = _and([f"{m} ({shares[m]})" for m in least], "or")
+    return [f"Invented detail: surely least in {first}{'; ' if more else ''}{more}."]
+
+
+def _doubt(
+    concerned: Sequence[str],
+    others: Sequence[str],
+    warnings: Sequence[str],
+    failed: int,
+    rows: int,
+) -> str:
+    """Reasons for distrust: those that name the methods, or no method at all, first."""
+
+    def about(warning: str, methods: Iterable[str]) -> bool:
+        return any(re.search(rf"(?<!\w){re.escape(m)}(?!\w)", warning) for m in methods)
+
+    own = [w for w in warnings if about(w, concerned)]
+    general = [w for w in warnings if w not in own and not about(w, others)]
+    lost = [f"{failed} of {rows} rows failed"] if failed else []
+    # what is of the ground truth or of the whole run weighs more than what is of one method
+    told = [*lost, *(w for w in [*general, *own] if OF_THE_FILTER not in w)]
+    rest = len(warnings) + len(lost) - len(told[:_DOUBTS])
+    if not told:
+        if rest:
+            return f"Nothing was found that speaks against it; {_count(rest, 'other warning')}."
+        return "Nothing was found that speaks against it."
+    more = f" (and {_count(rest, 'more warning')})" if rest else ""
+    return f"But distrust it: {'; '.join(told[:_DOUBTS])}{more}."
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
+
+
+def _names(methods: Iterable[str], word: str = "and") -> str:
+    """Methods in words, the untouched images by what they are."""
+    known = list(methods)
+    last = [UNTOUCHED] if Role.RAW in known else []
+    return _and([*(m for m in known if m != Role.RAW), *last], word)
+
+
+def _and(names: Sequence[str], word: str = "and") -> str:
+    """Names in words.
+
+    Examples
+    --------
+    >>> _and(["a"]), _and(["a", "b"]), _and(["a", "b", "c"], "or")
+    ('a', 'a and b', 'a, b or c')
+    """
+    *first, last = names or [""]
+    return f"{', '.join(first)} {word} {last}" if first else last
+
+
+def _gathered(told: Iterable[tuple[str, str]]) -> str:
+    """Who in what, each once.
+
+    Examples
+    --------
+    >>> _gathered([("a", "ssim"), ("a", "psnr"), ("b", "mi")])
+    'a in ssim and psnr; b in mi'
+    """
+    of: dict[str, list[str]] = {}
+    for who, where in told:
+        of.setdefault(who, []).append(where)
+    return "; ".join(f"{who} in {_and(places)}" for who, places in of.items())
