@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,20 +18,73 @@ from cellqa.planes.plane import Plane, as_pair
 from cellqa.planes.segment import segmented
 
 _THRESHOLDS = np.arange(0.5, 1.0, 0.05)  # of the intersection over union
+_EQUAL = 1e-12  # of an intersection over union, that rounding may take
 _PART = 0.5  # of an object within another, that makes it a part of it
 _FEWEST = 3  # matched objects that a line is put through
 
-NAMES = (
-    "ap50",
-    "ap",
-    "count_error",
-    "splits",
-    "merges",
-    "object_area",
-    "object_intensity",
-    "intensity_slope",
-    "intensity_r2",
-)
+_OF_PAIRS = ("object_area", "object_intensity")
+_OF_LINES = ("intensity_slope", "intensity_r2")
+NAMES = ("ap50", "ap", "count_error", "splits", "merges", *_OF_PAIRS, *_OF_LINES)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The objects of one image, an entry for each.
+
+    Attributes
+    ----------
+    names : ndarray of int, shape (n,)
+        Labels, as whoever made them wrote them.
+    area : ndarray
+        Pixels.
+    y, x : ndarray
+        Centre, pixels from the upper left one.
+    mean : ndarray
+        Grey value, by the object's own outline and in its own image.
+    total : ndarray
+        Sum of grey values above the background.
+    eccentricity : ndarray
+        Of the ellipse of the same second moments: 0 for a circle, 1 for a line.
+    background : float
+        Median grey value outside of objects; 0 where there is no outside.
+    """
+
+    names: Array
+    area: Array
+    y: Array
+    x: Array
+    mean: Array
+    total: Array
+    eccentricity: Array
+    background: float
+
+    @classmethod
+    def of(cls, plane: Plane, mask: Labels) -> Measured:
+        """Measure the objects of a plane."""
+        flat, pixels = mask.labels.ravel(), plane.real.ravel()
+        places = np.flatnonzero(flat)
+        of = flat[places] - 1
+        n = mask.names.size
+        outside = pixels[flat == 0] if places.size < flat.size else pixels[:0]
+        background = float(np.median(outside)) if outside.size else 0.0
+        area = np.bincount(of, minlength=n)
+        mean = np.bincount(of, pixels[places], n) / area
+        row, column = (
+            place.astype(np.float64) for place in np.divmod(places, mask.labels.shape[1])
+        )
+        y, x = np.bincount(of, row, n) / area, np.bincount(of, column, n) / area
+        row -= y[of]
+        column -= x[of]
+        yy, xx, yx = (
+            np.bincount(of, product, n) / area
+            for product in (row * row, column * column, row * column)
+        )
+        apart = np.hypot(yy - xx, 2 * yx)
+        longest = (yy + xx + apart) / 2
+        shares = np.divide(apart, longest, out=np.zeros(n), where=longest > 0)
+        return cls(
+            mask.names, area, y, x, mean, area * (mean - background), np.sqrt(shares), background
+        )
 
 
 @dataclass(frozen=True)
@@ -51,12 +104,18 @@ class Matched:
         Objects of the truth of which two or more of the image are parts (more than half of each
         lies within), and the other way round.
     pairs : ndarray of int, shape (n, 2)
-        Labels of matched objects, truth and image, of an intersection over union above 0.5.
+        Labels of matched objects, truth and image, of an intersection over union of 0.5 or more.
     area, mean : ndarray, shape (n, 2)
         Pixels, and mean grey value above the background (the median outside of objects), of each
         of a pair, by its own outline and in its own image.
     shift : ndarray, shape (n,)
         Pixels between their centres.
+    places : ndarray of int, shape (n, 2)
+        Where each of a pair stands in `of_truth` and `of_image`.
+    iou : ndarray, shape (n,)
+        Intersection over union of each pair.
+    of_truth, of_image : Measured
+        All objects, matched or not.
     """
 
     truths: int
@@ -69,6 +128,10 @@ class Matched:
     area: Array
     mean: Array
     shift: Array
+    places: Array
+    iou: Array
+    of_truth: Measured
+    of_image: Measured
 
 
 def match_objects(
@@ -111,11 +174,9 @@ def match_objects(
     """
     first, second = as_pair(reference, image)
     if labels is None:
-        return _match(first, second, segmented(first), segmented(second))
+        return match(first, second, _found(segmented(first)), _found(segmented(second)))
     truth, ours = (_checked(each, first.shape) for each in labels)
-    found = _match(first, second, truth.labels, ours.labels)
-    names = [truth.names[found.pairs[:, 0] - 1], ours.names[found.pairs[:, 1] - 1]]
-    return replace(found, pairs=np.stack(names, axis=1))
+    return match(first, second, truth, ours)
 
 
 def _checked(labels: npt.ArrayLike, shape: tuple[int, ...]) -> Labels:
@@ -127,69 +188,67 @@ def _checked(labels: npt.ArrayLike, shape: tuple[int, ...]) -> Labels:
     return Labels.of(array)
 
 
-def _objects_of(mask: Labels) -> Array:
+def _found(labels: Array) -> Labels:
+    """Labels that a segmentation numbered one after the other."""
+    return Labels(labels, np.arange(1, int(labels.max(initial=0)) + 1))
+
+
+def _objects_of(mask: Labels) -> Labels:
     """Objects of a mask: its labels, or, where it has one value, the parts that hang together."""
     if mask.names.size != 1:
-        return mask.labels
-    parts: Array = cv2.connectedComponents((mask.labels > 0).astype(np.uint8), connectivity=4)[1]
-    return parts
+        return mask
+    return _found(cv2.connectedComponents((mask.labels > 0).astype(np.uint8), connectivity=4)[1])
 
 
-def _match(reference: Plane, image: Plane, truth: Array, ours: Array) -> Matched:
-    truths, found = int(truth.max(initial=0)), int(ours.max(initial=0))
-    shared = np.zeros((truths + 1, found + 1))
-    np.add.at(shared, (truth.ravel(), ours.ravel()), 1)
-    areas_t, areas_o = shared.sum(axis=1)[1:], shared.sum(axis=0)[1:]
-    inner = shared[1:, 1:]
-    union = areas_t[:, None] + areas_o[None] - inner
-    overlap = np.divide(inner, union, out=np.zeros_like(inner), where=union > 0)
-    # above one half a match is the only one; at one half exactly, the first is taken
-    best = [_accuracy(overlap, t, truths, found) for t in _THRESHOLDS]
-    pairs = np.argwhere(overlap > _THRESHOLDS[0])
-    within_truth = inner > _PART * areas_o[None]
-    within_ours = inner > _PART * areas_t[:, None]
-    t, o = pairs.T
-    means = np.stack([_means(reference, truth)[t], _means(image, ours)[o]], axis=1)
-    centres = [_centres(labels)[:, place] for labels, place in ((truth, t), (ours, o))]
+def match(reference: Plane, image: Plane, truth: Labels, ours: Labels) -> Matched:
+    """Match the objects of planes that are known to fit; see `match_objects`."""
+    of_truth, of_image = Measured.of(reference, truth), Measured.of(image, ours)
+    truths, found = truth.names.size, ours.names.size
+    t, o, inner = _overlaps(truth.labels, ours.labels, found)
+    areas, others = of_truth.area[t], of_image.area[o]
+    overlap = inner / (areas + others - inner)
+    best = [_accuracy(t, o, overlap, limit, truths, found) for limit in _THRESHOLDS]
+    # above one half a match is the only one; of two at one half exactly, the first is taken
+    over = np.flatnonzero(overlap >= _THRESHOLDS[0] - _EQUAL)
+    for each in (t, o):
+        over = over[np.sort(np.unique(each[over], return_index=True)[1])]
+    t_in, o_in = t[inner > _PART * others], o[inner > _PART * areas]
+    t, o = t[over], o[over]
+    ends = (of_truth, t), (of_image, o)
     return Matched(
         truths,
         found,
         best[0],
         float(np.mean(best)),
-        int((within_truth.sum(axis=1) > 1).sum()),
-        int((within_ours.sum(axis=0) > 1).sum()),
-        pairs + 1,
-        np.stack([areas_t[t], areas_o[o]], axis=1),
-        means,
-        np.hypot(*(centres[0] - centres[1])),
+        int((np.bincount(t_in) > 1).sum()),
+        int((np.bincount(o_in) > 1).sum()),
+        np.stack([each.names[k] for each, k in ends], axis=1),
+        np.stack([each.area[k] for each, k in ends], axis=1),
+        np.stack([each.mean[k] - each.background for each, k in ends], axis=1),
+        np.hypot(of_truth.y[t] - of_image.y[o], of_truth.x[t] - of_image.x[o]),
+        np.stack([t, o], axis=1),
+        overlap[over],
+        of_truth,
+        of_image,
     )
 
 
-def _accuracy(overlap: Array, threshold: float, truths: int, found: int) -> float:
+def _overlaps(truth: Array, ours: Array, found: int) -> tuple[Array, Array, Array]:
+    """Places of objects that share pixels, of truth and image, and how many they share."""
+    both = (truth > 0) & (ours > 0)
+    codes = (truth[both].astype(np.int64) - 1) * found + (ours[both] - 1)
+    known, inner = np.unique(codes, return_counts=True)
+    t, o = np.divmod(known, max(found, 1))
+    return t, o, inner
+
+
+def _accuracy(t: Array, o: Array, overlap: Array, limit: float, truths: int, found: int) -> float:
     """Matched / (matched + missed + added); nan where there is nothing at all."""
     if not truths + found:
         return math.nan
-    over = overlap >= threshold - 1e-12
-    matched = min(int(over.any(axis=1).sum()), int(over.any(axis=0).sum()))
+    over = overlap >= limit - _EQUAL
+    matched = min(np.unique(t[over]).size, np.unique(o[over]).size)
     return matched / (truths + found - matched)
-
-
-def _means(plane: Plane, labels: Array) -> Array:
-    """Mean grey value of each object above the background, the median outside of objects."""
-    flat, pixels = labels.ravel(), plane.real.ravel().astype(np.float64)
-    outside = pixels[flat == 0]
-    background = float(np.median(outside)) if outside.size else 0.0
-    return np.asarray(
-        np.bincount(flat, pixels)[1:] / np.maximum(np.bincount(flat)[1:], 1) - background
-    )
-
-
-def _centres(labels: Array) -> Array:
-    """(2, n): y and x of each object's centre."""
-    flat = labels.ravel()
-    counts = np.maximum(np.bincount(flat)[1:], 1)
-    places = np.indices(labels.shape).reshape(2, -1)
-    return np.stack([np.bincount(flat, place)[1:] / counts for place in places])
 
 
 def _values(found: Matched) -> dict[str, float]:
@@ -208,7 +267,7 @@ def _values(found: Matched) -> dict[str, float]:
     values["count_error"] = found.found / found.truths - 1
     if not len(found.pairs):
         none = Undefined("objects: none is matched")
-        return values | dict.fromkeys(NAMES[5:], none)
+        return values | dict.fromkeys((*_OF_PAIRS, *_OF_LINES), none)
     values["object_area"] = float(np.median(found.area[:, 1] / found.area[:, 0]))
     truth, ours = (found.area * found.mean).T
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -217,10 +276,10 @@ def _values(found: Matched) -> dict[str, float]:
     values["object_intensity"] = float(np.median(finite)) if finite.size else math.nan
     if len(truth) < _FEWEST:
         few = Undefined(f"objects: fewer than {_FEWEST} are matched")
-        return values | {"intensity_slope": few, "intensity_r2": few}
+        return values | dict.fromkeys(_OF_LINES, few)
     if not np.ptp(truth) > 0:
         alike = Undefined("objects: all of the ground truth are as bright")
-        return values | {"intensity_slope": alike, "intensity_r2": alike}
+        return values | dict.fromkeys(_OF_LINES, alike)
     covariance = np.cov(truth, ours)
     spread = covariance[0, 0] * covariance[1, 1]
     alike = Undefined("objects: all of the image are as bright")
@@ -254,5 +313,5 @@ def object_measures(reference: npt.ArrayLike, image: npt.ArrayLike) -> dict[str,
 def measure(case: Case, names: Set[str]) -> dict[str, float]:
     """The family, of one match; the truth's objects are those of the mask where it has labels."""
     reference, image = case.pair
-    truth = reference.once(segmented) if case.mask is None else _objects_of(case.mask)
-    return _values(_match(reference, image, truth, segmented(image)))
+    truth = _found(reference.once(segmented)) if case.mask is None else _objects_of(case.mask)
+    return _values(match(reference, image, truth, _found(segmented(image))))
