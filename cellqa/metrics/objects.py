@@ -5,21 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Set
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.errors import Undefined
-from cellqa.metrics.case import Case
+from cellqa.errors import CellqaError, ImageError, Undefined
+from cellqa.metrics._matching import Matched, match
+from cellqa.metrics.case import Case, Outlines, Segment
 from cellqa.planes import Array
 from cellqa.planes.labels import Labels
 from cellqa.planes.plane import Plane, as_pair
 from cellqa.planes.segment import segmented
 
-_THRESHOLDS = np.arange(0.5, 1.0, 0.05)  # of the intersection over union
-_EQUAL = 1e-12  # of an intersection over union, that rounding may take
-_PART = 0.5  # of an object within another, that makes it a part of it
 _FEWEST = 3  # matched objects that a line is put through
 
 _OF_PAIRS = ("object_area", "object_intensity")
@@ -27,111 +26,63 @@ _OF_LINES = ("intensity_slope", "intensity_r2")
 NAMES = ("ap50", "ap", "count_error", "splits", "merges", *_OF_PAIRS, *_OF_LINES)
 
 
-@dataclass(frozen=True)
-class Measured:
-    """The objects of one image, an entry for each.
+class Found(NamedTuple):
+    """What an image has of an object: what a line of objects.csv has beside the truth's.
 
     Attributes
     ----------
-    names : ndarray of int, shape (n,)
-        Labels, as whoever made them wrote them.
-    area : ndarray
-        Pixels.
-    y, x : ndarray
-        Centre, pixels from the upper left one.
-    mean : ndarray
-        Grey value, by the object's own outline and in its own image.
-    total : ndarray
-        Sum of grey values above the background.
-    eccentricity : ndarray
-        Of the ellipse of the same second moments: 0 for a circle, 1 for a line.
-    background : float
-        Median grey value outside of objects; 0 where there is no outside.
+    state : str
+        `matched`; `missed`, of the truth alone; `invented`, of the image alone.
+    iou : float
+        Intersection over union of a pair.
+    gt_total, gt_eccentricity : float
+        Of the truth's object in the truth: `total` above the background.
+    found_label, found_area : int or None
+    found_y, found_x, found_mean, found_total, found_eccentricity : float
+        Of the image's object in the image.
     """
 
-    names: Array
-    area: Array
-    y: Array
-    x: Array
-    mean: Array
-    total: Array
-    eccentricity: Array
-    background: float
+    state: str
+    iou: float = math.nan
+    gt_total: float = math.nan
+    gt_eccentricity: float = math.nan
+    found_label: int | None = None
+    found_area: int | None = None
+    found_y: float = math.nan
+    found_x: float = math.nan
+    found_mean: float = math.nan
+    found_total: float = math.nan
+    found_eccentricity: float = math.nan
 
-    @classmethod
-    def of(cls, plane: Plane, mask: Labels) -> Measured:
-        """Measure the objects of a plane."""
-        flat, pixels = mask.labels.ravel(), plane.real.ravel()
-        places = np.flatnonzero(flat)
-        of = flat[places] - 1
-        n = mask.names.size
-        outside = pixels[flat == 0] if places.size < flat.size else pixels[:0]
-        background = float(np.median(outside)) if outside.size else 0.0
-        area = np.bincount(of, minlength=n)
-        mean = np.bincount(of, pixels[places], n) / area
-        row, column = (
-            place.astype(np.float64) for place in np.divmod(places, mask.labels.shape[1])
+
+MATCHED, MISSED, INVENTED = "matched", "missed", "invented"
+
+
+def found_objects(of: Matched) -> list[Found]:
+    """A line for each object of the truth, in its order, then one for each that is invented."""
+    truth, image = of.of_truth, of.of_image
+    of_image = list(
+        zip(
+            image.names.tolist(),
+            image.area.tolist(),
+            *(each.tolist() for each in (image.y, image.x, image.mean, image.total)),
+            image.eccentricity.tolist(),
+            strict=True,
         )
-        y, x = np.bincount(of, row, n) / area, np.bincount(of, column, n) / area
-        row -= y[of]
-        column -= x[of]
-        yy, xx, yx = (
-            np.bincount(of, product, n) / area
-            for product in (row * row, column * column, row * column)
-        )
-        apart = np.hypot(yy - xx, 2 * yx)
-        longest = (yy + xx + apart) / 2
-        shares = np.divide(apart, longest, out=np.zeros(n), where=longest > 0)
-        return cls(
-            mask.names, area, y, x, mean, area * (mean - background), np.sqrt(shares), background
-        )
-
-
-@dataclass(frozen=True)
-class Matched:
-    """Objects of an image against those of its ground truth.
-
-    Attributes
-    ----------
-    truths, found : int
-        Objects.
-    ap50 : float
-        Average precision at an intersection over union of 0.5: matched / (matched + missed +
-        added).
-    ap : float
-        The mean of that at 0.5, 0.55, ... 0.95.
-    splits, merges : int
-        Objects of the truth of which two or more of the image are parts (more than half of each
-        lies within), and the other way round.
-    pairs : ndarray of int, shape (n, 2)
-        Labels of matched objects, truth and image, of an intersection over union of 0.5 or more.
-    area, mean : ndarray, shape (n, 2)
-        Pixels, and mean grey value above the background (the median outside of objects), of each
-        of a pair, by its own outline and in its own image.
-    shift : ndarray, shape (n,)
-        Pixels between their centres.
-    places : ndarray of int, shape (n, 2)
-        Where each of a pair stands in `of_truth` and `of_image`.
-    iou : ndarray, shape (n,)
-        Intersection over union of each pair.
-    of_truth, of_image : Measured
-        All objects, matched or not.
-    """
-
-    truths: int
-    found: int
-    ap50: float
-    ap: float
-    splits: int
-    merges: int
-    pairs: Array
-    area: Array
-    mean: Array
-    shift: Array
-    places: Array
-    iou: Array
-    of_truth: Measured
-    of_image: Measured
+    )
+    partner = {t: (o, iou) for (t, o), iou in zip(of.places.tolist(), of.iou.tolist(), strict=True)}
+    lines = []
+    own = zip(truth.total.tolist(), truth.eccentricity.tolist(), strict=True)
+    for t, (total, eccentricity) in enumerate(own):
+        if t in partner:
+            o, iou = partner[t]
+            lines.append(Found(MATCHED, iou, total, eccentricity, *of_image[o]))
+        else:
+            lines.append(Found(MISSED, gt_total=total, gt_eccentricity=eccentricity))
+    taken = set(of.places[:, 1].tolist())
+    nothing = (math.nan,) * 3
+    lines += [Found(INVENTED, *nothing, *of_image[o]) for o in range(of.found) if o not in taken]
+    return lines
 
 
 def match_objects(
@@ -174,7 +125,7 @@ def match_objects(
     """
     first, second = as_pair(reference, image)
     if labels is None:
-        return match(first, second, _found(segmented(first)), _found(segmented(second)))
+        return match(first, second, segmented_plane(first), segmented_plane(second))
     truth, ours = (_checked(each, first.shape) for each in labels)
     return match(first, second, truth, ours)
 
@@ -188,67 +139,16 @@ def _checked(labels: npt.ArrayLike, shape: tuple[int, ...]) -> Labels:
     return Labels.of(array)
 
 
-def _found(labels: Array) -> Labels:
+def numbered(labels: Array) -> Labels:
     """Labels that a segmentation numbered one after the other."""
     return Labels(labels, np.arange(1, int(labels.max(initial=0)) + 1))
 
 
-def _objects_of(mask: Labels) -> Labels:
-    """Objects of a mask: its labels, or, where it has one value, the parts that hang together."""
-    if mask.names.size != 1:
+def parts_of(mask: Labels) -> Labels:
+    """Objects of a mask: its labels, or, of true and false, the parts that hang together."""
+    if mask.names.tolist() != [1]:
         return mask
-    return _found(cv2.connectedComponents((mask.labels > 0).astype(np.uint8), connectivity=4)[1])
-
-
-def match(reference: Plane, image: Plane, truth: Labels, ours: Labels) -> Matched:
-    """Match the objects of planes that are known to fit; see `match_objects`."""
-    of_truth, of_image = Measured.of(reference, truth), Measured.of(image, ours)
-    truths, found = truth.names.size, ours.names.size
-    t, o, inner = _overlaps(truth.labels, ours.labels, found)
-    areas, others = of_truth.area[t], of_image.area[o]
-    overlap = inner / (areas + others - inner)
-    best = [_accuracy(t, o, overlap, limit, truths, found) for limit in _THRESHOLDS]
-    # above one half a match is the only one; of two at one half exactly, the first is taken
-    over = np.flatnonzero(overlap >= _THRESHOLDS[0] - _EQUAL)
-    for each in (t, o):
-        over = over[np.sort(np.unique(each[over], return_index=True)[1])]
-    t_in, o_in = t[inner > _PART * others], o[inner > _PART * areas]
-    t, o = t[over], o[over]
-    ends = (of_truth, t), (of_image, o)
-    return Matched(
-        truths,
-        found,
-        best[0],
-        float(np.mean(best)),
-        int((np.bincount(t_in) > 1).sum()),
-        int((np.bincount(o_in) > 1).sum()),
-        np.stack([each.names[k] for each, k in ends], axis=1),
-        np.stack([each.area[k] for each, k in ends], axis=1),
-        np.stack([each.mean[k] - each.background for each, k in ends], axis=1),
-        np.hypot(of_truth.y[t] - of_image.y[o], of_truth.x[t] - of_image.x[o]),
-        np.stack([t, o], axis=1),
-        overlap[over],
-        of_truth,
-        of_image,
-    )
-
-
-def _overlaps(truth: Array, ours: Array, found: int) -> tuple[Array, Array, Array]:
-    """Places of objects that share pixels, of truth and image, and how many they share."""
-    both = (truth > 0) & (ours > 0)
-    codes = (truth[both].astype(np.int64) - 1) * found + (ours[both] - 1)
-    known, inner = np.unique(codes, return_counts=True)
-    t, o = np.divmod(known, max(found, 1))
-    return t, o, inner
-
-
-def _accuracy(t: Array, o: Array, overlap: Array, limit: float, truths: int, found: int) -> float:
-    """Matched / (matched + missed + added); nan where there is nothing at all."""
-    if not truths + found:
-        return math.nan
-    over = overlap >= limit - _EQUAL
-    matched = min(np.unique(t[over]).size, np.unique(o[over]).size)
-    return matched / (truths + found - matched)
+    return numbered(cv2.connectedComponents((mask.labels > 0).astype(np.uint8), connectivity=4)[1])
 
 
 def _values(found: Matched) -> dict[str, float]:
@@ -310,8 +210,62 @@ def object_measures(reference: npt.ArrayLike, image: npt.ArrayLike) -> dict[str,
     return _values(match_objects(reference, image))
 
 
+def segmented_plane(plane: Plane) -> Labels:
+    """Objects by the built-in segmentation."""
+    return numbered(segmented(plane))
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A segmentation whose failure is kept, too: a ground truth is segmented once."""
+
+    segment: Segment
+
+    def __call__(self, plane: Plane) -> Labels | CellqaError:
+        try:
+            return self.segment(plane)
+        except CellqaError as error:
+            return error
+
+
+def outlined(case: Case) -> tuple[Labels, Labels] | Undefined:
+    """Objects of the ground truth and of the image; or why there are none to compare.
+
+    Raises
+    ------
+    ImageError
+        A segmentation failed.
+    """
+    usual = parts_of(case.mask) if case.mask is not None else None
+    of = case.outlines or Outlines(segmented_plane)
+    found = []
+    for plane, mask, name in (
+        (case.pair[0], of.truth, "ground truth: "),
+        (case.pair[1], of.image, ""),
+    ):
+        if mask is not None:
+            if mask.labels is None:
+                return Undefined(f"objects: {name}{mask.missing}")
+            found.append(parts_of(mask.labels))
+        elif usual is not None and case.outlines is None and not found:
+            found.append(usual)
+        elif of.segment is None:
+            return Undefined(f"objects: {name or 'the image: '}no labels were given")
+        else:
+            tried = plane.once(_Tried(of.segment))
+            if isinstance(tried, CellqaError):
+                raise ImageError(f"{name}{tried}")
+            found.append(tried)
+    return found[0], found[1]
+
+
+def match_of(case: Case) -> Matched | Undefined:
+    """The match of a case; or why there is none."""
+    found = case.once(outlined)
+    return found if isinstance(found, Undefined) else match(*case.pair, *found)
+
+
 def measure(case: Case, names: Set[str]) -> dict[str, float]:
     """The family, of one match; the truth's objects are those of the mask where it has labels."""
-    reference, image = case.pair
-    truth = _found(reference.once(segmented)) if case.mask is None else _objects_of(case.mask)
-    return _values(match(reference, image, truth, _found(segmented(image))))
+    found = case.once(match_of)
+    return dict.fromkeys(NAMES, found) if isinstance(found, Undefined) else _values(found)

@@ -96,7 +96,8 @@ def finish(
         (out / OBJECTS).unlink(missing_ok=True)  # of an earlier run
         if tally.objects:
             rows = (row for name, journal in parts for row in _rows(name, journal))
-            paths.append(write_objects(out / OBJECTS, rows))
+            found = record.settings.get("objects") is not None
+            paths.append(write_objects(out / OBJECTS, rows, found=found))
         if parquet:
             paths += [write_parquet(path) for path in paths if path.name in (SCORES, OBJECTS)]
         told = [*warnings, *tally.warnings(pairing), *doubts(tally, summaries)]
