@@ -370,12 +370,17 @@ def merge(parts: tuple[Path, ...], out: Path, table: str, jobs: int, overwrite: 
 def _print_finished(
     finished: Any, limits: dict[str, float] | None = None, methods: tuple[str, ...] = ()
 ) -> None:
+    from cellqa.tables.agreement import verdicts
     from cellqa.tables.means import terminal_table
     from cellqa.tables.summary import below
 
     if not finished.tally.rows:
         click.echo("this part of the run holds no images")
     click.echo(terminal_table(finished.tally, finished.summaries))
+    if finished.agreements:
+        click.echo("\nobjects, against those of the ground truth:")
+        for verdict in verdicts(finished.agreements):
+            click.echo(f"  {printable(verdict.line)}")
     click.echo("\nwrote " + ", ".join(str(path) for path in finished.paths))
     warn(finished.warnings)
     missed = below(finished.tally, finished.summaries, limits or {}, methods)

@@ -14,6 +14,7 @@ from cellqa.disk import appearing_text
 from cellqa.metrics.foreground import Object
 from cellqa.metrics.metric import Metric
 from cellqa.metrics.objects import Found
+from cellqa.tables.agreement import Agreement
 from cellqa.tables.cells import cell, guarded
 from cellqa.tables.comparisons import Comparison, Friedman
 from cellqa.tables.rows import Row
@@ -82,6 +83,12 @@ def write_objects(path: Path, rows: Iterable[Row], *, found: bool = False) -> Pa
         for truth, own in zip(row.objects, row.found or (), strict=True)
     )
     return write_csv(path, ["image", "method", *Object._fields, *Found._fields], both)
+
+
+def write_agreement(path: Path, lines: Sequence[Agreement]) -> Path:
+    """Write agreement.csv: a line for each method and quantity of its objects."""
+    cells = ([cell(v) for v in asdict(line).values()] for line in lines)
+    return write_csv(path, [f.name for f in fields(Agreement)], cells)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> Path:
