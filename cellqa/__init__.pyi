@@ -39,6 +39,7 @@ from .io import (
     write_tiff as write_tiff,
 )
 from .metrics._affine import Affine as Affine
+from .metrics._matching import Matched as Matched
 from .metrics.alignment import shift as shift, shift_x as shift_x, shift_y as shift_y
 from .metrics.case import Case as Case, Family as Family
 from .metrics.classic import (
@@ -90,7 +91,6 @@ from .metrics.local import (
 from .metrics.metric import Metric as Metric
 from .metrics.micro import micro_ms3im as micro_ms3im, micro_ssim as micro_ssim
 from .metrics.objects import (
-    Matched as Matched,
     match_objects as match_objects,
     object_measures as object_measures,
 )

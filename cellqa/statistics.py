@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -105,3 +106,57 @@ def _transformed(quantile: float, skewness: float, n: int) -> float:
 def _none(reason: str) -> tuple[float, float]:
     missing = Undefined(reason)
     return missing, missing
+
+
+def jackknife_interval(
+    statistic: Callable[[npt.NDArray[Any]], npt.NDArray[Any]], sums: npt.NDArray[Any]
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """95 % intervals of statistics of sums over groups that are independent of each other.
+
+    Each statistic is computed without each group in turn; Student's t of the groups, with the
+    spread of these.
+
+    Parameters
+    ----------
+    statistic : callable
+        Of sums, shape (..., k): its values, shape (..., m).
+    sums : ndarray, shape (groups, k)
+        Of each group.
+
+    Returns
+    -------
+    low, high : ndarray, shape (m,)
+        nan below 3 groups, where a statistic is undefined without some group, and where no group
+        makes a difference.
+
+    Notes
+    -----
+    Of objects of 3, 5, 8, 15 and 30 fields, 15 each, brighter in some fields than in others, the
+    intervals hold a ratio of means in 90 to 97 %, the slope of a line in 92 to 95 %, limits of
+    agreement in 88 to 92 %. Bootstraps of fields, percentiles with Hesterberg's correction for few,
+    are as good from 5 fields on, and hold the ratio in 76 % with 3, the limits in 65 %.
+    benchmarks/bench_agreement.py makes the table.
+
+    References
+    ----------
+    Miller RG. The jackknife: a review. Biometrika 61, 1-15 (1974). doi 10.1093/biomet/61.1.1
+
+    Examples
+    --------
+    >>> sums = np.array([[2, 10.0], [3, 18.0], [1, 6.0], [2, 13.0]])  # count, sum
+    >>> low, high = jackknife_interval(lambda s: s[..., 1:] / s[..., :1], sums)
+    >>> [round(float(x[0]), 1) for x in (low, high)]
+    [4.9, 6.9]
+    """
+    n = len(sums)
+    value = statistic(sums.sum(axis=0))
+    nothing = np.full(value.shape, math.nan)
+    if n < _FEWEST:
+        return nothing, nothing
+    without = statistic(sums.sum(axis=0) - sums)
+    variance = (n - 1) / n * ((without - without.mean(axis=0)) ** 2).sum(axis=0)
+    from scipy.special import stdtrit  # slow to import
+
+    reach = float(stdtrit(n - 1, 0.975)) * np.sqrt(variance)
+    reach[~(reach > 1e-12 * np.abs(value))] = math.nan
+    return value - reach, value + reach

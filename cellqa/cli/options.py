@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from cellqa.errors import CellqaError
-from cellqa.pairs.roles import GIVEN
+from cellqa.pairs.roles import GIVEN, LABELS
 from cellqa.tables.folder import GALLERY
 
 
@@ -133,7 +133,7 @@ def parse_folders(
             raise click.BadParameter(f"{value!r} lacks a name or a folder; give [NAME=]DIR")
         if name in methods:
             raise click.BadParameter(f"two methods are called {name!r}; name them: NAME={folder}")
-        if name in GIVEN:
+        if name in GIVEN or name.startswith(LABELS):
             raise click.BadParameter(
                 f"{name!r} is the name of another role; give a name: NAME={folder}"
             )
@@ -151,6 +151,36 @@ def parse_metrics(
         return None if value is None else [m.name for m in select(value.split(","))]
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def parse_objects(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[str | None, dict[str, Path]]:
+    """Parse auto, labels:[METHOD=]DIR, or a command: how objects are found, and whose labels."""
+    from cellqa.scoring.segmenting import BY_LABELS, check
+
+    how: str | None = None
+    labels: dict[str, Path] = {}
+    for value in values:
+        if value.startswith(LABELS):
+            given = value.removeprefix(LABELS)
+            name, equals, folder = given.partition("=")
+            if not equals or Path(given).exists():
+                name, folder = "gt", given
+            if not name or not folder:
+                raise click.BadParameter(f"{value!r} is not labels:[METHOD=]DIR")
+            if name in labels:
+                raise click.BadParameter(f"{name} has two folders of labels")
+            labels[name] = Path(folder)
+            continue
+        if how is not None:
+            raise click.BadParameter("objects are segmented in one way: give auto or one command")
+        how = value
+        try:
+            check(how)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    return how or (BY_LABELS if labels else None), labels
 
 
 def parse_data_range(ctx: click.Context, parameter: click.Parameter, value: str) -> str | float:

@@ -12,6 +12,7 @@ from cellqa.cli.group import main
 from cellqa.cli.options import (
     AnyPath,
     OutPath,
+    Positive,
     engine_option,
     files_option,
     gallery_option,
@@ -24,13 +25,14 @@ from cellqa.cli.options import (
     parse_data_range,
     parse_limits,
     parse_metrics,
+    parse_objects,
     parse_shard,
     pixel_size_option,
     pred_option,
     table_option,
 )
 from cellqa.errors import Interrupted, printable
-from cellqa.pairs.roles import GIVEN, Role
+from cellqa.pairs.roles import GIVEN, LABELS, Role
 from cellqa.tables.folder import GALLERY
 from cellqa.terminal import (
     BELOW_LIMIT,
@@ -119,6 +121,23 @@ _AFTER_LOSS = "what was scored is kept: go on with --resume"
     help="Scores over what stands out in the ground truth by Otsu's threshold.",
 )
 @click.option(
+    "--objects",
+    multiple=True,
+    callback=parse_objects,
+    metavar="auto|labels:[METHOD=]DIR|COMMAND",
+    help="Adds the scores of objects, objects.csv and agreement.csv: counts, areas, intensities. "
+    "auto: the built-in segmentation of truth and methods. COMMAND: any that makes labels of an "
+    "image, as 'segment {in} {out}'. labels: those of the truth, and, given again, of METHOD.",
+)
+@click.option(
+    "--objects-time",
+    type=Positive(),
+    default=600.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For each call of the command of --objects.",
+)
+@click.option(
     "--scale",
     type=click.IntRange(1, 64),
     default=1,
@@ -190,6 +209,8 @@ def score(
     mask: Path | None,
     valid: Path | None,
     foreground: str | None,
+    objects: tuple[str | None, dict[str, Path]],
+    objects_time: float,
     scale: int,
     camera: tuple[float, float, float] | None,
     group: str | None,
@@ -227,6 +248,7 @@ def score(
         raise click.UsageError("--resume goes on with an earlier run, --overwrite replaces it")
     needing = {"--fit affine": fit == "affine", "--register": register}
     needing |= {"--mask": mask is not None, "--foreground": foreground is not None}
+    needing |= {"--objects": objects[0] is not None}
     lonely = [option for option, given in needing.items() if given and gt is None]
     if lonely:
         raise click.UsageError(f"{lonely[0]} compares with the ground truth: give --gt")
@@ -236,16 +258,21 @@ def score(
         raise click.UsageError("--camera is that of the --input: give that")
     if scale > 1 and input_ is None:
         raise click.UsageError("--scale is the size of the images against --input: give that")
+    how, labels = objects
+    _check_objects(how, labels, {*pred, "input"} if input_ else {*pred}, engine)
     masked = mask is not None or foreground is not None
-    chosen = for_run(metrics, fit=fit == "affine", foreground=masked)
+    chosen = for_run(metrics, fit=fit == "affine", foreground=masked, objects=how is not None)
     if not masked and any(Role.MASK in m.needs for m in chosen):
         raise click.UsageError("--metrics: scores of the foreground need --mask or --foreground")
     absent = next((name for name in fail_under if name not in {m.name for m in chosen}), None)
     if absent:
         raise click.UsageError(f"--fail-under: {absent} is not computed; see --metrics")
     grouping = Grouping.parse(group) if group is not None else None
-    naming = parse_naming(strip, match, pairs, {*pred, *GIVEN})
-    pairing = pair_folders(pred, reference=gt, raw=input_, mask=mask, valid=valid, naming=naming)
+    roles = {*pred, *GIVEN, *(f"{LABELS}{name}" for name in labels)}
+    naming = parse_naming(strip, match, pairs, roles)
+    pairing = pair_folders(
+        pred, reference=gt, raw=input_, mask=mask, valid=valid, labels=labels, naming=naming
+    )
     options = ScoreOptions(
         chosen,
         data_range,
@@ -259,6 +286,8 @@ def score(
         frc_threshold=frc_threshold,
         colour=colour,
         camera=camera,
+        objects=how,
+        objects_seconds=objects_time,
     )
     compile_kernels(tell)
     try:
@@ -287,6 +316,32 @@ def score(
     if not no_report and finished.tally.rows:
         finished.paths.extend(_report(out, gallery, jobs, files))
     _print_finished(finished, fail_under, tuple(pred))
+
+
+def _check_objects(
+    how: str | None, labels: dict[str, Path], methods: set[str], engine: str
+) -> None:
+    """Refuse ways to find objects that compare nothing, or that cannot start."""
+    from cellqa.programs import is_program, words_of
+    from cellqa.scoring.segmenting import AUTO, BY_LABELS
+
+    unknown = next((name for name in labels if name not in methods | {"gt"}), None)
+    if unknown:
+        raise click.UsageError(
+            f"--objects labels:{unknown}=...: there is no method of this name (gt for the truth)"
+        )
+    if labels and "gt" not in labels:
+        raise click.UsageError("--objects: labels of a method need those of the truth: labels:DIR")
+    if how == BY_LABELS and len(labels) < 2:
+        raise click.UsageError(
+            "--objects: labels of the truth are compared with those of methods: give "
+            "labels:METHOD=DIR, or auto or a command as well, which segments what has no labels"
+        )
+    if how is None or how in (AUTO, BY_LABELS) or engine != "local":
+        return
+    program = words_of(how, {})[0]
+    if not is_program(program):
+        raise click.UsageError(f"--objects: there is no program {program!r}")
 
 
 def _report(out: Path, gallery: int, jobs: int, files: bool = False) -> list[Path]:
@@ -319,12 +374,17 @@ def merge(parts: tuple[Path, ...], out: Path, table: str, jobs: int, overwrite: 
 def _print_finished(
     finished: Any, limits: dict[str, float] | None = None, methods: tuple[str, ...] = ()
 ) -> None:
+    from cellqa.tables.agreement import verdicts
     from cellqa.tables.means import terminal_summary
     from cellqa.tables.summary import below
 
     if not finished.tally.rows:
         click.echo("this part of the run holds no images")
     click.echo(terminal_summary(finished))
+    if finished.agreements:
+        click.echo("\nobjects, against those of the ground truth:")
+        for verdict in verdicts(finished.agreements):
+            click.echo(f"  {printable(verdict.line)}")
     click.echo("\nwrote " + ", ".join(str(path) for path in finished.paths))
     warn(finished.warnings)
     missed = below(finished.tally, finished.summaries, limits or {}, methods)

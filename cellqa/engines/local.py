@@ -37,6 +37,7 @@ def ordered_map(
     *,
     on_crash: Callable[[Item, str], Result],
     isolate: bool = False,
+    seconds: float | None = _SECONDS,
 ) -> Iterator[Result]:
     """Yield `function(item)` for each item, in order, using up to `jobs` processes.
 
@@ -56,12 +57,15 @@ def ordered_map(
         ten minutes without an answer), from the item and the reason.
     isolate : bool
         Use other processes in any case, since items may crash.
+    seconds : float or None
+        For a chunk, and then for each of its items; None where what they call has limits.
     """
     if not isolate and (jobs == 1 or len(items) < _WORTH):
         limit_threads()
         yield from map(function, items)
         return
-    yield from _in_processes(function, items, min(jobs, max(1, len(items) // 2)), on_crash)
+    jobs = min(jobs, max(1, len(items) // 2))
+    yield from _in_processes(function, items, jobs, on_crash, seconds)
 
 
 def _in_processes(
@@ -69,6 +73,7 @@ def _in_processes(
     items: Sequence[Item],
     jobs: int,
     on_crash: Callable[[Item, str], Result],
+    seconds: float | None,
 ) -> Iterator[Result]:
     from pebble import ProcessPool
 
@@ -79,7 +84,7 @@ def _in_processes(
 
     def submit(chunk: Sequence[Item]) -> Future[list[Result]]:
         future: Future[list[Result]] = pool.schedule(
-            do_all, args=(function, chunk), timeout=_SECONDS
+            do_all, args=(function, chunk), timeout=seconds
         )
         return future
 
@@ -90,13 +95,13 @@ def _in_processes(
             return
         except (_died(), TimeoutError) as error:
             if len(chunk) == 1:
-                yield on_crash(chunk[0], _why(error))
+                yield on_crash(chunk[0], _why(error, seconds))
                 return
         for item in chunk:  # one of them did it: each by itself
             try:
                 yield from submit([item]).result()
             except (_died(), TimeoutError) as error:
-                yield on_crash(item, _why(error))
+                yield on_crash(item, _why(error, seconds))
 
     try:
         with interrupts.deferred():  # a worker that is ended while it starts complains
@@ -173,9 +178,9 @@ def _died() -> type[Exception]:
     return expired
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception, seconds: float | None) -> str:
     if isinstance(error, TimeoutError):
-        return f"gave no answer within {_SECONDS:.0f} s"
+        return f"gave no answer within {seconds:.0f} s"
     code = getattr(error, "exitcode", None)
     if isinstance(code, int) and code < 0:
         return f"ended its process ({signal.Signals(-code).name})"
@@ -210,9 +215,12 @@ class LocalEngine:
     ----------
     jobs : int
         Processes.
+    seconds : float or None
+        That an item may take; None for no limit.
     """
 
     jobs: int = 1
+    seconds: float | None = _SECONDS
 
     def map(
         self,
@@ -224,7 +232,14 @@ class LocalEngine:
         bytes_each: float,
     ) -> Iterator[Result]:
         """Yield results in the order of the items."""
-        return ordered_map(function, items, self.jobs, on_crash=on_crash, isolate=isolate)
+        return ordered_map(
+            function,
+            items,
+            self.jobs,
+            on_crash=on_crash,
+            isolate=isolate,
+            seconds=self.seconds,
+        )
 
     def describe(self) -> str:
         """For run.json."""

@@ -10,12 +10,40 @@ import numpy as np
 import numpy.typing as npt
 
 from cellqa.errors import Undefined
-from cellqa.planes.labels import Labels
+from cellqa.planes.labels import Labels, Mask
 from cellqa.planes.plane import Plane, as_pair
 
 Value = TypeVar("Value")
 
 UNKNOWN_RANGE = Undefined("psnr, ssim, ms_ssim: the data range is unknown")
+
+
+Segment = Callable[[Plane], Labels]  # finds the objects of a plane
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """How the objects of an image and of its ground truth are found.
+
+    Attributes
+    ----------
+    segment : callable or None
+        Of what has no labels; None where labels alone say what is an object.
+    truth, image : Mask or None
+        Labels that the user gave, of the shape of what is compared.
+    """
+
+    segment: Segment | None = None
+    truth: Mask | None = None
+    image: Mask | None = None
+
+    def moved(self, by: tuple[float, float], rows: slice, columns: slice) -> Outlines:
+        """With the image's labels moved back by whole pixels, and all labels cropped."""
+        back = None
+        if self.image is not None:
+            back = self.image.moved_back(round(by[0]), round(by[1])).cropped(rows, columns)
+        truth = self.truth.cropped(rows, columns) if self.truth is not None else None
+        return Outlines(self.segment, truth, back)
 
 
 @dataclass(frozen=True)
@@ -43,6 +71,9 @@ class Case:
         Variance of the raw image's noise in its squared grey levels; None for an estimate.
     frc_threshold : str
         `1/7`, `0.5` or `half-bit`; see `cellqa.frc`.
+    outlines : Outlines or None
+        How objects are found; None for the built-in segmentation, and the mask's labels as the
+        truth's where there are some.
 
     Examples
     --------
@@ -62,6 +93,7 @@ class Case:
     compat: bool = False
     frc_threshold: str = "1/7"
     raw_noise: float | None = None
+    outlines: Outlines | None = None
     _known: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod

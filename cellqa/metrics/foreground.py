@@ -27,9 +27,9 @@ class Object(NamedTuple):
 
     Attributes
     ----------
-    label : int
-        Its value in the mask.
-    area : int
+    label : int or None
+        Its value in the mask; None of what the ground truth does not have.
+    area : int or None
         Pixels.
     y, x : float
         Centre, pixels from the upper left one.
@@ -39,8 +39,8 @@ class Object(NamedTuple):
         Over its pixels; nan where undefined.
     """
 
-    label: int
-    area: int
+    label: int | None
+    area: int | None
     y: float
     x: float
     gt_mean: float
@@ -108,8 +108,11 @@ def ssim_fg(
 def objects(case: Case) -> list[Object]:
     """Scores of each object of a label mask; empty where the mask has no labels."""
     mask = case.mask
-    if mask is None or mask.names.size < 2:
-        return []
+    return [] if mask is None or mask.names.size < 2 else of_labels(case, mask)
+
+
+def of_labels(case: Case, mask: Labels) -> list[Object]:
+    """Scores of each object of these labels."""
     sums = _sums(case, mask)
     similar = ssim_of_labels(case, mask)
     there = sums[:, 0] > 0  # registration may have cropped others away

@@ -13,6 +13,7 @@ from cellqa.metrics.case import Case, Family
 from cellqa.pairs.roles import Role
 
 ON_REQUEST = "--metrics"  # named there: what papers report, and no run needs
+OBJECTS = "--objects"  # which adds all of them; or named in --metrics
 
 _WIDE = 1e4  # values beyond are shown in significant digits
 
@@ -104,7 +105,7 @@ class Metric:
     @property
     def listed(self) -> bool:
         """Whether the terminal shows it: what ranks methods, and what was asked for by name."""
-        return self.ranks or self.option == ON_REQUEST
+        return self.ranks or self.option in (ON_REQUEST, OBJECTS)
 
     @property
     def ranks(self) -> bool:

@@ -4,71 +4,85 @@ from __future__ import annotations
 
 import math
 from collections.abc import Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cellqa.errors import Undefined
-from cellqa.metrics.case import Case
+from cellqa.errors import CellqaError, ImageError, Undefined
+from cellqa.metrics._matching import Matched, match
+from cellqa.metrics.case import Case, Outlines, Segment
 from cellqa.planes import Array
 from cellqa.planes.labels import Labels
 from cellqa.planes.plane import Plane, as_pair
 from cellqa.planes.segment import segmented
 
-_THRESHOLDS = np.arange(0.5, 1.0, 0.05)  # of the intersection over union
-_PART = 0.5  # of an object within another, that makes it a part of it
 _FEWEST = 3  # matched objects that a line is put through
 
-NAMES = (
-    "ap50",
-    "ap",
-    "count_error",
-    "splits",
-    "merges",
-    "object_area",
-    "object_intensity",
-    "intensity_slope",
-    "intensity_r2",
-)
+_OF_PAIRS = ("object_area", "object_intensity")
+_OF_LINES = ("intensity_slope", "intensity_r2")
+NAMES = ("ap50", "ap", "count_error", "splits", "merges", *_OF_PAIRS, *_OF_LINES)
 
 
-@dataclass(frozen=True)
-class Matched:
-    """Objects of an image against those of its ground truth.
+class Found(NamedTuple):
+    """What an image has of an object: what a line of objects.csv has beside the truth's.
 
     Attributes
     ----------
-    truths, found : int
-        Objects.
-    ap50 : float
-        Average precision at an intersection over union of 0.5: matched / (matched + missed +
-        added).
-    ap : float
-        The mean of that at 0.5, 0.55, ... 0.95.
-    splits, merges : int
-        Objects of the truth of which two or more of the image are parts (more than half of each
-        lies within), and the other way round.
-    pairs : ndarray of int, shape (n, 2)
-        Labels of matched objects, truth and image, of an intersection over union above 0.5.
-    area, mean : ndarray, shape (n, 2)
-        Pixels, and mean grey value above the background (the median outside of objects), of each
-        of a pair, by its own outline and in its own image.
-    shift : ndarray, shape (n,)
-        Pixels between their centres.
+    state : str
+        `matched`; `missed`, of the truth alone; `invented`, of the image alone.
+    iou : float
+        Intersection over union of a pair.
+    gt_total, gt_eccentricity : float
+        Of the truth's object in the truth: `total` above the background.
+    found_label, found_area : int or None
+    found_y, found_x, found_mean, found_total, found_eccentricity : float
+        Of the image's object in the image.
     """
 
-    truths: int
-    found: int
-    ap50: float
-    ap: float
-    splits: int
-    merges: int
-    pairs: Array
-    area: Array
-    mean: Array
-    shift: Array
+    state: str
+    iou: float = math.nan
+    gt_total: float = math.nan
+    gt_eccentricity: float = math.nan
+    found_label: int | None = None
+    found_area: int | None = None
+    found_y: float = math.nan
+    found_x: float = math.nan
+    found_mean: float = math.nan
+    found_total: float = math.nan
+    found_eccentricity: float = math.nan
+
+
+MATCHED, MISSED, INVENTED = "matched", "missed", "invented"
+
+
+def found_objects(of: Matched) -> list[Found]:
+    """A line for each object of the truth, in its order, then one for each that is invented."""
+    truth, image = of.of_truth, of.of_image
+    of_image = list(
+        zip(
+            image.names.tolist(),
+            image.area.tolist(),
+            *(each.tolist() for each in (image.y, image.x, image.mean, image.total)),
+            image.eccentricity.tolist(),
+            strict=True,
+        )
+    )
+    partner = {t: (o, iou) for (t, o), iou in zip(of.places.tolist(), of.iou.tolist(), strict=True)}
+    lines = []
+    own = zip(truth.total.tolist(), truth.eccentricity.tolist(), strict=True)
+    for t, (total, eccentricity) in enumerate(own):
+        if t in partner:
+            o, iou = partner[t]
+            lines.append(Found(MATCHED, iou, total, eccentricity, *of_image[o]))
+        else:
+            lines.append(Found(MISSED, gt_total=total, gt_eccentricity=eccentricity))
+    taken = set(of.places[:, 1].tolist())
+    nothing = (math.nan,) * 3
+    lines += [Found(INVENTED, *nothing, *of_image[o]) for o in range(of.found) if o not in taken]
+    return lines
 
 
 def match_objects(
@@ -111,11 +125,9 @@ def match_objects(
     """
     first, second = as_pair(reference, image)
     if labels is None:
-        return _match(first, second, segmented(first), segmented(second))
+        return match(first, second, segmented_plane(first), segmented_plane(second))
     truth, ours = (_checked(each, first.shape) for each in labels)
-    found = _match(first, second, truth.labels, ours.labels)
-    names = [truth.names[found.pairs[:, 0] - 1], ours.names[found.pairs[:, 1] - 1]]
-    return replace(found, pairs=np.stack(names, axis=1))
+    return match(first, second, truth, ours)
 
 
 def _checked(labels: npt.ArrayLike, shape: tuple[int, ...]) -> Labels:
@@ -127,69 +139,16 @@ def _checked(labels: npt.ArrayLike, shape: tuple[int, ...]) -> Labels:
     return Labels.of(array)
 
 
-def _objects_of(mask: Labels) -> Array:
-    """Objects of a mask: its labels, or, where it has one value, the parts that hang together."""
-    if mask.names.size != 1:
-        return mask.labels
-    parts: Array = cv2.connectedComponents((mask.labels > 0).astype(np.uint8), connectivity=4)[1]
-    return parts
+def numbered(labels: Array) -> Labels:
+    """Labels that a segmentation numbered one after the other."""
+    return Labels(labels, np.arange(1, int(labels.max(initial=0)) + 1))
 
 
-def _match(reference: Plane, image: Plane, truth: Array, ours: Array) -> Matched:
-    truths, found = int(truth.max(initial=0)), int(ours.max(initial=0))
-    shared = np.zeros((truths + 1, found + 1))
-    np.add.at(shared, (truth.ravel(), ours.ravel()), 1)
-    areas_t, areas_o = shared.sum(axis=1)[1:], shared.sum(axis=0)[1:]
-    inner = shared[1:, 1:]
-    union = areas_t[:, None] + areas_o[None] - inner
-    overlap = np.divide(inner, union, out=np.zeros_like(inner), where=union > 0)
-    # above one half a match is the only one; at one half exactly, the first is taken
-    best = [_accuracy(overlap, t, truths, found) for t in _THRESHOLDS]
-    pairs = np.argwhere(overlap > _THRESHOLDS[0])
-    within_truth = inner > _PART * areas_o[None]
-    within_ours = inner > _PART * areas_t[:, None]
-    t, o = pairs.T
-    means = np.stack([_means(reference, truth)[t], _means(image, ours)[o]], axis=1)
-    centres = [_centres(labels)[:, place] for labels, place in ((truth, t), (ours, o))]
-    return Matched(
-        truths,
-        found,
-        best[0],
-        float(np.mean(best)),
-        int((within_truth.sum(axis=1) > 1).sum()),
-        int((within_ours.sum(axis=0) > 1).sum()),
-        pairs + 1,
-        np.stack([areas_t[t], areas_o[o]], axis=1),
-        means,
-        np.hypot(*(centres[0] - centres[1])),
-    )
-
-
-def _accuracy(overlap: Array, threshold: float, truths: int, found: int) -> float:
-    """Matched / (matched + missed + added); nan where there is nothing at all."""
-    if not truths + found:
-        return math.nan
-    over = overlap >= threshold - 1e-12
-    matched = min(int(over.any(axis=1).sum()), int(over.any(axis=0).sum()))
-    return matched / (truths + found - matched)
-
-
-def _means(plane: Plane, labels: Array) -> Array:
-    """Mean grey value of each object above the background, the median outside of objects."""
-    flat, pixels = labels.ravel(), plane.real.ravel().astype(np.float64)
-    outside = pixels[flat == 0]
-    background = float(np.median(outside)) if outside.size else 0.0
-    return np.asarray(
-        np.bincount(flat, pixels)[1:] / np.maximum(np.bincount(flat)[1:], 1) - background
-    )
-
-
-def _centres(labels: Array) -> Array:
-    """(2, n): y and x of each object's centre."""
-    flat = labels.ravel()
-    counts = np.maximum(np.bincount(flat)[1:], 1)
-    places = np.indices(labels.shape).reshape(2, -1)
-    return np.stack([np.bincount(flat, place)[1:] / counts for place in places])
+def parts_of(mask: Labels) -> Labels:
+    """Objects of a mask: its labels, or, of true and false, the parts that hang together."""
+    if mask.names.tolist() != [1]:
+        return mask
+    return numbered(cv2.connectedComponents((mask.labels > 0).astype(np.uint8), connectivity=4)[1])
 
 
 def _values(found: Matched) -> dict[str, float]:
@@ -208,7 +167,7 @@ def _values(found: Matched) -> dict[str, float]:
     values["count_error"] = found.found / found.truths - 1
     if not len(found.pairs):
         none = Undefined("objects: none is matched")
-        return values | dict.fromkeys(NAMES[5:], none)
+        return values | dict.fromkeys((*_OF_PAIRS, *_OF_LINES), none)
     values["object_area"] = float(np.median(found.area[:, 1] / found.area[:, 0]))
     truth, ours = (found.area * found.mean).T
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -217,10 +176,10 @@ def _values(found: Matched) -> dict[str, float]:
     values["object_intensity"] = float(np.median(finite)) if finite.size else math.nan
     if len(truth) < _FEWEST:
         few = Undefined(f"objects: fewer than {_FEWEST} are matched")
-        return values | {"intensity_slope": few, "intensity_r2": few}
+        return values | dict.fromkeys(_OF_LINES, few)
     if not np.ptp(truth) > 0:
         alike = Undefined("objects: all of the ground truth are as bright")
-        return values | {"intensity_slope": alike, "intensity_r2": alike}
+        return values | dict.fromkeys(_OF_LINES, alike)
     covariance = np.cov(truth, ours)
     spread = covariance[0, 0] * covariance[1, 1]
     alike = Undefined("objects: all of the image are as bright")
@@ -251,8 +210,62 @@ def object_measures(reference: npt.ArrayLike, image: npt.ArrayLike) -> dict[str,
     return _values(match_objects(reference, image))
 
 
+def segmented_plane(plane: Plane) -> Labels:
+    """Objects by the built-in segmentation."""
+    return numbered(segmented(plane))
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A segmentation whose failure is kept, too: a ground truth is segmented once."""
+
+    segment: Segment
+
+    def __call__(self, plane: Plane) -> Labels | CellqaError:
+        try:
+            return self.segment(plane)
+        except CellqaError as error:
+            return error
+
+
+def outlined(case: Case) -> tuple[Labels, Labels] | Undefined:
+    """Objects of the ground truth and of the image; or why there are none to compare.
+
+    Raises
+    ------
+    ImageError
+        A segmentation failed.
+    """
+    usual = parts_of(case.mask) if case.mask is not None else None
+    of = case.outlines or Outlines(segmented_plane)
+    found = []
+    for plane, mask, name in (
+        (case.pair[0], of.truth, "ground truth: "),
+        (case.pair[1], of.image, ""),
+    ):
+        if mask is not None:
+            if mask.labels is None:
+                return Undefined(f"objects: {name}{mask.missing}")
+            found.append(parts_of(mask.labels))
+        elif usual is not None and case.outlines is None and not found:
+            found.append(usual)
+        elif of.segment is None:
+            return Undefined(f"objects: {name or 'the image: '}no labels were given")
+        else:
+            tried = plane.once(_Tried(of.segment))
+            if isinstance(tried, CellqaError):
+                raise ImageError(f"{name}{tried}")
+            found.append(tried)
+    return found[0], found[1]
+
+
+def match_of(case: Case) -> Matched | Undefined:
+    """The match of a case; or why there is none."""
+    found = case.once(outlined)
+    return found if isinstance(found, Undefined) else match(*case.pair, *found)
+
+
 def measure(case: Case, names: Set[str]) -> dict[str, float]:
     """The family, of one match; the truth's objects are those of the mask where it has labels."""
-    reference, image = case.pair
-    truth = reference.once(segmented) if case.mask is None else _objects_of(case.mask)
-    return _values(_match(reference, image, truth, segmented(image)))
+    found = case.once(match_of)
+    return dict.fromkeys(NAMES, found) if isinstance(found, Undefined) else _values(found)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from cellqa.metrics.metric import Metric
+from cellqa.metrics.metric import OBJECTS, Metric
 from cellqa.metrics.table import FIT, FOREGROUND, METRICS, RETIRED
 from cellqa.pairs.roles import Role
 
@@ -49,12 +49,16 @@ def select(names: Iterable[str]) -> tuple[Metric, ...]:
 
 
 def for_run(
-    names: Iterable[str] | None = None, *, fit: bool = False, foreground: bool = False
+    names: Iterable[str] | None = None,
+    *,
+    fit: bool = False,
+    foreground: bool = False,
+    objects: bool = False,
 ) -> tuple[Metric, ...]:
     """Metrics of a run: those of these names (all by default), and what options add to them.
 
     `fit` adds gain, offset and the fitted forms of the chosen metrics, `foreground` their forms
-    over the foreground.
+    over the foreground, `objects` those of objects.
 
     Raises
     ------
@@ -72,6 +76,7 @@ def for_run(
     }
     options = {FIT} if fit else set()
     options |= {FOREGROUND} if foreground else set()
+    options |= {OBJECTS} if objects else set()
     added = {m.name for m in every if m.option in options and (not m.of or m.of in chosen)}
     return tuple(m for m in every if m.name in chosen | added)
 

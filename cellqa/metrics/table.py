@@ -24,7 +24,7 @@ from cellqa.metrics import (
     structural,
     unexplained,
 )
-from cellqa.metrics.metric import ON_REQUEST, Metric
+from cellqa.metrics.metric import OBJECTS, ON_REQUEST, Metric
 from cellqa.pairs.roles import Role
 from cellqa.plugins import Registry, instance_of
 
@@ -313,52 +313,52 @@ METRICS: Registry[Metric] = Registry(
         ),
         Metric(
             name="ap50", measure=objects.measure, needs=GT, higher_is_better=True, decimals=4,
-            range="0 to 1", option=ON_REQUEST, measures="objects found again",
+            range="0 to 1", option=OBJECTS, measures="objects found again",
             definition="average precision at an intersection over union of 0.5",
             doi="10.1007/978-3-030-00934-2_30",
         ),
         Metric(
             name="ap", measure=objects.measure, needs=GT, higher_is_better=True, decimals=4,
-            range="0 to 1", option=ON_REQUEST, measures="objects found again, with their outlines",
+            range="0 to 1", option=OBJECTS, measures="objects found again, with their outlines",
             definition="average precision, mean of IoU 0.5 to 0.95",
             doi="10.1038/s41592-019-0612-7",
         ),
         Metric(
             name="count_error", measure=objects.measure, needs=GT, decimals=3,
-            range="-1 to inf, 0 is best", option=ON_REQUEST, measures="objects too many or too few",
+            range="-1 to inf, 0 is best", option=OBJECTS, measures="objects too many or too few",
             definition="found / in the ground truth - 1",
         ),
         Metric(
-            name="splits", measure=objects.measure, needs=GT, decimals=0,
-            range="0 to inf", option=ON_REQUEST, measures="objects that fell apart",
+            name="splits", measure=objects.measure, needs=GT, decimals=2,
+            range="0 to inf", option=OBJECTS, measures="objects that fell apart",
             definition="objects of which two or more found ones are parts",
         ),
         Metric(
-            name="merges", measure=objects.measure, needs=GT, decimals=0,
-            range="0 to inf", option=ON_REQUEST, measures="objects that became one",
+            name="merges", measure=objects.measure, needs=GT, decimals=2,
+            range="0 to inf", option=OBJECTS, measures="objects that became one",
             definition="found objects of which two or more true ones are parts",
         ),
         Metric(
             name="object_area", measure=objects.measure, needs=GT, decimals=3,
-            range="0 to inf, 1 is best", option=ON_REQUEST,
+            range="0 to inf, 1 is best", option=OBJECTS,
             measures="area of matched objects over the true one",
             definition="median over objects matched at IoU 0.5",
         ),
         Metric(
             name="object_intensity", measure=objects.measure, needs=GT, decimals=3,
-            range="unbounded, 1 is best", option=ON_REQUEST,
+            range="unbounded, 1 is best", option=OBJECTS,
             measures="summed intensity of matched objects over the true one",
             definition="median over objects matched at IoU 0.5",
         ),
         Metric(
             name="intensity_slope", measure=objects.measure, needs=GT, decimals=3,
-            range="unbounded, 1 is best", option=ON_REQUEST,
+            range="unbounded, 1 is best", option=OBJECTS,
             measures="whether bright and dim objects stay apart",
             definition="least squares of summed intensities on the true ones",
         ),
         Metric(
             name="intensity_r2", measure=objects.measure, needs=GT,
-            higher_is_better=True, decimals=4, range="0 to 1", option=ON_REQUEST,
+            higher_is_better=True, decimals=4, range="0 to 1", option=OBJECTS,
             measures="how well summed intensities follow the true ones",
             definition="squared correlation over matched objects",
         ),

@@ -16,7 +16,7 @@ from cellqa.io import FORMATS, images_in, is_image_folder, open_image, split_suf
 from cellqa.io.stores import is_there, shown, url_of
 from cellqa.io.tiff_sets import parts_of_sets
 from cellqa.pairs.naming import Affixes, Naming, common_affixes, no_partner, read_table
-from cellqa.pairs.roles import GIVEN, UNSCORED, Role
+from cellqa.pairs.roles import GIVEN, LABELS, Role, is_scored
 
 _PLANE = re.compile(r"(#(?:s(\d+))?t(\d+)c(\d+)z(\d+))?(#(red|green|blue))?$")
 _KINDS = 10  # of passed over files that are named
@@ -97,8 +97,8 @@ class Image:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The roles that are scored: all but the masks."""
-        return tuple(role for role in self.files if role not in UNSCORED)
+        """The roles that are scored: all but masks and labels."""
+        return tuple(filter(is_scored, self.files))
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,8 @@ class Pairing:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The roles that are scored: all but the masks."""
-        return tuple(role for role in self.folders if role not in UNSCORED)
+        """The roles that are scored: all but masks and labels."""
+        return tuple(filter(is_scored, self.folders))
 
 
 def scan(path: StrPath, role: str) -> Folder:
@@ -205,6 +205,7 @@ def pair_folders(
     raw: StrPath | None = None,
     mask: StrPath | None = None,
     valid: StrPath | None = None,
+    labels: Mapping[str, StrPath] | None = None,
     naming: Naming | None = None,
 ) -> Pairing:
     """List the folders and pair their images by name.
@@ -217,6 +218,8 @@ def pair_folders(
         The folders of the ground truth and of the unenhanced images (the method `input`).
     mask, valid : path, optional
         The folders of the masks of the foreground, and of where there is a picture.
+    labels : dict, optional
+        Method, or `gt`, to the folder of the labels of its objects.
     naming : Naming, optional
         What names have beside the image's. By default, affixes are found.
 
@@ -229,15 +232,16 @@ def pair_folders(
     if raw is not None:
         folders[Role.RAW] = scan(raw, Role.RAW.option)
     for name, path in pred.items():
-        if name in GIVEN or not name:
+        if name in GIVEN or not name or name.startswith(LABELS):
             raise CellqaError(f"a method cannot be called {name!r}; give another as NAME=DIR")
         folders[name] = scan(path, "--pred")
-    if reference is not None:
-        folders[Role.REFERENCE] = scan(reference, Role.REFERENCE.option)
-    if mask is not None:
-        folders[Role.MASK] = scan(mask, Role.MASK.option)
-    if valid is not None:
-        folders[Role.VALID] = scan(valid, Role.VALID.option)
+    for role, place in ((Role.REFERENCE, reference), (Role.MASK, mask), (Role.VALID, valid)):
+        if place is not None:
+            folders[role] = scan(place, role.option)
+    for name, path in (labels or {}).items():
+        if name not in folders or not is_scored(name):
+            raise CellqaError(f"labels of {name!r}: there is no such method")
+        folders[f"{LABELS}{name}"] = scan(path, f"--objects {LABELS}{name}")
     return pair(folders, naming)
 
 
@@ -274,11 +278,10 @@ def pair(methods: Mapping[str, Folder], naming: Naming | None = None) -> Pairing
     notes += [] if naming else _without_affixes(named)
     reference = named.get(Role.REFERENCE)
     unpaired = {name: list(files) for name, files in left_out.items()}
-    order = sorted(named, key=lambda name: name != Role.REFERENCE)
     stems = {
         stem: None
         for name, images in named.items()
-        if name not in (Role.REFERENCE, *UNSCORED)
+        if name != Role.REFERENCE and is_scored(name)
         for stem in images
     }
     if reference is not None:
@@ -293,7 +296,7 @@ def pair(methods: Mapping[str, Folder], naming: Naming | None = None) -> Pairing
     images = []
     for stem in sorted(stems):
         files = {n: own[stem] for n, own in named.items() if stem in own}
-        owner = next(name for name in order if name in files)
+        owner = next(name for name in (Role.REFERENCE, *named) if name in files)
         images.append(Image(printable(files[owner][0]), files))
         for name in named:
             if name not in files:

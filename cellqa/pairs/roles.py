@@ -25,6 +25,18 @@ class Role(StrEnum):
 
 GIVEN = (Role.REFERENCE, Role.RAW, Role.MASK, Role.VALID)
 UNSCORED = (Role.MASK, Role.VALID)
+LABELS = "labels:"  # before a method's name, or gt: labels of its objects; not scored
+
+
+def is_scored(role: str) -> bool:
+    """Whether images of a role get rows.
+
+    Examples
+    --------
+    >>> [is_scored(role) for role in ("net", "gt", "mask", "labels:net")]
+    [True, True, False, False]
+    """
+    return role not in UNSCORED and not role.startswith(LABELS)
 
 
 def in_order(methods: list[str]) -> list[str]:

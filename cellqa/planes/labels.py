@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -58,6 +58,16 @@ class Mask:
 
     labels: Labels | None
     missing: str = ""
+
+    def moved_back(self, y: int, x: int) -> Mask:
+        """With what lies `y` pixels down and `x` to the right; borders are repeated."""
+        if self.labels is None or not (y or x):
+            return self
+        rows, columns = (
+            np.clip(np.arange(n) + by, 0, n - 1)
+            for n, by in zip(self.labels.labels.shape, (y, x), strict=True)
+        )
+        return Mask(replace(self.labels, labels=self.labels.labels[np.ix_(rows, columns)]))
 
     @classmethod
     def of(cls, pixels: Array) -> Mask:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from cellqa.errors import CellqaError
 from cellqa.metrics.metric import Metric
-from cellqa.pairs.roles import UNSCORED, Role, in_order
+from cellqa.pairs.roles import Role, in_order, is_scored
 from cellqa.tables.comparisons import Comparison
 from cellqa.tables.folder import COMPARISONS, RUN, SCORES, SUMMARY
 from cellqa.tables.reading import read_table, refuse_twice, refuse_unknown
@@ -113,7 +113,7 @@ def load_run(folder: Path) -> LoadedRun:
             "with --resume"
         )
     methods = list(dict.fromkeys([*record.folders, *scores["method"]]))
-    methods = [m for m in methods if m not in UNSCORED and (scores["method"] == m).any()]
+    methods = [m for m in methods if is_scored(m) and (scores["method"] == m).any()]
     columns = [m for m in known if scores[m.name].notna().any()]
     names = [m.name for m in known]
     summary = _table(folder / SUMMARY, Summary, ("metric", "method"), names, methods)

@@ -21,7 +21,7 @@ from cellqa.metrics.fitted import error_map
 from cellqa.metrics.structural import ssim_map
 from cellqa.pairs.naming import Naming
 from cellqa.pairs.pairing import Image, Pairing, pair_folders, without_plane
-from cellqa.pairs.roles import GIVEN, Role
+from cellqa.pairs.roles import GIVEN, Role, is_scored
 from cellqa.planes import Array
 from cellqa.reporting.load import LoadedRun
 from cellqa.scoring.image import file_states, load_plane
@@ -64,7 +64,7 @@ def as_scored(run: LoadedRun, images: Sequence[str]) -> tuple[dict[str, Path], d
     if not images:
         return {}, {}  # folders may hold millions
     folders = {name: Path(path) for name, path in run.record.folders.items()}
-    pred = {m: p for m, p in folders.items() if m not in GIVEN}
+    pred = {m: p for m, p in folders.items() if m not in GIVEN and is_scored(m)}
     try:
         pairing = pair_folders(
             pred,

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cellqa.errors import ImageError
+from cellqa.errors import ImageError, Undefined
 from cellqa.metrics.alignment import displacement, known_part, moved_back
 from cellqa.metrics.case import Case
-from cellqa.metrics.foreground import Object, objects
+from cellqa.metrics.foreground import Object, objects, of_labels
+from cellqa.metrics.objects import Found, found_objects, match_of, outlined
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane
 
 _STILL = 0.01  # pixels: a displacement below is none
+_NONE = Object(None, None, *(math.nan,) * 7)  # of the ground truth, where an object is invented
 
 
 @dataclass(frozen=True)
@@ -88,14 +89,34 @@ def undone(beside: Aligned, needs_raw: bool) -> Aligned:
         reference=shown,
         raw=raw,
         mask=case.mask.cropped(rows, columns) if case.mask else None,
+        outlines=case.outlines.moved(by, rows, columns) if case.outlines else None,
     )
     y, x = (t if math.isnan(t) else b for t, b in zip(told, by, strict=True))
     top, left = beside.origin
     return Aligned(registered, y, x, (top + rows.start, left + columns.start))
 
 
-def placed_objects(aligned: Aligned) -> Iterator[Object]:
-    """Scores of each object of the mask, with its place in the whole reference."""
+Lines = tuple[tuple[Object, ...], tuple[Found, ...] | None]
+
+
+def placed_objects(aligned: Aligned) -> Lines:
+    """Scores of each object with its place in the whole reference, and what the image has of it.
+
+    Of the mask; or, where objects were asked for, of those that were found. Without these, the
+    second is None.
+    """
+    case = aligned.case
     top, left = aligned.origin
-    for each in objects(aligned.case):
-        yield each._replace(y=each.y + top, x=each.x + left)
+    if case.outlines is None:
+        return tuple(each._replace(y=each.y + top, x=each.x + left) for each in objects(case)), None
+    found = case.once(match_of)
+    labels = case.once(outlined)
+    if isinstance(found, Undefined) or isinstance(labels, Undefined):
+        return (), None
+    known = [each._replace(y=each.y + top, x=each.x + left) for each in of_labels(case, labels[0])]
+    lines = [
+        each._replace(found_y=each.found_y + top, found_x=each.found_x + left)
+        for each in found_objects(found)
+    ]
+    known += [_NONE] * (len(lines) - len(known))
+    return tuple(known), tuple(lines)

@@ -12,12 +12,15 @@ from typing import Any
 from cellqa.disk import free_space, is_full
 from cellqa.errors import CellqaError
 from cellqa.pairs.pairing import Pairing
+from cellqa.pairs.roles import Role
 from cellqa.scoring.journal import Journal
 from cellqa.scoring.ranges import sentence
+from cellqa.tables.agreement import ObjectSums, verdicts
 from cellqa.tables.comparisons import compare_all
 from cellqa.tables.files import (
     scores_header,
     scores_line,
+    write_agreement,
     write_comparisons,
     write_csv,
     write_objects,
@@ -25,7 +28,17 @@ from cellqa.tables.files import (
     write_summary,
 )
 from cellqa.tables.finished import Finished
-from cellqa.tables.folder import COMPARISONS, JOURNAL, MAPS, OBJECTS, PLANES, SCORES, SUMMARY, TYPED
+from cellqa.tables.folder import (
+    AGREEMENT,
+    COMPARISONS,
+    JOURNAL,
+    MAPS,
+    OBJECTS,
+    PLANES,
+    SCORES,
+    SUMMARY,
+    TYPED,
+)
 from cellqa.tables.measuring import doubts
 from cellqa.tables.parquet import write_parquet
 from cellqa.tables.record import RunRecord
@@ -33,6 +46,8 @@ from cellqa.tables.rows import Row
 from cellqa.tables.summary import summarise, summarise_places
 from cellqa.tables.tally import Tally
 from cellqa.tables.versions import versions
+
+_MADE = (Role.RAW, Role.EGT)  # of which nothing is claimed
 
 
 def finish(
@@ -73,11 +88,13 @@ def finish(
     CellqaError
         A row is missing, or a file cannot be written.
     """
+    objects = ObjectSums(tally.methods)
 
     def lines() -> Iterator[list[str]]:
         for place, (name, journal) in enumerate(parts):
             for row in _rows(name, journal):
                 tally.add(row, place)
+                objects.add(row, tally.scored[row.method] - 1)
                 yield scores_line(row, tally.metrics)
 
     try:
@@ -96,10 +113,16 @@ def finish(
         (out / OBJECTS).unlink(missing_ok=True)  # of an earlier run
         if tally.objects:
             rows = (row for name, journal in parts for row in _rows(name, journal))
-            paths.append(write_objects(out / OBJECTS, rows))
+            found = record.settings.get("objects") is not None
+            paths.append(write_objects(out / OBJECTS, rows, found=found))
+        (out / AGREEMENT).unlink(missing_ok=True)  # of an earlier run
+        agreements = list(objects.agreements(tally))
+        if agreements:
+            paths.append(write_agreement(out / AGREEMENT, agreements))
         if parquet:
             paths += [write_parquet(path) for path in paths if path.name in (SCORES, OBJECTS)]
         told = [*warnings, *tally.warnings(pairing), *doubts(tally, summaries)]
+        told += [v.line for v in verdicts(agreements) if v.spoilt and v.method not in _MADE]
         sensitivity = ranges(tally)
         if sensitivity is not None:
             told.append(sentence(sensitivity))
@@ -127,7 +150,7 @@ def finish(
         raise CellqaError(f"{error.filename or out}: {error.strerror}{free} and {kept}") from None
     if (out / MAPS).is_dir():
         paths.append(out / MAPS)
-    return Finished(tally, summaries, comparisons, told, paths)
+    return Finished(tally, summaries, comparisons, told, paths, agreements)
 
 
 def _rows(name: str, journal: Journal) -> list[Row]:

@@ -13,7 +13,7 @@ from cellqa.errors import CellqaError, ImageError
 from cellqa.io import COLOURS, ImageFile, PlaneIndex, carriers, grey, open_image
 from cellqa.io.stores import state
 from cellqa.pairs.pairing import Image, of_one_colour
-from cellqa.pairs.roles import UNSCORED, Role
+from cellqa.pairs.roles import LABELS, Role, is_scored
 from cellqa.planes import Array
 from cellqa.planes.labels import Mask
 from cellqa.planes.plane import Plane
@@ -173,10 +173,10 @@ def _score_files(
             return [failed(image.name, m, _why(opened, m)) for m in image.methods]
         rows: list[Row] = []
         for name, planes in _planes(image.name, opened, leader, options.colour == "channels"):
-            masks: dict[str, Mask] = {
+            masks = {
                 role: _mask(role, every.get(role), planes, leader)
-                for role in UNSCORED
-                if role in folders
+                for role in folders
+                if not is_scored(role)
             }
             if Role.RAW in folders and Role.RAW not in planes:
                 planes[Role.RAW] = Opened(Role.RAW, problem="there is none of this name")
@@ -220,6 +220,7 @@ def _score_plane(
             mask=masks.get(Role.MASK),
             no_raw=raw.problem if raw else "",
             valid=valid.labels.labels if valid and valid.labels else None,
+            labels={r.removeprefix(LABELS): m for r, m in masks.items() if r.startswith(LABELS)},
         )
     except CellqaError as error:
         return [failed(name, method, str(error)) for method in methods]
@@ -306,10 +307,11 @@ def _why(opened: Mapping[str, Opened], method: str) -> str:
     return opened[method].problem or f"ground truth: {opened[Role.REFERENCE].problem}"
 
 
-def _mask(role: Role, mask: Opened | None, planes: Mapping[str, Opened], leader: ImageFile) -> Mask:
+def _mask(role: str, mask: Opened | None, planes: Mapping[str, Opened], leader: ImageFile) -> Mask:
     """The mask of a plane: the plane of the same place, or a single one for all; or why not."""
     if mask is None:
-        return Mask(None, f"there is no {role.option} of this name")
+        what = "are no labels" if role.startswith(LABELS) else f"is no --{role}"
+        return Mask(None, f"there {what} of this name")
     if mask.file is None:
         return Mask(None, mask.problem)
     file = mask.file

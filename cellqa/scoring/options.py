@@ -11,7 +11,8 @@ from cellqa.io.base import missing_rule
 from cellqa.metrics.frc import THRESHOLDS
 from cellqa.metrics.metric import Metric
 from cellqa.metrics.registry import for_run
-from cellqa.scoring import data_range
+from cellqa.scoring import data_range, segmenting
+from cellqa.scoring.segmenting import SECONDS
 from cellqa.tables.files import scores_header
 
 
@@ -50,6 +51,13 @@ class ScoreOptions:
         How many times the pixels of the input the other images have along each side.
     maps : str or None
         Folder for maps of SSIM, error and consistency.
+    objects : str or None
+        How objects are found on ground truth and methods alike: `auto`, the built-in segmentation;
+        a command with {in} and {out} or {folder} (see `cellqa.scoring.segmenting.Command`);
+        `labels`, those of the pairing alone. None: no lines of objects.csv, and what metrics of
+        objects were chosen use the built-in one.
+    objects_seconds : float
+        That the command may take for an image.
 
     Raises
     ------
@@ -69,6 +77,8 @@ class ScoreOptions:
     frc_threshold: str = "1/7"
     colour: str = "auto"
     camera: tuple[float, float, float] | None = None
+    objects: str | None = None
+    objects_seconds: float = SECONDS
 
     def __post_init__(self) -> None:
         self._check_metrics()
@@ -84,6 +94,13 @@ class ScoreOptions:
             len(self.camera) == 3 and self.camera[0] > 0 and self.camera[2] >= 0
         ):
             raise ValueError(f"`camera` must be gain, offset, read noise, got {self.camera!r}")
+        if self.objects is not None:
+            try:
+                segmenting.check(self.objects)
+            except ValueError as error:
+                raise ValueError(f"`objects`: {error}") from None
+        if not 0 < self.objects_seconds < math.inf:
+            raise ValueError(f"`objects_seconds` must be above 0, got {self.objects_seconds}")
         if self.colour not in ("auto", "channels"):
             raise ValueError(f"`colour` must be auto or channels, got {self.colour!r}")
         if self.frc_threshold not in THRESHOLDS:

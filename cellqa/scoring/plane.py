@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from cellqa.errors import Bound, ImageError, Undefined, with_type
+from cellqa.errors import Bound, ImageError, Undefined
 from cellqa.metrics import alignment, consistency
 from cellqa.metrics.case import Case, Family
 from cellqa.metrics.consistency import consistency_map
@@ -27,8 +26,10 @@ from cellqa.planes.plane import Plane
 from cellqa.scoring.aligned import Aligned, against_raw, placed_objects, undone
 from cellqa.scoring.data_range import data_range
 from cellqa.scoring.distrust import of_plane
+from cellqa.scoring.families import values_of
 from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.parts import Parts
+from cellqa.scoring.segmenting import Finder
 from cellqa.tables.rows import Row
 
 LARGEST_SHIFT = 0.3  # pixels; beyond, a run warns
@@ -108,6 +109,8 @@ class Scorer:
         Why the raw image could not be read.
     valid : ndarray or None, shape of the reference
         0 where there is no picture.
+    labels : dict, optional
+        Method, or `gt`, to the labels of its objects.
 
     Raises
     ------
@@ -135,6 +138,7 @@ class Scorer:
         mask: Mask | None = None,
         no_raw: str = "",
         valid: Array | None = None,
+        labels: Mapping[str, Mask] | None = None,
     ) -> None:
         self.options, self._no_raw = options, no_raw
         self._parts = parts = Parts(reference, raw, options.scale, valid)
@@ -147,6 +151,9 @@ class Scorer:
         self._outliers = len(region.outliers) if region else 0
         self._margin = region is not None and region.margin
         self._origin = parts.origin(reference) if reference else (0, 0)
+        self._finder = Finder(
+            options.objects, options.objects_seconds, labels or {}, self._shape.reference, region
+        )
         if reference is not None:
             reference = parts.taken(reference, "the ground truth", own=False)
         self.reference = reference
@@ -207,13 +214,15 @@ class Scorer:
             beside = part
         # lengths in pixels are in those of the enhanced images
         pixels = float(self.options.scale) if method == Role.RAW else 1.0
-        whole = self._case(part, pixel_size or pixels)
+        whole = replace(
+            self._case(part, pixel_size or pixels), outlines=self._finder.outlines(method)
+        )
         wanted = [m for m in self.options.metrics if m.applies(method, self.given)]
         compared = [m for m in wanted if Role.REFERENCE in m.needs]
         others = [m for m in wanted if Role.REFERENCE not in m.needs]
         told = list(notes)
         values: dict[str, float] = {}
-        aligned = None
+        aligned = control = None
         if self.reference is not None and method != Role.REFERENCE:
             if alike:
                 same = beside is part  # then what is known of it serves all families
@@ -221,6 +230,8 @@ class Scorer:
                 aligned = Aligned(case, origin=self._origin)
             else:
                 values = self._of_another_size(method, plane, compared)
+        elif self._finder.controlled:
+            control = Aligned(whole, origin=self._origin)
         if aligned is not None and self.options.register:
             needs_raw = any(Role.RAW in m.needs for m in compared)
             aligned = undone(aligned, needs_raw)
@@ -236,6 +247,8 @@ class Scorer:
         of_raw = [m for m in others if Role.RAW in m.needs]
         values |= self._measured([m for m in others if m not in of_raw], whole)
         values |= self._measured(of_raw, in_place)
+        placed = aligned or control
+        objects, found = placed_objects(placed) if placed else ((), None)
         reasons = [v.reason for v in values.values() if isinstance(v, (Undefined, Bound))]
         row = Row(
             name,
@@ -246,7 +259,8 @@ class Scorer:
             reason="; ".join(dict.fromkeys(r for r in reasons if r)),
             notes=(*told, *self._notes(method, part, values, alone)),
             limits=self._own_limits(),
-            objects=tuple(placed_objects(aligned)) if aligned else (),
+            objects=objects,
+            found=found,
             digest=digest,
         )
         return Scored(row, whole, aligned, self._shape)
@@ -313,7 +327,7 @@ class Scorer:
             values |= {name: Undefined(reason) for name, reason in lacking.items()}
             computed = [m for m in metrics if m.name not in lacking]
             if computed:
-                values |= _computed(family, case, [m.name for m in computed], computed[0].extra)
+                values |= values_of(family, case, [m.name for m in computed], computed[0].extra)
         return values
 
     def _lacking(self, metric: Metric, case: Case) -> str:
@@ -359,34 +373,6 @@ class Scorer:
                 "pixels (shift_y, shift_x), which lowers its scores: see --register"
             )
         return notes
-
-
-def _computed(family: Family, case: Case, names: Sequence[str], extra: str) -> Mapping[str, float]:
-    """What a family computes of these; of others' code, an error is a value that does not exist."""
-    if getattr(family, "__module__", "").partition(".")[0] == "cellqa":
-        known = family(case, set(names))
-        return {name: known[name] for name in names}
-    try:
-        known = family(case, set(names))
-        return {name: _number(name, known) for name in names}
-    except Exception as error:
-        why = with_type(error)
-        if isinstance(error, ModuleNotFoundError) and extra:
-            why = f"needs {error.name}; install the extra {extra!r} of its package"
-        return {name: Undefined(f"{name}: {why}") for name in names}
-
-
-def _number(name: str, known: Mapping[str, Any]) -> float:
-    """A value as a number, where somebody else's family gives one."""
-    if name not in known:
-        return Undefined(f"{name}: its family gives no value")
-    value = known[name]
-    if isinstance(value, (Undefined, Bound)):
-        return value
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return Undefined(f"{name}: its family gives no number ({type(value).__name__})")
 
 
 def _enlarged(small: Plane, large: Plane, scale: int) -> bool:

@@ -52,7 +52,12 @@ def under_ranges(
     ranges = {}
     for name, how in (("dtype", "dtype"), ("set", "set"), ("image", "auto")):
         own = replace(
-            options, metrics=select(["psnr", "ssim"]), data_range=how, foreground=None, maps=None
+            options,
+            metrics=select(["psnr", "ssim"]),
+            data_range=how,
+            foreground=None,
+            maps=None,
+            objects=None,
         )
         _, rows = score_image(
             Image(image.name, files),

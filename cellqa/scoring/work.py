@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from cellqa.engines import Engine
+from cellqa.engines import Engine, LocalEngine
 from cellqa.engines.base import Result
 from cellqa.io import may_crash
 from cellqa.io.stores import absolute
@@ -14,6 +15,7 @@ from cellqa.pairs.pairing import Image, Pairing
 from cellqa.pairs.roles import Role
 from cellqa.scoring.image import extremes, file_states, score_image
 from cellqa.scoring.options import ScoreOptions
+from cellqa.scoring.segmenting import AUTO, BY_LABELS
 from cellqa.tables.rows import Row, failed
 
 _LOOKED_AT = 1000  # images whose names say whether a format may crash
@@ -30,6 +32,8 @@ def scored(
     """Name, states of the files and rows of each image, in any order."""
     folders = {name: absolute(path) for name, path in pairing.folders.items()}
     work = partial(_score_one, folders=folders, options=options, value_range=value_range)
+    if options.objects not in (None, AUTO, BY_LABELS) and isinstance(engine, LocalEngine):
+        engine = replace(engine, seconds=None)  # each call of the command has a limit of its own
     return over_images(engine, work, images, pairing, _crashed_rows)
 
 
@@ -81,4 +85,4 @@ def _score_one(image: Image, **settings: Any) -> tuple[str, dict[str, Any], list
 
 def _crashed_rows(image: Image, reason: str) -> tuple[str, dict[str, Any], list[Row]]:
     text = f"reading or scoring this image {reason}"
-    return image.name, {}, [failed(image.name, method, text) for method in image.files]
+    return image.name, {}, [failed(image.name, method, text) for method in image.methods]

@@ -13,6 +13,8 @@ from typing import Any
 from cellqa.disk import appearing_text
 from cellqa.metrics.foreground import Object
 from cellqa.metrics.metric import Metric
+from cellqa.metrics.objects import Found
+from cellqa.tables.agreement import Agreement
 from cellqa.tables.cells import cell, guarded
 from cellqa.tables.comparisons import Comparison, Friedman
 from cellqa.tables.rows import Row
@@ -67,10 +69,26 @@ def write_comparisons(path: Path, pairs: Sequence[Comparison], tests: Sequence[F
     return write_csv(path, [*names, "friedman_p"], lines)
 
 
-def write_objects(path: Path, rows: Iterable[Row]) -> Path:
-    """Write objects.csv: a line for each image, method and object of its mask."""
-    lines = ([row.image, row.method, *map(cell, each)] for row in rows for each in row.objects)
-    return write_csv(path, ["image", "method", *Object._fields], lines)
+def write_objects(path: Path, rows: Iterable[Row], *, found: bool = False) -> Path:
+    """Write objects.csv: a line for each image, method and object.
+
+    With `found`, objects were looked for: what each image has of them stands beside the truth's.
+    """
+    if not found:
+        lines = ([row.image, row.method, *map(cell, each)] for row in rows for each in row.objects)
+        return write_csv(path, ["image", "method", *Object._fields], lines)
+    both = (
+        [row.image, row.method, *map(cell, truth), *map(cell, own)]
+        for row in rows
+        for truth, own in zip(row.objects, row.found or (), strict=True)
+    )
+    return write_csv(path, ["image", "method", *Object._fields, *Found._fields], both)
+
+
+def write_agreement(path: Path, lines: Sequence[Agreement]) -> Path:
+    """Write agreement.csv: a line for each method and quantity of its objects."""
+    cells = ([cell(v) for v in asdict(line).values()] for line in lines)
+    return write_csv(path, [f.name for f in fields(Agreement)], cells)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> Path:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from cellqa.tables.agreement import Agreement
 from cellqa.tables.comparisons import Comparison
 from cellqa.tables.summary import Summary
 from cellqa.tables.tally import Tally
@@ -22,6 +23,8 @@ class Finished:
     warnings : list of str
     paths : list of Path
         The files written.
+    agreements : list of Agreement
+        Of objects, where they were looked for.
     """
 
     tally: Tally
@@ -29,3 +32,4 @@ class Finished:
     comparisons: list[Comparison]
     warnings: list[str]
     paths: list[Path]
+    agreements: list[Agreement] = field(default_factory=list)

@@ -11,10 +11,11 @@ from cellqa.disk import appearing, own_folder, remove_folder
 from cellqa.errors import CellqaError
 
 SCORES, SUMMARY, COMPARISONS = "scores.csv", "summary.csv", "comparisons.csv"
-OBJECTS, PLANES, RUN = "objects.csv", "planes.csv", "run.json"
+OBJECTS, AGREEMENT = "objects.csv", "agreement.csv"
+PLANES, RUN = "planes.csv", "run.json"
 JOURNAL = "journal.jsonl"
 TYPED = ("scores.parquet", "objects.parquet")
-RESULTS = (SCORES, SUMMARY, COMPARISONS, OBJECTS, PLANES, *TYPED, RUN, JOURNAL)
+RESULTS = (SCORES, SUMMARY, COMPARISONS, OBJECTS, AGREEMENT, PLANES, *TYPED, RUN, JOURNAL)
 GALLERY = 24  # images with pictures on the page, unless told otherwise
 MAPS, PAGE, PICTURES, FIGURES = "maps", "report.html", "report_files", "figures"
 ARCHIVE = "report.zip"  # the page in one piece, where it is too large to be mailed as it is

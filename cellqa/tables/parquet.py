@@ -9,10 +9,12 @@ from typing import get_type_hints
 from cellqa.disk import appearing
 from cellqa.errors import MissingExtraError
 from cellqa.metrics.foreground import Object
+from cellqa.metrics.objects import Found
 
 _ROWS = 1 << 16  # of a row group
-_TEXT = ("image", "method", "status", "reason")
-_WHOLE = tuple(name for name, kind in get_type_hints(Object).items() if kind is int)
+_TEXT = ("image", "method", "status", "reason", "state")
+_KINDS = {**get_type_hints(Object), **get_type_hints(Found)}
+_WHOLE = tuple(name for name, kind in _KINDS.items() if kind == int | None)
 
 
 def check_parquet() -> None:

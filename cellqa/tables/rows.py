@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from cellqa.errors import printable
 from cellqa.metrics.foreground import Object
+from cellqa.metrics.objects import Found
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Row:
         Extremes of the ground truth, where its data range is a matter of choice (not 8 bits).
     objects : tuple of Object
         Lines of objects.csv.
+    found : tuple of Found or None
+        What the image has of each of them; None where objects were not looked for.
     digest : int
         Of the pixels: equal for copies; -1 where unknown.
     """
@@ -46,6 +49,7 @@ class Row:
     notes: tuple[str, ...] = ()
     limits: tuple[float, float] | None = None
     objects: tuple[Object, ...] = ()
+    found: tuple[Found, ...] | None = None
     digest: int = -1
 
     def to_json(self) -> dict[str, Any]:
@@ -57,8 +61,9 @@ class Row:
             if (value := getattr(self, name)) != _USUAL.get(name, _NOTHING)
         }
         if self.objects:
-            columns = zip(*self.objects, strict=True)
-            content["objects"] = dict(zip(Object._fields, columns, strict=True))
+            content["objects"] = _columns(self.objects, Object._fields)
+        if self.found is not None:
+            content["found"] = _columns(self.found, Found._fields)
         return content
 
     @classmethod
@@ -71,10 +76,11 @@ class Row:
             It is of another version, or no row.
         """
         content = dict(content)
-        columns = content.pop("objects", None)
-        if columns is not None:
-            each = zip(*(columns[name] for name in Object._fields), strict=True)
-            content["objects"] = tuple(Object(*values) for values in each)
+        for name, kind in (("objects", Object), ("found", Found)):
+            columns = content.pop(name, None)
+            if columns is not None:
+                each = zip(*(columns[column] for column in kind._fields), strict=True)
+                content[name] = tuple(kind(*values) for values in each)
         if content.get("limits") is not None:
             low, high = content["limits"]
             content["limits"] = low, high
@@ -82,6 +88,11 @@ class Row:
         if not _is_row(row):
             raise ValueError("no row")
         return row
+
+
+def _columns(lines: Sequence[tuple[Any, ...]], names: Sequence[str]) -> dict[str, Any]:
+    columns = list(zip(*lines, strict=True)) or [()] * len(names)
+    return dict(zip(names, columns, strict=True))
 
 
 def _is_row(row: Row) -> bool:
@@ -98,7 +109,7 @@ def _is_row(row: Row) -> bool:
 
 
 _NOTHING = object()
-_PLAIN = tuple(f.name for f in fields(Row) if f.name != "objects")
+_PLAIN = tuple(f.name for f in fields(Row) if f.name not in ("objects", "found"))
 _USUAL = {"status": "ok", "reason": "", "notes": (), "limits": None, "digest": -1}
 
 

@@ -80,6 +80,13 @@ def test_measures_are_those_of_regionprops() -> None:
             assert found.area[k, column] == props[label].area
             mean = props[label].intensity_mean - background
             assert found.mean[k, column] == pytest.approx(mean, rel=1e-6)
+        every = (found.of_truth, found.of_image)[column]
+        for k, label in enumerate(every.names):
+            own = props[label]
+            assert (every.y[k], every.x[k]) == pytest.approx(own.centroid, abs=1e-9)
+            assert every.eccentricity[k] == pytest.approx(own.eccentricity, abs=1e-9)
+            total = own.image_intensity[own.image].sum() - own.area * background
+            assert every.total[k] == pytest.approx(total, rel=1e-6)
     centres = [
         {p.label: p.centroid for p in regionprops(segmented(Plane.of(i, "image")))}
         for i in (scene.ideal, scene.image)
@@ -88,6 +95,16 @@ def test_measures_are_those_of_regionprops() -> None:
         assert shift == pytest.approx(
             np.hypot(*np.subtract(centres[0][t], centres[1][o])), abs=1e-6
         )
+
+
+def test_of_two_at_one_half_the_first_is_taken() -> None:
+    truth, halves = np.zeros((2, 8, 8), int)
+    truth[2:6, 2:6], halves[2:4, 2:6], halves[4:6, 2:6] = 1, 4, 5
+    zeros = np.zeros(truth.shape)
+    found = match_objects(zeros, zeros, labels=(truth, halves))
+    assert (found.pairs.tolist(), found.iou.tolist(), found.ap50) == ([[1, 4]], [0.5], 0.5)
+    turned = match_objects(zeros, zeros, labels=(halves, truth))
+    assert (turned.pairs.tolist(), turned.splits, turned.merges) == ([[4, 1]], 0, 1)
 
 
 def test_each_fault_has_its_number() -> None:
