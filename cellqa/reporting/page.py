@@ -27,7 +27,7 @@ from cellqa.reporting.pictures import Pictures, draw_pictures
 from cellqa.reporting.plate import plates_of
 from cellqa.reporting.sections import Section
 from cellqa.tables.files import plain
-from cellqa.tables.folder import ARCHIVE, GALLERY, PAGE, PICTURES, TABLES
+from cellqa.tables.folder import ARCHIVE, FIGURES, GALLERY, PAGE, PICTURES, TABLES
 from cellqa.tables.reading import read_json, unfit
 from cellqa.tables.verdict import Board, shown_p
 from cellqa.terminal import Progress
@@ -49,11 +49,21 @@ class Table(NamedTuple):
         The first is the header; the first cell of the others names what the row is of.
     note : str
         Below the title.
+    figure : str
+        Name of a PNG in the run's `figures/`, which is shown below the table.
     """
 
     title: str
     rows: Sequence[Sequence[str]]
     note: str = ""
+    figure: str = ""
+
+    def picture(self, folder: Path) -> str:
+        """The figure as the page holds it; empty where there is none."""
+        path = folder / FIGURES / Path(self.figure).name  # a name of ours, wherever it came from
+        if not self.figure or not path.is_file():
+            return ""
+        return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
 
 
 def report(
@@ -198,7 +208,7 @@ def _text(
         plates=plates,
         all_plates=all_plates,
         total=run.scores["image"].nunique(),
-        tables=_tables(run.folder / TABLES),
+        tables=[(t, t.picture(run.folder)) for t in _tables(run.folder / TABLES)],
     )
 
 

@@ -172,7 +172,7 @@ def _reliability(
     for suffix in (".png", ".svg"):
         save_figure(drawn, figures / f"reliability{suffix}")
     rows = [list(HEADER), *(row for name, each in found.items() for row in each.rows(name))]
-    return [Table("Do the intervals hold?", rows, NOTE)]
+    return [Table("Do the intervals hold?", rows, NOTE, "reliability.png")]
 
 
 def _enhanced(
