@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
@@ -45,7 +46,9 @@ class ResidualUNet(Generator):
         Learn what to add to the input; otherwise the whole image, which is better where the input
         is nothing like the target, as far out of focus in brightfield.
     planes : int
-        Images that are seen: the one that is enhanced, and its neighbours.
+        Images that are seen: the one that is enhanced, and its neighbours. What is learned is added
+        to their weighted sum then, whose weights are learned, too, and begin as those of the mean:
+        it has a third of the noise of one of three, and the rest is easier to learn.
     """
 
     block: Callable[[int], nn.Module] = ResidualBlock
@@ -78,6 +81,8 @@ class ResidualUNet(Generator):
         self.tail = nn.Conv2d(widths[0], 4 * channels, 3, padding=1)
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
+        if residual and planes > 1:
+            self.shares = nn.Parameter(torch.full((planes,), 1 / planes))
 
         within = list(self.reach)
         deep = [layer for n in blocks for layer in [*(within * n), (2, 2, 1)]][:-1]
@@ -98,4 +103,12 @@ class ResidualUNet(Generator):
         for k in reversed(range(len(self.up))):
             x = self.up[k](F.pixel_shuffle(self.grow[k](x), 2) + skips[k])
         added = F.pixel_shuffle(self.tail(x), 2)
-        return images[:, : self.channels] + added if self.residual else added
+        return self._base(images) + added if self.residual else added
+
+    def _base(self, images: Tensor) -> Tensor:
+        """What is learned is added to it."""
+        if self.planes == 1:
+            return images
+        planes = images.split(self.channels, dim=1)
+        weighted = [share * plane for share, plane in zip(self.shares, planes, strict=True)]
+        return torch.stack(weighted).sum(0)

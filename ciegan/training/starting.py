@@ -78,10 +78,11 @@ def _widened(first: Checkpoint, generator: Generator) -> dict[str, Tensor]:
         raise CellqaError(
             f"--from: {first.path.name} sees neighbours: give --set data.context={before}"
         )
-    for name, value in state.items():
-        if value.shape != own[name].shape:
-            wide = own[name].new_zeros(own[name].shape)
-            wide[:, : value.shape[1]] = value
+    for name, value in own.items():
+        known = state.get(name, value.new_ones(1))  # a single plane has no shares: all of it
+        if known.shape != value.shape:
+            wide = value.new_zeros(value.shape)
+            wide[tuple(slice(n) for n in known.shape)] = known
             state[name] = wide
     return state
 
