@@ -19,6 +19,7 @@ from cellqa.reporting.budget import draw_budget
 from cellqa.reporting.figures import COLOURS, GREY, STYLE, label, save_figure
 from cellqa.reporting.leaders import lead
 from cellqa.reporting.load import LoadedRun
+from cellqa.reporting.objects import draw_objects
 
 _PAIRS = 21  # of methods, beyond which those with the best method are drawn
 _WON = 4  # metrics that are shown
@@ -252,6 +253,7 @@ CHARTS: dict[str, Callable[[LoadedRun], Figure | None]] = {
     "detail": draw_budget,
     "boxplots": draw_boxes,
     "differences": draw_differences,
+    "objects": draw_objects,
     "wins": draw_wins,
     "tradeoff": draw_tradeoff,
 }

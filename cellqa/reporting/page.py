@@ -23,6 +23,7 @@ from cellqa.reporting.budget import MEANING, budget_of
 from cellqa.reporting.data import columns_of, data_of
 from cellqa.reporting.leaders import comparisons_of, lead, unit_of, verdict_of, verdicts
 from cellqa.reporting.load import LoadedRun, choose, in_turn, load_run
+from cellqa.reporting.objects import object_section
 from cellqa.reporting.pictures import Pictures, draw_pictures
 from cellqa.reporting.plate import plates_of
 from cellqa.reporting.sections import Section
@@ -36,7 +37,7 @@ MAILED = 15_000_000  # bytes: mail adds a third, and most servers take 20 to 25 
 SCRIPTS = ("page.js", "images.js", "plots.js", "viewer.js")
 _PICTURES_HERE, _MORE_HERE = "<!-- pictures -->", "<!-- more -->"  # in the template alone
 _DIGITS = 6  # significant, of the numbers of plates
-SECTIONS: tuple[Callable[[LoadedRun], Section | None], ...] = ()  # between belief and distrust
+SECTIONS: tuple[Callable[[LoadedRun], Section | None], ...] = (object_section,)  # after belief
 
 
 class Table(NamedTuple):
