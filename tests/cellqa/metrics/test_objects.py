@@ -67,6 +67,31 @@ def test_precision_is_that_of_the_best_assignment(seed: int) -> None:
     assert found.ap == pytest.approx(np.mean(each), abs=1e-12)
 
 
+# `stardist.matching.matching` of stardist 0.9.2 (its wheel on PyPI), 2026-11-28; see
+# benchmarks/bench_objects.py: seed, n_true, n_pred, tp, accuracy, its mean over 0.5 to 0.95, and
+# mean_matched_score, which stardist computes in float32
+STARDIST = [
+    (0, 14, 13, 8, 0.421052632, 0.148378881, 0.6727977),
+    (1, 14, 11, 9, 0.5625, 0.234745039, 0.7100271),
+    (2, 14, 12, 7, 0.368421053, 0.19393343, 0.7453232),
+    (3, 14, 14, 9, 0.473684211, 0.196023376, 0.7050491),
+    (4, 14, 7, 4, 0.235294118, 0.072389061, 0.6260166),
+    (5, 14, 12, 8, 0.444444444, 0.20347619, 0.7197485),
+]
+
+
+@pytest.mark.parametrize(("seed", "truths", "own", "matched", "ap50", "ap", "iou"), STARDIST)
+def test_precision_is_that_of_stardist(
+    seed: int, truths: int, own: int, matched: int, ap50: float, ap: float, iou: float
+) -> None:
+    first, second = random_labels(seed)
+    zeros = np.zeros(first.shape)
+    found = match_objects(zeros, zeros, labels=(first, second))
+    assert (found.truths, found.found, len(found.pairs)) == (truths, own, matched)
+    assert (found.ap50, found.ap) == pytest.approx((ap50, ap), abs=1e-9)  # its digits here
+    assert found.iou.mean() == pytest.approx(iou, abs=1e-6)
+
+
 def test_measures_are_those_of_regionprops() -> None:
     scene = nuclei((256, 256), photons=500, seed=3)
     found = match_objects(scene.ideal, scene.image)
