@@ -15,16 +15,28 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cellqa import object_measures, photometry, rsp, ssim
+from cellqa import (
+    Row,
+    ScoreOptions,
+    Scorer,
+    Tally,
+    object_measures,
+    photometry,
+    rsp,
+    select,
+    ssim,
+)
 from cellqa.enhance import ENHANCERS
 from cellqa.io import luminance, open_image
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane
 from cellqa.planes.segment import segmented
+from cellqa.tables.agreement import ObjectSums, verdicts
 from cellqa.terminal import align
 from ciegan.judging.validation import enhanced
 from ciegan.network.checkpoint import load
 
+WANTED = select(["ap50"])
 SHOWN = ("ap50", "count_error", "object_area", "object_intensity", "intensity_slope")
 
 
@@ -37,6 +49,8 @@ def methods(sharp: Array, noisy: Array, rng: np.random.Generator) -> dict[str, A
     wide = cv2.dilate(within.astype(np.uint8), np.ones((5, 5))) > 0
     top = float(sharp.max())
     soft = cv2.GaussianBlur(noisy, (0, 0), 1.0)
+    erased = np.where(wide, background, sharp)
+    elsewhere = np.roll(np.where(within, sharp, 0), 40, axis=1)
     return {
         "input": noisy,
         "wiener": ENHANCERS["wiener"](noisy),
@@ -44,8 +58,12 @@ def methods(sharp: Array, noisy: Array, rng: np.random.Generator) -> dict[str, A
         "general": enhanced(load("general"), noisy.astype(np.float32)),
         "gamma 0.7": (soft.clip(0) / top) ** 0.7 * top,
         "1.2 times": 1.2 * soft,
-        "truth, a fifth erased": np.where(wide, background, sharp),
-        "truth, a fifth added": np.maximum(sharp, np.roll(np.where(within, sharp, 0), 40, axis=1)),
+        "truth, a fifth erased": erased,
+        "truth, a fifth added": np.maximum(sharp, elsewhere),
+        "truth, a fifth moved": np.maximum(erased, elsewhere),
+        "truth, all as bright": np.where(labels > 0, float(sharp[labels > 0].mean()), sharp),
+        "turned by 180 degrees": np.ascontiguousarray(sharp[::-1, ::-1]),
+        "noise": rng.normal(background, 1 + 0.1 * top, sharp.shape),
         "truth": sharp,
     }
 
@@ -58,6 +76,7 @@ def main() -> None:
     given = parser.parse_args()
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     spent: dict[str, list[float]] = defaultdict(list)
+    seen: dict[str, list[Row]] = defaultdict(list)
     paths = sorted(p for p in given.folder.iterdir() if p.is_file())[3::4][: given.images]
     for k, path in enumerate(paths):
         with open_image(path) as image:
@@ -78,6 +97,8 @@ def main() -> None:
             start = time.perf_counter()
             objects = object_measures(sharp, made)
             spent["objects"].append((time.perf_counter() - start) / made.size * 1e9)
+            scorer = Scorer(Plane.of(sharp, "image"), ScoreOptions(WANTED, objects="auto"))
+            seen[name].append(scorer.score(path.name, name, Plane.of(made, "image")).row)
             for metric in SHOWN:
                 row[metric].append(objects[metric])
     columns = ["ssim", "rsp", "slope", "exponent", *SHOWN]
@@ -86,6 +107,11 @@ def main() -> None:
         rows.append([name, *(f"{np.nanmean(row[c]):.3f}" for c in columns)])
     print(f"{len(paths)} images of {given.folder}")
     print(align(rows))
+    tally, sums = Tally([*seen, "gt"], WANTED), ObjectSums(list(seen))
+    for row in (row for of_image in zip(*seen.values(), strict=True) for row in of_image):
+        tally.add(row)
+        sums.add(row, tally.scored[row.method] - 1)
+    print("\n".join(verdict.line for verdict in verdicts(list(sums.agreements(tally)))))
     for name, each in spent.items():
         print(f"{name}: {np.median(each):.0f} ms/MP")
 

@@ -17,8 +17,8 @@ from cellqa.tables.rows import Row
 from cellqa.tables.tally import Tally
 
 QUANTITIES = ("count", "area", "mean", "total")
-_SUMS = 7  # n, truth, image, truth², truth x image, image², (image - truth)²
-_STATISTICS = ("relative", "bias", "lower", "upper", "slope", "proportion", "r2")
+_SUMS = 9  # as `sums_of` has them
+_STATISTICS = ("relative", "bias", "lower", "upper", "slope", "proportion", "within", "r2")
 _REACH = 1.96  # standard deviations, of limits of agreement
 _FEWEST = 3  # that a line is put through, and fields that intervals take
 _CLOSE = 0.03  # off the truth, up to which nothing is said
@@ -56,6 +56,8 @@ class Agreement:
     proportion : float
         The slope over the ratio of the means: 1 where the line goes through the origin, below
         where large and small, bright and dim are nearer to each other than they should be.
+    within : float
+        The same of the objects of each plane among each other.
     r2 : float
         Squared correlation.
 
@@ -91,6 +93,9 @@ class Agreement:
     proportion: float
     proportion_low: float
     proportion_high: float
+    within: float
+    within_low: float
+    within_high: float
     r2: float
     r2_low: float
     r2_high: float
@@ -118,10 +123,10 @@ class ObjectSums:
         areas, found, totals, found_totals = np.array(pairs, float).reshape(-1, 4).T
         values: list[float] = [of[MATCHED], of[MISSED], of[INVENTED]]
         there, here = of[MATCHED] + of[MISSED], of[MATCHED] + of[INVENTED]
-        values += _sums(np.array([there], float), np.array([here], float))
-        values += _sums(areas, found)
-        values += _sums(totals / areas, found_totals / found)
-        values += _sums(totals, found_totals)
+        values += sums_of(np.array([there], float), np.array([here], float))
+        values += sums_of(areas, found)
+        values += sums_of(totals / areas, found_totals / found)
+        values += sums_of(totals, found_totals)
         self._sums[row.method].extend(values)
         self._places[row.method].append(place)
 
@@ -143,8 +148,14 @@ class ObjectSums:
                 yield _agreement(method, quantity, number, own[own[:, 0] > 0])
 
 
-def _sums(truth: Array, image: Array) -> list[float]:
-    products = truth * truth, truth * image, image * image, (image - truth) ** 2
+def sums_of(truth: Array, image: Array) -> list[float]:
+    """Of one plane: n, truth t, image m, t², t m, m², (m - t)²; and t² and t m less the means."""
+    products = [truth * truth, truth * image, image * image, (image - truth) ** 2]
+    if truth.size:
+        apart = truth - truth.mean()
+        products += [apart * apart, apart * (image - image.mean())]
+    else:
+        products += [truth, truth]
     return [truth.size, *(float(each.sum()) for each in (truth, image, *products))]
 
 
@@ -166,8 +177,19 @@ def _agreement(method: str, quantity: str, number: Sequence[int], sums: Array) -
 
 
 def statistics(sums: Array) -> Array:
-    """Relative bias, bias, limits, slope, proportion and R² of sums, shape (..., 7) both."""
-    n, t, m, tt, tm, mm, dd = np.moveaxis(sums, -1, 0)
+    """The statistics of agreement of sums.
+
+    Parameters
+    ----------
+    sums : ndarray, shape (..., 9)
+        As `sums_of` gives them, added up.
+
+    Returns
+    -------
+    ndarray, shape (..., 8)
+        Relative bias, bias, limits, slope, proportion, within, R²; nan where undefined.
+    """
+    n, t, m, tt, tm, mm, dd, tt_within, tm_within = np.moveaxis(sums, -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         bias = (m - t) / n
         spread = _REACH * np.sqrt(np.maximum(dd - n * bias**2, 0) / (n - 1))
@@ -177,7 +199,9 @@ def statistics(sums: Array) -> Array:
         r2 = np.where(line & (their > 1e-12 * mm), both**2 / (own * their), math.nan)
         relative = np.where(t > 0, m / t - 1, math.nan)
         proportion = np.where((t > 0) & (m > 0), slope * t / m, math.nan)
-        known = [relative, bias, bias - spread, bias + spread, slope, proportion, r2]
+        inner = line & (m > 0) & (t > 0) & (tt_within > 1e-12 * tt)
+        within = np.where(inner, tm_within / tt_within * t / m, math.nan)
+        known = [relative, bias, bias - spread, bias + spread, slope, proportion, within, r2]
         return np.stack([np.where(np.isfinite(each), each, math.nan) for each in known], axis=-1)
 
 
@@ -247,16 +271,22 @@ def _verdict(method: str, of: Mapping[str, Agreement]) -> Verdict:
     told.append(f"areas {_change(area, 'larger', 'smaller')}")
     if _spoilt(area.relative, area.relative_low, area.relative_high):
         spoilt.append("areas")
-    kept = mean.proportion - 1, mean.proportion_low - 1, mean.proportion_high - 1
-    squeezed = _off(*kept)
-    how = f" and {'compressed' if kept[0] < 0 else 'stretched'} to {_share(mean.proportion)}"
+    every = mean.proportion, mean.proportion_low, mean.proportion_high
+    inner = mean.within, mean.within_low, mean.within_high
+    off = [each for each in (every, inner) if _off(*(value - 1 for value in each))]
+    most = max(off, key=lambda each: abs(each[0] - 1), default=(1.0, 1.0, 1.0))
+    share, where = most[0], " within images" * (most is inner)
     level = total.relative, total.relative_low, total.relative_high
-    how = how if squeezed else ", in proportion" * _off(*level)
+    if off:
+        kind = "compressed" if share < 1 else "stretched"
+        how = f" and reversed{where}" if share < 0 else f" and {kind} to {_share(share)}{where}"
+    else:
+        how = ", in proportion" * (_off(*level) and not math.isnan(mean.proportion))
     told.append(f"intensities {_change(total, 'higher', 'lower')}{how}")
     loose = total.r2 < _LOOSE
     if loose:
         told.append(f"which follow the truth loosely (R² {total.r2:.2f})")
-    if loose or _spoilt(*level) or (squeezed and abs(kept[0]) > _CLEAR):
+    if loose or _spoilt(*level) or abs(share - 1) > _CLEAR:
         spoilt.append("intensities")
     few = f" (of {count.fields} field{'s' * (count.fields > 1)}, too few for intervals)"
     return Verdict(method, ", ".join(told) + few * (count.fields < _FEWEST), tuple(spoilt))

@@ -68,6 +68,8 @@ def test_numbers_are_those_of_all_objects() -> None:
     rows.insert(2, Row("bad.tif", "net", status="failed", reason="x"))
     rows.insert(3, Row("none.tif", "net"))  # objects were not looked for
     found = agreements_of(rows)
+    number = [sum(f.state == "matched" for f in row.found or ()) for row in rows]
+    plane = np.repeat(np.arange(len(rows)), number)
     pairs = [
         (o.area, f.found_area, f.gt_total, f.found_total)
         for row in rows
@@ -83,7 +85,10 @@ def test_numbers_are_those_of_all_objects() -> None:
         of, difference = found[quantity], image - truth
         reach = 1.96 * difference.std(ddof=1)
         line = stats.linregress(truth, image)
+        count = np.bincount(plane)[plane]
+        apart = [v - np.bincount(plane, v)[plane] / count for v in (truth, image)]
         expected = {
+            "within": (apart[0] @ apart[1]) / (apart[0] @ apart[0]) * truth.mean() / image.mean(),
             "n": truth.size,
             "truth": truth.mean(),
             "relative": image.mean() / truth.mean() - 1,
@@ -162,6 +167,23 @@ NONE = np.zeros((0, 2))
 def test_words(rows: list[Row], line: str) -> None:
     (verdict,) = verdicts(list(agreements_of(rows).values()))
     assert line in verdict.line
+
+
+def test_what_is_levelled_within_images_alone_is_told() -> None:
+    rows = some(6, fields=8)
+    for k, row in enumerate(rows):
+        level = 20 + 40 * k  # all objects of an image are as bright as their mean
+        pairs = [(o.area, f.found_area) for o, f in zip(row.objects, row.found or (), strict=True)]
+        kept = np.array([p for p in pairs if p[1]], float)
+        spread = 1 + 0.4 * np.sin(np.arange(len(kept)))
+        truth = np.stack([kept[:, 0], kept[:, 0] * level * spread], 1)
+        rows[k] = row_of(f"{k}", truth, np.stack([kept[:, 1], kept[:, 1] * level], 1))
+    of = agreements_of(rows)["mean"]
+    assert of.within == pytest.approx(0, abs=0.01)
+    assert of.proportion > 0.7
+    (verdict,) = verdicts(list(agreements_of(rows).values()))
+    assert "compressed to 0 %" in verdict.text
+    assert "intensities" in verdict.spoilt
 
 
 def test_counts_that_are_right_by_chance_are_not_kept() -> None:
