@@ -102,7 +102,8 @@ def draw_objects(run: LoadedRun) -> Figure | None:
     mean intensities against the true ones, with the line of least squares.
     """
     lines = agreement_of(run)
-    pairs = _pairs_of(run) if lines else {}
+    matched = any(of["count"].matched for of in lines.values())  # else there may be no table
+    pairs = _pairs_of(run) if matched else {}
     methods = [m for m in lines if m in pairs][:_DRAWN]
     if not methods:
         return None

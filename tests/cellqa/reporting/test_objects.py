@@ -98,6 +98,19 @@ def test_tables_that_were_changed_are_refused(
         report(tmp_path, gallery=0)
 
 
+def test_a_run_in_which_nothing_is_found_has_its_words(tmp_path: Path) -> None:
+    for k in range(3):
+        for folder in ("gt", "net"):
+            write_tiff(tmp_path / folder / f"{k}.tif", np.full((64, 64), 9 + k, np.float32), None)
+    line = ["score", "--gt", str(tmp_path / "gt"), "--pred", f"net={tmp_path / 'net'}"]
+    line += ["--objects", "auto", "--metrics", "psnr", "--gallery", "0"]
+    done = CliRunner().invoke(main, [*line, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "net: the ground truth has no objects" in done.output
+    assert "the ground truth has no objects" in (tmp_path / "out/report.html").read_text()
+    assert not (tmp_path / "out/objects.csv").exists()
+
+
 def test_runs_without_objects_have_no_section(scored: Path, tmp_path: Path) -> None:
     for path in scored.iterdir():
         if path.is_file() and path.name != "agreement.csv":
