@@ -23,8 +23,10 @@ from cellqa.reporting.objects import draw_objects
 
 _PAIRS = 21  # of methods, beyond which those with the best method are drawn
 _WON = 4  # metrics that are shown
-_POINTS = 400  # of a box, beyond which a sample is drawn
+_POINTS = 400  # of a difference, beyond which a sample is drawn
+_MANY = 1000  # values of a method, beyond which a violin is drawn in place of points
 _SUFFIXES = (".png", ".svg")
+_SIGNS = {"↑": "▲", "↓": "▼", "·": ""}  # that point to where it is better
 
 
 def save_charts(run: LoadedRun, folder: Path) -> list[Path]:
@@ -53,7 +55,8 @@ def draw_boxes(run: LoadedRun) -> Figure | None:
     """A panel for each metric, a box for each method, as the CIEGAN paper's Figure 5E.
 
     Boxes from quartile to quartile with the median, whiskers to 1.5 quartile ranges, a point for
-    each image. Marks: Holm-corrected Wilcoxon tests against the first method of the panel.
+    each image; violins above a thousand. Marks: Holm-corrected Wilcoxon tests against the
+    reference, the first method of the panel.
     """
     if not run.metrics:
         return None
@@ -68,7 +71,8 @@ def draw_boxes(run: LoadedRun) -> Figure | None:
     for axes in panels[len(run.metrics) :]:
         axes.axis("off")
     figure.supxlabel(
-        "marks against the first method: *** p < 0.001, ** p < 0.01, * p < 0.05, ns (Holm)",
+        "marks: against the method marked ref.; *** p < 0.001, ** p < 0.01, * p < 0.05, ns (Holm). "
+        "▲ up is better, ▼ down is better",
         fontsize=8,
         color="#555555",
     )
@@ -82,7 +86,7 @@ def _box_panel(axes: Any, run: LoadedRun, metric: Metric, colours: dict[str, str
     data = [table[m].dropna().to_numpy() for m in methods]
     axes.boxplot(
         data,
-        widths=0.55,
+        widths=[0.2 if v.size > _MANY else 0.55 for v in data],
         showfliers=False,
         patch_artist=True,
         medianprops={"color": "black", "lw": 1.4},
@@ -91,18 +95,22 @@ def _box_panel(axes: Any, run: LoadedRun, metric: Metric, colours: dict[str, str
         capprops={"color": "#555555"},
     )
     for k, (method, values) in enumerate(zip(methods, data, strict=True), 1):
-        shown = rng.choice(values, _POINTS, replace=False) if values.size > _POINTS else values
-        x = k + rng.uniform(-0.2, 0.2, shown.size)
-        axes.plot(x, shown, "o", ms=2.6, color=colours[method], alpha=0.55, mew=0, zorder=3)
+        if values.size > _MANY:
+            (body,) = axes.violinplot([values], [k], widths=0.8, showextrema=False)["bodies"]
+            body.set(facecolor=colours[method], alpha=0.5, zorder=1)
+            continue
+        x = k + rng.uniform(-0.2, 0.2, values.size)
+        axes.plot(x, values, "o", ms=2.6, color=colours[method], alpha=0.55, mew=0, zorder=3)
     marks = _marks(run, metric.name, methods)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.1 * (high - low))
     for k, method in enumerate(methods, 1):
-        axes.text(k, high + 0.02 * (high - low), marks.get(method, ""), ha="center", fontsize=8)
+        mark = "ref." if marks and k == 1 else marks.get(method, "")
+        axes.text(k, high + 0.02 * (high - low), mark, ha="center", fontsize=8)
     labels = [f"{label(m, 16)}\nn={v.size}" for m, v in zip(methods, data, strict=True)]
     axes.set_xticks(range(1, len(methods) + 1), labels, fontsize=7)
     unit = metric.unit_where(run.sized)
-    axes.set_title(f"{metric.name} {metric.arrow}{f' ({unit})' if unit else ''}")
+    axes.set_title(f"{metric.name}{f' ({unit})' if unit else ''} {_SIGNS[metric.arrow]}".strip())
 
 
 def _marks(run: LoadedRun, metric: str, methods: list[str]) -> dict[str, str]:
@@ -147,15 +155,17 @@ def draw_differences(run: LoadedRun) -> Figure | None:
     rows = math.ceil(len(metrics) / columns)
     pairs = table[["first", "second"]].drop_duplicates().shape[0]
     figure = Figure(
-        figsize=(4.2 * columns, (0.8 + 0.34 * pairs) * rows + 0.3), layout="constrained"
+        figsize=(4.4 * columns, (1.05 + 0.34 * pairs) * rows + 0.3), layout="constrained"
     )
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     rng = np.random.default_rng(1)
     for axes, metric in zip(panels, metrics, strict=False):
         values = run.values(metric.name).replace([np.inf, -np.inf], np.nan)
         lines = table[table["metric"] == metric.name]
+        counts: list[int] = []
         for k, (_, row) in enumerate(lines.iterrows()):
             difference = (values[row["first"]] - values[row["second"]]).dropna().to_numpy()
+            counts.append(difference.size)
             shown = rng.choice(difference, min(_POINTS, difference.size), replace=False)
             y = k + rng.uniform(-0.17, 0.17, shown.size)
             axes.plot(shown, y, "o", ms=2.2, color=GREY, alpha=0.5, mew=0)
@@ -163,13 +173,15 @@ def draw_differences(run: LoadedRun) -> Figure | None:
             axes.plot(row["mean_difference"], k, "D", color=COLOURS[1], ms=4.5)
         axes.axvline(0, color="black", lw=0.8)
         names = [
-            f"{label(f, 12)} - {label(s, 12)}"
-            for f, s in zip(lines["first"], lines["second"], strict=True)
+            f"{label(f, 12)} - {label(s, 12)}, n={n}"
+            for f, s, n in zip(lines["first"], lines["second"], counts, strict=True)
         ]
         axes.set_yticks(range(len(lines)), names, fontsize=7)
         axes.set_ylim(len(lines) - 0.5, -0.5)
         better = {True: "right: the first is better", False: "left: the first is better"}
         axes.set_title(f"{metric.name}: {better[bool(metric.higher_is_better)]}", fontsize=8)
+        unit = metric.unit_where(run.sized)
+        axes.set_xlabel(f"difference{f' ({unit})' if unit else ''}", fontsize=8)
     for axes in panels[len(metrics) :]:
         axes.axis("off")
     return figure
@@ -238,12 +250,17 @@ def draw_tradeoff(run: LoadedRun) -> Figure | None:
             color=colours[method],
             label=label(method, 30),
         )
+    unit = next(m for m in run.metrics if m.name == "resolution").unit_where(run.sized)
     if Role.REFERENCE in x:
         median = float(x[Role.REFERENCE].median())
-        axes.axvline(median, color=GREY, lw=1, ls="--", label="ground truth's resolution")
-    unit = next(m for m in run.metrics if m.name == "resolution").unit_where(run.sized)
+        axes.axvline(
+            median, color=GREY, lw=1, ls="--", label=f"ground truth, median {median:.3g} {unit}"
+        )
+    truer = fidelity.unit_where(run.sized)
+    turned = "▶" if fidelity.higher_is_better else "◀"  # the label is turned, and this with it
     axes.set(
-        xlabel=f"resolution ({unit}), left is sharper", ylabel=f"{fidelity.name} {fidelity.arrow}"
+        xlabel=f"resolution ({unit}) ◀ sharper",
+        ylabel=f"{fidelity.name}{f' ({truer})' if truer else ''} {turned} truer",
     )
     axes.legend(frameon=False, fontsize=8)
     return figure

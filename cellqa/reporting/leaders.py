@@ -13,7 +13,8 @@ from cellqa.metrics.resolution import FILTERED
 from cellqa.pairs.roles import Role
 from cellqa.reporting.load import LoadedRun
 from cellqa.tables.comparisons import Comparison
-from cellqa.tables.verdict import SURE, Verdict, judge, shown_p
+from cellqa.tables.standing import SURE, shown_p
+from cellqa.tables.verdict import Verdict, judge
 
 
 @dataclass(frozen=True)

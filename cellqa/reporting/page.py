@@ -30,7 +30,7 @@ from cellqa.reporting.sections import Section
 from cellqa.tables.files import plain
 from cellqa.tables.folder import ARCHIVE, FIGURES, GALLERY, PAGE, PICTURES, TABLES
 from cellqa.tables.reading import read_json, unfit
-from cellqa.tables.verdict import Board, shown_p
+from cellqa.tables.standing import Board, shown_p
 from cellqa.terminal import Progress
 
 MAILED = 15_000_000  # bytes: mail adds a third, and most servers take 20 to 25 MB

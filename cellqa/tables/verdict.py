@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from cellqa.metrics.resolution import OF_THE_FILTER
 from cellqa.pairs.roles import Role
 from cellqa.tables.comparisons import Comparison
 from cellqa.tables.finished import Finished
+from cellqa.tables.standing import Board
 
-SURE = 0.05  # p, corrected, from which a difference is not sure
 UNTOUCHED = "the untouched images"
-_ROLES = (Role.REFERENCE, Role.EGT)  # made of what they would be judged by
 _DOUBTS = 2  # that are told, of those that there are
+_LONGEST = 140  # letters of one
 _AMOUNTS = 4  # methods whose invented detail is told
 
 
@@ -101,7 +100,7 @@ def judge(
         of_all = _best(best, tested) if len(enhanced) > 1 else ""
         sentences = [of_all if faithful else _ahead(tested)]
         sentences += _against_untouched(enhanced, tested) if Role.RAW in methods else []
-    if Role.RAW not in methods:
+    if faithful and Role.RAW not in methods:
         sentences.append(
             "Nobody knows whether that is better than doing nothing: the untouched images are not "
             "among the compared (--input)."
@@ -109,7 +108,7 @@ def judge(
     invented = Board.of(next((m for m in metrics if m.name == "invented"), None), comparisons)
     sentences += _invented(invented, enhanced, means)
     concerned = [m for m in best or enhanced if m != Role.RAW]
-    others = [m for m in enhanced if m not in concerned]
+    others = [*(m for m in enhanced if m not in concerned), Role.EGT]
     doubt = _doubt(concerned, others, warnings, failed, rows)
     return Verdict(
         tuple(best if faithful else ()),
@@ -117,19 +116,6 @@ def judge(
         tuple(s for s in sentences if s),
         doubt,
     )
-
-
-def shown_p(p: float) -> str:
-    """A p value as papers print it; empty where there is no test.
-
-    Examples
-    --------
-    >>> shown_p(2e-9), shown_p(0.0321), shown_p(0.34), shown_p(math.nan)
-    ('< 0.001', '0.032', '0.34', '')
-    """
-    if math.isnan(p):
-        return ""
-    return "< 0.001" if p < 1e-3 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def _judged_by(
@@ -148,85 +134,13 @@ def _judged_by(
     return known, True  # of somebody else's table
 
 
-@dataclass(frozen=True)
-class Board:
-    """Who beats whom in one metric.
-
-    Attributes
-    ----------
-    metric : Metric
-    methods : list of str
-        Those that can lead: all but the ground truth and what was made of it.
-    pairs : dict
-        Of two methods, their comparison.
-    """
-
-    metric: Metric
-    methods: list[str]
-    pairs: dict[tuple[str, str], Comparison]
-
-    @classmethod
-    def of(cls, metric: Metric | None, comparisons: Sequence[Comparison]) -> Board:
-        """Of the methods that can lead."""
-        if metric is None:
-            return cls(Metric(name=""), [], {})
-        pairs = {
-            (c.first, c.second): c
-            for c in comparisons
-            if c.metric == metric.name and not {c.first, c.second} & set(_ROLES) and c.n
-        }
-        return cls(metric, list(dict.fromkeys(m for pair in pairs for m in pair)), pairs)
-
-    @property
-    def samples(self) -> int:
-        """Independent images or groups of the smallest comparison."""
-        return min((c.groups or c.n for c in self.pairs.values()), default=0)
-
-    @property
-    def needed(self) -> int:
-        """Samples from which a test can find anything, after Holm's correction."""
-        tests = max(1, sum(not math.isnan(c.p) for c in self.pairs.values()))
-        return next(n for n in range(6, 64) if tests * 2.0 ** (1 - n) < SURE)
-
-    @property
-    def few(self) -> bool:
-        """Whether no outcome could be sure."""
-        return self.samples < self.needed
-
-    def surely(self, winner: str, loser: str) -> bool:
-        """Whether one beats the other beyond chance."""
-        for (first, second), sign in (((winner, loser), 1), ((loser, winner), -1)):
-            line = self.pairs.get((first, second))
-            if line is not None:
-                return line.p_holm < SURE and sign * line.effect > 0
-        return False
-
-    def ahead(self, winner: str, loser: str) -> bool:
-        """Whether one is better than the other on more than half of their images."""
-        if (line := self.pairs.get((winner, loser))) is not None:
-            return line.better > 0.5
-        line = self.pairs.get((loser, winner))
-        return line is not None and line.better < 0.5
-
-    @property
-    def leaders(self) -> list[str]:
-        """Methods that no other surely beats."""
-        return [m for m in self.methods if not any(self.surely(o, m) for o in self.methods)]
-
-    @property
-    def first(self) -> list[str]:
-        """The method that is ahead of all others, sure or not; none where they go in circles."""
-        others = self.methods
-        return [m for m in others if all(self.ahead(m, o) for o in others if o != m)]
-
-
 def _too_few(boards: Sequence[Board]) -> str:
     what = "groups" if any(c.groups for b in boards for c in b.pairs.values()) else "images"
     samples, needed = min(b.samples for b in boards), max(b.needed for b in boards)
     what = what[:-1] if samples == 1 else what
     told = _gathered((_names(b.first), b.metric.name) for b in boards if b.first)
     ahead = f"; ahead on these: {told}" if told else ""
-    tests = max(len(b.pairs) for b in boards)
+    tests = max(b.tests for b in boards)
     several = f" to tell {tests} pairs of methods apart" if tests > 1 else ""
     return f"Too few to say who is best: {samples} {what}, {needed} are needed{several}{ahead}."
 
@@ -324,16 +238,26 @@ def _doubt(
     failed: int,
     rows: int,
 ) -> str:
-    """Reasons for distrust: those that name the methods, or no method at all, first."""
+    """Reasons for distrust: of the whole run, then of the best, then of what they are made of."""
 
-    def about(warning: str, methods: Iterable[str]) -> bool:
+    def names(warning: str, methods: Iterable[str]) -> bool:
         return any(re.search(rf"(?<!\w){re.escape(m)}(?!\w)", warning) for m in methods)
 
-    own = [w for w in warnings if about(w, concerned)]
-    general = [w for w in warnings if w not in own and not about(w, others)]
+    def subject(warning: str, methods: Iterable[str]) -> bool:
+        return any(re.match(rf"{re.escape(m)}(?!\w)", warning) for m in methods)
+
+    given = (Role.RAW, Role.REFERENCE)
+    own = [w for w in warnings if subject(w, concerned)]
+    made_of = [w for w in warnings if subject(w, given)]
+    general = [w for w in warnings if not subject(w, [*concerned, *others, *given])]
+    general.sort(key=lambda w: names(w, others) and not names(w, concerned))
     lost = [f"{failed} of {rows} rows failed"] if failed else []
-    # what is of the ground truth or of the whole run weighs more than what is of one method
-    told = [*lost, *(w for w in [*general, *own] if OF_THE_FILTER not in w)]
+    every = "|".join(map(re.escape, [*concerned, *others]))
+    alike: dict[str, str] = {}  # what is said of each method is said once
+    for warning in [*general, *own, *made_of]:
+        if OF_THE_FILTER not in warning:
+            alike.setdefault(re.sub(rf"(?<!\w)({every})(?!\w)", "*", warning), _brief(warning))
+    told = [*lost, *alike.values()]
     rest = len(warnings) + len(lost) - len(told[:_DOUBTS])
     if not told:
         if rest:
@@ -341,6 +265,20 @@ def _doubt(
         return "Nothing was found that speaks against it."
     more = f" (and {_count(rest, 'more warning')})" if rest else ""
     return f"But distrust it: {'; '.join(told[:_DOUBTS])}{more}."
+
+
+def _brief(warning: str) -> str:
+    """A warning, or as much of a long one as says what it is.
+
+    Examples
+    --------
+    >>> _brief("the data range decides PSNR: of a.tif, " + 140 * "9")
+    'the data range decides PSNR ...'
+    """
+    if len(warning) <= _LONGEST:
+        return warning
+    cut = max(warning.rfind(mark, 20, _LONGEST) for mark in (": ", "; "))
+    return (warning[:cut] if cut > 0 else warning[:_LONGEST]) + " ..."
 
 
 def _count(n: int, what: str) -> str:

@@ -86,7 +86,7 @@ class Dashboard:
         self.failed: dict[Path, Enhanced] = {}
         self.shown: deque[Shown] = deque(maxlen=_SHOWN)
         self.times: deque[float] = deque()
-        self.next = 0.0
+        self.next, self.pause = 0.0, _REST
         self.changed = True
         self.latest: list[Mapping[str, Any]] = []
         self.score_names = [role + m for m in SCORED for role in ("", "input_")] * options.score
@@ -176,11 +176,13 @@ class Dashboard:
                 "waiting": self.watcher.waiting,
                 "rate": len(self.times) * 60 / _RATE,
                 "watching": not last,
+                "due": self.pause,
             },
         )
         if last:
             self.score_lines.close()
-        self.next = time.monotonic() + max(_REST, _SHARE * (time.monotonic() - now))
+        self.pause = max(_REST, _SHARE * (time.monotonic() - now))
+        self.next = time.monotonic() + self.pause
 
     def _rows(self) -> list[Mapping[str, Any]]:
         """Everything in the folder of results, whenever it was made, and what failed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from cellqa.planes import Array
 PAGE = "watch.html"
 _SIDE = 160  # of the pictures: pixels of the images, not scaled
 _ROWS = 30
+_LATE, _GRACE = 3, 15  # times that a page is due, and seconds, from which it is not coming
 _COLUMNS = ("planes", "clipped", "rsp", "spread", "seconds")  # where any image has them
 
 
@@ -80,8 +82,10 @@ def write_page(
     shown : sequence of Shown
         The latest first.
     about : dict
-        `source`, `waiting`, `rate` (images in a minute), `watching`.
+        `source`, `waiting`, `rate` (images in a minute), `watching`; `due`: seconds until the page
+        is written again, by which it tells that its program is gone.
     """
+    written = time.time()
     counts = Counter(str(row["status"]) for row in rows)
     failed = [row for row in rows if row["status"] == "failed"]
     by_name = {row["image"]: row for row in rows if row["status"] != "failed"}
@@ -101,7 +105,9 @@ def write_page(
         rows=latest,
         columns=told,
         shown=kept,
-        now=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+        now=datetime.fromtimestamp(written).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+        written=f"{written:.3f}",
+        late=_LATE * about["due"] + _GRACE,
     )
     with appearing_text(path) as file:
         file.write(html)

@@ -14,7 +14,7 @@ function boxes() {
   const c = $("boxes"), scale = window.devicePixelRatio || 1, w = document.querySelector("main").clientWidth, h = 360;
   c.width = w * scale; c.height = h * scale; c.style.width = w + "px"; c.style.height = h + "px";
   const g = c.getContext("2d"); g.scale(scale, scale); points = []; boxed = []; $("tip").hidden = true;
-  const style = getComputedStyle(document.body), ink = style.color, m = D.metrics[column($("plot-metric").value)];
+  const style = getComputedStyle(document.body), dark = matchMedia("(prefers-color-scheme: dark)").matches, ink = style.color, m = D.metrics[column($("plot-metric").value)];
   if (!m) return;
   const sets = able(m.name).map(x => [x, values(x, m.name).map((v, i) => [i, num(v)]).filter(p => p[1] !== null && isFinite(p[1])), values(x, m.name).filter(v => typeof v === "string").length]).filter(s => s[1].length);
   g.fillStyle = ink; g.font = "13px system-ui";
@@ -36,7 +36,7 @@ function boxes() {
       g.textAlign = "right"; g.font = "12px system-ui"; g.fillStyle = ink; const narrow = w < 700, right = narrow ? w - 4 : w - 4 - lines, at_y = narrow ? 30 + lines : 14, wide_as = g.measureText(name).width; g.fillText(name, right, at_y); lines += narrow ? 16 : wide_as + 50;
       g.strokeStyle = colour(x); g.setLineDash(x === "gt" ? [7, 4] : [2, 3]); g.lineWidth = 1.5; g.beginPath(); g.moveTo(right - wide_as - 30, at_y - 4); g.lineTo(right - wide_as - 6, at_y - 4); g.stroke(); g.setLineDash([]); g.lineWidth = 1;
     }
-    g.fillStyle = colour(x); g.globalAlpha = violin ? .45 : .6;
+    g.fillStyle = colour(x); g.globalAlpha = violin ? .45 : dark ? .9 : .6;
     if (violin) {
       const d = density(s, s[0], s[s.length - 1]), most = Math.max(...d), level = k => y(s[0] + (k + .5) / d.length * (s[s.length - 1] - s[0]));
       g.beginPath(); d.forEach((v, k) => g.lineTo(at - v / most * b * .8, level(k))); for (let k = d.length - 1; k >= 0; k--) g.lineTo(at + d[k] / most * b * .8, level(k)); g.closePath(); g.fill(); g.globalAlpha = .6;

@@ -303,11 +303,16 @@ def test_a_rater_goes_through_it_in_the_browser(made: Path, tmp_path: Path) -> N
                 page.locator("input[name=scale0][value='4']").check()
                 for _ in key["scales"][1:]:
                     page.keyboard.press("5")
+        assert page.locator("#thanks").inner_text() == "Thank you!"
         assert page.locator("#left").inner_text() == "All are answered."
+        assert page.locator("#after").is_hidden()
         with page.expect_download() as download:
             page.locator("#save").click()
         path = tmp_path / download.value.suggested_filename
         download.value.save_as(path)
+        after = page.locator("#after").inner_text()
+        assert f"Saved as {path.name}" in after
+        assert "send that file" in after
         browser.close()
     assert errors == []
     here = (made / "page").as_uri()
@@ -324,3 +329,55 @@ def test_a_rater_goes_through_it_in_the_browser(made: Path, tmp_path: Path) -> N
     assert (found.failures, found.notes) == ([], [])
     status, text = run("analyse", made, path)
     assert status == 0, text
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium: apt-get install chromium")
+@pytest.mark.parametrize(("width", "height"), [(360, 640), (844, 390), (1366, 768), (2560, 1300)])
+def test_images_and_scales_are_seen_together_on_one_grey(
+    made: Path, width: int, height: int
+) -> None:
+    from playwright.sync_api import sync_playwright
+
+    key = json.loads((made / "key.json").read_text())
+    greys = set()
+    with sync_playwright() as playwright:
+        quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=quiet)
+        for scheme in ("light", "dark"):
+            page = browser.new_page(
+                viewport={"width": width, "height": height}, color_scheme=scheme
+            )
+            page.goto((made / "page" / "questionnaire.html").as_uri())
+            page.locator("#rater").fill("1")
+            page.locator("#begin").click()
+            greys.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+            for kind in ("pair", "rate"):
+                at = next(task["task"] for task in key["tasks"] if task["kind"] == kind)
+                page.evaluate(f"state.at = {at}; show()")
+                images = page.locator("#images img").all()
+                for image in images:
+                    image.evaluate("e => e.decode()")
+                seen = [*images, page.locator("#forward"), *page.locator("fieldset").all()]
+                assert len(seen) == (3 if kind == "pair" else 2 + len(key["scales"]))
+                boxes = [part.bounding_box() for part in seen]
+                for box in boxes:
+                    assert box["x"] >= 0
+                    assert box["y"] >= 0
+                    assert box["x"] + box["width"] <= width
+                    assert box["y"] + box["height"] <= height
+                assert boxes[0]["width"] >= 90  # and it is large enough to be judged
+                if kind == "pair":
+                    left, right = boxes[:2]
+                    assert left["y"] == right["y"]
+                    assert left["width"] == right["width"]
+                    assert left["x"] + left["width"] < right["x"]
+                overlap = [b for b in boxes[1:] if _meet(boxes[0], b)]
+                assert not overlap
+        browser.close()
+    assert greys == {"rgb(128, 128, 128)"}
+
+
+def _meet(a: dict[str, float], b: dict[str, float]) -> bool:
+    return all(
+        a[o] < b[o] + b[s] and b[o] < a[o] + a[s] for o, s in (("x", "width"), ("y", "height"))
+    )

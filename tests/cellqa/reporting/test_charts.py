@@ -111,7 +111,8 @@ def test_one_method_and_one_image(folders: Folders, sharp8: np.ndarray, tmp_path
     net, gt = folders("net", a=blurred(sharp8, 2)), folders("gt", a=sharp8)
     run("score", "--pred", net, "--gt", gt, "--out", tmp_path / "run")
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "One method alone" in page or "nothing to compare" in page
+    assert "Nothing was compared." in page
+    assert "or the untouched images (--input)" in page
     run("figures", tmp_path / "run")
     assert (tmp_path / "run" / "figures" / "boxplots.png").exists()
 
@@ -271,3 +272,19 @@ def test_pictures_lose_nothing_and_the_whole_is_behind_a_crop(
     exact = np.rint(255 * np.clip((window - low) / (high - low), 0, 1))
     np.testing.assert_array_equal(shown["image:gt"], exact)
     assert shown["whole:gt"].shape == (375, 480)  # 480 at most, in the image's proportions
+
+
+def test_violins_stand_for_too_many_points_and_the_reference_is_named(tmp_path: Path) -> None:
+    values = np.random.default_rng(2).uniform(20, 40, 1001)
+    lines = ["image,psnr_one,psnr_two,psnr_input"]
+    lines += [f"i{k},{v:.3f},{v + 1:.3f},{v - 1:.3f}" for k, v in enumerate(values)]
+    for n, name in ((1001, "many"), (1000, "few")):
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines[: n + 1]))
+        run_of_table(tmp_path / f"{name}.csv", tmp_path / name)
+        axes = CHARTS["boxplots"](load_run(tmp_path / name)).axes[0]
+        points = [line for line in axes.lines if line.get_marker() == "o"]
+        assert (len(axes.collections), len(points)) == ((3, 0) if n > 1000 else (0, 3))
+        assert sum(line.get_xdata().size for line in points) == (0 if n > 1000 else 3000)
+        assert [t.get_text() for t in axes.texts] == ["ref.", "***", "***"]
+        assert axes.get_title() == "psnr (dB) ▲"
+        assert next(t.get_text() for t in axes.get_xticklabels()) == f"input\nn={n}"

@@ -104,6 +104,8 @@ def test_without_ground_truth_nobody_is_the_best() -> None:
     assert found.best == ()
     assert found.sentences[0].startswith("Without ground truth (--gt), none can be called best.")
     assert "a in rsp" in found.sentences[0]
+    alone = judged({"rsp": {"a": around(0.9), "b": around(0.85)}})  # the raw image has no rsp
+    assert len(alone.sentences) == 1
 
 
 def test_too_few_images_are_said_as_such() -> None:
@@ -134,6 +136,18 @@ def test_as_many_images_are_asked_for_as_a_test_needs(methods: int) -> None:
     assert smallest(needed) < 0.05 <= smallest(needed - 1)
 
 
+def test_what_holm_corrects_for_counts_whoever_is_compared() -> None:
+    """Six images could tell two methods apart; with the enhanced truth there are three tests."""
+    n = 6
+    values = {"input": np.linspace(0.7, 0.71, n), "te": np.linspace(0.3, 0.31, n)}
+    assert judged({"ssim": values}).sentences == ("te is worse than doing nothing.",)
+    more = judged({"ssim": {**values, "egt": np.linspace(0.6, 0.61, n)}})
+    assert more.sentences == (
+        "Too few to say who is best: 6 images, 7 are needed to tell 3 pairs of methods apart; "
+        "ahead on these: the untouched images in ssim.",
+    )
+
+
 def test_invented_detail_is_amounts_and_what_differs_surely() -> None:
     values = {
         "ssim": {"a": around(0.9), "b": around(0.8), "input": around(0.7)},
@@ -155,6 +169,10 @@ def test_doubts_of_the_best_and_of_the_run_are_told_first() -> None:
     assert found.doubt == (
         "But distrust it: 2 of 96 rows failed; the names look like tiles of 2 fields (and 3 more "
         "warnings)."
+    )
+    swapped = [f"the ground truth looks filtered and {m} does not" for m in ("te", "rl")]
+    assert judged(values, tuple(swapped)).doubt == (
+        "But distrust it: the ground truth looks filtered and rl does not (and 1 more warning)."
     )
     assert judged(values, warnings[1:2]).doubt == (
         "Nothing was found that speaks against it; 1 other warning."
