@@ -159,6 +159,12 @@ _AFTER_LOSS = "what was scored is kept: go on with --resume"
     "expression on the name, or a table with the columns image and group.",
 )
 @click.option(
+    "--time",
+    metavar="REGEX",
+    help="Images are frames of time series: an expression on the name whose group t, else its "
+    "first, is the time. Files with a time axis are series anyway.",
+)
+@click.option(
     "--fail-under",
     callback=parse_limits,
     metavar="METRIC=VALUE,...",
@@ -214,6 +220,7 @@ def score(
     scale: int,
     camera: tuple[float, float, float] | None,
     group: str | None,
+    time: str | None,
     fail_under: dict[str, float],
     gallery: int,
     files: bool,
@@ -240,6 +247,7 @@ def score(
     from cellqa.pairs.grouping import Grouping
     from cellqa.pairs.naming import parse_naming
     from cellqa.pairs.pairing import pair_folders
+    from cellqa.pairs.times import Times
     from cellqa.scoring.compiling import compile_kernels
     from cellqa.scoring.options import ScoreOptions
     from cellqa.scoring.run import score_to_folder
@@ -273,6 +281,7 @@ def score(
     pairing = pair_folders(
         pred, reference=gt, raw=input_, mask=mask, valid=valid, labels=labels, naming=naming
     )
+    times = Times.parse(time) if time is not None else None
     options = ScoreOptions(
         chosen,
         data_range,
@@ -301,6 +310,7 @@ def score(
                 options=options,
                 engine=runner,
                 grouping=grouping,
+                times=times,
                 resume=resume,
                 overwrite=overwrite,
                 shard=shard,

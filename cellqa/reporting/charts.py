@@ -19,6 +19,7 @@ from cellqa.reporting.budget import draw_budget
 from cellqa.reporting.figures import COLOURS, GREY, STYLE, label, save_figure
 from cellqa.reporting.leaders import lead
 from cellqa.reporting.load import LoadedRun
+from cellqa.reporting.time import draw_time
 
 _PAIRS = 21  # of methods, beyond which those with the best method are drawn
 _WON = 4  # metrics that are shown
@@ -254,4 +255,5 @@ CHARTS: dict[str, Callable[[LoadedRun], Figure | None]] = {
     "differences": draw_differences,
     "wins": draw_wins,
     "tradeoff": draw_tradeoff,
+    "time": draw_time,
 }
