@@ -30,6 +30,7 @@ from cellqa.cli.options import (
     pixel_size_option,
     pred_option,
     table_option,
+    time_option,
 )
 from cellqa.errors import Interrupted, printable
 from cellqa.pairs.roles import GIVEN, LABELS, Role
@@ -158,12 +159,7 @@ _AFTER_LOSS = "what was scored is kept: go on with --resume"
     help="What makes images belong together, as tiles of a field: named groups of a regular "
     "expression on the name, or a table with the columns image and group.",
 )
-@click.option(
-    "--time",
-    metavar="REGEX",
-    help="Images are frames of time series: an expression on the name whose group t, else its "
-    "first, is the time. Files with a time axis are series anyway.",
-)
+@time_option
 @click.option(
     "--fail-under",
     callback=parse_limits,
@@ -220,7 +216,7 @@ def score(
     scale: int,
     camera: tuple[float, float, float] | None,
     group: str | None,
-    time: str | None,
+    time: Any,
     fail_under: dict[str, float],
     gallery: int,
     files: bool,
@@ -240,23 +236,20 @@ def score(
 ) -> None:
     """Score folders of images, against ground truth or alone.
 
-    Images are paired by name (without suffix). Writes scores.csv (a row for each image and
-    method), summary.csv and run.json, and prints the means.
+    Images are paired by name. Writes scores.csv, summary.csv and run.json, and prints the means.
     """
     from cellqa.metrics.registry import for_run
     from cellqa.pairs.grouping import Grouping
     from cellqa.pairs.naming import parse_naming
     from cellqa.pairs.pairing import pair_folders
-    from cellqa.pairs.times import Times
     from cellqa.scoring.compiling import compile_kernels
     from cellqa.scoring.options import ScoreOptions
     from cellqa.scoring.run import score_to_folder
 
     if resume and overwrite:
         raise click.UsageError("--resume goes on with an earlier run, --overwrite replaces it")
-    needing = {"--fit affine": fit == "affine", "--register": register}
-    needing |= {"--mask": mask is not None, "--foreground": foreground is not None}
-    needing |= {"--objects": objects[0] is not None}
+    needing: dict[str, Any] = {"--fit affine": fit == "affine", "--register": register}
+    needing |= {"--mask": mask, "--foreground": foreground, "--objects": objects[0]}
     lonely = [option for option, given in needing.items() if given and gt is None]
     if lonely:
         raise click.UsageError(f"{lonely[0]} compares with the ground truth: give --gt")
@@ -281,7 +274,6 @@ def score(
     pairing = pair_folders(
         pred, reference=gt, raw=input_, mask=mask, valid=valid, labels=labels, naming=naming
     )
-    times = Times.parse(time) if time is not None else None
     options = ScoreOptions(
         chosen,
         data_range,
@@ -310,7 +302,7 @@ def score(
                 options=options,
                 engine=runner,
                 grouping=grouping,
-                times=times,
+                times=time,
                 resume=resume,
                 overwrite=overwrite,
                 shard=shard,

@@ -42,8 +42,8 @@ class FrameFacts:
     snr : float
         Against the ground truth, in dB.
     left, before, after : ndarray, shape (scales,)
-        Mean squares between the image, in the raw image's grey levels, and the raw image of its
-        own time, of the time before, and of the time after.
+        Variance of the difference between the image, in the raw image's grey levels, and the raw
+        image of its own time, of the time before, and of the time after.
     change, both, raw_change, noise, power : ndarray, shape (scales,)
         Of the change since the frame before: mean squares here, mean product with the raw images'
         change, their mean squares, and those of their noise; variance of the raw image.
@@ -225,15 +225,15 @@ def _compare(
     for k, sigma in enumerate(SCALES):
         b = seen.smooth[k]
         m = (ours.smooth[k] - facts.level) / facts.gain
-        facts.left[k] = _square(m - b)
+        facts.left[k] = float((m - b).var(dtype=np.float64))
         facts.power[k] = float(b.var())
         if before is None:
             continue
         last_ours, last_seen, gain, level = before
         last_b = last_seen.smooth[k]
         last_m = (last_ours.smooth[k] - level) / gain
-        facts.before[k] = _square(m - last_b)
-        of_method[-2].after[k] = _square(last_m - b)
+        facts.before[k] = float((m - last_b).var(dtype=np.float64))
+        of_method[-2].after[k] = float((last_m - b).var(dtype=np.float64))
         here, there = m - last_m, b - last_b
         here, there = here - here.mean(), there - there.mean()
         facts.change[k], facts.raw_change[k] = _square(here), _square(there)

@@ -204,8 +204,16 @@ def _of_method(
 
 
 def _added(facts: list[FrameFacts], gain: float, span: float) -> Array:
-    """What the background has beyond the raw image's, in shares of the brightness."""
-    return (_column(facts, "background") - gain * _column(facts, "raw_background")) / span
+    """What the background has beyond the raw image's, in shares of the brightness.
+
+    What the raw image's background does comes through with the gain, or, where a filter takes some
+    of the contrast and none of the mean, with one near it that explains more.
+    """
+    at, own, raw = (_column(facts, n) for n in ("at", "background", "raw_background"))
+    steps = np.diff(raw)
+    among = float((np.diff(own) * steps).sum() / max(float((steps**2).sum()), 1e-30))
+    passed = (gain, float(np.clip(among, 0.5 * gain, 1.5 * gain)))
+    return min(((own - g * raw) / span for g in passed), key=lambda left: steps_of(at, left))
 
 
 def _motion(facts: list[FrameFacts]) -> tuple[int | None, float]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cellqa.errors import CellqaError
+from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import Image, without_plane
 
 _NAMES = ("time", "t", "frame")  # of the group that is the time, in this order
@@ -105,6 +106,12 @@ class Times:
             names = ", ".join(image.name for image in images[:_SHOWN])
             raise CellqaError(f"--time: {self.source!r} matches no image (there are {names})")
         return {name: sorted(times.items(), key=_first) for name, times in found.items()}
+
+    def grouping(self, images: Sequence[Image]) -> Grouping:
+        """The frames of a series as one sample, as planes of a file are; other images alone."""
+        places = {image.name: self.of(image.name) for image in images}
+        table = {name: place[0] if place else name for name, place in places.items()}
+        return Grouping(f"series of {self.source}", table=table)
 
 
 def _first(step: tuple[float, Image]) -> float:

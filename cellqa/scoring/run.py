@@ -118,7 +118,8 @@ def score_to_folder(
     grouping : Grouping, optional
         Which images are not independent.
     times : Times, optional
-        What makes images the frames of a time series; files with a time axis are series anyway.
+        What makes images the frames of a time series, which are one sample unless `grouping`
+        says otherwise; files with a time axis are series anyway.
     resume, overwrite : bool
         Go on with, or replace, an earlier run in `out`.
     shard : (int, int)
@@ -149,6 +150,8 @@ def score_to_folder(
     check_folder(out, overwrite=overwrite, resume=resume)
     _check_places(pairing, out)
     check_times(times, pairing, shard)
+    if times is not None and grouping is None:
+        grouping = times.grouping(pairing.images)
     if options.maps is not None:
         options = replace(options, maps=str((out / MAPS).absolute()))
     images = pairing.images[shard[0] - 1 :: shard[1]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -180,6 +180,7 @@ def time_doubts(followed: Sequence[FollowedSeries]) -> Iterator[str]:
     for each in followed:
         if each.problem:
             yield f"{each.name} was not followed over time: {each.problem}"
+    yield from _unfollowed(followed)
     for method, (raw, series) in _by_method(followed, with_raw=True).items():
         against = _against(raw)
         level = _median([one.flicker_level for _, one in series])
@@ -204,6 +205,20 @@ def time_doubts(followed: Sequence[FollowedSeries]) -> Iterator[str]:
             yield f"{method}: {len(odd)} frame{'s' * (len(odd) > 1)} out of line ({named}{more})"
 
 
+def _unfollowed(followed: Sequence[FollowedSeries]) -> Iterator[str]:
+    """What could not be followed, and why, a line for each reason."""
+    short = Counter(s.measures[0].reason for s in followed if s.measures[0].frames)
+    for reason, n in short.items():
+        if reason:
+            yield f"{n} of {len(followed)} time series were not followed: {reason}"
+    fit = [s for s in followed if not s.measures[0].reason]
+    for method in dict.fromkeys(m.method for s in fit for m in s.measures[1:]):
+        own = [m for s in fit for m in s.measures[1:] if m.method == method]
+        lost = Counter(m.reason for m in own if math.isnan(m.flicker))
+        for reason, n in lost.items():
+            yield f"{method}: {n} of {len(own)} time series could not be judged: {reason}"
+
+
 Series = list[tuple[FollowedSeries, SeriesMeasures]]
 
 
@@ -226,7 +241,7 @@ def _brightness(
     drift = _median([one.drift for one in series])
     if math.isnan(flicker):
         return ""
-    told = []
+    told, rest = [], ""
     if flicker > math.hypot(FLICKER, 2 * noise):
         steady = _median([one.own_flicker for one in series]) < raw_flicker / 2
         what = "is evened out, changed" if steady else "flickers"
@@ -236,13 +251,13 @@ def _brightness(
         told.append(f"drifts by {drift:+.0%} from the first to the last frame")
         if abs(rates[1] - rates[0]) > _KEPT * abs(rates[0]):
             theirs, own = map(_course, rates)
-            told[-1] += f" (theirs {theirs} from one time to the next, its own {own})"
+            rest = f"theirs {theirs} from one time to the next, its own {own}; "
     if not told:
         return ""
     n = f"median of {len(series)} series" if len(series) > 1 else "1 series"
     return (
-        f"{method}: brightness {' and '.join(told)}, against {against} ({n}): do not follow "
-        "intensities in it"
+        f"{method}: brightness {' and '.join(told)}, against {against} ({rest}{n}): do not "
+        "follow intensities in it"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import cv2
@@ -97,6 +98,9 @@ def test_names_tell_the_time(movies: Path, tmp_path: Path) -> None:
             assert values[0] == pytest.approx(values[1], rel=1e-6, abs=1e-9, nan_ok=True)
         # 8 is the first time
         assert row["outliers"].replace("11:", "3:") == other["outliers"]
+    run = json.loads((tmp_path / "out/run.json").read_text())
+    assert run["group"] == r"series of _t(\d+)"
+    assert not any("tiles" in line for line in run["warnings"])
     # without --time, names are images like others
     assert score(movies / "frames", tmp_path / "none").exit_code == 0
     assert not (tmp_path / "none/time.csv").exists()
@@ -165,6 +169,20 @@ def test_a_frame_that_cannot_be_read_is_a_gap(movies: Path, tmp_path: Path) -> N
     assert (raw["frames"], soft["frames"]) == ("6", "5")
     assert float(soft["motion"]) > 0.95
     assert not soft["outliers"]
+
+
+def test_series_that_are_too_short_are_told(movies: Path, tmp_path: Path) -> None:
+    frames = movies / "frames"
+    done = score(frames, tmp_path / "out", "--time", r"t(1[0-2])")
+    assert done.exit_code == 0, done.output
+    assert "2 of 2 time series were not followed: fewer than 4 frames" in done.output
+    for name in ("raw", "soft"):
+        for t in range(5):
+            target = tmp_path / "in" / name / f"p0_t{t}.tif"
+            image = tifffile.imread(frames / f"raw/p0_t{t + 8}.tif")
+            write_tiff(target, image if name == "raw" else 40000 - image, None)
+    done = score(tmp_path / "in", tmp_path / "two", "--time", r"t(\d)", methods=("soft",))
+    assert "soft: 1 of 1 time series could not be judged: brightness does not follow" in done.output
 
 
 def test_a_hostile_name_stays_text(movies: Path, tmp_path: Path) -> None:
