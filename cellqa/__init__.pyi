@@ -109,13 +109,20 @@ from .metrics.resolution import (
     decorrelation as decorrelation,
     resolution as resolution,
 )
+from .metrics.series import (
+    Outlier as Outlier,
+    SeriesMeasures as SeriesMeasures,
+    series_measures as series_measures,
+)
 from .metrics.structural import ms_ssim as ms_ssim, ssim as ssim, ssim_map as ssim_map
+from .metrics.stsnr import stsnr as stsnr
 from .metrics.table import METRICS as METRICS
 from .metrics.unexplained import unexplained as unexplained
 from .pairs.grouping import Grouping as Grouping
 from .pairs.naming import Naming as Naming
 from .pairs.pairing import Image as Image, Pairing as Pairing, pair_folders as pair_folders
 from .pairs.roles import Role as Role
+from .pairs.times import Times as Times
 from .planes.labels import Labels as Labels, Mask as Mask
 from .planes.plane import Plane as Plane
 from .plugins import Registry as Registry

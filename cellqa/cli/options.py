@@ -193,6 +193,13 @@ def parse_data_range(ctx: click.Context, parameter: click.Parameter, value: str)
         raise click.BadParameter(str(error)) from None
 
 
+def parse_time(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Any:
+    """Parse the expression of `cellqa.Times`."""
+    from cellqa.pairs.times import Times
+
+    return None if value is None else Times.parse(value)
+
+
 def parse_camera(
     ctx: click.Context, parameter: click.Parameter, value: str | None
 ) -> tuple[float, float, float] | None:
@@ -359,6 +366,13 @@ pixel_size_option: Any = click.option(
     type=Positive(),
     metavar="UM",
     help="In micrometres [default: as the files say].",
+)
+time_option: Any = click.option(
+    "--time",
+    callback=parse_time,
+    metavar="REGEX",
+    help="Images are frames of time series: an expression on the name whose group t, else its "
+    "first, is the time. Files with a time axis are series anyway.",
 )
 table_option: Any = click.option(
     "--table",

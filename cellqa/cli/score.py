@@ -30,6 +30,7 @@ from cellqa.cli.options import (
     pixel_size_option,
     pred_option,
     table_option,
+    time_option,
 )
 from cellqa.errors import Interrupted, printable
 from cellqa.pairs.roles import GIVEN, LABELS, Role
@@ -158,6 +159,7 @@ _AFTER_LOSS = "what was scored is kept: go on with --resume"
     help="What makes images belong together, as tiles of a field: named groups of a regular "
     "expression on the name, or a table with the columns image and group.",
 )
+@time_option
 @click.option(
     "--fail-under",
     callback=parse_limits,
@@ -214,6 +216,7 @@ def score(
     scale: int,
     camera: tuple[float, float, float] | None,
     group: str | None,
+    time: Any,
     fail_under: dict[str, float],
     gallery: int,
     files: bool,
@@ -233,8 +236,7 @@ def score(
 ) -> None:
     """Score folders of images, against ground truth or alone.
 
-    Images are paired by name (without suffix). Writes scores.csv (a row for each image and
-    method), summary.csv and run.json, and prints the means.
+    Images are paired by name. Writes scores.csv, summary.csv and run.json, and prints the means.
     """
     from cellqa.metrics.registry import for_run
     from cellqa.pairs.grouping import Grouping
@@ -246,9 +248,8 @@ def score(
 
     if resume and overwrite:
         raise click.UsageError("--resume goes on with an earlier run, --overwrite replaces it")
-    needing = {"--fit affine": fit == "affine", "--register": register}
-    needing |= {"--mask": mask is not None, "--foreground": foreground is not None}
-    needing |= {"--objects": objects[0] is not None}
+    needing: dict[str, Any] = {"--fit affine": fit == "affine", "--register": register}
+    needing |= {"--mask": mask, "--foreground": foreground, "--objects": objects[0]}
     lonely = [option for option, given in needing.items() if given and gt is None]
     if lonely:
         raise click.UsageError(f"{lonely[0]} compares with the ground truth: give --gt")
@@ -301,6 +302,7 @@ def score(
                 options=options,
                 engine=runner,
                 grouping=grouping,
+                times=time,
                 resume=resume,
                 overwrite=overwrite,
                 shard=shard,

@@ -12,21 +12,23 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
 from cellqa.errors import Undefined
+from cellqa.metrics._flux import (
+    SMALLEST,
+    background,
+    grid_of,
+    huber,
+    line,
+    surroundings,
+    worked,
+)
 from cellqa.metrics._scale import misfit, reduced
 from cellqa.metrics.case import Case
 from cellqa.metrics.detail import noise_variance
 from cellqa.planes import Array
-from cellqa.planes.blocks import block_means
 from cellqa.planes.plane import Plane
 
-_SMALLEST = 64  # pixels of the shorter side
-_WORKING = 256  # pixels of the shorter side, at least, at which powers are taken
-_SCALE = 1 / 12  # sigma of the surroundings that flux is compared over, of the shorter side
-_SIGMAS = (5.0, 24.0)  # and its limits, in working pixels
-_STEP = 4  # of the grid of surroundings, in their sigma
 _STANDS_OUT = 5.0  # standard deviations of its noise that the raw image's flux must vary by
 _LOG_P, _EDGE = (math.log(0.2), math.log(5.0)), 0.02  # a power at its limit is none
-_ROUNDS, _OUT = 8, 2.0  # of reweighting; deviations from which a place counts less
 _PLAIN = 6.0  # how much more residual a power without offset may leave
 _LINE = 0.03  # off 1, up to which a power with offset is a line
 
@@ -119,66 +121,22 @@ def _fitted(raw: Plane, image: Plane, scale: int) -> Photometry | str:
     problem = misfit(raw, image, scale)
     if problem:
         return problem
-    if min(raw.shape) < _SMALLEST:
-        return f"the raw image has fewer than {_SMALLEST} pixels a side"
+    if min(raw.shape) < SMALLEST:
+        return f"the raw image has fewer than {SMALLEST} pixels a side"
     if raw.flat or image.flat:
         return f"the {'raw ' if raw.flat else ''}image is constant"
-    factor = max(1, min(raw.shape) // _WORKING)
-    source, enhanced = (
-        block_means(np.asarray(plane.real, np.float64), factor)
-        for plane in (raw, reduced(image, scale))
-    )
-    sigma = float(np.clip(_SCALE * min(source.shape), *_SIGMAS))
-    flux = _surroundings(sigma)
+    factor, sigma = grid_of(raw.shape)
+    source, enhanced = (worked(plane, factor) for plane in (raw, reduced(image, scale)))
+    flux = surroundings(sigma)
     of_raw, ours = flux(source), flux(enhanced)
     # noise that is left in the mean of Gaussian surroundings
     noise = math.sqrt(raw.once(noise_variance) / (4 * math.pi)) / (sigma * factor)
     if not of_raw.std() > _STANDS_OUT * noise:
         return "the brightness of the raw image does not vary beyond its noise"
-    dark, dark_ours = _background(of_raw, ours)
+    dark, dark_ours = background(of_raw, ours)
     light = float((of_raw - dark).sum())
     ratio = float((ours - dark_ours).sum()) / light if light > 0 else math.nan
-    return Photometry(_slope(of_raw, ours), _exponent(source, ours, flux), ratio, dark_ours - dark)
-
-
-def _surroundings(sigma: float) -> Callable[[Array], Array]:
-    """What returns the means of Gaussian surroundings, on a grid."""
-    block = max(1, int(sigma / _STEP))
-    rest = math.sqrt(max(sigma**2 - block**2 / 12, 1.0)) / block
-
-    def flux(plane: Array) -> Array:
-        small = block_means(plane, block)
-        smooth = cv2.GaussianBlur(small, (0, 0), rest, borderType=cv2.BORDER_REFLECT)
-        edge = min(round(rest), min(small.shape) // 4)
-        return np.asarray(smooth[edge : -edge or None, edge : -edge or None], np.float64).ravel()
-
-    return flux
-
-
-def _background(of_raw: Array, ours: Array) -> tuple[float, float]:
-    """Means of the darkest twentieth of the places, in both images."""
-    dark = np.argsort(of_raw)[: max(3, of_raw.size // 20)]
-    return float(of_raw[dark].mean()), float(ours[dark].mean())
-
-
-def _weights(residual: Array) -> Array:
-    """Huber's, beyond two standard deviations as the median of the residuals tells them."""
-    deviation = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
-    if deviation == 0:
-        return np.ones_like(residual)
-    return 1 / np.maximum(1, np.abs(residual) / (_OUT * deviation))
-
-
-def _slope(x: Array, y: Array) -> float:
-    """Of a robust line."""
-    weights = np.ones_like(x)
-    slope = 0.0
-    for _ in range(_ROUNDS):
-        mean_x, mean_y = (float(np.average(v, weights=weights)) for v in (x, y))
-        apart = weights * (x - mean_x)
-        slope = float((apart * (y - mean_y)).sum() / (apart * (x - mean_x)).sum())
-        weights = _weights(y - mean_y - slope * (x - mean_x))
-    return slope
+    return Photometry(line(of_raw, ours)[0], _exponent(source, ours, flux), ratio, dark_ours - dark)
 
 
 def _exponent(source: Array, ours: Array, flux: Callable[[Array], Array]) -> float:
@@ -222,7 +180,7 @@ def _power(
             ).x
         )
         left = residual(best)
-        weights = _weights(left)
+        weights = huber(left)
         low, high = max(_LOG_P[0], best - 0.2), min(_LOG_P[1], best + 0.2)
     return math.exp(best), math.sqrt(float(np.average(left**2, weights=weights)))
 

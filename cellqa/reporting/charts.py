@@ -20,6 +20,7 @@ from cellqa.reporting.figures import COLOURS, GREY, STYLE, label, save_figure
 from cellqa.reporting.leaders import lead
 from cellqa.reporting.load import LoadedRun
 from cellqa.reporting.objects import draw_objects
+from cellqa.reporting.time import draw_time
 
 _PAIRS = 21  # of methods, beyond which those with the best method are drawn
 _WON = 4  # metrics that are shown
@@ -273,4 +274,5 @@ CHARTS: dict[str, Callable[[LoadedRun], Figure | None]] = {
     "objects": draw_objects,
     "wins": draw_wins,
     "tradeoff": draw_tradeoff,
+    "time": draw_time,
 }

@@ -27,6 +27,7 @@ from cellqa.reporting.objects import object_section
 from cellqa.reporting.pictures import Pictures, draw_pictures
 from cellqa.reporting.plate import plates_of
 from cellqa.reporting.sections import Section
+from cellqa.reporting.time import over_time
 from cellqa.tables.files import plain
 from cellqa.tables.folder import ARCHIVE, FIGURES, GALLERY, PAGE, PICTURES, TABLES
 from cellqa.tables.reading import read_json, unfit
@@ -37,7 +38,8 @@ MAILED = 15_000_000  # bytes: mail adds a third, and most servers take 20 to 25 
 SCRIPTS = ("page.js", "images.js", "plots.js", "viewer.js")
 _PICTURES_HERE, _MORE_HERE = "<!-- pictures -->", "<!-- more -->"  # in the template alone
 _DIGITS = 6  # significant, of the numbers of plates
-SECTIONS: tuple[Callable[[LoadedRun], Section | None], ...] = (object_section,)  # after belief
+# between belief and distrust
+SECTIONS: tuple[Callable[[LoadedRun], Section | None], ...] = (object_section, over_time)
 
 
 class Table(NamedTuple):

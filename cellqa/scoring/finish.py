@@ -31,12 +31,14 @@ from cellqa.tables.finished import Finished
 from cellqa.tables.folder import (
     AGREEMENT,
     COMPARISONS,
+    FRAMES,
     JOURNAL,
     MAPS,
     OBJECTS,
     PLANES,
     SCORES,
     SUMMARY,
+    TIME,
     TYPED,
 )
 from cellqa.tables.measuring import doubts
@@ -45,6 +47,7 @@ from cellqa.tables.record import RunRecord
 from cellqa.tables.rows import Row
 from cellqa.tables.summary import summarise, summarise_places
 from cellqa.tables.tally import Tally
+from cellqa.tables.time import FollowedSeries, time_doubts, unsteady, write_frames, write_time
 from cellqa.tables.versions import versions
 
 _MADE = (Role.RAW, Role.EGT)  # of which nothing is claimed
@@ -60,6 +63,7 @@ def finish(
     *,
     warnings: Sequence[str] = (),
     ranges: Callable[[Tally], dict[str, Any] | None] = lambda tally: None,
+    follow: Callable[[Tally], Sequence[FollowedSeries]] = lambda tally: (),
     parquet: bool = False,
 ) -> Finished:
     """Write the tables and run.json.
@@ -80,6 +84,8 @@ def finish(
         What is to be distrusted, beside what the tally finds.
     ranges : callable
         Of the tally: scores of the median image under each data range.
+    follow : callable
+        Of the tally: the time series of the run.
     parquet : bool
         Write scores.csv and objects.csv as Parquet too.
 
@@ -119,10 +125,17 @@ def finish(
         agreements = list(objects.agreements(tally))
         if agreements:
             paths.append(write_agreement(out / AGREEMENT, agreements))
+        for name in (TIME, FRAMES):
+            (out / name).unlink(missing_ok=True)  # of an earlier run
+        followed = follow(tally)
+        if any(series.measures for series in followed):
+            paths.append(write_time(out / TIME, followed))
+            paths.append(write_frames(out / FRAMES, followed))
         if parquet:
             paths += [write_parquet(path) for path in paths if path.name in (SCORES, OBJECTS)]
-        told = [*warnings, *tally.warnings(pairing), *doubts(tally, summaries)]
+        told = [*warnings, *tally.warnings(pairing), *doubts(summaries, unsteady(followed))]
         told += [v.line for v in verdicts(agreements) if v.spoilt and v.method not in _MADE]
+        told += time_doubts(followed)
         sensitivity = ranges(tally)
         if sensitivity is not None:
             told.append(sentence(sensitivity))

@@ -331,6 +331,18 @@ def _mask(role: str, mask: Opened | None, planes: Mapping[str, Opened], leader: 
         return Mask(None, str(error))
 
 
+def planes_of(
+    image: Image, *, folders: Mapping[str, Path], max_pixels: int, by_colour: bool
+) -> Iterator[tuple[str, dict[str, Plane]]]:
+    """Each row's name, and the planes by role; those that cannot be read are absent."""
+    with _opened(image, folders, image.methods, max_pixels) as opened:
+        leader = _leader(opened.values())
+        if leader is None:
+            return
+        for name, planes in _planes(image.name, opened, leader, by_colour):
+            yield name, _all_loaded(planes)
+
+
 def load_plane(
     image: Image, name: str, *, folders: Mapping[str, Path], max_pixels: int
 ) -> dict[str, Plane]:
@@ -341,9 +353,13 @@ def load_plane(
             return {}
         for plane, planes in _planes(image.name, opened, leader, of_one_colour(name)):
             if plane == name:
-                loaded = (each.loaded() for each in planes.values())
-                return {each.role: each.plane for each in loaded if each.plane is not None}
+                return _all_loaded(planes)
     return {}
+
+
+def _all_loaded(planes: Mapping[str, Opened]) -> dict[str, Plane]:
+    loaded = (each.loaded() for each in planes.values())
+    return {each.role: each.plane for each in loaded if each.plane is not None}
 
 
 def extremes(image: Image, *, folder: Path, options: ScoreOptions) -> tuple[float, float] | None:

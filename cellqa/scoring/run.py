@@ -17,12 +17,14 @@ from cellqa.io.stores import absolute, tells_changes
 from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import Image, Pairing
 from cellqa.pairs.roles import GIVEN, Role
+from cellqa.pairs.times import Times
 from cellqa.scoring.control import shared_pattern
 from cellqa.scoring.finish import finish
 from cellqa.scoring.image import file_states
 from cellqa.scoring.journal import Journal
 from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.ranges import median_place, row_at, under_ranges
+from cellqa.scoring.series import check_times, follow
 from cellqa.scoring.shards import collect
 from cellqa.scoring.work import nothing, over_images, range_of_all, scored
 from cellqa.tables.finished import Finished
@@ -31,6 +33,7 @@ from cellqa.tables.parquet import check_parquet
 from cellqa.tables.record import Paired, RunRecord
 from cellqa.tables.rows import Row
 from cellqa.tables.tally import Tally
+from cellqa.tables.time import read_followed
 from cellqa.tables.versions import source_digest, versions
 from cellqa.terminal import Progress
 
@@ -91,6 +94,7 @@ def score_to_folder(
     options: ScoreOptions | None = None,
     engine: Engine | None = None,
     grouping: Grouping | None = None,
+    times: Times | None = None,
     resume: bool = False,
     overwrite: bool = False,
     shard: tuple[int, int] = (1, 1),
@@ -113,6 +117,9 @@ def score_to_folder(
         What runs the work; default the calling process.
     grouping : Grouping, optional
         Which images are not independent.
+    times : Times, optional
+        What makes images the frames of a time series, which are one sample unless `grouping`
+        says otherwise; files with a time axis are series anyway.
     resume, overwrite : bool
         Go on with, or replace, an earlier run in `out`.
     shard : (int, int)
@@ -142,6 +149,9 @@ def score_to_folder(
         check_parquet()
     check_folder(out, overwrite=overwrite, resume=resume)
     _check_places(pairing, out)
+    check_times(times, pairing, shard)
+    if times is not None and grouping is None:
+        grouping = times.grouping(pairing.images)
     if options.maps is not None:
         options = replace(options, maps=str((out / MAPS).absolute()))
     images = pairing.images[shard[0] - 1 :: shard[1]]
@@ -183,6 +193,14 @@ def score_to_folder(
                     pairing=pairing,
                     images=images,
                     journal=journal,
+                    options=options,
+                    engine=engine,
+                ),
+                follow=partial(
+                    follow,
+                    pairing=pairing,
+                    images=images,
+                    times=times,
                     options=options,
                     engine=engine,
                 ),
@@ -234,6 +252,7 @@ def merge(
             tally,
             collected.record,
             start,
+            follow=lambda _: [one for part in folders for one in read_followed(part)],
             parquet=parquet,
         )
 

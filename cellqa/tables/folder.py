@@ -13,9 +13,22 @@ from cellqa.errors import CellqaError
 SCORES, SUMMARY, COMPARISONS = "scores.csv", "summary.csv", "comparisons.csv"
 OBJECTS, AGREEMENT = "objects.csv", "agreement.csv"
 PLANES, RUN = "planes.csv", "run.json"
+TIME, FRAMES = "time.csv", "frames.csv"
 JOURNAL = "journal.jsonl"
 TYPED = ("scores.parquet", "objects.parquet")
-RESULTS = (SCORES, SUMMARY, COMPARISONS, OBJECTS, AGREEMENT, PLANES, *TYPED, RUN, JOURNAL)
+RESULTS = (
+    SCORES,
+    SUMMARY,
+    COMPARISONS,
+    OBJECTS,
+    AGREEMENT,
+    PLANES,
+    TIME,
+    FRAMES,
+    *TYPED,
+    RUN,
+    JOURNAL,
+)
 GALLERY = 24  # images with pictures on the page, unless told otherwise
 MAPS, PAGE, PICTURES, FIGURES = "maps", "report.html", "report_files", "figures"
 ARCHIVE = "report.zip"  # the page in one piece, where it is too large to be mailed as it is

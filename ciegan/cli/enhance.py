@@ -70,11 +70,17 @@ network_options: Any = together(
     ),
     click.option(
         "--normalize",
-        type=click.Choice(["auto", "train", "image", "stack", "none"]),
+        type=click.Choice(["auto", "train", "image", "stack", "folder", "none"]),
         default="auto",
         show_default=True,
         help="Black and white: as in training (of time series, the same in all frames), the "
-        "training set's, each plane's own, the same in all planes of a file, or 0 and 1.",
+        "training set's, each plane's own, the same in all planes of a file, in all images of IN, "
+        "or 0 and 1.",
+    ),
+    click.option(
+        "--keep-flux",
+        is_flag=True,
+        help="Keep the raw image's brightness: its means over surroundings of 16 pixels.",
     ),
     click.option(
         "--samples",
@@ -132,6 +138,7 @@ def open_network(
     samples: int,
     tile: int | None,
     hot_pixels: str,
+    keep_flux: bool,
     check: bool,
     device: str,
     devices: int,
@@ -146,7 +153,9 @@ def open_network(
     from ciegan.network.checkpoint import load
 
     try:
-        options = EnhanceOptions(normalize, channel, z, t, check, samples, tile, hot_pixels)
+        options = EnhanceOptions(
+            normalize, channel, z, t, check, samples, tile, hot_pixels, keep_flux
+        )
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     checkpoint = load(run)
@@ -251,12 +260,15 @@ def enhance(
     from cellqa.io.store_images import holds_images
     from ciegan.enhancing.folder import disagreeing, doubts, enhance_files
     from ciegan.enhancing.intervals import calibrated
+    from ciegan.enhancing.levels import with_folder_levels
     from ciegan.enhancing.pool import beside
 
     here = engine == "local"
     if not here and network["devices"] > 1:
         raise click.UsageError("--devices: each worker of --engine has one; start more workers")
     checkpoint, options, runners = open_network(run, **network, here=here)
+    if interval and options.keep_flux:
+        raise click.UsageError("--interval was calibrated without --keep-flux: leave one out")
     if interval:
         calibrated(checkpoint)  # told before hours of work
     scan: dict[str, Any] = {
@@ -279,6 +291,10 @@ def enhance(
         failures += failures_of(mosaics)
         if len(failures) == len(mosaics):
             report_failures(len(mosaics), failures)
+    # before a cluster is asked: its workers see single images
+    options = with_folder_levels(options, checkpoint, source, target)
+    for channel, low, high in options.levels:
+        click.echo(f"black and white of channel {channel}, of all images: {low:.6g}, {high:.6g}")
     with _cluster(engine, jobs, network) as cluster, progress_bar("Enhancing") as progress:
         records = enhance_files(
             checkpoint,

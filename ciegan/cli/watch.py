@@ -81,6 +81,11 @@ def watch(
     from ciegan.enhancing.watcher import WatchOptions
     from ciegan.enhancing.watching import watch
 
+    if network["normalize"] == "folder":
+        raise click.UsageError(
+            "--normalize folder needs all images, and here they are yet to come: take train, which "
+            "is the same for all"
+        )
     checkpoint, options, runners = open_network(run, **network)
     stop = threading.Event()
 

@@ -12,6 +12,7 @@ import numpy as np
 from cellqa.errors import ImageError
 from cellqa.io import LARGE, ImageFile, PlaneIndex, carriers
 from cellqa.planes import Array
+from ciegan.enhancing.flux import with_flux_kept
 from ciegan.network.checkpoint import Checkpoint
 from ciegan.network.neighbours import middle
 from ciegan.network.normalisation import PERCENTILES, Normalisation, channels_of
@@ -21,7 +22,10 @@ from ciegan.network.turns import MOST_SAMPLES
 from ciegan.network.windows import Band, enhance_bands
 
 HOT_PIXELS = ("keep", "remove")
-SCALINGS = ("auto", "train", "image", "stack", "none")
+SCALINGS = ("auto", "train", "image", "stack", "folder", "none")
+
+# what options are unless they are given: not among the settings, so that older results count
+_USUAL = (("hot_pixels", "keep"), ("keep_flux", False), ("levels", ()))
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class EnhanceOptions:
         What becomes black and white: `auto`: as in training, but where that is `image`, `stack`
         for time series; `train`: the training set's levels; `image`: the 0.1st and 99.9th
         percentile of each whole plane; `stack`: those of all planes of a channel, so that frames
-        do not flicker; `none`: 0 and 1, for images that are scaled already.
+        do not flicker; `folder`: those of all images together; `none`: 0 and 1, for images that
+        are scaled already.
     channels, planes, times : frozenset of int or None
         Which are enhanced, from 0; others are copied. None enhances all.
     check : bool
@@ -47,6 +52,10 @@ class EnhanceOptions:
     hot_pixels : str
         `keep`, or `remove`: the median of their surroundings is enhanced in their place. (Networks
         make stars of them.)
+    keep_flux : bool
+        Local means, of surroundings of 16 pixels, are made the raw image's.
+    levels : tuple of (int, float, float)
+        Channel, black and white, with `folder`; see `ciegan.enhancing.levels`.
     """
 
     normalize: str = "auto"
@@ -57,6 +66,8 @@ class EnhanceOptions:
     samples: int = 1
     tile: int | None = None
     hot_pixels: str = "keep"
+    keep_flux: bool = False
+    levels: tuple[tuple[int, float, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.normalize not in SCALINGS:
@@ -86,7 +97,7 @@ class EnhanceOptions:
         return {
             name: sorted(value) if isinstance(value, frozenset) else value
             for name, value in asdict(self).items()
-            if name not in ("check", "tile") and (name, value) != ("hot_pixels", "keep")
+            if name not in ("check", "tile") and (name, value) not in _USUAL
         }
 
 
@@ -98,6 +109,7 @@ def normalisation_of(checkpoint: Checkpoint, options: EnhanceOptions) -> Normali
         "train": replace(own, rule="train"),
         "image": replace(own, rule="image"),
         "stack": replace(own, rule="image"),
+        "folder": replace(own, rule="image"),
         "none": Normalisation("train", 0.0, 1.0),
     }[options.normalize]
 
@@ -131,6 +143,8 @@ def levels_of_series(source: ImageFile, network: Checkpoint, options: EnhanceOpt
     ImageError
         A value is NaN or infinite, or a plane cannot be read.
     """
+    if options.normalize == "folder":
+        return {(i.s, c): (low, high) for i in source.planes for c, low, high in options.levels}
     several = any(index.t for index in source.planes)
     asked = options.normalize == "stack" or (options.normalize == "auto" and several)
     normalisation = normalisation_of(network, options)
@@ -188,6 +202,7 @@ class NetworkEnhancer:
         """One line for the metadata of enhanced images."""
         config, options = self.checkpoint.config, self.options
         samples = f", mean of {options.samples} flips and turns" if options.samples > 1 else ""
+        flux = ", local means of the raw image kept" if options.keep_flux else ""
         chosen = {"channels": options.channels, "z": options.planes, "t": options.times}
         only = "".join(
             f", {name} {' '.join(map(str, sorted(wanted)))} only, the rest as it was"
@@ -197,7 +212,7 @@ class NetworkEnhancer:
         return (
             f"enhanced by ciegan {version('cellqa')}, not raw data: generator "
             f"{config.generator.name}, preset {config.preset}, step {self.checkpoint.step}, "
-            f"weights sha256 {model[:16]}, normalize {options.normalize}{samples}{only}"
+            f"weights sha256 {model[:16]}, normalize {options.normalize}{flux}{samples}{only}"
         )
 
     def limits(self, pixels: Array) -> tuple[float, float] | None:
@@ -245,7 +260,8 @@ class NetworkEnhancer:
                     f"{channels} samples a pixel, but the network was trained on {trained}"
                 )
             picture = np.ascontiguousarray(colour[..., there[0]])
-            for band in self.parts(lambda a, b: picture[a:b], picture.shape, dtype):
+            own = limits if self.options.normalize == "folder" else None
+            for band in self.parts(lambda a, b: picture[a:b], picture.shape, dtype, own):
                 yield _in_colour(band, colour, there)
                 colour = colour[len(band.raw) :]
             return
@@ -275,9 +291,9 @@ class NetworkEnhancer:
             tile=self.options.tile,
             samples=self.options.samples,
         )
-        bounded = self.runner.generator.bounded
-        for band in bands:
-            yield _cut_off(band, limits) if bounded else band
+        if self.runner.generator.bounded:
+            bands = (_cut_off(band, limits) for band in bands)
+        yield from with_flux_kept(bands) if self.options.keep_flux else bands
 
     def _may_be_grey(self, shape: tuple[int, ...]) -> bool:
         """Whether colours may be looked at for one grey picture."""

@@ -20,6 +20,7 @@ from cellqa.terminal import Progress
 from ciegan.enhancing.cluster import Cluster, Workers
 from ciegan.enhancing.enhanced import Enhanced, take_over
 from ciegan.enhancing.enhancer import EnhanceOptions
+from ciegan.enhancing.levels import with_folder_levels
 from ciegan.enhancing.pool import Pool
 from ciegan.enhancing.processes import Crew, Setup, processes_for
 from ciegan.network.checkpoint import Checkpoint
@@ -95,6 +96,7 @@ def enhance_files(
     if not holds_images(source):
         folder = work[0].target.parent
     checkpoint = Checkpoint.of(network)
+    options = with_folder_levels(options, checkpoint, source, target)
     pool = Pool(checkpoint, options, runners, root, folder, overwrite=overwrite)
     if not overwrite:
         refuse_taken(work, pool.ledger)

@@ -61,6 +61,8 @@ def watch(
     options = options or EnhanceOptions()
     if watching.score:
         options = replace(options, check=True)
+    if options.normalize == "folder" and not options.levels:
+        raise CellqaError("`normalize` folder needs all images, and here they are yet to come")
     if not source.is_dir() or is_image_folder(source.name):
         raise CellqaError(f"IN: {str(source)!r} is not a folder")
     if source.resolve() in (target.resolve(), *target.resolve().parents):

@@ -14,6 +14,7 @@ from cellqa.planes.compiled import kernel
 _BINS = 2**16
 _PASSES = 3  # after which a bin is a 2**48th of the range: less than a float's precision
 _ROWS = 1024
+_LEAST, _LEVELS = -(2**15), 2**16 + 2**15  # of all integers of 8 and 16 bits
 _AT_ONCE = 2**24  # values that are sorted in memory
 
 
@@ -52,20 +53,58 @@ def percentiles_of_rows(
             yield read(start, min(start + _ROWS, height))
 
     first = read(0, 1)
-    kind = first.dtype
-    if kind.kind in "ui" and kind.itemsize <= 2:
-        return _counted(bands(), kind, wanted)
+    if _countable(first.dtype):
+        return _counted(bands(), first.dtype, wanted)
     if first.size * height <= _AT_ONCE:
         return [float(value) for value in np.percentile(read(0, height), wanted)]
+    return percentiles_of_bands(bands, wanted)
+
+
+def percentiles_of_bands(
+    bands: Callable[[], Iterator[Array]], wanted: Sequence[float]
+) -> list[float]:
+    """Percentiles of all values of arrays that are given one after the other, of any shapes.
+
+    As `numpy.percentile` of all of them together. Integers of 8 and 16 bits are counted in one
+    pass; of other types, the bins that hold the wanted values are divided, in some passes.
+
+    Parameters
+    ----------
+    bands : callable
+        Returns the arrays from the first on, each time that it is called.
+    wanted : sequence of float
+        0 to 100.
+
+    Raises
+    ------
+    ImageError
+        A value is NaN or infinite.
+
+    Examples
+    --------
+    >>> percentiles_of_bands(lambda: iter([np.arange(51.0), np.arange(51.0, 101)]), [5, 50.5])
+    [5.0, 50.5]
+    """
     low, high, size = np.inf, -np.inf, 0
+    counts, counted = np.zeros(_LEVELS, np.int64), True
     for band in bands():
         if band.dtype.kind == "f" and not np.isfinite(band).all():
             raise ImageError("NaN or infinity in the image")
+        if counted and _countable(band.dtype):
+            _count(np.ascontiguousarray(band).reshape(-1), _LEAST, counts)
+        else:
+            counted = False
         low, high = min(low, float(band.min())), max(high, float(band.max()))
         size += band.size
+    if counted:
+        return _of_counts(counts, _LEAST, wanted)
     return [
         _between(lambda rank: _ranked(bands, low, high, rank), q / 100 * (size - 1)) for q in wanted
     ]
+
+
+def _countable(kind: np.dtype[Any]) -> bool:
+    return kind.kind in "ui" and kind.itemsize <= 2
 
 
 def percentiles(pixels: Array, wanted: Sequence[float]) -> list[float]:
@@ -76,7 +115,7 @@ def percentiles(pixels: Array, wanted: Sequence[float]) -> list[float]:
     >>> percentiles(np.arange(101, dtype=np.uint8), [5, 50.5])
     [5.0, 50.5]
     """
-    if pixels.dtype.kind in "ui" and pixels.dtype.itemsize <= 2:
+    if _countable(pixels.dtype):
         return _counted([pixels], pixels.dtype, wanted)
     return [float(value) for value in np.percentile(pixels, wanted)]
 
@@ -87,6 +126,10 @@ def _counted(bands: Iterable[Array], kind: np.dtype[Any], wanted: Sequence[float
     counts = np.zeros(2 ** (8 * kind.itemsize), np.int64)
     for band in bands:
         _count(np.ascontiguousarray(band).reshape(-1), least, counts)
+    return _of_counts(counts, least, wanted)
+
+
+def _of_counts(counts: Array, least: int, wanted: Sequence[float]) -> list[float]:
     below = np.cumsum(counts)
 
     def ranked(rank: int) -> float:
