@@ -13,6 +13,7 @@ from cellqa.engines.base import Engine, EngineLostError
 from cellqa.engines.local import LocalEngine
 from cellqa.errors import CellqaError, with_type
 from cellqa.plugins import Registry, instance_of
+from cellqa.shown import one_line
 
 __all__ = [
     "ENGINES",
@@ -42,6 +43,8 @@ class EngineKind:
     name: str
     opens: str
     address: str = ""
+
+    __repr__ = one_line
 
     @property
     def usage(self) -> str:

@@ -18,6 +18,7 @@ from cellqa.metrics.detail import noise_variance
 from cellqa.planes import Array
 from cellqa.planes.blocks import block_means
 from cellqa.planes.plane import Plane
+from cellqa.shown import one_line
 
 _SMALLEST = 64  # pixels of the shorter side
 _WORKING = 256  # pixels of the shorter side, at least, at which powers are taken
@@ -56,6 +57,8 @@ class Photometry:
     exponent: float
     ratio: float
     offset: float
+
+    __repr__ = one_line
 
 
 def photometry(raw: npt.ArrayLike, image: npt.ArrayLike, *, scale: int = 1) -> Photometry:

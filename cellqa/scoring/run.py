@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -141,7 +141,7 @@ def score_to_folder(
     if parquet:
         check_parquet()
     check_folder(out, overwrite=overwrite, resume=resume)
-    _check_places(pairing, out)
+    check_places(pairing, out)
     if options.maps is not None:
         options = replace(options, maps=str((out / MAPS).absolute()))
     images = pairing.images[shard[0] - 1 :: shard[1]]
@@ -151,7 +151,7 @@ def score_to_folder(
             if overwrite and not resume:
                 remove_results(out)
             value_range = range_of_all(pairing, options, engine)
-            header = _header(pairing, options, value_range)
+            header = header_of(pairing, options, value_range)
             journal, given_up = Journal.begin(out / JOURNAL, header, resume=resume)
             try:
                 journal.keep_only({image.name for image in images})
@@ -170,8 +170,10 @@ def score_to_folder(
                 out,
                 pairing,
                 [(image.name, journal) for image in images],
-                Tally(pairing.methods, options.metrics, _given(pairing, options), grouping),
-                _record(pairing, options, engine, command, shard, grouping),
+                Tally(
+                    pairing.methods, options.metrics, given_of(pairing.folders, options), grouping
+                ),
+                record_of(pairing, options, engine, command, shard, grouping),
                 start,
                 warnings=[
                     *([f"{given_up}; all is scored again"] if given_up else []),
@@ -238,7 +240,7 @@ def merge(
         )
 
 
-def _check_places(pairing: Pairing, out: Path) -> None:
+def check_places(pairing: Pairing, out: Path) -> None:
     """Refuse an `out` among the images: the next run would score the pictures of the page."""
     places = {role: path.resolve() for role, path in pairing.folders.items()}
     for role, place in places.items():
@@ -250,9 +252,9 @@ def _check_places(pairing: Pairing, out: Path) -> None:
             )
 
 
-def _given(pairing: Pairing, options: ScoreOptions) -> frozenset[str]:
-    """What the run has of reference, raw images and masks."""
-    given = {role for role in GIVEN if role in pairing.folders and role != Role.VALID}
+def given_of(roles: Collection[str], options: ScoreOptions) -> frozenset[str]:
+    """What a run has of reference, raw images and masks."""
+    given = {role for role in GIVEN if role in roles and role != Role.VALID}
     if options.foreground and Role.REFERENCE in given:
         given.add(Role.MASK)
     return frozenset(given)
@@ -300,7 +302,7 @@ def _telling(pairing: Pairing) -> bool:
     return all(map(tells_changes, pairing.folders.values()))
 
 
-def _header(
+def header_of(
     pairing: Pairing, options: ScoreOptions, value_range: tuple[float, float] | None
 ) -> dict[str, Any]:
     """Everything that rows depend on, beside the files themselves."""
@@ -308,14 +310,14 @@ def _header(
         "folders": {name: str(absolute(path)) for name, path in pairing.folders.items()},
         **options.chosen(),
         "value_range": value_range,
-        "given": sorted(_given(pairing, options)),
+        "given": sorted(given_of(pairing.folders, options)),
         **({"naming": asdict(pairing.naming)} if pairing.naming else {}),
         "versions": versions(),
         "source": source_digest(options.metrics),
     }
 
 
-def _record(
+def record_of(
     pairing: Pairing,
     options: ScoreOptions,
     engine: Engine,

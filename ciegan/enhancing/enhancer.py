@@ -12,6 +12,7 @@ import numpy as np
 from cellqa.errors import ImageError
 from cellqa.io import LARGE, ImageFile, PlaneIndex, carriers
 from cellqa.planes import Array
+from cellqa.shown import one_line
 from ciegan.network.checkpoint import Checkpoint
 from ciegan.network.neighbours import middle
 from ciegan.network.normalisation import PERCENTILES, Normalisation, channels_of
@@ -57,6 +58,8 @@ class EnhanceOptions:
     samples: int = 1
     tile: int | None = None
     hot_pixels: str = "keep"
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         if self.normalize not in SCALINGS:

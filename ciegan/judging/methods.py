@@ -12,6 +12,7 @@ import torch
 
 from cellqa.errors import CellqaError, printable
 from cellqa.pairs.roles import Role
+from cellqa.shown import one_line
 from ciegan.config import PRESETS, Config, from_dict, with_settings
 from ciegan.judging.classical import NAMES
 from ciegan.training.budget import every_of
@@ -52,6 +53,8 @@ class Method:
     preset: str = ""
     egt: bool = False
     weights: Path | None = None
+
+    __repr__ = one_line
 
 
 def parse_methods(text: str) -> list[Method]:
