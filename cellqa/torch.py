@@ -10,6 +10,7 @@ from cellqa.arrays.given import Batch, batch_of
 from cellqa.arrays.score import check_needs, score_images
 from cellqa.arrays.scores import Scores
 from cellqa.errors import MissingExtraError
+from cellqa.extras import install_line
 from cellqa.metrics.registry import for_run
 from cellqa.pairs.roles import Role
 from cellqa.scoring.options import ScoreOptions
@@ -20,7 +21,7 @@ try:
     from torch import Tensor, distributed
 except ModuleNotFoundError as error:
     raise MissingExtraError(
-        "cellqa.torch needs torch; in a clone of cellqa: pip install -c constraints.txt '.[gan]'"
+        f"cellqa.torch needs torch; install it with: {install_line('gan')}"
     ) from error
 
 __all__ = ["Judge"]

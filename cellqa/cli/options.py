@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from cellqa.errors import CellqaError
+from cellqa.errors import CellqaError, by_name, did_you_mean
 from cellqa.pairs.roles import GIVEN, LABELS
 from cellqa.tables.folder import GALLERY
 
@@ -64,9 +65,17 @@ class TableChoice(click.ParamType[str]):
     ) -> str:
         """Return the name."""
         names = self.names
-        if value not in names:
-            self.fail(f"{value!r} is not one of {', '.join(names)}", parameter, ctx)
-        return str(value)
+        found = by_name(str(value), names)
+        if found is None:
+            near = did_you_mean(str(value), names)
+            self.fail(f"{value!r} is not one of {', '.join(names)}{near}", parameter, ctx)
+        return found
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The names that begin so."""
+        return [CompletionItem(n) for n in self.names if n.startswith(incomplete)]
 
 
 def given_options() -> list[str]:
@@ -366,6 +375,9 @@ table_option: Any = click.option(
     default="csv",
     show_default=True,
     help="parquet: scores.parquet and objects.parquet too, for tables of millions of rows.",
+)
+json_option: Any = click.option(
+    "--json", "as_json", is_flag=True, help="Print the summary as JSON, in place of the table."
 )
 gallery_option: Any = click.option(
     "--gallery",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from cellqa.engines.base import Engine, EngineLostError
 from cellqa.engines.local import LocalEngine
-from cellqa.errors import CellqaError, with_type
+from cellqa.errors import CellqaError, did_you_mean, with_type
 from cellqa.plugins import Registry, instance_of
 from cellqa.shown import one_line
 
@@ -78,7 +78,8 @@ def parse_engine(text: str) -> tuple[EngineKind, str | None]:
     name, equals, address = text.partition("=")
     if name not in ENGINES or (equals and not ENGINES[name].address):
         usages = ", ".join(kind.usage for kind in ENGINES.values())
-        raise ValueError(f"must be one of {usages}, got {text!r}")
+        near = did_you_mean(name, ENGINES)
+        raise ValueError(f"must be one of {usages}, got {text!r}{near}")
     if equals and not address:
         raise ValueError("the address is empty")
     return ENGINES[name], address or None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
@@ -34,6 +35,7 @@ from cellqa.tables.tally import Tally
 from cellqa.tables.versions import source_digest, versions
 from cellqa.terminal import Progress
 
+_log = logging.getLogger(__name__)
 _UNSURE = (
     "all is scored again: a web server does not say which of its files changed; "
     "s3://, gs:// and az:// do"
@@ -114,7 +116,8 @@ def score_to_folder(
     grouping : Grouping, optional
         Which images are not independent.
     resume, overwrite : bool
-        Go on with, or replace, an earlier run in `out`.
+        Go on with, or replace, an earlier run in `out`. One whose tables are gone or never came
+        to be is gone on with in any case.
     shard : (int, int)
         (I, N): every N-th image from the I-th on, for runs split over machines.
     command : sequence of str
@@ -140,7 +143,10 @@ def score_to_folder(
     engine = engine or LocalEngine(1)
     if parquet:
         check_parquet()
-    check_folder(out, overwrite=overwrite, resume=resume)
+    check_folder(out, overwrite=overwrite, resume=resume, leftovers=True)
+    if not (resume or overwrite) and (out / JOURNAL).exists():
+        resume = True  # what a pipeline left when it removed its outputs, or a run that was stopped
+        _log.warning("%s holds a run that is not whole: what is still right of it is kept", out)
     check_places(pairing, out)
     if options.maps is not None:
         options = replace(options, maps=str((out / MAPS).absolute()))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from cellqa.errors import CellqaError, printable
+from cellqa.errors import CellqaError, did_you_mean, printable
 from cellqa.metrics.registry import metric
 from cellqa.pairs.roles import Role
 from cellqa.shown import one_line
@@ -38,7 +38,8 @@ def check_value(name: str, value: Any, right: bool, wanted: str) -> None:
 def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
     """Raise ConfigError where a value is none of the choices."""
     if value not in choices:
-        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        near = did_you_mean(str(value), choices)
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}{near}")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from cellqa.errors import CellqaError, printable
+from cellqa.errors import CellqaError, did_you_mean, printable
 from cellqa.pairs.roles import Role
 from cellqa.shown import one_line
 from ciegan.config import PRESETS, Config, from_dict, with_settings
@@ -90,6 +90,7 @@ def parse_methods(text: str) -> list[Method]:
             known = ", ".join((*NAMES, *PRESETS))
             raise CellqaError(
                 f"--methods: {printable(name)!r} is none of {known}, PRESET+egt, NAME=WEIGHTS"
+                f"{did_you_mean(name, (*NAMES, *PRESETS))}"
             )
         # names become folders, and some systems do not tell A from a
         if name.casefold() in methods:
