@@ -1,4 +1,7 @@
 # The public names, and where they are: read by type checkers, and by the package itself.
+from .arrays.given import Batch as Batch
+from .arrays.score import score as score
+from .arrays.scores import Scores as Scores
 from .disk import StrPath as StrPath
 from .engines import (
     ENGINES as ENGINES,

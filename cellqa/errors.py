@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -90,6 +92,37 @@ def printable(text: str) -> str:
     """
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return _UNSEEN.sub(lambda m: f"\\x{ord(m[0]):02x}", text)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """For the end of an error: the name that was meant, whatever its case; empty if none is near.
+
+    Examples
+    --------
+    >>> did_you_mean("psnrr", ["ssim", "psnr"]), did_you_mean("xyz", ["ssim"])
+    ('; did you mean psnr?', '')
+    """
+    of = {_folded(each): each for each in known}
+    near = difflib.get_close_matches(_folded(name), of, 1)
+    return f"; did you mean {of[near[0]]}?" if near else ""
+
+
+def by_name(name: str, known: Iterable[str]) -> str | None:
+    """The name in a table that is meant, whatever its case, with - for _; None if there is none.
+
+    Examples
+    --------
+    >>> by_name(" MS-SSIM", ["ssim", "ms_ssim"])
+    'ms_ssim'
+    """
+    every = list(known)
+    if name in every:
+        return name
+    return {_folded(each): each for each in every}.get(_folded(name))
+
+
+def _folded(name: str) -> str:
+    return name.strip().casefold().replace("-", "_").replace(" ", "_")
 
 
 def first_line(error: BaseException) -> str:

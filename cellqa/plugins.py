@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from cellqa.errors import CellqaError, with_type
+from cellqa.errors import CellqaError, by_name, did_you_mean, with_type
 
 Entry = TypeVar("Entry")
 
@@ -89,9 +89,11 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         CellqaError
             There is none; the line lists the names.
         """
-        if name not in self:
-            raise CellqaError(f"{what} must be one of {', '.join(self)}, got {name!r}")
-        return self[name]
+        found = by_name(name, self)
+        if found is None:
+            near = did_you_mean(name, self)
+            raise CellqaError(f"{what} must be one of {', '.join(self)}, got {name!r}{near}")
+        return self[found]
 
     def _complete_it(self) -> None:
         if self._complete:
@@ -173,6 +175,7 @@ def with_settings(entry: Entry, given: Mapping[str, Any]) -> Entry:
         if name not in known:
             raise CellqaError(
                 f"{label} has no setting {name!r}; it has {', '.join(known) or 'none'}"
+                f"{did_you_mean(name, known)}"
             )
         first, dot, rest = name.partition(".")
         if dot:

@@ -14,6 +14,7 @@ import click
 from cellqa import interrupts, plugins
 from cellqa.disk import is_full
 from cellqa.errors import CellqaError, printable
+from cellqa.progress import Stage, outlet
 
 Progress = Callable[[int, int], None]  # of what is done, and of all
 Tell = Callable[[str], None]  # of a line about what happens
@@ -21,6 +22,7 @@ Tell = Callable[[str], None]  # of a line about what happens
 DONE_WITH_FAILURES = 3
 BELOW_LIMIT = 4
 PACKAGES = ("cellqa", "ciegan")
+ALLOWED = "cellqa.allow-failures"  # in the context of a command
 
 
 def interrupted(more: str = "") -> NoReturn:
@@ -74,29 +76,25 @@ class _Shown(logging.Handler):
 
 
 @contextmanager
-def progress_bar(label: str) -> Iterator[Progress]:
-    """A bar with the time left, on a terminal only; a new one for each stage of the work."""
-    bars: list[Any] = []
+def progress_bar(label: str, more: int = 0) -> Iterator[Progress]:
+    """Tells how far the work is, as --progress and --log have it.
 
-    def show(done: int, total: int) -> None:
-        if not sys.stderr.isatty():
-            return
-        if bars and (bars[0].length != total or done < bars[0].pos):
-            bars.pop().__exit__(None, None, None)
-        if not bars:
-            bars.append(click.progressbar(length=total, label=label, file=sys.stderr))
-            bars[0].__enter__()
-        bars[0].update(done - bars[0].pos)
-
+    Parameters
+    ----------
+    label : str
+    more : int
+        Items of what comes after, which count in the time left.
+    """
+    stage = Stage(label, more)
     try:
-        yield show
+        yield stage
     finally:
-        if bars:
-            bars[0].__exit__(None, None, None)
+        stage.end()
 
 
 def tell(line: str) -> None:
-    """A line for who waits at a terminal."""
+    """A line for who waits at a terminal, and for the log."""
+    outlet.note(line.removeprefix("\r\x1b[K"))
     if sys.stderr.isatty():
         click.echo(line, err=True)
 
@@ -109,22 +107,42 @@ def tell_over_bar(line: str) -> None:
 def warn(warnings: Iterable[str]) -> None:
     """What to distrust, a line each."""
     for warning in warnings:
-        click.echo(printable(f"warning: {warning}"), err=True)
+        _say(f"warning: {warning}")
+
+
+def _say(line: str) -> None:
+    """A line on stderr, and in the log."""
+    outlet.note(printable(line))
+    click.echo(printable(line), err=True)
 
 
 def report_failures(
-    total: int, failures: list[tuple[str, str, str]], table: Path | None = None
+    total: int,
+    failures: list[tuple[str, str, str]],
+    table: Path | None = None,
+    *,
+    count: int | None = None,
 ) -> None:
-    """Name what failed and end with status 3; where a table has the rest, ten are enough."""
+    """Name what failed and end with status 3; where a table has the rest, ten are enough.
+
+    With `--allow-failures`, no more than it allows are no reason to end so. `count` is how many
+    there are where `failures` holds the first of them alone.
+    """
     if not failures:
         return
+    number = len(failures) if count is None else count
     shown = failures[:10] if table else failures
     for image, method, reason in shown:
-        click.echo(printable(f"failed: {image} ({method}): {reason}"), err=True)
-    if len(failures) > len(shown):
-        rest = len(failures) - len(shown)
-        click.echo(f"... and {rest} more, each with its reason in {table}", err=True)
-    click.echo(f"{len(failures)} of {total} failed", err=True)
+        _say(f"failed: {image} ({method}): {reason}")
+    if number > len(shown):
+        rest = number - len(shown)
+        _say(f"... and {rest} more, each with its reason in {table}")
+    context = click.get_current_context(silent=True)
+    allowed = context.meta.get(ALLOWED) if context else None
+    if allowed is not None and number <= allowed.of(total):
+        _say(f"{number} of {total} failed, which --allow-failures {allowed.text} allows")
+        return
+    _say(f"{number} of {total} failed")
     raise SystemExit(DONE_WITH_FAILURES)
 
 

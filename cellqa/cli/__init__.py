@@ -3,7 +3,9 @@
 from cellqa.cli import (  # noqa: F401 - they add their commands
     analyse,
     demo,
+    doctor,
     enhance,
+    merge,
     plugins,
     questionnaire,
     report,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cellqa.cli.group import main
+from cellqa.cli.helping import Command
 from cellqa.cli.options import (
     AnyPath,
     OutPath,
@@ -84,7 +85,7 @@ def _run_enhancer(
     report_failures(len(done) + len(failures), [(n, settings.name, r) for n, r in failures])
 
 
-class _MethodsCommand(click.Command):
+class _MethodsCommand(Command):
     """Lists the methods and their settings below its help."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -97,6 +98,7 @@ class _MethodsCommand(click.Command):
             rows.append((name, ", ".join(settings)))
         with formatter.section("Methods and their settings"):
             formatter.write_dl(rows)
+        super().format_epilog(ctx, formatter)
 
 
 @main.command(cls=_MethodsCommand)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from cellqa.errors import CellqaError
+from cellqa.errors import CellqaError, by_name, did_you_mean
 from cellqa.pairs.roles import GIVEN, LABELS
 from cellqa.tables.folder import GALLERY
 
@@ -64,9 +65,17 @@ class TableChoice(click.ParamType[str]):
     ) -> str:
         """Return the name."""
         names = self.names
-        if value not in names:
-            self.fail(f"{value!r} is not one of {', '.join(names)}", parameter, ctx)
-        return str(value)
+        found = by_name(str(value), names)
+        if found is None:
+            near = did_you_mean(str(value), names)
+            self.fail(f"{value!r} is not one of {', '.join(names)}{near}", parameter, ctx)
+        return found
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The names that begin so."""
+        return [CompletionItem(n) for n in self.names if n.startswith(incomplete)]
 
 
 def given_options() -> list[str]:
@@ -191,13 +200,6 @@ def parse_data_range(ctx: click.Context, parameter: click.Parameter, value: str)
         return parse(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
-
-
-def parse_time(ctx: click.Context, parameter: click.Parameter, value: str | None) -> Any:
-    """Parse the expression of `cellqa.Times`."""
-    from cellqa.pairs.times import Times
-
-    return None if value is None else Times.parse(value)
 
 
 def parse_camera(
@@ -367,19 +369,15 @@ pixel_size_option: Any = click.option(
     metavar="UM",
     help="In micrometres [default: as the files say].",
 )
-time_option: Any = click.option(
-    "--time",
-    callback=parse_time,
-    metavar="REGEX",
-    help="Images are frames of time series: an expression on the name whose group t, else its "
-    "first, is the time. Files with a time axis are series anyway.",
-)
 table_option: Any = click.option(
     "--table",
     type=click.Choice(["csv", "parquet"]),
     default="csv",
     show_default=True,
     help="parquet: scores.parquet and objects.parquet too, for tables of millions of rows.",
+)
+json_option: Any = click.option(
+    "--json", "as_json", is_flag=True, help="Print the summary as JSON, in place of the table."
 )
 gallery_option: Any = click.option(
     "--gallery",

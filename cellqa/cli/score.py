@@ -9,14 +9,15 @@ from typing import Any
 import click
 
 from cellqa.cli.group import main
+from cellqa.cli.kinds import MetricNames, Seconds
 from cellqa.cli.options import (
     AnyPath,
     OutPath,
-    Positive,
     engine_option,
     files_option,
     gallery_option,
     jobs_option,
+    json_option,
     missing_option,
     naming_options,
     opened_engine,
@@ -30,18 +31,14 @@ from cellqa.cli.options import (
     pixel_size_option,
     pred_option,
     table_option,
-    time_option,
 )
-from cellqa.errors import Interrupted, printable
+from cellqa.cli.printing import print_finished, write_page
+from cellqa.errors import Interrupted
 from cellqa.pairs.roles import GIVEN, LABELS, Role
-from cellqa.tables.folder import GALLERY
 from cellqa.terminal import (
-    BELOW_LIMIT,
     interrupted,
     progress_bar,
-    report_failures,
     tell,
-    warn,
 )
 
 _AFTER_LOSS = "what was scored is kept: go on with --resume"
@@ -75,7 +72,13 @@ _AFTER_LOSS = "what was scored is kept: go on with --resume"
     metavar="auto|dtype|set|percentile[:LOW,HIGH]|VALUE",
     help="Range of PSNR and SSIM. auto: 255 for 8 bits, else max - min of the ground truth.",
 )
-@click.option("--metrics", callback=parse_metrics, metavar="A,B", help="Only these [default: all].")
+@click.option(
+    "--metrics",
+    type=MetricNames(),
+    callback=parse_metrics,
+    metavar="A,B",
+    help="Only these [default: all].",
+)
 @click.option(
     "--frc-threshold",
     type=click.Choice(["1/7", "0.5", "half-bit"]),
@@ -132,10 +135,10 @@ _AFTER_LOSS = "what was scored is kept: go on with --resume"
 )
 @click.option(
     "--objects-time",
-    type=Positive(),
-    default=600.0,
+    type=Seconds(0.01),
+    default="10min",
     show_default=True,
-    metavar="SECONDS",
+    metavar="TIME",
     help="For each call of the command of --objects.",
 )
 @click.option(
@@ -162,6 +165,7 @@ _AFTER_LOSS = "what was scored is kept: go on with --resume"
 @time_option
 @click.option(
     "--fail-under",
+    type=MetricNames(),
     callback=parse_limits,
     metavar="METRIC=VALUE,...",
     help="End with status 4 if the mean of a method is worse.",
@@ -169,6 +173,7 @@ _AFTER_LOSS = "what was scored is kept: go on with --resume"
 @gallery_option
 @files_option
 @table_option
+@json_option
 @click.option("--no-report", is_flag=True, help="Write the tables only.")
 @click.option("--maps", is_flag=True, help="Write maps of SSIM, error and consistency as TIFF.")
 @click.option(
@@ -221,6 +226,7 @@ def score(
     gallery: int,
     files: bool,
     table: str,
+    as_json: bool,
     no_report: bool,
     strip: tuple[str, ...],
     match: tuple[str, ...],
@@ -290,11 +296,12 @@ def score(
         objects=how,
         objects_seconds=objects_time,
     )
+    drawn = 0 if no_report else min(gallery, len(pairing.images))  # after, in the estimate
     compile_kernels(tell)
     try:
         with (
             opened_engine(engine, jobs, _AFTER_LOSS) as runner,
-            progress_bar("Scoring") as progress,
+            progress_bar("Scoring", drawn) as progress,
         ):
             finished = score_to_folder(
                 pairing,
@@ -316,8 +323,8 @@ def score(
             "--resume in place of any --overwrite"
         )
     if not no_report and finished.tally.rows:
-        finished.paths.extend(_report(out, gallery, jobs, files))
-    _print_finished(finished, fail_under, tuple(pred))
+        finished.paths.extend(write_page(out, gallery, jobs, files))
+    print_finished(finished, fail_under, tuple(pred), as_json=as_json)
 
 
 def _check_objects(
@@ -344,57 +351,3 @@ def _check_objects(
     program = words_of(how, {})[0]
     if not is_program(program):
         raise click.UsageError(f"--objects: there is no program {program!r}")
-
-
-def _report(out: Path, gallery: int, jobs: int, files: bool = False) -> list[Path]:
-    from cellqa.reporting.page import archive_of, report
-
-    with progress_bar("Drawing") as progress:
-        page = report(out, gallery=gallery, files=files, jobs=jobs, progress=progress)
-    return [page, *archive_of(page)]
-
-
-@main.command()
-@click.argument("parts", nargs=-1, required=True, type=AnyPath(), metavar="PART...")
-@click.option("--out", type=OutPath(), required=True, metavar="DIR", help="Where to write.")
-@table_option
-@jobs_option
-@overwrite_option
-def merge(parts: tuple[Path, ...], out: Path, table: str, jobs: int, overwrite: bool) -> None:
-    """Join the results of `cellqa score --shard` as if the run had not been split.
-
-    PART is the --out folder of each part.
-    """
-    from cellqa.scoring.run import merge as merge_parts
-
-    finished = merge_parts(parts, out, overwrite=overwrite, parquet=table == "parquet")
-    if finished.tally.rows:
-        finished.paths.extend(_report(out, GALLERY, jobs))
-    _print_finished(finished)
-
-
-def _print_finished(
-    finished: Any, limits: dict[str, float] | None = None, methods: tuple[str, ...] = ()
-) -> None:
-    from cellqa.tables.agreement import verdicts
-    from cellqa.tables.means import terminal_summary
-    from cellqa.tables.summary import below
-
-    if not finished.tally.rows:
-        click.echo("this part of the run holds no images")
-    click.echo(terminal_summary(finished))
-    if finished.agreements:
-        click.echo("\nobjects, against those of the ground truth:")
-        for verdict in verdicts(finished.agreements):
-            click.echo(f"  {printable(verdict.line)}")
-    click.echo("\nwrote " + ", ".join(str(path) for path in finished.paths))
-    warn(finished.warnings)
-    missed = below(finished.tally, finished.summaries, limits or {}, methods)
-    for line in missed:
-        click.echo(printable(f"below the limit: {line}"), err=True)
-    failures = [(r.image, r.method, r.reason) for r in finished.tally.failures]
-    try:
-        report_failures(finished.tally.rows, failures, finished.paths[0])
-    finally:
-        if missed:
-            raise SystemExit(BELOW_LIMIT)

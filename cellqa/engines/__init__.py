@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from cellqa.engines.base import Engine, EngineLostError
 from cellqa.engines.local import LocalEngine
-from cellqa.errors import CellqaError, with_type
+from cellqa.errors import CellqaError, did_you_mean, with_type
 from cellqa.plugins import Registry, instance_of
+from cellqa.shown import one_line
 
 __all__ = [
     "ENGINES",
@@ -42,6 +43,8 @@ class EngineKind:
     name: str
     opens: str
     address: str = ""
+
+    __repr__ = one_line
 
     @property
     def usage(self) -> str:
@@ -75,7 +78,8 @@ def parse_engine(text: str) -> tuple[EngineKind, str | None]:
     name, equals, address = text.partition("=")
     if name not in ENGINES or (equals and not ENGINES[name].address):
         usages = ", ".join(kind.usage for kind in ENGINES.values())
-        raise ValueError(f"must be one of {usages}, got {text!r}")
+        near = did_you_mean(name, ENGINES)
+        raise ValueError(f"must be one of {usages}, got {text!r}{near}")
     if equals and not address:
         raise ValueError("the address is empty")
     return ENGINES[name], address or None

@@ -16,6 +16,7 @@ from typing import Any
 from cellqa import interrupts
 from cellqa.engines.base import EngineLostError, Item, Result, do_all
 from cellqa.errors import CellqaError, MissingExtraError, first_line
+from cellqa.extras import install_line
 
 _log = logging.getLogger(__name__)
 
@@ -54,8 +55,7 @@ class DaskEngine:
             from distributed import Client
         except ModuleNotFoundError:
             raise MissingExtraError(
-                "--engine dask needs dask.distributed; install it with: "
-                "pip install 'cellqa[cluster]'"
+                f"--engine dask needs dask.distributed; install it with: {install_line('cluster')}"
             ) from None
         for name in [*logging.Logger.manager.loggerDict, "asyncio", "tornado.application"]:
             if name.startswith(("distributed", "asyncio", "tornado")):

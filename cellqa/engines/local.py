@@ -19,6 +19,7 @@ from typing import Any
 from cellqa import interrupts
 from cellqa.engines.base import Item, Result, do_all, limit_threads
 from cellqa.errors import CellqaError, first_line
+from cellqa.shown import one_line
 
 _CHUNK = 16  # items sent to a worker at once
 _WORTH = 8  # items for which another process, which takes a second to start, is worth it
@@ -221,6 +222,8 @@ class LocalEngine:
 
     jobs: int = 1
     seconds: float | None = _SECONDS
+
+    __repr__ = one_line
 
     def map(
         self,

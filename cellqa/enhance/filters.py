@@ -14,6 +14,7 @@ from cellqa.enhance._kernels import equalise
 from cellqa.io import carriers, grey, luminance
 from cellqa.planes import Array
 from cellqa.planes.plane import as_plane
+from cellqa.shown import one_line
 
 BINS = 256
 LARGEST_KERNEL = 255
@@ -51,6 +52,8 @@ class Traditional:
     clip_limit: float = 2.0
     tiles: int = 16
     compat: str | None = None
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         if not 3 <= self.kernel <= LARGEST_KERNEL or self.kernel % 2 == 0:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from cellqa.errors import CellqaError, printable
 from cellqa.experts.build import KEY
+from cellqa.shown import one_line
 from cellqa.tables.reading import read_json, unfit
 
 
@@ -36,6 +37,8 @@ class Answers:
     choices: pd.DataFrame
     failures: list[tuple[str, str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    __repr__ = one_line
 
     @property
     def first_choices(self) -> pd.DataFrame:

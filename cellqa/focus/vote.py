@@ -13,6 +13,7 @@ import numpy.typing as npt
 from cellqa.metrics.focus import CONTRAST, DECORRELATION, FILTERS, MEASURES, Sharpness, sharpness
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane
+from cellqa.shown import one_line
 
 MODALITIES = ("fluorescence", "phase", "brightfield")
 _PROMINENT = 0.2  # of a curve's range: what stands out less is no peak of its own
@@ -56,6 +57,8 @@ class Focus:
     weights: Mapping[str, float]
     position: float
     note: str
+
+    __repr__ = one_line
 
     @cached_property
     def best(self) -> int | None:
@@ -167,6 +170,8 @@ class Curves:
 
     values: dict[str, Array]
     clearness: dict[str, float]
+
+    __repr__ = one_line
 
 
 def curves_of(values: Sequence[Sharpness | None], modality: str) -> Curves:

@@ -18,6 +18,7 @@ import numpy as np
 
 from cellqa.disk import StrPath, appearing
 from cellqa.errors import CellqaError, ImageError, MissingExtraError, first_line
+from cellqa.extras import install_line
 from cellqa.io.acquisition import Acquisition, Channel, Objective
 from cellqa.io.base import LARGE, MAX_PIXELS, ImageFile, PlaneIndex
 from cellqa.io.formats import (
@@ -85,8 +86,7 @@ def _module(known: Format, module: str, task: str) -> ModuleType:
         if not known.extra:
             raise
         raise MissingExtraError(
-            f"{task} {known.name} needs {error.name}; "
-            f"install it with: pip install 'cellqa[{known.extra}]'"
+            f"{task} {known.name} needs {error.name}; install it with: {install_line(known.extra)}"
         ) from None
 
 

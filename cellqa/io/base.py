@@ -15,6 +15,7 @@ from cellqa.errors import ImageError, first_line
 from cellqa.io.acquisition import PIXEL_SIZE, Acquisition
 from cellqa.io.formats import spoken
 from cellqa.planes import Array
+from cellqa.shown import one_line
 
 # A plane of more pixels is refused before memory is taken for it (32768 x 32768).
 MAX_PIXELS = 2**30
@@ -154,6 +155,8 @@ class ImageFile:
     pixel_size_y: float | None = None
     scene_sizes: tuple[Size, ...] = ()
     _acquired: Acquisition | None = field(default=None, init=False, repr=False, compare=False)
+
+    __repr__ = one_line
 
     def size_of(self, index: PlaneIndex) -> Size:
         """Sides (X, Y) of a plane's pixels, in micrometres: those of its scene."""

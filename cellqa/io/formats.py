@@ -12,6 +12,7 @@ from typing import Any
 from cellqa.disk import StrPath
 from cellqa.errors import ImageError
 from cellqa.plugins import Registry, instance_of
+from cellqa.shown import one_line
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Format:
     store: bool = False
     several: bool = True
     may_crash: bool = False
+
+    __repr__ = one_line
 
 
 def _wrong(entry: Any) -> str:

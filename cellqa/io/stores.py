@@ -18,6 +18,7 @@ from typing import Any
 from cellqa import disk
 from cellqa.disk import StrPath
 from cellqa.errors import ImageError, MissingExtraError, first_line
+from cellqa.extras import install_line
 from cellqa.io.formats import spoken, store_of
 
 _SCHEMES = ("s3", "gs", "az", "https", "http")
@@ -200,7 +201,7 @@ def remote(root: Path) -> Any:
         from obstore.store import from_url
     except ModuleNotFoundError:
         raise MissingExtraError(
-            "reading from an object store needs obstore; install it with: pip install 'cellqa[s3]'"
+            f"reading from an object store needs obstore; install it with: {install_line('s3')}"
         ) from None
     url = url_of(root) or ""
     options: dict[str, Any] = {

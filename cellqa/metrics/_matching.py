@@ -10,6 +10,7 @@ import numpy as np
 from cellqa.planes import Array
 from cellqa.planes.labels import Labels
 from cellqa.planes.plane import Plane
+from cellqa.shown import one_line
 
 _THRESHOLDS = np.arange(0.5, 1.0, 0.05)  # of the intersection over union
 _EQUAL = 1e-12  # of an intersection over union, that rounding may take
@@ -121,6 +122,8 @@ class Matched:
     iou: Array
     of_truth: Measured
     of_image: Measured
+
+    __repr__ = one_line
 
 
 def match(reference: Plane, image: Plane, truth: Labels, ours: Labels) -> Matched:

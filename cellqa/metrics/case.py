@@ -12,6 +12,7 @@ import numpy.typing as npt
 from cellqa.errors import Undefined
 from cellqa.planes.labels import Labels, Mask
 from cellqa.planes.plane import Plane, as_pair
+from cellqa.shown import one_line
 
 Value = TypeVar("Value")
 
@@ -95,6 +96,8 @@ class Case:
     raw_noise: float | None = None
     outlines: Outlines | None = None
     _known: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    __repr__ = one_line
 
     @classmethod
     def of(

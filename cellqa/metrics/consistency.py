@@ -18,6 +18,7 @@ from cellqa.metrics._scale import misfit, reduced
 from cellqa.metrics.case import Case
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane
+from cellqa.shown import one_line
 
 _FINEST = 0.25  # first sigma above 0 of the search, pixels
 _RATIO = 1.3  # between sigmas of the search
@@ -47,6 +48,8 @@ class Consistency:
     sigma: float
     gain: float
     offset: float
+
+    __repr__ = one_line
 
 
 def consistency(raw: npt.ArrayLike, image: npt.ArrayLike, *, scale: int = 1) -> Consistency:

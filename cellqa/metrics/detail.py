@@ -25,6 +25,7 @@ from cellqa.metrics.alignment import displaced, displacement_nearby, known_part
 from cellqa.metrics.case import Case
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane
+from cellqa.shown import one_line
 
 SHARES = ("measured", "noise", "inferred", "invented", "untestable")
 DETAIL = 0.1  # of the Nyquist frequency: what is coarser is no detail
@@ -65,6 +66,8 @@ class DetailBudget:
     radii: Array
     power: Array
     curves: Array
+
+    __repr__ = one_line
 
     @property
     def supported(self) -> float:

@@ -22,6 +22,7 @@ from cellqa.metrics._spectrum import (
 from cellqa.metrics.case import Case
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane, as_pair, as_plane, check_pixel_size
+from cellqa.shown import one_line
 
 THRESHOLDS = ("1/7", "0.5", "half-bit")
 SMOOTHING = 0.025  # half width of the smoothing window, as a share of the Nyquist frequency
@@ -59,6 +60,8 @@ class RingCorrelation:
     counts: Array
     cutoff: float
     at_least: bool
+
+    __repr__ = one_line
 
     def resolution(self, pixel_size: float = 1.0) -> float:
         """Return 2 x pixel size / cut-off in the unit of `pixel_size`; inf without agreement."""

@@ -14,6 +14,7 @@ from cellqa.metrics._spectrum import SMALLEST_SIDE, spectrum
 from cellqa.metrics.resolution import Decorrelation, Plan, from_sums, plan_of
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane, as_plane, check_pixel_size
+from cellqa.shown import one_line
 from cellqa.terminal import Progress
 
 TILE = 128
@@ -45,6 +46,8 @@ class LocalResolution:
     tile: int
     step: int
     shape: tuple[int, int]
+
+    __repr__ = one_line
 
     def full_size(self) -> Array:
         """The map in the image's size: each pixel has the value of the nearest tile's centre."""

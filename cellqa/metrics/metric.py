@@ -11,6 +11,7 @@ from typing import Any
 from cellqa.errors import CellqaError
 from cellqa.metrics.case import Case, Family
 from cellqa.pairs.roles import Role
+from cellqa.shown import one_line
 
 ON_REQUEST = "--metrics"  # named there: what papers report, and no run needs
 OBJECTS = "--objects"  # which adds all of them; or named in --metrics
@@ -81,6 +82,8 @@ class Metric:
     of: str = ""
     leads: int = 0
     extra: str = ""
+
+    __repr__ = one_line
 
     @property
     def bounds(self) -> tuple[float, float]:

@@ -26,6 +26,7 @@ from cellqa.metrics.case import Case
 from cellqa.metrics.detail import noise_variance
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane
+from cellqa.shown import one_line
 
 _STANDS_OUT = 5.0  # standard deviations of its noise that the raw image's flux must vary by
 _LOG_P, _EDGE = (math.log(0.2), math.log(5.0)), 0.02  # a power at its limit is none
@@ -58,6 +59,8 @@ class Photometry:
     exponent: float
     ratio: float
     offset: float
+
+    __repr__ = one_line
 
 
 def photometry(raw: npt.ArrayLike, image: npt.ArrayLike, *, scale: int = 1) -> Photometry:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from cellqa.errors import by_name, did_you_mean
 from cellqa.metrics.metric import OBJECTS, Metric
 from cellqa.metrics.table import FIT, FOREGROUND, METRICS, RETIRED
 from cellqa.pairs.roles import Role
@@ -17,7 +18,7 @@ __all__ = ["METRICS", "for_run", "markdown_table", "metric", "of_facts", "select
 
 
 def metric(name: str) -> Metric:
-    """Return the metric of that name.
+    """Return the metric of that name, whatever its case (`SSIM`, `MS-SSIM`).
 
     Raises
     ------
@@ -29,11 +30,19 @@ def metric(name: str) -> Metric:
     >>> metric("ssim").higher_is_better
     True
     """
-    if name in RETIRED:
-        raise ValueError(f"{name} is gone: {RETIRED[name]}")
-    if name not in METRICS:
-        raise ValueError(f"no metric is called {name!r}; choose from {', '.join(METRICS)}")
-    return METRICS[name]
+    if name in METRICS:
+        return METRICS[name]
+    if gone := by_name(name, RETIRED):
+        raise ValueError(f"{gone} is gone: {RETIRED[gone]}")
+    found = by_name(name, METRICS)
+    if found is None:
+        near = did_you_mean(name, METRICS)
+        raise ValueError(f"no metric is called {name!r}{near or f'; choose from {_names()}'}")
+    return METRICS[found]
+
+
+def _names() -> str:
+    return ", ".join(METRICS)
 
 
 def select(names: Iterable[str]) -> tuple[Metric, ...]:

@@ -29,6 +29,7 @@ from cellqa.metrics._spectrum import (
 from cellqa.metrics.case import Case
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane, as_plane, check_pixel_size
+from cellqa.shown import one_line
 
 FINE = 4  # bins for each pixel of the longer side
 N_RADII = 50
@@ -81,6 +82,8 @@ class Decorrelation:
     refined_radii: Array
     refined_curves: Array
     peaks: Array
+
+    __repr__ = one_line
 
     def resolution(self, pixel_size: float = 1.0) -> float:
         """Return 2 x pixel size / kc in the unit of `pixel_size`; nan without a peak."""

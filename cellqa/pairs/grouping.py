@@ -14,6 +14,7 @@ from cellqa.disk import StrPath
 from cellqa.errors import CellqaError, printable
 from cellqa.pairs.pairing import without_plane
 from cellqa.pairs.wells import well_of
+from cellqa.shown import one_line
 
 _FEW = 3  # images a field, on average, from which names look like tiles
 # places of tiles, as in _r2_c5, x10y20 or -tile3; without one, a last number
@@ -46,6 +47,8 @@ class Grouping:
     table: dict[str, str] = field(default_factory=dict)
     unmatched: int = 0
     _codes: dict[str, int] = field(default_factory=dict)
+
+    __repr__ = one_line
 
     @classmethod
     def parse(cls, source: StrPath) -> Grouping:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cellqa.errors import CellqaError, first_line, printable
+from cellqa.shown import one_line
 
 _NEAR = 2000  # names that the nearest one is looked for in
 _MODES = "--strip, --match and --pairs say what belongs together"
@@ -52,6 +53,8 @@ class Naming:
     strip: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     match: Mapping[str, str] = field(default_factory=dict)
     table: str = ""
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         if self.table and (self.strip or self.match):

@@ -17,6 +17,7 @@ from cellqa.io.stores import is_there, shown, url_of
 from cellqa.io.tiff_sets import parts_of_sets
 from cellqa.pairs.naming import Affixes, Naming, common_affixes, no_partner, read_table
 from cellqa.pairs.roles import GIVEN, LABELS, Role, is_scored
+from cellqa.shown import one_line
 
 _PLANE = re.compile(r"(#(?:s(\d+))?t(\d+)c(\d+)z(\d+))?(#(red|green|blue))?$")
 _KINDS = 10  # of passed over files that are named
@@ -108,8 +109,7 @@ class Pairing:
     Attributes
     ----------
     folders : dict
-        Method to its folder, `gt` and `input` among them; and `mask` and `valid`, which are not
-        scored.
+        Method to its folder; `gt`, `input`, `mask` and `valid` among them, if given.
     images : tuple of Image
         Sorted by name.
     unpaired : dict
@@ -125,6 +125,7 @@ class Pairing:
     unpaired: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     naming: Naming = field(default_factory=Naming)
     notes: tuple[str, ...] = ()
+    __repr__ = one_line
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -391,8 +392,7 @@ def _nothing_in_common(methods: Mapping[str, Folder], named: _Named, name: str) 
 def passed_over(others: Sequence[str], where: str) -> str:
     """A line on files that are no images of a format that is read, by suffix; "" if none matter."""
     kinds = Counter(PurePosixPath(name).suffix.lower() or "without suffix" for name in others)
-    for kind in _NO_IMAGES:
-        kinds.pop(kind, None)
+    kinds -= Counter({kind: kinds[kind] for kind in _NO_IMAGES})
     if not kinds:
         return ""
     shown = ", ".join(f"{n} {printable(kind)}" for kind, n in kinds.most_common(_KINDS))

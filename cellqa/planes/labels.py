@@ -9,6 +9,7 @@ import numpy as np
 
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane
+from cellqa.shown import one_line
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Labels:
 
     labels: Array
     names: Array
+
+    __repr__ = one_line
 
     def cropped(self, rows: slice, columns: slice) -> Labels:
         """A part of the mask; objects that are not in it are gone."""
@@ -58,6 +61,8 @@ class Mask:
 
     labels: Labels | None
     missing: str = ""
+
+    __repr__ = one_line
 
     def moved_back(self, y: int, x: int) -> Mask:
         """With what lies `y` pixels down and `x` to the right; borders are repeated."""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cellqa.planes import Array
+from cellqa.shown import one_line
 
 Value = TypeVar("Value")
 
@@ -87,6 +88,8 @@ class Plane:
     dtype: np.dtype[Any]
     missing: Array | None = field(default=None, repr=False, compare=False)
     _known: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    __repr__ = one_line
 
     def once(self, compute: Callable[[Plane], Value]) -> Value:
         """`compute(self)`, kept: several metrics need an image's spectrum."""

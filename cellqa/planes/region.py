@@ -10,6 +10,7 @@ import numpy as np
 from cellqa.planes import Array
 from cellqa.planes.compiled import kernel
 from cellqa.planes.plane import Plane
+from cellqa.shown import one_line
 
 _CORNER = 3  # pixels of one value a side that may be the corner of a margin
 _LEAST = 0.4  # of the plane: what is left by a margin
@@ -41,6 +42,8 @@ class Region:
     columns: slice
     outliers: Array
     margin: bool = False
+
+    __repr__ = one_line
 
     @property
     def whole(self) -> bool:

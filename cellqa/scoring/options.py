@@ -13,6 +13,7 @@ from cellqa.metrics.metric import Metric
 from cellqa.metrics.registry import for_run
 from cellqa.scoring import data_range, segmenting
 from cellqa.scoring.segmenting import SECONDS
+from cellqa.shown import one_line
 from cellqa.tables.files import scores_header
 
 
@@ -79,6 +80,8 @@ class ScoreOptions:
     camera: tuple[float, float, float] | None = None
     objects: str | None = None
     objects_seconds: float = SECONDS
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         self._check_metrics()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,7 @@ from cellqa.tables.time import read_followed
 from cellqa.tables.versions import source_digest, versions
 from cellqa.terminal import Progress
 
+_log = logging.getLogger(__name__)
 _UNSURE = (
     "all is scored again: a web server does not say which of its files changed; "
     "s3://, gs:// and az:// do"
@@ -121,7 +123,8 @@ def score_to_folder(
         What makes images the frames of a time series, which are one sample unless `grouping`
         says otherwise; files with a time axis are series anyway.
     resume, overwrite : bool
-        Go on with, or replace, an earlier run in `out`.
+        Go on with, or replace, an earlier run in `out`. One whose tables are gone or never came
+        to be is gone on with in any case.
     shard : (int, int)
         (I, N): every N-th image from the I-th on, for runs split over machines.
     command : sequence of str
@@ -147,8 +150,11 @@ def score_to_folder(
     engine = engine or LocalEngine(1)
     if parquet:
         check_parquet()
-    check_folder(out, overwrite=overwrite, resume=resume)
-    _check_places(pairing, out)
+    check_folder(out, overwrite=overwrite, resume=resume, leftovers=True)
+    if not (resume or overwrite) and (out / JOURNAL).exists():
+        resume = True  # what a pipeline left when it removed its outputs, or a run that was stopped
+        _log.warning("%s holds a run that is not whole: what is still right of it is kept", out)
+    check_places(pairing, out)
     check_times(times, pairing, shard)
     if times is not None and grouping is None:
         grouping = times.grouping(pairing.images)
@@ -161,7 +167,7 @@ def score_to_folder(
             if overwrite and not resume:
                 remove_results(out)
             value_range = range_of_all(pairing, options, engine)
-            header = _header(pairing, options, value_range)
+            header = header_of(pairing, options, value_range)
             journal, given_up = Journal.begin(out / JOURNAL, header, resume=resume)
             try:
                 journal.keep_only({image.name for image in images})
@@ -180,8 +186,10 @@ def score_to_folder(
                 out,
                 pairing,
                 [(image.name, journal) for image in images],
-                Tally(pairing.methods, options.metrics, _given(pairing, options), grouping),
-                _record(pairing, options, engine, command, shard, grouping),
+                Tally(
+                    pairing.methods, options.metrics, given_of(pairing.folders, options), grouping
+                ),
+                record_of(pairing, options, engine, command, shard, grouping),
                 start,
                 warnings=[
                     *([f"{given_up}; all is scored again"] if given_up else []),
@@ -257,7 +265,7 @@ def merge(
         )
 
 
-def _check_places(pairing: Pairing, out: Path) -> None:
+def check_places(pairing: Pairing, out: Path) -> None:
     """Refuse an `out` among the images: the next run would score the pictures of the page."""
     places = {role: path.resolve() for role, path in pairing.folders.items()}
     for role, place in places.items():
@@ -269,9 +277,9 @@ def _check_places(pairing: Pairing, out: Path) -> None:
             )
 
 
-def _given(pairing: Pairing, options: ScoreOptions) -> frozenset[str]:
-    """What the run has of reference, raw images and masks."""
-    given = {role for role in GIVEN if role in pairing.folders and role != Role.VALID}
+def given_of(roles: Collection[str], options: ScoreOptions) -> frozenset[str]:
+    """What a run has of reference, raw images and masks."""
+    given = {role for role in GIVEN if role in roles and role != Role.VALID}
     if options.foreground and Role.REFERENCE in given:
         given.add(Role.MASK)
     return frozenset(given)
@@ -319,7 +327,7 @@ def _telling(pairing: Pairing) -> bool:
     return all(map(tells_changes, pairing.folders.values()))
 
 
-def _header(
+def header_of(
     pairing: Pairing, options: ScoreOptions, value_range: tuple[float, float] | None
 ) -> dict[str, Any]:
     """Everything that rows depend on, beside the files themselves."""
@@ -327,14 +335,14 @@ def _header(
         "folders": {name: str(absolute(path)) for name, path in pairing.folders.items()},
         **options.chosen(),
         "value_range": value_range,
-        "given": sorted(_given(pairing, options)),
+        "given": sorted(given_of(pairing.folders, options)),
         **({"naming": asdict(pairing.naming)} if pairing.naming else {}),
         "versions": versions(),
         "source": source_digest(options.metrics),
     }
 
 
-def _record(
+def record_of(
     pairing: Pairing,
     options: ScoreOptions,
     engine: Engine,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import scipy.fft
 
 from cellqa.planes import Array
+from cellqa.shown import one_line
 
 OFFSET = 100  # grey levels of the camera in the dark
 
@@ -38,6 +39,8 @@ class Scene:
     ideal: Array
     structure: Array
     cutoff: float
+
+    __repr__ = one_line
 
 
 def acquire(structure: Array, *, cutoff: float, photons: float, seed: int) -> Scene:

@@ -12,6 +12,7 @@ import numpy as np
 from cellqa.errors import Undefined
 from cellqa.metrics.metric import Metric
 from cellqa.planes import Array
+from cellqa.shown import one_line
 from cellqa.statistics import mean_interval
 from cellqa.tables.tally import Tally
 
@@ -71,6 +72,8 @@ class Comparison:
     variant: str = ""
     reason: str = ""
 
+    __repr__ = one_line
+
 
 @dataclass(frozen=True)
 class Friedman:
@@ -89,6 +92,8 @@ class Friedman:
     n: int
     statistic: float
     p: float
+
+    __repr__ = one_line
 
 
 def compare_all(tally: Tally) -> tuple[list[Comparison], list[Friedman]]:

@@ -19,6 +19,7 @@ from cellqa.metrics.table import AS_GIVEN, METRICS
 from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import Pairing
 from cellqa.pairs.roles import GIVEN, Role, in_order
+from cellqa.shown import one_line
 from cellqa.tables.cells import unguarded
 from cellqa.tables.comparisons import compare_all
 from cellqa.tables.files import (
@@ -72,6 +73,8 @@ class ExternalTable:
     metrics: tuple[Metric, ...]
     ignored: list[str]
     notes: list[str]
+
+    __repr__ = one_line
 
 
 def external_metric(name: str, higher_is_better: bool | None) -> Metric:

@@ -35,13 +35,19 @@ ARCHIVE = "report.zip"  # the page in one piece, where it is too large to be mai
 TABLES = "tables.json"  # of the page, beside those of the run
 
 
-def check_folder(out: Path, *, overwrite: bool, resume: bool) -> None:
+def holds_finished(out: Path) -> bool:
+    """Whether a folder holds a finished run, and not what is left of one."""
+    return all((out / name).exists() for name in (SCORES, SUMMARY, RUN))
+
+
+def check_folder(out: Path, *, overwrite: bool, resume: bool, leftovers: bool = False) -> None:
     """Make the folder for a run's files, and see that it can be written.
 
     Raises
     ------
     CellqaError
-        It holds an earlier run and neither is true, or cannot be written.
+        It holds an earlier run (a finished one, where `leftovers` of others are welcome) and
+        neither is true, or cannot be written.
     """
     if out.exists() and not out.is_dir():
         raise CellqaError(f"--out: {str(out)!r} is a file; give a folder")
@@ -49,7 +55,10 @@ def check_folder(out: Path, *, overwrite: bool, resume: bool) -> None:
         path = out / name
         if (path.exists() or path.is_symlink()) and not path.is_file():
             raise CellqaError(f"--out: {str(path)!r} is not a file; move it away")
-    if any((out / name).exists() for name in RESULTS) and not (overwrite or resume):
+    earlier = any((out / name).exists() for name in RESULTS)
+    if leftovers and (out / JOURNAL).exists():
+        earlier = holds_finished(out)
+    if earlier and not (overwrite or resume):
         raise CellqaError(
             f"--out: {str(out)!r} holds an earlier run; give another folder, --resume to go on "
             "with it, or --overwrite"

@@ -8,6 +8,7 @@ from typing import get_type_hints
 
 from cellqa.disk import appearing
 from cellqa.errors import MissingExtraError
+from cellqa.extras import install_line
 from cellqa.metrics.foreground import Object
 from cellqa.metrics.objects import Found
 
@@ -27,7 +28,7 @@ def check_parquet() -> None:
     """
     if importlib.util.find_spec("pyarrow") is None:
         raise MissingExtraError(
-            "--table parquet needs pyarrow; install it with: pip install 'cellqa[parquet]'"
+            f"--table parquet needs pyarrow; install it with: {install_line('parquet')}"
         )
 
 

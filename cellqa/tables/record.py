@@ -11,6 +11,7 @@ from cellqa.errors import CellqaError, first_line
 from cellqa.metrics.metric import Metric
 from cellqa.metrics.registry import of_facts
 from cellqa.metrics.table import METRICS
+from cellqa.shown import one_line
 from cellqa.tables.files import write_json
 from cellqa.tables.folder import RUN
 from cellqa.tables.reading import read_json, unfit
@@ -41,6 +42,8 @@ class Paired:
     unpaired: dict[str, list[str]] = field(default_factory=dict)
     naming: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+
+    __repr__ = one_line
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,8 @@ class RunRecord:
     machine: str = ""
     seconds: float = 0.0
     format: int = FORMAT
+
+    __repr__ = one_line
 
     @property
     def external(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from cellqa.errors import printable
 from cellqa.metrics.foreground import Object
 from cellqa.metrics.objects import Found
+from cellqa.shown import one_line
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class Row:
     objects: tuple[Object, ...] = ()
     found: tuple[Found, ...] | None = None
     digest: int = -1
+
+    __repr__ = one_line
 
     def to_json(self) -> dict[str, Any]:
         """By key, for `from_json`; floats survive exactly, and what is as usual is left out."""

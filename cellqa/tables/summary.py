@@ -13,6 +13,7 @@ import numpy.typing as npt
 from cellqa.errors import Undefined
 from cellqa.metrics.metric import Metric
 from cellqa.pairs.pairing import AXES
+from cellqa.shown import one_line
 from cellqa.statistics import mean_interval
 from cellqa.tables.tally import Tally
 
@@ -61,6 +62,8 @@ class Summary:
     groups: int = 0
     widened: float = math.nan
     ci_reason: str = ""
+
+    __repr__ = one_line
 
 
 def summarise(tally: Tally) -> list[Summary]:

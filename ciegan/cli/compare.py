@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
+from cellqa.cli.kinds import Seconds
 from cellqa.cli.options import AnyPath, OutPath, jobs_option, overwrite_option, parse_settings
 from cellqa.terminal import interrupted, progress_bar, report_failures, tell_over_bar, warn
 from ciegan.cli.group import device_option, main, need_torch
-from ciegan.cli.train import Seconds
 
 _METHODS = "te,te_tuned,wiener,rl,pix2pix,paper,paper+egt,default"
 

@@ -7,11 +7,13 @@ from typing import Any
 
 import click
 
+from cellqa.cli.helping import SETTINGS, Group
 from cellqa.errors import MissingExtraError
-from cellqa.terminal import Commands
+from cellqa.extras import install_line
+from ciegan.cli.examples import EXAMPLES
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, explained=EXAMPLES, context_settings=SETTINGS)
 @click.version_option(package_name="cellqa")
 def main() -> None:
     """Sharpen microscope images with a network, trained and stopped by what cellqa measures."""
@@ -38,7 +40,7 @@ def need_torch() -> None:
     for name in _EXTRA:
         if importlib.util.find_spec(name) is None:
             raise MissingExtraError(
-                f"training needs {name}; install it with: pip install 'cellqa[gan]'"
+                f"training needs {name}; install it with: {install_line('gan')}"
             )
 
 

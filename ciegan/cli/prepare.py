@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from cellqa.cli.helping import Command
 from cellqa.cli.options import (
     AnyPath,
     OutPath,
@@ -18,7 +19,7 @@ from cellqa.cli.options import (
     naming_options,
     parse_settings,
 )
-from cellqa.errors import CellqaError
+from cellqa.errors import CellqaError, did_you_mean
 from cellqa.pairs.roles import Role
 from cellqa.plugins import settings_of, with_settings
 from cellqa.terminal import progress_bar, report_failures, warn
@@ -318,7 +319,7 @@ def side_by_side(ab: Path, out: Path, **options: Any) -> None:
     _run(lambda **rest: prepare_side_by_side(ab, out, **rest), options)
 
 
-class _TaskCommand(click.Command):
+class _TaskCommand(Command):
     """Lists the tasks below its options."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -327,6 +328,7 @@ class _TaskCommand(click.Command):
 
         with formatter.section("Tasks"):
             formatter.write_dl([(task.name, task.description) for task in TASKS.values()])
+        super().format_epilog(ctx, formatter)
 
 
 @prepare.command(cls=_TaskCommand)
@@ -354,7 +356,8 @@ def task(name: str, out: Path, sharp: Path | None, offset: float, **options: Any
     from ciegan.data import TASKS, prepare_task
 
     if name not in TASKS:
-        raise click.UsageError(f"NAME must be one of {', '.join(TASKS)}, got {name!r}")
+        near = did_you_mean(name, TASKS)
+        raise click.UsageError(f"NAME must be one of {', '.join(TASKS)}, got {name!r}{near}")
     if options["min_contrast"] is None:
         options["min_contrast"] = TASKS[name].min_contrast
     _run(lambda **rest: prepare_task(name, out, sharp=sharp, offset=offset, **rest), options)

@@ -2,50 +2,38 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import click
 
+from cellqa.cli.kinds import MetricNames, Seconds
 from cellqa.cli.options import AnyPath, OutPath, TableChoice, overwrite_option, parse_settings
 from cellqa.terminal import interrupted, progress_bar, tell_over_bar, warn
 from ciegan.cli.group import device_option, main, need_torch
-
-_LONGEST = 10 * 366 * 86400  # seconds
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
-
-
-class Seconds(click.ParamType[float]):
-    """A time, as 90s, 15m, 2h or 1h30m."""
-
-    name = "time"
-
-    def convert(self, value: Any, parameter: Any, ctx: Any) -> float:
-        """Return seconds."""
-        parts = re.findall(r"(\d+(?:\.\d+)?)([smhd]?)", str(value))
-        if not parts or "".join(a + b for a, b in parts) != str(value):
-            self.fail(f"{value!r} is not a time as 90s, 15m or 1h30m", parameter, ctx)
-        seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
-        if not 1 <= seconds <= _LONGEST:
-            self.fail("the time must be a second at least, and ten years at most", parameter, ctx)
-        return seconds
 
 
 def _parse_monitor(ctx: Any, parameter: Any, value: str | None) -> dict[str, float] | None:
     """Parse METRIC[=WEIGHT],... ."""
     if value is None:
         return None
+    from cellqa.metrics.registry import metric
+
     weights = {}
     for part in value.split(","):
         name, equals, weight = part.partition("=")
         try:
-            weights[name.strip()] = float(weight) if equals else 1.0
+            number = float(weight) if equals else 1.0
         except ValueError:
             raise click.BadParameter(f"{part!r} is not METRIC or METRIC=WEIGHT") from None
+        try:
+            weights[metric(name).name] = number
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
     return weights
 
 
+BY_PRESET = "by preset"
 # Options that are short for a key of the configuration.
 _SHORT = {
     "start": "start",
@@ -97,9 +85,13 @@ _SHORT = {
     metavar="t:N|z:N",
     help="See N planes before and after in time or focus, too [default: the plane alone].",
 )
-@click.option("--generator", help="The network; `ciegan plugins` lists them.")
+@click.option(
+    "--generator", show_default=BY_PRESET, help="The network; `ciegan plugins` lists them."
+)
 @click.option(
     "--monitor",
+    type=MetricNames(),
+    show_default=BY_PRESET,
     metavar="METRIC[=WEIGHT],...",
     callback=_parse_monitor,
     help="What the best weights are best in, on the validation split.",
@@ -107,23 +99,35 @@ _SHORT = {
 @click.option(
     "--max-invented",
     type=float,
+    show_default=BY_PRESET,
     help="Keep no weights whose mean share of invented detail is above.",
 )
-@click.option("--every", type=int, help="Steps between validations.")
-@click.option("--patience", type=int, help="Validations without a gain before stopping.")
-@click.option("--min-delta", type=float, help="What counts as a gain.")
-@click.option("--min-steps", type=int, help="Do not stop before.")
-@click.option("--steps", type=int, help="In all; without it --max-time decides.")
-@click.option("--max-time", type=Seconds(), help="As 15m; the schedule is made to end in it.")
-@click.option("--batch-size", type=int, help="Crops in a step, in each process.")
-@click.option("--crop", type=int, help="Side of the training images, in pixels.")
-@click.option("--rate", type=float, help="Learning rate of the generator.")
-@click.option("--normalize", help="image, train or range.")
-@click.option("--workers", type=int, help="Processes that load images.")
+@click.option("--every", type=int, show_default=BY_PRESET, help="Steps between validations.")
+@click.option(
+    "--patience",
+    type=int,
+    show_default=BY_PRESET,
+    help="Validations without a gain before stopping.",
+)
+@click.option("--min-delta", type=float, show_default=BY_PRESET, help="What counts as a gain.")
+@click.option("--min-steps", type=int, show_default=BY_PRESET, help="Do not stop before.")
+@click.option(
+    "--steps", type=int, show_default=BY_PRESET, help="In all; without it --max-time decides."
+)
+@click.option("--max-time", type=Seconds(), help="As 15min or 2h; the schedule ends in it.")
+@click.option(
+    "--batch-size", type=int, show_default=BY_PRESET, help="Crops in a step, in each process."
+)
+@click.option(
+    "--crop", type=int, show_default=BY_PRESET, help="Side of the training images, in pixels."
+)
+@click.option("--rate", type=float, show_default=BY_PRESET, help="Learning rate of the generator.")
+@click.option("--normalize", show_default=BY_PRESET, help="image, train or range.")
+@click.option("--workers", type=int, show_default=BY_PRESET, help="Processes that load images.")
 @click.option(
     "--vgg-weights", metavar="FILE|download|random", help="For perceptual and style loss."
 )
-@click.option("--seed", type=int, help="Of the weights and of the crops.")
+@click.option("--seed", type=int, show_default=BY_PRESET, help="Of the weights and of the crops.")
 @device_option
 @click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
 @click.option("--resume", is_flag=True, help="Go on with the run in OUT, exactly.")

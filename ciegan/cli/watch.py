@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from cellqa import interrupts
+from cellqa.cli.kinds import Seconds
 from cellqa.cli.options import AnyPath, OutPath
 from cellqa.terminal import report_failures, tell, warn
 from ciegan.cli.enhance import network_options
@@ -26,32 +27,32 @@ from ciegan.cli.group import main, need_torch
 )
 @click.option(
     "--settle",
-    type=click.FloatRange(0.1),
-    default=2.0,
+    type=Seconds(0.1),
+    default="2s",
     show_default=True,
-    metavar="SECONDS",
+    metavar="TIME",
     help="How long a file must not grow, where its writer did not close it.",
 )
 @click.option(
     "--rescan",
-    type=click.FloatRange(0.5),
-    default=20.0,
+    type=Seconds(0.5),
+    default="20s",
     show_default=True,
-    metavar="SECONDS",
+    metavar="TIME",
     help="Time between looks through the whole folder.",
 )
 @click.option(
     "--until-idle",
-    type=click.FloatRange(0.1),
-    metavar="SECONDS",
+    type=Seconds(0.1),
+    metavar="TIME",
     help="End when nothing has come for so long [default: go on until interrupted].",
 )
 @click.option(
     "--hold",
-    type=click.FloatRange(0),
-    default=60.0,
+    type=Seconds(0),
+    default="60s",
     show_default=True,
-    metavar="SECONDS",
+    metavar="TIME",
     help="How long a frame waits for the next, where the network looks at it; then goes without.",
 )
 @click.option(

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from cellqa.errors import CellqaError, printable
+from cellqa.errors import CellqaError, did_you_mean, printable
 from cellqa.metrics.registry import metric
 from cellqa.pairs.roles import Role
+from cellqa.shown import one_line
 from ciegan.config.context import Context
 
 NORMALISATIONS = ("image", "train", "range")
@@ -37,7 +38,8 @@ def check_value(name: str, value: Any, right: bool, wanted: str) -> None:
 def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
     """Raise ConfigError where a value is none of the choices."""
     if value not in choices:
-        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        near = did_you_mean(str(value), choices)
+        raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}{near}")
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ class Data:
     target: str = "truth"
     context: str = ""
 
+    __repr__ = one_line
+
     def __post_init__(self) -> None:
         check_value("data.crop", self.crop, 16 <= self.crop <= 4096, "16 to 4096")
         check_value("data.batch_size", self.batch_size, 1 <= self.batch_size <= 4096, "1 to 4096")
@@ -102,6 +106,8 @@ class Network:
 
     name: str = ""
     options: dict[str, Any] = field(default_factory=dict)
+
+    __repr__ = one_line
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,8 @@ class Losses:
     layers: tuple[str, ...] = ("conv1_2", "conv2_2", "conv3_2")
     vgg: str = "random"
     imagenet: bool = True
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         for name, weight in self.weights.items():
@@ -217,6 +225,8 @@ class Optimizer:
     clip: float = 0.0
     average: float = 0.0
 
+    __repr__ = one_line
+
     def __post_init__(self) -> None:
         for name in ("rate", "discriminator_rate"):
             check_value(
@@ -247,6 +257,8 @@ class Schedule:
     steps: int = 100_000
     generator: float = 0.5
     discriminator: float = 0.02
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         check_value("schedule.steps", self.steps, 1 <= self.steps <= 10**9, "1 to 1e9")
@@ -293,6 +305,8 @@ class Monitor:
     min_adversarial_steps: int = 500
     max_invented: float = 1.0
     samples: int = 4
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         if not self.metrics:
@@ -368,6 +382,8 @@ class Config:
     channels_last: bool = True
     compile: bool = False
     start: str = ""
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         check_choice("precision", self.precision, PRECISIONS)

@@ -16,6 +16,7 @@ import numpy as np
 from cellqa.enhance.filters import as_type
 from cellqa.planes import Array
 from cellqa.plugins import Registry
+from cellqa.shown import one_line
 from ciegan.data.optics import (
     Microscope,
     Optics,
@@ -69,6 +70,8 @@ class Gaussian:
     unit: ClassVar[str] = "px"
     sigma: tuple[float, float] = (1.0, 3.0)
     kernel: int = 0
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         _check_range("sigma", *self.sigma)
@@ -136,6 +139,8 @@ class FluorescenceDefocus(_Defocus):
 
     name: ClassVar[str] = "defocus-fluorescence"
 
+    __repr__ = one_line
+
     def transfer(self, frequency: Array, distance: float) -> Array:
         """Of frequencies in cycles per micrometre."""
         return fluorescence_defocus(frequency, distance, self.microscope)
@@ -155,6 +160,8 @@ class BrightfieldDefocus(_Defocus):
     name: ClassVar[str] = "defocus-brightfield"
     distance: tuple[float, float] = (-10.0, 10.0)
     microscope: Microscope = field(default_factory=Microscope)
+
+    __repr__ = one_line
 
     def transfer(self, frequency: Array, distance: float) -> Array:
         """Of frequencies in cycles per micrometre."""
@@ -199,6 +206,8 @@ class Noise:
     read: float = 0.0
     offset: float = 0.0
     hot: float = 0.0
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         for each in fields(self):

@@ -20,6 +20,7 @@ from scipy.optimize import minimize
 
 from cellqa.planes import Array
 from cellqa.planes.plane import as_pair, check_pixel_size
+from cellqa.shown import one_line
 from cellqa.simulate import filtered
 
 _POINTS = 128  # of the fluorescence transfer function, denser at low frequencies
@@ -51,6 +52,8 @@ class Optics:
     wavelength: float = 0.55
     index: float = 1.0
 
+    __repr__ = one_line
+
     def __post_init__(self) -> None:
         if not 0 < self.wavelength < 100:
             raise ValueError(f"`wavelength` must be in micrometres, got {self.wavelength}")
@@ -76,6 +79,8 @@ class Microscope(Optics):
     condenser_na: float = 0.2
     phase: float = 1.0
     slope: float = 0.0
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -212,6 +217,8 @@ class BrightfieldFit:
     microscope: Microscope
     distances: tuple[float, ...]
     correlations: tuple[float, ...]
+
+    __repr__ = one_line
 
 
 def fit_brightfield(

@@ -19,6 +19,7 @@ from cellqa.errors import CellqaError, ImageError, first_line, printable
 from cellqa.io import may_crash, split_suffix, write_tiff
 from cellqa.pairs.pairing import list_images
 from cellqa.planes import Array
+from cellqa.shown import one_line
 from cellqa.tables.files import write_csv
 from cellqa.terminal import Progress
 from ciegan.data.looks import in_several_splits, look_of
@@ -58,6 +59,8 @@ class Prepared:
     empty: int = 0
     failures: list[tuple[str, str, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    __repr__ = one_line
 
     def describe(self) -> str:
         """A line for each split, and one for what was dropped."""

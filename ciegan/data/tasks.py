@@ -12,6 +12,7 @@ from cellqa.disk import StrPath, fresh_folder, open_ours
 from cellqa.engines.local import ordered_map
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
+from cellqa.shown import one_line
 from cellqa.terminal import Progress
 from ciegan.data.blur import prepare_blur
 from ciegan.data.degrade import BrightfieldDefocus, Degradation, FluorescenceDefocus, Noise
@@ -63,6 +64,8 @@ class Task:
     bleaching: float = 1.0
     min_contrast: float = 0.1
     fields: int = 24
+
+    __repr__ = one_line
 
     def tiling(self) -> TilingOptions:
         """How its fields are split and cut, where nothing else is said."""

@@ -15,6 +15,7 @@ from cellqa.errors import ImageError, printable
 from cellqa.io import write_tiff
 from cellqa.pairs.roles import Role
 from cellqa.planes import Array
+from cellqa.shown import one_line
 from ciegan.data.pixels import check_pixels
 from ciegan.network.normalisation import PERCENTILES
 
@@ -61,6 +62,8 @@ class TilingOptions:
     seed: int = 0
     target: str = Role.REFERENCE
     pixel_size: float | None = None
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         if not 16 <= self.tile <= 8192:

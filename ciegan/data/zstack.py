@@ -19,6 +19,7 @@ from cellqa.focus.files import measure_files
 from cellqa.focus.vote import MODALITIES, Focus
 from cellqa.io import PlaneIndex, luminance, may_crash, split_suffix
 from cellqa.metrics.alignment import moved_back
+from cellqa.shown import one_line
 from cellqa.terminal import Progress
 from ciegan.data.pixels import check_pixels, load_image
 from ciegan.data.placement import displaced
@@ -59,6 +60,8 @@ class ZStack:
     modality: str = "fluorescence"
     register: bool = True
     max_shift: float = 5.0
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         if self.modality not in MODALITIES:

@@ -22,6 +22,7 @@ from cellqa.engines import Engine
 from cellqa.enhance.files import Job, absolute, bytes_each
 from cellqa.errors import CellqaError, printable, with_type
 from cellqa.io.stores import state
+from cellqa.shown import one_line
 from ciegan.enhancing.enhanced import Enhanced
 from ciegan.enhancing.enhancer import EnhanceOptions
 from ciegan.enhancing.ledger import Ledger
@@ -52,6 +53,8 @@ class Cluster:
     device: str = "auto"
     precision: str = "auto"
     compiled: bool | None = None
+
+    __repr__ = one_line
 
 
 @dataclass(frozen=True)

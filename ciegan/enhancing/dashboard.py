@@ -23,6 +23,7 @@ from cellqa.planes import Array
 from cellqa.planes.plane import Plane, as_plane
 from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.plane import Scorer
+from cellqa.shown import one_line
 from cellqa.tables.cells import cell
 from cellqa.tables.files import write_csv
 from ciegan.enhancing.enhanced import Enhanced
@@ -66,6 +67,8 @@ class Watched:
 
     counts: Counter[str] = field(default_factory=Counter)
     failures: dict[str, str] = field(default_factory=dict)
+
+    __repr__ = one_line
 
 
 class Dashboard:

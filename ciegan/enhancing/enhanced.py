@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cellqa.shown import one_line
+
 
 @dataclass
 class Enhanced:
@@ -58,6 +60,8 @@ class Enhanced:
     worst: str = ""
     unlike: float = math.nan
     without: str = ""
+
+    __repr__ = one_line
 
 
 def take_over(record: Enhanced, known: Mapping[str, Any]) -> None:

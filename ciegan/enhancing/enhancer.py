@@ -12,6 +12,7 @@ import numpy as np
 from cellqa.errors import ImageError
 from cellqa.io import LARGE, ImageFile, PlaneIndex, carriers
 from cellqa.planes import Array
+from cellqa.shown import one_line
 from ciegan.enhancing.flux import with_flux_kept
 from ciegan.network.checkpoint import Checkpoint
 from ciegan.network.neighbours import middle
@@ -68,6 +69,8 @@ class EnhanceOptions:
     hot_pixels: str = "keep"
     keep_flux: bool = False
     levels: tuple[tuple[int, float, float], ...] = ()
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         if self.normalize not in SCALINGS:

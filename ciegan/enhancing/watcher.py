@@ -18,6 +18,7 @@ from cellqa.disk import leaves
 from cellqa.enhance.files import Job
 from cellqa.io import is_image_folder, split_suffix, written_name
 from cellqa.io.stores import state
+from cellqa.shown import one_line
 from ciegan.enhancing.pool import Pool
 
 _log = logging.getLogger(__name__)
@@ -51,6 +52,8 @@ class WatchOptions:
     polling: bool = False
     score: bool = False
     hold: float = 60.0
+
+    __repr__ = one_line
 
 
 @dataclass

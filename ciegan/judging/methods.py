@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from cellqa.errors import CellqaError, printable
+from cellqa.errors import CellqaError, did_you_mean, printable
 from cellqa.pairs.roles import Role
+from cellqa.shown import one_line
 from ciegan.config import PRESETS, Config, from_dict, with_settings
 from ciegan.judging.classical import NAMES
 from ciegan.training.budget import every_of
@@ -53,6 +54,8 @@ class Method:
     egt: bool = False
     weights: Path | None = None
 
+    __repr__ = one_line
+
 
 def parse_methods(text: str) -> list[Method]:
     """Methods from their names: classical ones, presets, PRESET+egt, and NAME=WEIGHTS.
@@ -87,6 +90,7 @@ def parse_methods(text: str) -> list[Method]:
             known = ", ".join((*NAMES, *PRESETS))
             raise CellqaError(
                 f"--methods: {printable(name)!r} is none of {known}, PRESET+egt, NAME=WEIGHTS"
+                f"{did_you_mean(name, (*NAMES, *PRESETS))}"
             )
         # names become folders, and some systems do not tell A from a
         if name.casefold() in methods:

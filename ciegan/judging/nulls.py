@@ -11,6 +11,7 @@ import numpy as np
 
 from cellqa.metrics.consistency import consistency
 from cellqa.planes import Array
+from cellqa.shown import one_line
 from ciegan.data.tile_pairs import TilePair
 from ciegan.network.checkpoint import Checkpoint
 from ciegan.network.neighbours import middle, repeated, stacked
@@ -48,6 +49,8 @@ class Null:
     unlike: float
     told: float
     rsp: float
+
+    __repr__ = one_line
 
     @property
     def warning(self) -> str:

@@ -11,6 +11,7 @@ from cellqa.reporting.charts import save_charts
 from cellqa.reporting.load import load_run
 from cellqa.reporting.montage import save_montage
 from cellqa.reporting.page import Table, report
+from cellqa.shown import one_line
 from cellqa.tables.files import write_csv
 from cellqa.tables.finished import Finished
 from cellqa.tables.folder import FIGURES
@@ -44,6 +45,8 @@ class Compared:
     seeds: list[list[str]]
     failures: list[tuple[str, str]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    __repr__ = one_line
 
 
 def write_results(

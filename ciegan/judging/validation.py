@@ -25,6 +25,7 @@ from cellqa.reporting.figures import save_figure
 from cellqa.reporting.page import Table, report
 from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.run import score_to_folder
+from cellqa.shown import one_line
 from cellqa.tables.files import write_csv
 from cellqa.tables.finished import Finished
 from cellqa.tables.folder import FIGURES
@@ -64,6 +65,8 @@ class Validated:
     results: Path
     settings: dict[str, str]
     warnings: list[str]
+
+    __repr__ = one_line
 
 
 def validate(

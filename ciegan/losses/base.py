@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from cellqa.shown import one_line
+
 IMAGES, FEATURES, VERDICTS = "images", "features", "verdicts"
 
 
@@ -46,6 +48,8 @@ class Term:
     name: str
     compute: Callable[..., Tensor]
     sees: str = IMAGES
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         if self.sees not in (IMAGES, FEATURES, VERDICTS):

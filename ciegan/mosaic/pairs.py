@@ -15,6 +15,7 @@ from cellqa.errors import CellqaError
 from cellqa.io import PlaneIndex, luminance
 from cellqa.planes import Array
 from cellqa.planes.plane import as_plane
+from cellqa.shown import one_line
 from ciegan.mosaic.reading import TileFiles
 from ciegan.mosaic.registering import THINNEST, Match, prepared, register
 from ciegan.mosaic.scans import Scan
@@ -50,6 +51,8 @@ class Placing:
     overlap: float | None = None
     max_shift: float | None = None
     reference: int = 0
+
+    __repr__ = one_line
 
     def __post_init__(self) -> None:
         if self.overlap is not None and not 0 <= self.overlap < 1:

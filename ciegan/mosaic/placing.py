@@ -13,6 +13,7 @@ import scipy.sparse.linalg
 from cellqa.errors import CellqaError
 from cellqa.io import PlaneIndex
 from cellqa.planes import Array
+from cellqa.shown import one_line
 from ciegan.mosaic.pairs import Measuring, Overlap, Placing, evidence, neighbours, scan_positions
 from ciegan.mosaic.reading import TileFiles, check_tiles
 from ciegan.mosaic.scans import Scan
@@ -39,6 +40,8 @@ class Placement:
     positions: Array
     shape: tuple[int, int]
     pairs: tuple[Overlap, ...]
+
+    __repr__ = one_line
 
     def pairs_of(self, tile: int) -> list[Overlap]:
         """The pairs of a tile, given by its number."""

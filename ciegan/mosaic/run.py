@@ -12,6 +12,7 @@ from cellqa.enhance.files import Job, refuse_taken
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.io import split_suffix
 from cellqa.io.store_images import holds_images
+from cellqa.shown import one_line
 from cellqa.tables.cells import cell
 from cellqa.tables.files import write_csv
 from cellqa.terminal import Progress
@@ -42,6 +43,8 @@ class Assembled:
     target: Path
     placement: Placement | None = None
     reason: str = ""
+
+    __repr__ = one_line
 
 
 def assemble_scans(

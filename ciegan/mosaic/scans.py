@@ -20,6 +20,7 @@ from cellqa.io import PlaneIndex, split_suffix
 from cellqa.io.isolated import open_safely
 from cellqa.io.store_images import holds_images
 from cellqa.pairs.pairing import Folder, list_images, scan
+from cellqa.shown import one_line
 
 # What names of tiles look like where no pattern is given. Numbers that a field follows, as in
 # r01c02f03, are a plate's rows and columns, not a scan's.
@@ -79,6 +80,8 @@ class Scan:
     name: str
     tiles: tuple[Tile, ...]
     problem: str = ""
+
+    __repr__ = one_line
 
     @property
     def staged(self) -> bool:

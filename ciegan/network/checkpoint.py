@@ -24,6 +24,7 @@ from torch import Tensor
 
 from cellqa.disk import StrPath, appearing
 from cellqa.errors import CellqaError, first_line
+from cellqa.shown import one_line
 from ciegan.config import Config, ConfigError, Context, Network, from_dict, to_toml
 from ciegan.config.sections import NORMALISATIONS
 from ciegan.models import GENERATORS, Generator
@@ -76,6 +77,8 @@ class Checkpoint:
     trained_on: TrainedOn = field(default_factory=TrainedOn)
     intervals: Intervals | None = None
     familiar: Familiar | None = None
+
+    __repr__ = one_line
 
     @classmethod
     def of(cls, network: Checkpoint | StrPath) -> Checkpoint:

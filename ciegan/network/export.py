@@ -26,6 +26,7 @@ from torch import Tensor
 
 from cellqa.disk import StrPath, appearing
 from cellqa.errors import CellqaError, first_line
+from cellqa.shown import one_line
 from ciegan.config import to_toml
 from ciegan.models import Generator
 from ciegan.network import bioimageio, onnx, realesrgan
@@ -128,6 +129,8 @@ class Exported:
     halo: int
     normalisation: str
     warnings: list[str]
+
+    __repr__ = one_line
 
 
 def export_network(

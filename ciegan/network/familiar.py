@@ -12,6 +12,7 @@ import numpy as np
 from cellqa.io import luminance
 from cellqa.planes import Array
 from cellqa.planes.compiled import kernel
+from cellqa.shown import one_line
 
 _SCALES = 6  # detail of 2 to 64 pixels
 SMALLEST = 2**_SCALES  # side of an image that has them all
@@ -84,6 +85,8 @@ class Familiar:
     examples: Array
     scale: Array
     limit: float
+
+    __repr__ = one_line
 
     def unlike(self, pixels: Array, limits: tuple[float, float]) -> float:
         """Distance of an image from the training images, 1 at the limit; nan for small ones.

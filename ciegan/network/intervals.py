@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cellqa.planes import Array
+from cellqa.shown import one_line
 
 COVERAGES = (50, 68, 80, 90, 95)  # per cent
 _LEVELS = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 97.5, 99)  # percentiles: bright ones are few
@@ -48,6 +49,8 @@ class Intervals:
     ends: Array
     lower: Array
     upper: Array
+
+    __repr__ = one_line
 
     def bounds(self, level: Array, change: Array, coverage: int) -> tuple[Array, Array]:
         """Lower and upper end of each pixel's interval, as levels; nan where nothing is known.

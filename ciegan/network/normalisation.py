@@ -10,6 +10,7 @@ import numpy as np
 from cellqa.enhance.filters import as_type
 from cellqa.planes import Array
 from cellqa.planes.compiled import kernel
+from cellqa.shown import one_line
 from ciegan.network.percentiles import percentiles
 
 PERCENTILES = (0.1, 99.9)  # an image's black and white
@@ -36,6 +37,8 @@ class Normalisation:
     rule: str
     low: float
     high: float
+
+    __repr__ = one_line
 
     def limits(
         self, pixels: Array, whole: tuple[float, float] | None = None

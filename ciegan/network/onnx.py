@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cellqa.errors import CellqaError, MissingExtraError, first_line
+from cellqa.extras import install_line
 from ciegan.models import Generator
 
 SUFFIX = ".onnx"
@@ -247,4 +248,4 @@ def need(packages: Iterable[str], extra: str, who: str) -> None:
         except ModuleNotFoundError:  # the package around it
             installed = False
         if not installed:
-            raise MissingExtraError(f"{who} {name}; install it with: pip install 'cellqa[{extra}]'")
+            raise MissingExtraError(f"{who} {name}; install it with: {install_line(extra)}")

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from cellqa.planes import Array
+from cellqa.shown import one_line
 
 
 class Tile(Protocol):
@@ -40,6 +41,8 @@ class TrainedOn:
 
     tiles: frozenset[str] = frozenset()
     fields: frozenset[str] = frozenset()
+
+    __repr__ = one_line
 
     def with_other(self, other: TrainedOn) -> TrainedOn:
         """What either was trained on."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from cellqa.errors import CellqaError
 from cellqa.planes import Array
+from cellqa.shown import one_line
 from ciegan.config import Config
 from ciegan.data.tile_pairs import TilePair, in_context, spread
 from ciegan.network.checkpoint import Checkpoint, add, load
@@ -43,6 +44,8 @@ class Calibrated:
     intervals: Intervals
     coverage: dict[str, tuple[float, float]]
     warning: str
+
+    __repr__ = one_line
 
 
 def calibrate(run: Path, tiles: Sequence[TilePair]) -> Calibrated:

@@ -23,6 +23,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from cellqa.disk import StrPath, alone, appearing_text, own_folder
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.scoring.compiling import compile_kernels
+from cellqa.shown import one_line
 from cellqa.tables.files import write_json
 from cellqa.terminal import Progress, Tell
 from ciegan.config import Config, read_config, to_toml
@@ -84,6 +85,7 @@ class Trained:
     waiting: float
     warnings: list[str]
     plans: list[tuple[int, int]] = field(default_factory=list)
+    __repr__ = one_line
 
     def describe(self) -> str:
         """A few lines for the terminal."""
