@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cellqa.cli.group import main
-from cellqa.cli.kinds import MetricNames, Seconds
+from cellqa.cli.kinds import MetricNames, Seconds, time_option
 from cellqa.cli.options import (
     AnyPath,
     OutPath,
