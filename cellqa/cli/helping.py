@@ -26,14 +26,15 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 # Options by what they are about, wherever they occur; what stands in none is the command's own.
 _SECTIONS = {
     "Images": "--pred --gt --input --mask --valid --strip --match --pairs --group --pixel-size "
-    "--colour --channel --z --t --missing --max-pixels",
+    "--colour --channel --z --t --time --missing --max-pixels",
     "Measures": "--metrics --data-range --frc-threshold --fit --register --foreground --objects "
     "--objects-time --scale --camera --compat --fail-under",
     "Network": "--preset --config --set --from --generator --context --normalize --crop "
-    "--batch-size --rate --vgg-weights --samples --tile-size --hot-pixels --precision --compile",
+    "--batch-size --rate --vgg-weights --samples --tile-size --hot-pixels --keep-flux --precision "
+    "--compile",
     "When to stop, what to keep": "--monitor --max-invented --every --patience --min-delta "
     "--min-steps --steps --max-time",
-    "Fields and tiles": "--min-contrast --split --split-within --field --tile",
+    "Fields and tiles": "--match-levels --min-contrast --split --split-within --field --tile",
     "Results": "--out --gallery --files --table --no-report --maps --overwrite --plot --write "
     "--map --json",
     "Running": "--jobs --engine --shard --resume --allow-failures --device --devices --workers "
