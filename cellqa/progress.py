@@ -87,7 +87,10 @@ class Stage:
             self._tell(now)
 
     def end(self) -> None:
-        """Leave the bar as it is, and go on below."""
+        """Leave the bar as it is, and go on below; the log gets what was done in all."""
+        passed = self.clock() - self._start
+        if self._total:
+            outlet.note(f"{self.label}: {self._done} of {self._total} in {span(passed)}")
         if self._drawn and outlet.shown == "bar":
             sys.stderr.write("\n")
             sys.stderr.flush()

@@ -63,7 +63,7 @@ def test_snakemake_runs_and_runs_again(tmp_path: Path) -> None:
 def test_snakemake_and_nextflow_type_lines_that_there_are() -> None:
     for path in (SNAKEFILE, NEXTFLOW):
         text = path.read_text(encoding="utf-8")
-        lines = re.findall(r"cellqa (score|enhance)((?:.|\n)*?)(?:\n\n|\"\"\"\n)", text)
+        lines = re.findall(r"cellqa (score|enhance)((?:.|\n)*?)(?:\n\n|\"\"\"|\Z)", text)
         assert {name for name, _ in lines} == {"score", "enhance"}
         for name, rest in lines:
             command = main.commands[name]

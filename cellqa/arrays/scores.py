@@ -28,6 +28,7 @@ from cellqa.tables.measuring import doubts
 from cellqa.tables.rows import Row
 from cellqa.tables.summary import Summary, summarise
 from cellqa.tables.tally import Tally
+from cellqa.tables.verdict import verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,8 +155,16 @@ class Scores:
     @property
     def table(self) -> str:
         """The means, and which method is best, as `cellqa score` prints them."""
-        pairs = self._compared[0]
-        return terminal_summary(Finished(self.tally, self.summaries, pairs, self.warnings, []))
+        return terminal_summary(self._finished)
+
+    @property
+    def verdict(self) -> list[str]:
+        """Which method is best, how sure that is and what to distrust: a sentence each."""
+        return verdict(self._finished).lines
+
+    @property
+    def _finished(self) -> Finished:
+        return Finished(self.tally, self.summaries, self._compared[0], self.warnings, [])
 
     def save(self, folder: StrPath, *, overwrite: bool = False) -> Finished:
         """Write the folder of a run: scores.csv, summary.csv, comparisons.csv, run.json.
@@ -249,7 +258,7 @@ class Scores:
         return told
 
     def _repr_html_(self) -> str:
-        """For notebooks: means by method, and what to distrust."""
+        """For notebooks: the verdict, means by method, and what to distrust."""
         shown = [m for m in self.options.metrics if m.listed]
         of = {(s.method, s.metric): s for s in self.summaries}
         shown = [m for m in shown if any(_known(of.get((k, m.name))) for k in self.methods)]
@@ -270,9 +279,10 @@ class Scores:
             for r in self.tally.failures[:10]
         )
         notes = f"<ul>{failures}{warned}</ul>" if failures or warned else ""
+        lines = "".join(f"<p>{escape(line)}</p>" for line in self.verdict)
         return (
-            f"<table><thead><tr><th>mean (95 % interval)</th><th>images</th>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table>{notes}"
+            f"{lines}<table><thead><tr><th>mean (95 % interval)</th><th>images</th>{head}"
+            f"</tr></thead><tbody>{body}</tbody></table>{notes}"
         )
 
 

@@ -115,6 +115,8 @@ def test_it_reads_in_one_line_and_in_a_notebook(scores: cellqa.Scores) -> None:
     html = cellqa.score({"net": NET}, GT, raw=RAW, names=[f"a,{k}" for k in range(7)])._repr_html_()
     assert html.count("<tr>") == 4
     assert "psnr ↑" in html
+    assert scores.verdict[0].startswith("net is better than the untouched images")
+    assert html.startswith(f"<p>{scores.verdict[0]}</p>")
     assert "<script" not in html
     assert "net" in scores.table
 

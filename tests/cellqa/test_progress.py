@@ -131,6 +131,7 @@ def test_the_log_has_what_was_told(program: Group, tmp_path: Path) -> None:
     said = log.read_text()
     assert said.count("begin: ") == 2  # it is added to
     assert said.count("warning: a thing") == 2
+    assert said.count("Working: 1 of 2 in 0 s") == 2
     assert said.count("failed: a.tif (net): gone") == 2
     assert outlet.log is None
     assert outlet.mode is None
