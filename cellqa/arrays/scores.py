@@ -86,7 +86,10 @@ class Scores:
 
     @cached_property
     def warnings(self) -> list[str]:
-        """What to know before the numbers are believed, a line each."""
+        """What to know before the numbers are believed, a line each.
+
+        Time series are followed by `cellqa score` alone, and `score_to_folder`.
+        """
         pairing = self.source if isinstance(self.source, Pairing) else Pairing({}, ())
         return [*self.tally.warnings(pairing), *doubts(self.summaries, {})]
 

@@ -1,7 +1,8 @@
-"""Kinds of values of options: times, and lists of metrics."""
+"""Kinds of values of options: numbers, times, lists of metrics."""
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -13,6 +14,24 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _PART = re.compile(
     r"(\d+(?:\.\d+)?)\s*(seconds?|sec|s|minutes?|min|m|hours?|h|days?|d)?\s*", re.IGNORECASE
 )
+
+
+class Positive(click.ParamType[float]):
+    """A finite number above 0."""
+
+    name = "number"
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not 0 < number < math.inf:
+            self.fail(f"{value!r} is not a finite number above 0", parameter, ctx)
+        return number
 
 
 class Seconds(click.ParamType[float]):

@@ -13,27 +13,10 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from cellqa.cli.kinds import Positive as Positive
 from cellqa.errors import CellqaError, by_name, did_you_mean
 from cellqa.pairs.roles import GIVEN, LABELS
 from cellqa.tables.folder import GALLERY
-
-
-class Positive(click.ParamType[float]):
-    """A finite number above 0."""
-
-    name = "number"
-
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return the number."""
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if not 0 < number < math.inf:
-            self.fail(f"{value!r} is not a finite number above 0", parameter, ctx)
-        return number
 
 
 class TableChoice(click.ParamType[str]):

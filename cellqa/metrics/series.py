@@ -13,6 +13,7 @@ from cellqa.metrics._trend import decay_of, stand_out, steps_of, trend
 from cellqa.metrics.stsnr import temporal
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane
+from cellqa.shown import one_line
 
 FEWEST = 4  # frames of a series
 _CLEAR, _LEAST = 0.5, 0.3  # share of the changes that is no noise, and of one change
@@ -29,6 +30,8 @@ class Outlier:
 
     frame: int
     what: str
+
+    __repr__ = one_line
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ class SeriesMeasures:
     stsnr: float = math.nan
     outliers: tuple[Outlier, ...] = ()
     reason: str = ""
+
+    __repr__ = one_line
 
 
 def judged(series: Following) -> list[SeriesMeasures]:

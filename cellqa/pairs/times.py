@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from cellqa.errors import CellqaError
 from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import Image, without_plane
+from cellqa.shown import one_line
 
 _NAMES = ("time", "t", "frame")  # of the group that is the time, in this order
 _SHOWN = 3
@@ -35,6 +36,8 @@ class Times:
 
     source: str
     expression: re.Pattern[str]
+
+    __repr__ = one_line
 
     @classmethod
     def parse(cls, source: str) -> Times:
