@@ -65,5 +65,5 @@ def test_facts_come_back() -> None:
 
 def test_selection_keeps_the_order_of_the_table() -> None:
     assert [m.name for m in select(["ssim", " psnr", "ssim"])] == ["psnr", "ssim"]
-    with pytest.raises(ValueError, match="no metric is called 'ssmi'; choose from psnr"):
+    with pytest.raises(ValueError, match="no metric is called 'ssmi'; did you mean ssim"):
         metric("ssmi")
