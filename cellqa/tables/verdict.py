@@ -227,8 +227,11 @@ def _invented(
     more = ", ".join([*rest[:_AMOUNTS], *(["..."] if len(rest) > _AMOUNTS else [])])
     if not least:
         return [f"Invented detail: {more}."]
+    if not rest:
+        told = ", ".join(f"{m} {s}" for m, s in shares.items())
+        return [f"Invented detail: {told}; no test tells them apart."]
     first = _and([f"{m} ({shares[m]})" for m in least], "or")
-    return [f"Invented detail: surely least in {first}{'; ' if more else ''}{more}."]
+    return [f"Invented detail: surely least in {first}; {more}."]
 
 
 def _doubt(

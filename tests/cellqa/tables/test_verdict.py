@@ -155,6 +155,10 @@ def test_invented_detail_is_amounts_and_what_differs_surely() -> None:
     }
     found = judged(values)
     assert "Invented detail: surely least in b (1.5 %); a 4.0 %." in found.sentences
+    some = np.linspace(0.02, 0.04, 24)
+    values["invented"] = {"a": some, "b": np.roll(some, 12)}
+    alike = judged(values).sentences
+    assert "Invented detail: a 3.0 %, b 3.0 %; no test tells them apart." in alike
 
 
 def test_doubts_of_the_best_and_of_the_run_are_told_first() -> None:
