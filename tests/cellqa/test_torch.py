@@ -167,4 +167,5 @@ def test_without_torch_it_is_one_line() -> None:
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
-    assert "MissingExtraError: cellqa.torch needs torch; in a clone" in found.stderr
+    assert "MissingExtraError: cellqa.torch needs torch; install it with: " in found.stderr
+    assert found.stderr.strip().endswith("[gan]'")
