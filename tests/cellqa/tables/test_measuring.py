@@ -34,7 +34,8 @@ def test_what_can_be_quantified_is_told(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, line)
     assert done.exit_code == 0, done.output
     told = {
-        name: [w for w in done.output.splitlines() if f"{name}: brightness" in w] for name in made
+        name: [w for w in done.output.splitlines() if f"warning: {name}: brightness" in w]
+        for name in made
     }
     assert not told["smooth"]
     assert not told["raw"]
