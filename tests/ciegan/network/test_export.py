@@ -377,7 +377,7 @@ def test_a_missing_package_is_named(
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda n: None if n == "onnxruntime" else known(n)
     )
-    with pytest.raises(MissingExtraError, match=r"needs onnxruntime; .* 'cellqa\[onnx\]'"):
+    with pytest.raises(MissingExtraError, match=r"needs onnxruntime; install it with: .*\[onnx\]'"):
         load(exported)
 
 
