@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 MOST = 4  # neighbours on each side
 
 # what comes before a number in names of files and tiles, as in pos1_t00 and pos1-z3_ch1
-_WORDS = {"t": "t|tp|time|frame", "z": "z|slice|plane"}
+WORDS = {"t": "t|tp|time|frame", "z": "z|slice|plane"}
 _BY_NAME = {
     axis: re.compile(rf"(?i)(?:^|(?<=[_\-\s./]))(?:{words})[_\-]?(\d+)(?=$|[_\-\s.])")
-    for axis, words in _WORDS.items()
+    for axis, words in WORDS.items()
 }
 _BY_PLANE = re.compile(r"(?<![A-Za-z0-9])(?:s\d+)?t(\d+)c\d+z(\d+)(?![A-Za-z0-9])")
+
+
+Seen = TypeVar("Seen")
 
 
 class Place(NamedTuple):
@@ -66,7 +69,7 @@ class Context:
         if not text:
             return cls()
         axis, _, reach = text.partition(":")
-        if axis not in _WORDS or not reach.isdecimal() or not 1 <= int(reach) <= MOST:
+        if axis not in WORDS or not reach.isdecimal() or not 1 <= int(reach) <= MOST:
             raise ValueError(f"t:1 to t:{MOST} or z:1 to z:{MOST}")
         return cls(axis, int(reach))
 
@@ -118,14 +121,41 @@ class Context:
         there = set(names)
         seen = {}
         for name in names:
-            place = self.place(name)
-            nearest = {-1: name, 1: name}
-            found = []
-            for offset in self.offsets[1:]:
-                side = 1 if offset > 0 else -1
-                other = place.moved(offset) if place else None
-                if other in there and other is not None:
-                    nearest[side] = other
-                found.append(nearest[side])
-            seen[name] = tuple(found)
+            named = self.named(name)
+            others = {offset: other for offset, other in named.items() if other in there}
+            seen[name] = tuple(self.nearest(name, others.get))
         return seen
+
+    def named(self, name: str) -> dict[int, str]:
+        """What the neighbours of a name are called, by their offset; nothing where it has none.
+
+        Examples
+        --------
+        >>> Context("t", 1).named("pos1_t00.tif")
+        {1: 'pos1_t01.tif'}
+        """
+        place = self.place(name)
+        if place is None:
+            return {}
+        moved = {offset: place.moved(offset) for offset in self.offsets[1:]}
+        return {offset: other for offset, other in moved.items() if other is not None}
+
+    def nearest(self, own: Seen, at: Callable[[int], Seen | None]) -> list[Seen]:
+        """What is seen at each offset but 0; the nearest on its side where nothing is.
+
+        Parameters
+        ----------
+        own : object
+            At 0.
+        at : callable
+            Of an offset: what is there, or None.
+        """
+        nearest = {-1: own, 1: own}
+        found = []
+        for offset in self.offsets[1:]:
+            side = 1 if offset > 0 else -1
+            other = at(offset)
+            if other is not None:
+                nearest[side] = other
+            found.append(nearest[side])
+        return found

@@ -139,11 +139,10 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         rule = self.data.normalize
         places = range(len(self.tiles))
         if rule == "range":
-            pairs = ((self.own(k), self.pair(k)[1]) for k in places)
             ends = [
                 (0.0, 255.0) if p.dtype == np.uint8 else (float(p.min()), float(p.max()))
-                for pair in pairs
-                for p in pair
+                for source, target in map(self.pair, places)
+                for p in (middle(source, self.channels), target)
             ]
             return Normalisation(rule, min(a for a, _ in ends), max(b for _, b in ends))
         if rule == "image" and all(tile.limits for tile in self.tiles):

@@ -13,13 +13,13 @@ import numpy as np
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.io import split_suffix
 from cellqa.pairs.grouping import Grouping
+from ciegan.config.context import WORDS
 from ciegan.data.tiles import TilingOptions
 
 # of a frame, plane or channel, as in pos1_t00, pos1-z3_ch1
-_MOMENT = re.compile(
-    r"(?i)[_\-\s.]+(?:t|tp|time|frame|z|slice|plane|c|ch|channel|w)[_\-]?\d+(?=$|[_\-\s.])"
-)
-_FIRST = re.compile(r"(?i)^(?:t|tp|time|frame|z|slice|plane|c|ch|channel)[_\-]?\d+[_\-\s.]+")
+_WORDS = "|".join((*WORDS.values(), "c|ch|channel"))
+_MOMENT = re.compile(rf"(?i)[_\-\s.]+(?:{_WORDS}|w)[_\-]?\d+(?=$|[_\-\s.])")
+_FIRST = re.compile(rf"(?i)^(?:{_WORDS})[_\-]?\d+[_\-\s.]+")
 SPLITS = ("train", "val", "test")
 
 

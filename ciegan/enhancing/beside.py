@@ -21,9 +21,12 @@ Loaded = Callable[[ImageFile, PlaneIndex], Array]
 
 def files_beside(path: Path, context: Context) -> list[Path]:
     """Files of the neighbours that are there, by name: `pos1_t01.tif` beside `pos1_t00.tif`."""
-    place = context.place(path.name)
-    names = [place.moved(offset) for offset in context.offsets[1:]] if place else []
-    return [path.with_name(name) for name in names if name and is_there(path.with_name(name))]
+    return list(_files_by_offset(path, context).values())
+
+
+def _files_by_offset(path: Path, context: Context) -> dict[int, Path]:
+    named = {offset: path.with_name(name) for offset, name in context.named(path.name).items()}
+    return {offset: other for offset, other in named.items() if is_there(other)}
 
 
 class Beside:
@@ -38,6 +41,11 @@ class Beside:
     files : ExitStack
         Closes the files of neighbours.
 
+    Attributes
+    ----------
+    alone : bool
+        Whether no plane has a neighbour, though the network looks for them.
+
     Raises
     ------
     CellqaError
@@ -46,36 +54,26 @@ class Beside:
 
     def __init__(self, source: ImageFile, path: Path, context: Context, files: ExitStack) -> None:
         self.context = context
-        self._planes = {index: (source, index) for index in source.planes}
-        several = len({self._number(index) for index in source.planes}) > 1
-        place = None if several or not context.axis else context.place(path.name)
+        self._planes: dict[PlaneIndex, tuple[ImageFile, PlaneIndex]] = {}
         self._others: dict[int, ImageFile] = {}
-        if place:
-            for offset in context.offsets[1:]:
-                name = place.moved(offset)
-                if name and is_there(path.with_name(name)):
-                    self._others[offset] = files.enter_context(open_safely(path.with_name(name)))
+        self.alone = False
+        if not context.axis:
+            return
+        self._planes = {index: (source, index) for index in source.planes}
+        if len({self._number(index) for index in source.planes}) > 1:
+            return
+        self._others = {
+            offset: files.enter_context(open_safely(other))
+            for offset, other in _files_by_offset(path, context).items()
+        }
+        self.alone = not self._others
 
     def _number(self, index: PlaneIndex) -> int:
-        return int(getattr(index, self.context.axis)) if self.context.axis else 0
-
-    @property
-    def alone(self) -> bool:
-        """Whether no plane has a neighbour, though the network looks for them."""
-        several = len({self._number(index) for index in self._planes}) > 1
-        return bool(self.context.axis) and not several and not self._others
+        return int(getattr(index, self.context.axis))
 
     def of(self, index: PlaneIndex) -> list[tuple[ImageFile, PlaneIndex]]:
         """The neighbours of a plane, in the order of the offsets; the nearest for a missing one."""
-        nearest = dict.fromkeys((-1, 1), self._planes[index])
-        found = []
-        for offset in self.context.offsets[1:]:
-            side = 1 if offset > 0 else -1
-            other = self._at(index, offset)
-            if other is not None:
-                nearest[side] = other
-            found.append(nearest[side])
-        return found
+        return self.context.nearest(self._planes[index], lambda by: self._at(index, by))
 
     def _at(self, index: PlaneIndex, offset: int) -> tuple[ImageFile, PlaneIndex] | None:
         if offset in self._others:

@@ -202,8 +202,8 @@ class Pipeline:
                 try:
                     # a copy, read here: some readers map the file, which is read when touched
                     pixels = np.array(source.load(index))
-                    seen = pixels
-                    if self.network.options.chosen(index):
+                    seen = None
+                    if beside.context.axis and self.network.options.chosen(index):
                         seen = beside.seen(index, pixels, ImageFile.load)
                 except CellqaError as error:
                     file.error = file.error or str(error)

@@ -224,19 +224,14 @@ class FolderWatcher(FileSystemEventHandler):
 
     def _holds(self, path: Path, known: _Waiting, clock: float) -> bool:
         """Whether those after a file, which the network looks at, may still come."""
-        place = self.context.place(path.name)
-        names = [place.moved(k) for k in range(1, self.context.reach + 1)] if place else []
-        after = [path.with_name(name) for name in names if name]
-        if all(other in self._taken for other in after):
-            return False
-        late = clock - known.since > self.options.hold
+        named = self.context.named(path.name)
         # complete where it no longer grows, though it waits for others itself
         there = [
             other in self._taken
             or (other in self._waiting and clock - self._waiting[other].since > self.options.settle)
-            for other in after
+            for other in (path.with_name(name) for offset, name in named.items() if offset > 0)
         ]
-        return not late and not all(there)
+        return not all(there) and clock - known.since <= self.options.hold
 
     def _job(self, path: Path) -> Job | None:
         relative = path.relative_to(self.source)
