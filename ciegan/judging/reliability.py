@@ -17,7 +17,7 @@ from cellqa.tables.cells import cell
 from ciegan.data.pixels import load_image
 from ciegan.data.tile_pairs import TilePair
 from ciegan.network.checkpoint import Checkpoint
-from ciegan.network.intervals import COVERAGES, pixels_known
+from ciegan.network.intervals import COVERAGES, joined, pixels_known
 
 HEADER = ("network", "stated", "within", "brightest 5 %", "field that fares worst", "mean width")
 NOTE = (
@@ -26,7 +26,6 @@ NOTE = (
     "above the 95th percentile of a field's results."
 )
 _PIXELS = 4_000_000  # that are looked at, of each network
-_BRIGHT = 95  # percentile of the result
 
 
 @dataclass(frozen=True)
@@ -98,15 +97,13 @@ def reliability(
     widths: dict[int, list[float]] = {coverage: [] for coverage in COVERAGES}
     unknown = []
     for field, parts in fields.items():
-        level, change, error = (np.concatenate([part[k] for part in parts]) for k in range(3))
-        top = level >= np.percentile(level, _BRIGHT)
+        of_field = joined(parts)
         for coverage in COVERAGES:
-            lower, upper = network.intervals.bounds(level, change, coverage)
-            known = np.isfinite(lower)
-            inside = (level + error >= lower) & (level + error <= upper)
+            inside, top, width = network.intervals.holding(of_field, coverage)
+            known = np.isfinite(width)
             if known.any():
                 within[coverage][field] = float(inside[known].mean())
-                widths[coverage].append(float((upper - lower)[known].mean()))
+                widths[coverage].append(float(width[known].mean()))
             if (known & top).any():
                 bright[coverage][field] = float(inside[known & top].mean())
         unknown.append(float(1 - known.mean()))

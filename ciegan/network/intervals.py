@@ -19,6 +19,7 @@ _FEWEST = 200  # pixels of a bin that is told of
 _LEAST = 2000  # in all
 _NEVER = 1e30  # a change beyond any: the edge of a bin that is not used
 _MOST_BINS = 1000
+_BRIGHT = 95  # percentile of the levels
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,28 @@ class Intervals:
         lower[beyond] = upper[beyond] = np.nan
         return lower, upper
 
+    def holding(
+        self, known: tuple[Array, Array, Array], coverage: int
+    ) -> tuple[Array, Array, Array]:
+        """Whether the truth of each pixel lies within, which are bright, and how wide it is.
+
+        Parameters
+        ----------
+        known : (ndarray, ndarray, ndarray)
+            Level, change and error, of `pixels_known`.
+        coverage : int
+            One of `COVERAGES`.
+
+        Returns
+        -------
+        ndarray of bool, ndarray of bool, ndarray of float
+            False, and nan, where nothing is known; bright are levels from the 95th percentile on.
+        """
+        level, change, error = known
+        lower, upper = self.bounds(level, change, coverage)
+        within = (level + error >= lower) & (level + error <= upper)
+        return within, level >= np.percentile(level, _BRIGHT), upper - lower
+
     def as_lists(self) -> dict[str, Any]:
         """As JSON; nan is null."""
         return {each.name: _listed(getattr(self, each.name)) for each in fields(self)}
@@ -117,9 +140,15 @@ def pixels_known(
     """
     low, high = limits
     made, raw, true = (
-        (p.astype(np.float64).ravel()[::step] - low) / (high - low) for p in (image, source, target)
+        (p.ravel()[::step].astype(np.float64) - low) / (high - low) for p in (image, source, target)
     )
     return made, np.abs(made - raw), true - made
+
+
+def joined(parts: Sequence[tuple[Array, Array, Array]]) -> tuple[Array, Array, Array]:
+    """Level, change and error of several images together."""
+    level, change, error = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    return level, change, error
 
 
 def _listed(values: Array) -> Any:
@@ -158,7 +187,7 @@ def fit(known: Sequence[tuple[Array, Array, Array]]) -> Intervals | None:
     >>> bool(0.13 < upper[0] - lower[0] < 0.2)
     True
     """
-    level, change, error = (np.concatenate([part[k] for part in known]) for k in range(3))
+    level, change, error = joined(known)
     if len(level) < _LEAST:
         return None
     levels = np.percentile(level, _edges(len(level)))

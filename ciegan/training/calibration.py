@@ -16,7 +16,7 @@ from ciegan.config import Config
 from ciegan.data.tile_pairs import TilePair, in_context, spread
 from ciegan.network.checkpoint import Checkpoint, add, load
 from ciegan.network.familiar import SMALLEST, features, learn
-from ciegan.network.intervals import COVERAGES, Intervals, fit, pixels_known
+from ciegan.network.intervals import COVERAGES, Intervals, fit, joined, pixels_known
 from ciegan.network.windows import enhance_plane
 
 _PIXELS = 4_000_000  # that are looked at, in all
@@ -122,8 +122,5 @@ def _coverage(
     intervals: Intervals, parts: Sequence[tuple[Array, Array, Array]], coverage: int = 90
 ) -> tuple[float, float]:
     assert coverage in COVERAGES
-    level, change, error = (np.concatenate([part[k] for part in parts]) for k in range(3))
-    lower, upper = intervals.bounds(level, change, coverage)
-    within = (level + error >= lower) & (level + error <= upper)
-    bright = level >= np.percentile(level, 95)
+    within, bright, _ = intervals.holding(joined(parts), coverage)
     return float(within.mean()), float(within[bright].mean())
