@@ -96,15 +96,7 @@ def pairing_of(given: Mapping[str, Any]) -> Pairing:
     """
     places = {role: Path(value) for role, value in given.items() if _is_path(value)}
     if len(places) == len(given) and not any(path.is_file() for path in places.values()):
-        pred = {role: path for role, path in places.items() if role not in GIVEN}
-        ours = {role: places.get(role) for role in GIVEN}
-        return pair_folders(
-            pred,
-            reference=ours[Role.REFERENCE],
-            raw=ours[Role.RAW],
-            mask=ours[Role.MASK],
-            valid=ours[Role.VALID],
-        )
+        return paired(places)
     files = {
         role: [Path(value)] if _is_path(value) else [Path(each) for each in value]
         for role, value in given.items()
@@ -122,6 +114,17 @@ def pairing_of(given: Mapping[str, Any]) -> Pairing:
         for k in range(len(leader))
     )
     return Pairing({role: of_role[0].absolute().parent for role, of_role in files.items()}, images)
+
+
+def paired(places: Mapping[str, Path]) -> Pairing:
+    """The folders of methods and roles, paired by name."""
+    return pair_folders(
+        {role: path for role, path in places.items() if role not in GIVEN},
+        reference=places.get(Role.REFERENCE),
+        raw=places.get(Role.RAW),
+        mask=places.get(Role.MASK),
+        valid=places.get(Role.VALID),
+    )
 
 
 def batch_of(given: Mapping[str, Any], names: Sequence[str] | None) -> Batch:

@@ -17,10 +17,9 @@ from cellqa.metrics.metric import Metric
 from cellqa.metrics.registry import for_run
 from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.roles import Role, is_scored
-from cellqa.planes.labels import Mask
 from cellqa.planes.plane import Plane
+from cellqa.scoring.arrays import scorer_of
 from cellqa.scoring.options import ScoreOptions
-from cellqa.scoring.plane import Scorer
 from cellqa.scoring.run import score_pairing
 from cellqa.tables.rows import Row, failed
 from cellqa.terminal import Progress
@@ -203,18 +202,7 @@ def _score_image(
 ) -> list[Row]:
     name, given = item
     try:
-        reference, raw = (
-            Plane.with_gaps(given[role], role) if role in given else None
-            for role in (Role.REFERENCE, Role.RAW)
-        )
-        scorer = Scorer(
-            reference,
-            options,
-            value_range,
-            raw=raw,
-            mask=Mask.of(given[Role.MASK]) if Role.MASK in given else None,
-            valid=given.get(Role.VALID),
-        )
+        scorer = scorer_of(given, options, value_range, reference=Role.REFERENCE, raw=Role.RAW)
     except CellqaError as error:
         return [failed(name, method, str(error)) for method in methods]
     rows = []

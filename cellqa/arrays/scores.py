@@ -9,12 +9,12 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cellqa.arrays.given import Batch
+from cellqa.arrays.given import Batch, paired
 from cellqa.disk import StrPath, fresh_folder
 from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from cellqa.pairs.grouping import Grouping
-from cellqa.pairs.pairing import Pairing, pair_folders
+from cellqa.pairs.pairing import Pairing
 from cellqa.pairs.roles import GIVEN, Role
 from cellqa.reporting.page import report
 from cellqa.scoring.options import ScoreOptions
@@ -319,11 +319,4 @@ def _written(batch: Batch, folder: Path, options: ScoreOptions) -> Pairing:
             size *= options.scale
         for name, image in zip(batch.names, images, strict=True):
             write_tiff(folder / role / f"{name}.tif", image, size)
-    places: dict[str, Any] = {role: folder / role for role in batch.images}
-    return pair_folders(
-        {role: place for role, place in places.items() if role not in GIVEN},
-        reference=places.get(Role.REFERENCE),
-        raw=places.get(Role.RAW),
-        mask=places.get(Role.MASK),
-        valid=places.get(Role.VALID),
-    )
+    return paired({role: folder / role for role in batch.images})

@@ -94,12 +94,3 @@ def parse_time(ctx: click.Context, parameter: click.Parameter, value: str | None
     from cellqa.pairs.times import Times
 
     return None if value is None else Times.parse(value)
-
-
-time_option: Any = click.option(
-    "--time",
-    callback=parse_time,
-    metavar="REGEX",
-    help="Images are frames of time series: an expression on the name whose group t, else its "
-    "first, is the time. Files with a time axis are series anyway.",
-)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cellqa.cli.group import main
-from cellqa.cli.kinds import MetricNames, Seconds, time_option
+from cellqa.cli.kinds import MetricNames, Seconds, parse_time
 from cellqa.cli.options import (
     AnyPath,
     OutPath,
@@ -162,7 +162,13 @@ _AFTER_LOSS = "what was scored is kept: go on with --resume"
     help="What makes images belong together, as tiles of a field: named groups of a regular "
     "expression on the name, or a table with the columns image and group.",
 )
-@time_option
+@click.option(
+    "--time",
+    callback=parse_time,
+    metavar="REGEX",
+    help="Images are frames of time series: an expression on the name whose group t, else its "
+    "first, is the time. Files with a time axis are series anyway.",
+)
 @click.option(
     "--fail-under",
     type=MetricNames(),

@@ -14,6 +14,7 @@ from cellqa.metrics._scale import misfit, reduced
 from cellqa.metrics.detail import noise_variance
 from cellqa.metrics.stsnr import decibels
 from cellqa.planes import Array
+from cellqa.planes.blocks import block_means
 from cellqa.planes.plane import Plane
 
 SCALES = (2.0, 4.0, 8.0)  # sigma in pixels, of which the finest that noise allows is taken
@@ -113,9 +114,7 @@ class Seen:
 
 def _places(rows: Array) -> Array:
     """Means of blocks of every other row."""
-    height, width = rows.shape[0] // (_BLOCK // 2), rows.shape[1] // _BLOCK
-    whole = np.ascontiguousarray(rows[: height * _BLOCK // 2, : width * _BLOCK])
-    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA))
+    return block_means(rows, _BLOCK // 2, _BLOCK)
 
 
 class Following:

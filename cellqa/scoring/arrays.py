@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -95,14 +95,38 @@ def score_arrays(
     ]
 
 
-def _score(image: Any, given: dict[str, Any], settings: ScoreOptions) -> Scores:
-    planes = {n: Plane.with_gaps(p, n) for n, p in given.items() if n in ("reference", "raw")}
-    scorer = Scorer(
-        planes.get("reference"),
+def scorer_of(
+    given: Mapping[str, Any],
+    settings: ScoreOptions,
+    value_range: tuple[float, float] | None = None,
+    *,
+    reference: str = "reference",
+    raw: str = "raw",
+) -> Scorer:
+    """The scorer of an image's arrays.
+
+    Parameters
+    ----------
+    given : mapping
+        Arrays, also `mask` and `valid`; what is not there is not known.
+    settings : ScoreOptions
+    value_range : (float, float), optional
+        As `Scorer` takes it.
+    reference, raw : str
+        What ground truth and raw image are called, there and in errors.
+    """
+    planes = {n: Plane.with_gaps(given[n], n) for n in (reference, raw) if n in given}
+    return Scorer(
+        planes.get(reference),
         settings,
-        raw=planes.get("raw"),
+        value_range,
+        raw=planes.get(raw),
         mask=Mask.of(given["mask"]) if "mask" in given else None,
         valid=given.get("valid"),
     )
+
+
+def _score(image: Any, given: dict[str, Any], settings: ScoreOptions) -> Scores:
+    scorer = scorer_of(given, settings)
     scored = scorer.score("", "image", Plane.with_gaps(image, "image"), settings.pixel_size)
     return dict(scored.row.values)

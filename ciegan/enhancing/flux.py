@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 
-from cellqa.enhance.filters import as_type
 from cellqa.planes import Array
+from ciegan.network.normalisation import as_pixels
 from ciegan.network.windows import Band
 
 SIGMA = 16.0  # pixels of the surroundings whose mean is kept: far beyond what a network deblurs
@@ -70,13 +70,9 @@ def _corrected(band: Band, before: Array | None, after: list[Band]) -> Band:
     start = 0 if before is None else len(before)
     once = _surroundings(difference)
     change = (once + _surroundings(difference - once))[start : start + len(band.raw)]
-    kind = band.enhanced.dtype
     values = band.enhanced.astype(np.float64) + change
-    beyond = 0
-    if kind.kind in "iu":
-        ends = np.iinfo(kind)
-        beyond = int(((values < ends.min - 0.5) | (values > ends.max + 0.5)).sum())
-    return band._replace(enhanced=as_type(values, kind), clipped=max(band.clipped, beyond))
+    pixels, beyond = as_pixels(values, band.enhanced.dtype)
+    return band._replace(enhanced=pixels, clipped=max(band.clipped, beyond))
 
 
 def _surroundings(rows: Array) -> Array:

@@ -103,7 +103,11 @@ def rounded(
         made = np.moveaxis(pixels, -1, 0) if colour else pixels[None]
         clipped = _round(planes, low, (high - low) / 2, np.float32(np.iinfo(dtype).max), made)
         return pixels, int(clipped)
-    values = unscaled(planes, limits, colour)
+    return as_pixels(unscaled(planes, limits, colour), dtype)
+
+
+def as_pixels(values: Array, dtype: np.dtype[Any]) -> tuple[Array, int]:
+    """Grey levels as pixels of a type, and how many were beyond its range."""
     beyond = 0
     if dtype.kind in "iu":
         ends = np.iinfo(dtype)
