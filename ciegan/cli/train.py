@@ -9,6 +9,7 @@ import click
 
 from cellqa.cli.kinds import MetricNames, Seconds
 from cellqa.cli.options import AnyPath, OutPath, TableChoice, overwrite_option, parse_settings
+from cellqa.errors import by_name
 from cellqa.terminal import interrupted, progress_bar, tell_over_bar, warn
 from ciegan.cli.group import device_option, main, need_torch
 
@@ -17,7 +18,7 @@ def _parse_monitor(ctx: Any, parameter: Any, value: str | None) -> dict[str, flo
     """Parse METRIC[=WEIGHT],... ."""
     if value is None:
         return None
-    from cellqa.metrics.registry import metric
+    from cellqa.metrics.table import METRICS
 
     weights = {}
     for part in value.split(","):
@@ -26,10 +27,8 @@ def _parse_monitor(ctx: Any, parameter: Any, value: str | None) -> dict[str, flo
             number = float(weight) if equals else 1.0
         except ValueError:
             raise click.BadParameter(f"{part!r} is not METRIC or METRIC=WEIGHT") from None
-        try:
-            weights[metric(name).name] = number
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from None
+        # one that is unknown is refused by the configuration, wherever it was named
+        weights[by_name(name, METRICS) or name.strip()] = number
     return weights
 
 
