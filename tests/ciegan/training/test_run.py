@@ -265,7 +265,8 @@ def test_a_loss_that_is_not_finite_says_what_to_change(
     def breaking(image: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return image.mean() * 0 + next(values, 0.1)
 
-    config = with_settings(tiny, {"losses.l2": "1.0"})
+    # without the steps that choose bits on some processors
+    config = with_settings(replace(tiny, precision="32"), {"losses.l2": "1.0"})
     monkeypatch.setitem(TERMS._entries, "l2", Term("l2", breaking))
     with pytest.raises(TrainingError, match=r"the loss l2 became nan by step 4: .*--rate"):
         train(prepared, tmp_path / "run", config)
@@ -579,6 +580,7 @@ def test_batch_norm_learns_after_a_validation(
 
     monkeypatch.setattr(Networks, "step", watched)
     paper = replace(tiny, generator=Network("paper"), optimizer=replace(tiny.optimizer, average=0))
+    paper = replace(paper, precision="32")  # no steps that choose bits on some processors
     train(prepared, tmp_path / "run", replace(paper, monitor=replace(paper.monitor, every=1)))
     assert modes == [True] * 8
 
