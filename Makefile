@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo demo-train test test-slow check format bench device-bundle device clean
+.PHONY: help demo demo-train test test-slow check format bench docs device-bundle device clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ bench: $(VENV)/test  ## Print the benchmark tables
 	$(BIN)/python benchmarks/bench_belief.py
 	$(BIN)/python benchmarks/bench_score.py
 
+docs: $(VENV)/docs  ## Build the documentation's site into site/, running its tutorials
+	$(BIN)/mkdocs build --quiet --strict
+
 device-bundle: $(VENV)/test  ## Gather what a bare machine with a CUDA device lacks; DATA=folder adds images
 	$(BIN)/python benchmarks/device.py bundle $(if $(DATA),--data $(DATA))
 
@@ -45,7 +48,7 @@ device:  ## On such a machine: tests, speed, training, each stage within nine mi
 	$(PYTHON) benchmarks/device.py all
 
 clean:  ## Remove the environment and what runs leave behind
-	rm -rf $(VENV) cellqa-demo cellqa-results ciegan-demo bench-training bench-inference bench-device device-bundle .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) cellqa-demo cellqa-results ciegan-demo bench-training bench-inference bench-device device-bundle site .docs-work .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/python-made:
 	$(PYTHON) -m venv $(VENV)
@@ -58,6 +61,10 @@ $(VENV)/core: $(VENV)/python-made pyproject.toml constraints.txt
 $(VENV)/gan: $(VENV)/python-made pyproject.toml constraints.txt
 	$(PIP) --editable '.[gan]'
 	touch $@ $(VENV)/core
+
+$(VENV)/docs: $(VENV)/python-made pyproject.toml constraints.txt
+	$(PIP) --editable '.[docs]'
+	touch $@ $(VENV)/core $(VENV)/gan
 
 $(VENV)/test: $(VENV)/python-made pyproject.toml constraints.txt
 	$(PIP) --editable '.[test]'

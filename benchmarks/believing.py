@@ -1,4 +1,4 @@
-"""Is invented detail told from restored detail? Tables and figures of docs/believing.md.
+"""Is invented detail told from restored detail? Tables and figures of docs/explanation/believing.md.
 
 python benchmarks/believing.py [--seeds N] [--network] [--figures] [--pairs RAW GT]
 
@@ -207,7 +207,7 @@ def print_tables(table: pd.DataFrame) -> None:
 
 
 def draw_figures(folder: Path, table: pd.DataFrame) -> list[Path]:
-    """The figures of docs/believing.md."""
+    """The figures of docs/explanation/believing.md."""
     import matplotlib
 
     from cellqa.reporting.figures import STYLE

@@ -35,10 +35,10 @@ class Package(NamedTuple):
 
 
 def packages() -> Iterator[Package]:
-    """All that cellqa and its extras ask for, but what only its tests need."""
+    """All that cellqa and its extras ask for, but what only its tests and documents need."""
     for line in importlib.metadata.requires("cellqa") or ():
         name, extra = _NAME.match(line), _EXTRA.search(line)
-        if name is None or name[0] == "cellqa" or (extra and extra[1] == "test"):
+        if name is None or name[0] == "cellqa" or (extra and extra[1] in ("test", "docs")):
             continue
         try:
             version = importlib.metadata.version(name[0])

@@ -64,7 +64,7 @@ def print_finished(
 
 
 def _content(finished: Any, missed: list[str]) -> dict[str, Any]:
-    """What --json prints; docs/conventions.md says what each part is."""
+    """What --json prints; docs/reference/conventions.md says what each part is."""
     from cellqa.tables.verdict import verdict
 
     tally = finished.tally

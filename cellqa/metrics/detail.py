@@ -124,9 +124,9 @@ def detail_budget(
 
     Notes
     -----
-    No one threshold tells the honest from the forged: docs/believing.md has the amounts of eleven
-    honest methods and of forgeries. Compare methods on the same image: a forgery raises `invented`
-    against the same image without it wherever it was tried.
+    No one threshold tells the honest from the forged: docs/explanation/believing.md has the amounts
+    of eleven honest methods and of forgeries. Compare methods on the same image: a forgery raises
+    `invented` against the same image without it wherever it was tried.
 
     References
     ----------

@@ -39,7 +39,7 @@ def mi(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
     -------
     float
         0 to the smaller entropy (at most ln 256 = 5.545); 0 where one image is constant.
-        Estimated from few pixels it is biased upwards, see docs/metrics.md.
+        Estimated from few pixels it is biased upwards, see docs/reference/metrics.md.
 
     Raises
     ------

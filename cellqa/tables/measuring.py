@@ -1,4 +1,4 @@
-"""Whether a method's images can still be measured on, in a line each."""
+"""Whether a method's images can be measured on, and explain the raw ones, in a line each."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from cellqa.tables.summary import Summary
 
 _CLOSE = 0.03  # off 1, up to which nothing is said
 _CLEAR = 0.1  # and where there is no interval
+_UNEXPLAINED = (
+    5.0  # times the raw images' noise; honest images of docs/explanation/believing.md: 1.3
+)
+_TRUTH = 3.0  # times what the ground truth leaves, which is another exposure, or has moved
 _ROLES = (Role.RAW, Role.REFERENCE, Role.EGT)
 
 
 def doubts(summaries: Sequence[Summary], unsteady: Mapping[str, str]) -> Iterator[str]:
-    """What speaks against quantifying the images of a method.
+    """What speaks against quantifying the images of a method, or against believing them.
 
     Parameters
     ----------
@@ -50,6 +54,16 @@ def doubts(summaries: Sequence[Summary], unsteady: Mapping[str, str]) -> Iterato
                 )
         if method in unsteady:
             yield unsteady[method]
+        left = of.get((method, "unexplained"))
+        truth = of.get((Role.REFERENCE, "unexplained"))
+        if left is not None and left.n:
+            usual = _TRUTH * truth.mean if truth is not None and truth.n else 0.0
+            if left.mean > max(_UNEXPLAINED, usual):
+                yield (
+                    f"{method} leaves {left.mean:.3g} times the noise of the raw images "
+                    "unexplained: structures were removed, moved or added, or their contrast was "
+                    "changed"
+                )
 
 
 def _varies(slope: Summary) -> bool:

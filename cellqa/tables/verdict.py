@@ -99,7 +99,8 @@ def judge(
         best = [m for m in methods if all(m in b.leaders for b in tested if m in b.methods)]
         of_all = _best(best, tested) if len(enhanced) > 1 else ""
         sentences = [of_all if faithful else _ahead(tested)]
-        sentences += _against_untouched(enhanced, tested) if Role.RAW in methods else []
+        if Role.RAW in methods:
+            sentences += _against_untouched(enhanced, tested, faithful=faithful)
     if faithful and Role.RAW not in methods:
         sentences.append(
             "Nobody knows whether that is better than doing nothing: the untouched images are not "
@@ -107,7 +108,7 @@ def judge(
         )
     invented = Board.of(next((m for m in metrics if m.name == "invented"), None), comparisons)
     sentences += _invented(invented, enhanced, means)
-    concerned = [m for m in best or enhanced if m != Role.RAW]
+    concerned = [m for m in (best if faithful else ()) or enhanced if m != Role.RAW]
     others = [*(m for m in enhanced if m not in concerned), Role.EGT]
     doubt = _doubt(concerned, others, warnings, failed, rows)
     return Verdict(
@@ -173,8 +174,13 @@ def _ahead(boards: Sequence[Board]) -> str:
     return f"Without ground truth (--gt), none can be called best. Ahead: {told}."
 
 
-def _against_untouched(enhanced: Sequence[str], boards: Sequence[Board]) -> list[str]:
-    """Who is better than doing nothing, who is worse, who is both."""
+def _against_untouched(
+    enhanced: Sequence[str], boards: Sequence[Board], *, faithful: bool
+) -> list[str]:
+    """Who is better than doing nothing, who is worse, who is both.
+
+    Without ground truth, who is ahead or behind: a forgery is sharper, too.
+    """
     kinds: dict[tuple[str, str, str], list[str]] = {}
     for method in enhanced:
         known = [b for b in boards if {method, Role.RAW} <= set(b.methods)]
@@ -186,9 +192,9 @@ def _against_untouched(enhanced: Sequence[str], boards: Sequence[Board]) -> list
         if better and worse:
             kind = ("both", _and(better), _and(worse))
         elif better:
-            kind = ("better", "" if not open_ else _and(better), _and(open_))
+            kind = ("better", _and(better) if open_ or not faithful else "", _and(open_))
         elif worse:
-            kind = ("worse", "" if not open_ else _and(worse), _and(open_))
+            kind = ("worse", _and(worse) if open_ or not faithful else "", _and(open_))
         else:
             kind = ("same", "", "")
         kinds.setdefault(kind, []).append(method)
@@ -199,12 +205,19 @@ def _against_untouched(enhanced: Sequence[str], boards: Sequence[Board]) -> list
         names, several = _names(methods), len(methods) > 1
         be = "are" if several else "is"
         who = f"Both {names}" if len(methods) == 2 else f"All of {names}" if several else names
-        unsure = f" in {some}, with no sure difference in {others}" if some else ""
+        unsure = f" in {some}{f', with no sure difference in {others}' if others else ''}" * bool(
+            some
+        )
+        better, worse, nothing = (
+            ("better than", "worse", "worse than doing nothing")
+            if faithful
+            else ("ahead of", "behind", f"behind {UNTOUCHED}")
+        )
         told.append(
             {
-                "better": f"{who} {be} better than {UNTOUCHED}{unsure}.",
-                "worse": f"{who} {be} worse than doing nothing{unsure}.",
-                "both": f"{who} {be} better than {UNTOUCHED} in {some}, worse in {others}.",
+                "better": f"{who} {be} {better} {UNTOUCHED}{unsure}.",
+                "worse": f"{who} {be} {nothing}{unsure}.",
+                "both": f"{who} {be} {better} {UNTOUCHED} in {some}, {worse} in {others}.",
                 "same": f"{who} {be} not surely different from {UNTOUCHED}.",
             }[what]
         )

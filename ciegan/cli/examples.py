@@ -62,9 +62,9 @@ EXAMPLES = {
     ),
     "prepare task": Explained(
         (
-            ("ciegan prepare task filaments data", "simulated, with known truth"),
-            ("ciegan prepare task filaments data --seed 2", "with another seed"),
-            ("ciegan prepare task filaments data --overwrite", "in place of earlier tiles"),
+            ("ciegan prepare task nuclei data", "simulated, with known truth"),
+            ("ciegan prepare task nuclei data --seed 2", "with another seed"),
+            ("ciegan prepare task nuclei data --overwrite", "in place of earlier tiles"),
         ),
         (FAILED,),
     ),

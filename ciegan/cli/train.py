@@ -59,7 +59,9 @@ _SHORT = {
 @click.argument("data", type=AnyPath())
 @click.argument("out", type=OutPath())
 @click.option("--preset", type=TableChoice("ciegan.config:PRESETS"), help="Where to start.")
-@click.option("--config", type=AnyPath(), metavar="TOML", help="Settings; see docs/ciegan.md.")
+@click.option(
+    "--config", type=AnyPath(), metavar="TOML", help="Settings; see docs/explanation/ciegan.md."
+)
 @click.option(
     "--set",
     "settings",

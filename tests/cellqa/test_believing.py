@@ -1,4 +1,4 @@
-"""The proof of docs/believing.md, over some of its scenes."""
+"""The proof of docs/explanation/believing.md, over some of its scenes."""
 
 from __future__ import annotations
 

@@ -31,7 +31,9 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
     assert "is a file" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/metrics.md", "docs/conventions.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/reference/metrics.md", "docs/reference/conventions.md"]
+)
 def test_code_in_the_docs_runs(name: str) -> None:
     import doctest
 

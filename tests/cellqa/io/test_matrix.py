@@ -274,7 +274,7 @@ def test_what_is_lost_is_named(
 
 
 def test_the_documents_have_the_table() -> None:
-    text = (Path(__file__).parents[3] / "docs/conventions.md").read_text("utf-8")
+    text = (Path(__file__).parents[3] / "docs/reference/conventions.md").read_text("utf-8")
     table = text.partition("## What results say of themselves")[2].partition("\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")]
     assert [row[0] for row in rows[1:]] == [PIXEL_SIZE, *FACTS]

@@ -1,4 +1,4 @@
-"""Other programs' values beside ours, in one table. docs/metrics.md explains the differences."""
+"""Other programs' values beside ours, in one table; docs/reference/metrics.md says why."""
 
 from __future__ import annotations
 

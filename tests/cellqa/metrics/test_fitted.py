@@ -48,8 +48,8 @@ def test_they_are_the_metrics_of_the_fitted_image(sharp8: np.ndarray) -> None:
     )
 
 
-# CARE's scale-invariant PSNR of the three pairs of docs/metrics.md (CSBDeep's formula in float64,
-# 2026-11-22); the pairs are made as in test_agreement.
+# CARE's scale-invariant PSNR of the three pairs of docs/reference/metrics.md (CSBDeep's formula in
+# float64, 2026-11-22); the pairs are made as in test_agreement.
 def test_scale_invariant_psnr_is_that_of_care(sharp8: np.ndarray) -> None:
     def care(gt: np.ndarray, x: np.ndarray) -> float:
         g = (gt - gt.mean()) / gt.std()

@@ -62,7 +62,7 @@ def test_compat_leaves_the_last_level_out_but_counts_its_pixels() -> None:
 
 
 def test_few_pixels_bias_mutual_information_upwards() -> None:
-    # docs/metrics.md: about (levels - 1)^2 / (2 n) nats for independent images
+    # docs/reference/metrics.md: about (levels - 1)^2 / (2 n) nats for independent images
     rng = np.random.default_rng(5)
     n, levels = 512 * 512, 64
     a, b = rng.integers(0, levels, (2, 512, 512), np.uint8)

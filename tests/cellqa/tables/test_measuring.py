@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from cellqa.cli import main
 from cellqa.enhance import ENHANCERS
 from cellqa.io import write_tiff
-from cellqa.simulate import nuclei
+from cellqa.simulate import acquire, deconvolve, filaments, nuclei, paste_texture
 
 
 def test_what_can_be_quantified_is_told(tmp_path: Path) -> None:
@@ -81,3 +81,34 @@ def write_series(path: Path, frames: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = np.rint(frames).astype(np.uint16)
     tifffile.imwrite(path, whole, metadata={"axes": "TYX"}, ome=True)
+
+
+def test_what_contradicts_the_raw_images_is_told_without_ground_truth(tmp_path: Path) -> None:
+    """A forgery is sharper than the honest filter, and explains less of what the camera saw."""
+    for k in range(8):
+        scene = filaments((256, 256), cutoff=0.35, photons=400, seed=k)
+        other = filaments((256, 256), cutoff=0.7, photons=400, seed=k + 100).ideal
+        honest = deconvolve(scene, photons=400, cutoff=0.7)
+        made = {
+            "raw": scene.image,
+            "honest": honest,
+            "forged": paste_texture(honest, other, beyond=0.3, amount=20),
+            "gt": acquire(scene.structure, cutoff=0.7, photons=20_000, seed=k).image / 50 + 98,
+        }
+        for name, image in made.items():
+            whole = np.rint(np.clip(image, 0, None)).astype(np.uint16)
+            write_tiff(tmp_path / name / f"{k}.tif", whole, None)
+    line = ["score", "--input", str(tmp_path / "raw"), "--no-report"]
+    for name in ("honest", "forged"):
+        line += ["--pred", f"{name}={tmp_path / name}"]
+    alone = CliRunner().invoke(main, [*line, "--out", str(tmp_path / "alone")])
+    told = [w for w in alone.output.splitlines() if "noise of the raw images unexplained" in w]
+    assert [w.startswith("warning: forged leaves") for w in told] == [False, True]
+    assert told[0].startswith("But distrust it: forged leaves")
+    assert "Both honest and forged are ahead of the untouched images in" in alone.output
+    # the truth itself, as another exposure, leaves more than noise: nobody is accused of that
+    line += ["--pred", f"truth={tmp_path / 'gt'}", "--gt", str(tmp_path / "gt")]
+    beside = CliRunner().invoke(main, [*line, "--out", str(tmp_path / "beside")])
+    told = [w for w in beside.output.splitlines() if w.startswith("warning:") and "leaves" in w]
+    assert len(told) == 1
+    assert told[0].startswith("warning: forged leaves")

@@ -108,6 +108,17 @@ def test_without_ground_truth_nobody_is_the_best() -> None:
     assert len(alone.sentences) == 1
 
 
+def test_without_ground_truth_sharper_is_not_called_better() -> None:
+    values = {"resolution": {"input": around(2.0), "a": around(1.0), "b": around(3.0)}}
+    found = judged(values)
+    assert found.sentences[1:] == (
+        "a is ahead of the untouched images in resolution.",
+        "b is behind the untouched images in resolution.",
+    )
+    warning = "b leaves 28.6 times the noise of the raw images unexplained: structures were moved"
+    assert judged(values, (warning,)).doubt == f"But distrust it: {warning}."
+
+
 def test_too_few_images_are_said_as_such() -> None:
     values = {"ssim": {"input": around(0.8, 5), "a": around(0.9, 5), "b": around(0.7, 5)}}
     found = judged(values)

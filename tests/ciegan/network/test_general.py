@@ -22,7 +22,7 @@ from ciegan.network.windows import enhance_plane
 from ciegan.training.run import train
 
 PROJECT = Path(__file__).parents[3]
-CARD = PROJECT / "docs/general.md"
+CARD = PROJECT / "docs/reference/general.md"
 LARGEST = 2_000_000  # bytes
 
 
