@@ -1,4 +1,4 @@
-"""Is invented detail told from restored detail? Tables and figures of docs/explanation/believing.md.
+"""Is invented detail told from restored detail? For docs/explanation/believing.md.
 
 python benchmarks/believing.py [--seeds N] [--network] [--figures] [--pairs RAW GT]
 

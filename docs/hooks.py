@@ -24,7 +24,7 @@ OUTSIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/*.md", 
 
 
 def on_pre_build(config: MkDocsConfig) -> None:
-    """Empty folders for the tutorials; this environment's commands; a line that fails ends a block."""
+    """Empty folders for tutorials; this environment's commands; lines that fail end a block."""
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     os.environ["SHELLOPTS"] = "errexit"
     shutil.rmtree(WORK, ignore_errors=True)

@@ -188,13 +188,13 @@ def _against_untouched(
             continue
         better = [b.metric.name for b in known if b.surely(method, Role.RAW)]
         worse = [b.metric.name for b in known if b.surely(Role.RAW, method)]
-        open_ = [b.metric.name for b in known if b.metric.name not in (*better, *worse)]
+        rest = [b.metric.name for b in known if b.metric.name not in (*better, *worse)]
         if better and worse:
             kind = ("both", _and(better), _and(worse))
         elif better:
-            kind = ("better", _and(better) if open_ or not faithful else "", _and(open_))
+            kind = ("better", _and(better) if rest or not faithful else "", _and(rest))
         elif worse:
-            kind = ("worse", _and(worse) if open_ or not faithful else "", _and(open_))
+            kind = ("worse", _and(worse) if rest or not faithful else "", _and(rest))
         else:
             kind = ("same", "", "")
         kinds.setdefault(kind, []).append(method)
@@ -205,19 +205,18 @@ def _against_untouched(
         names, several = _names(methods), len(methods) > 1
         be = "are" if several else "is"
         who = f"Both {names}" if len(methods) == 2 else f"All of {names}" if several else names
-        unsure = f" in {some}{f', with no sure difference in {others}' if others else ''}" * bool(
-            some
-        )
-        better, worse, nothing = (
+        unknown = f", with no sure difference in {others}" if others else ""
+        unsure = f" in {some}{unknown}" if some else ""
+        ahead, behind, nothing = (
             ("better than", "worse", "worse than doing nothing")
             if faithful
             else ("ahead of", "behind", f"behind {UNTOUCHED}")
         )
         told.append(
             {
-                "better": f"{who} {be} {better} {UNTOUCHED}{unsure}.",
+                "better": f"{who} {be} {ahead} {UNTOUCHED}{unsure}.",
                 "worse": f"{who} {be} {nothing}{unsure}.",
-                "both": f"{who} {be} {better} {UNTOUCHED} in {some}, {worse} in {others}.",
+                "both": f"{who} {be} {ahead} {UNTOUCHED} in {some}, {behind} in {others}.",
                 "same": f"{who} {be} not surely different from {UNTOUCHED}.",
             }[what]
         )

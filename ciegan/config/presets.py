@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from ciegan.config.sections import Config, Data, Losses, Monitor, Network, Optimizer, Schedule
 
-# Faithful to Sun et al. 2022 and their program; what differs between the two is in docs/explanation/ciegan.md.
+# Faithful to Sun et al. 2022 and their program; docs/explanation/ciegan.md has what differs between
+# the two.
 PAPER = Config(
     preset="paper",
     data=Data(crop=256, batch_size=20, normalize="range", augment=False),
