@@ -11,7 +11,7 @@ def test_what_the_page_shows_runs_in_its_order(desk: Desk) -> None:
     shown = [b for b in blocks(PAGE, "python") if "net(batch)" not in b]
     assert len(shown) >= 3
     end = """
-assert list(scores.frame.method.unique()) == ["input", "smooth"]
+assert list(scores.frame.method.unique()) == ["input", "smooth", "gt"]
 assert len(scores.compare()) and scores.verdict
 scores.report("results")
 """
