@@ -78,4 +78,5 @@ from .network.normalisation import Normalisation as Normalisation
 from .network.runner import Runner as Runner
 from .network.windows import enhance_plane as enhance_plane
 from .training.objective import TrainingError as TrainingError
-from .training.run import Trained as Trained, train as train
+from .training.run import train as train
+from .training.trained import Trained as Trained

@@ -13,7 +13,8 @@ from ciegan.config import DEFAULT
 from ciegan.data import TilingOptions, prepare_blur
 from ciegan.data.degrade import Gaussian, Noise
 from ciegan.judging.validation import Validated, validate
-from ciegan.training.run import Trained, train
+from ciegan.training.run import train
+from ciegan.training.trained import Trained
 
 PIXEL_SIZE = 0.1625  # micrometres
 SIDE = 256

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cellqa.pairs.roles import Role
 from cellqa.reporting.charts import save_charts
@@ -21,6 +22,9 @@ from ciegan.judging.store import COSTS, SEEDS
 from ciegan.judging.tables import COMPARED, by_seed, cost_note, costs, means
 from ciegan.judging.validation import score_tiles
 from ciegan.judging.work import Work
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass
@@ -47,6 +51,10 @@ class Compared:
     warnings: list[str] = field(default_factory=list)
 
     __repr__ = one_line
+
+    def to_frame(self) -> pd.DataFrame:
+        """Its scores: a row for each image and method; nan is undefined."""
+        return self.finished.to_frame()
 
 
 def write_results(

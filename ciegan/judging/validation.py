@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -41,6 +41,9 @@ from ciegan.network.cost import parameters
 from ciegan.network.device import choose_device
 from ciegan.network.windows import enhance_plane
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 FIELDS = "fields.csv"
 _MARK = ".made-by-ciegan-validate"  # what --overwrite may remove
 _OTHERS = {*NAMES, *Role}
@@ -67,6 +70,10 @@ class Validated:
     warnings: list[str]
 
     __repr__ = one_line
+
+    def to_frame(self) -> pd.DataFrame:
+        """Its scores: a row for each image and method; nan is undefined."""
+        return self.finished.to_frame()
 
 
 def validate(

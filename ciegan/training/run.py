@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +21,6 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from cellqa.disk import StrPath, alone, appearing_text, own_folder
 from cellqa.errors import CellqaError, first_line, printable
 from cellqa.scoring.compiling import compile_kernels
-from cellqa.shown import one_line
 from cellqa.tables.files import write_json
 from cellqa.terminal import Progress, Tell
 from ciegan.config import Config, read_config, to_toml
@@ -45,58 +42,13 @@ from ciegan.training.objective import TrainingError
 from ciegan.training.schedule import unheard
 from ciegan.training.starting import started, take_weights, without_truth
 from ciegan.training.step import Networks
+from ciegan.training.trained import Trained
 
 _WAITING = 0.1  # share of the time waiting for data from which a run warns
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error
     """The user stopped the training; it can be resumed."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished run.
-
-    Attributes
-    ----------
-    out : Path
-    steps : int
-    stopped : str
-        Why it ended: `steps`, `early` or `time`.
-    best : dict
-        `step`, `score` and `values` of the weights that are kept.
-    untouched : dict
-        The values of the validation inputs themselves.
-    seconds : float
-        Of training, with validations.
-    waiting : float
-        Share of them spent waiting for data.
-    warnings : list of str
-    plans : list of (int, int)
-        Of a run that is to end in a time: a step, and the steps in all, planned from it on.
-    """
-
-    out: Path
-    steps: int
-    stopped: str
-    best: dict[str, Any]
-    untouched: dict[str, float]
-    seconds: float
-    waiting: float
-    warnings: list[str]
-    plans: list[tuple[int, int]] = field(default_factory=list)
-    __repr__ = one_line
-
-    def describe(self) -> str:
-        """A few lines for the terminal."""
-        values = self.best["values"]
-        why = {"steps": "all steps done", "early": "stopped early", "time": "time is up"}
-        lines = [f"{self.steps} steps in {self.seconds:.0f} s ({why[self.stopped]})"]
-        lines.append(f"best at step {self.best['step']}, on the validation split:")
-        for name, value in values.items():
-            before = self.untouched.get(name, math.nan)
-            lines.append(f"  {name} {value:.4g} (input {before:.4g})")
-        return "\n".join(lines)
 
 
 def train(

@@ -128,6 +128,11 @@ def test_the_summary_says_who_leads_and_what_failed(page: Any) -> None:
     assert "e.png" in page.locator("#distrust").inner_text()
 
 
+def test_the_tests_count_images_in_whole_numbers(page: Any) -> None:
+    counts = page.locator("#methods tbody td:nth-child(4)").all_inner_texts()
+    assert set(counts) == {"4"}
+
+
 def test_the_table_sorts_and_filters(page: Any) -> None:
     page.locator("#view").select_option("method")
     ssim = page.locator("#table th button", has_text="ssim ↑").first

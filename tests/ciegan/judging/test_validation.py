@@ -43,6 +43,7 @@ def test_a_network_stands_beside_what_it_has_to_beat(
         rows = list(csv.DictReader(file))
     methods = ["input", "net", "te", "te_tuned", "wiener", "rl", "egt", "gt"]
     assert [row["method"] for row in rows] == methods
+    assert list(found.to_frame().method) == methods
     assert {row["status"] for row in rows} == {"ok"}
     (tile,) = read_split(prepared, "test")
     source, target, _ = tile.load()

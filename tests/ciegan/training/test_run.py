@@ -79,6 +79,9 @@ def test_a_run_leaves_what_it_promises(prepared: Path, tmp_path: Path, tiny: Con
     summary = json.loads((run / "summary.json").read_text())
     assert summary["best"]["step"] == found.best["step"]
     assert 0 <= summary["waiting"] < 1
+    frame = found.to_frame()
+    assert list(frame.step) == [int(row["step"]) for row in rows]
+    assert frame.loss_adversarial.isna()[0]
     assert sum("(best)" in line for line in told) >= 1
 
 
