@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NAPARI := .venv-napari
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo demo-train test test-slow check format bench docs journeys journeys device-bundle device clean
+.PHONY: help demo demo-train test test-slow napari check format bench docs journeys journeys device-bundle device clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +22,9 @@ test: $(VENV)/test  ## Run every test
 
 test-slow: $(VENV)/test  ## Run the long versions of the kill, fuzz and cluster tests
 	$(BIN)/python -m pytest -m slow tests
+
+napari: $(NAPARI)/test  ## Install and test the napari plugin, headless
+	cd plugins/napari-cellqa && $(shell command -v xvfb-run >/dev/null && echo xvfb-run -a) $(CURDIR)/$(NAPARI)/bin/python -m pytest
 
 check: $(VENV)/test  ## Lint, formatting, types, who may import whom
 	$(BIN)/ruff check .
@@ -59,7 +63,7 @@ device:  ## On such a machine: tests, speed, training, each stage within nine mi
 	$(PYTHON) benchmarks/device.py all
 
 clean:  ## Remove the environment and what runs leave behind
-	rm -rf $(VENV) cellqa-demo cellqa-results ciegan-demo bench-training bench-inference bench-device device-bundle site .docs-work .journeys .journeys .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(NAPARI) cellqa-demo cellqa-results ciegan-demo bench-training bench-inference bench-device device-bundle site .docs-work .journeys .journeys .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/python-made:
 	$(PYTHON) -m venv $(VENV)
@@ -80,3 +84,11 @@ $(VENV)/docs: $(VENV)/python-made pyproject.toml constraints.txt
 $(VENV)/test: $(VENV)/python-made pyproject.toml constraints.txt
 	$(PIP) --editable '.[test]'
 	touch $@ $(VENV)/core $(VENV)/gan
+
+$(NAPARI)/python-made:
+	$(PYTHON) -m venv $(NAPARI)
+	touch $@
+
+$(NAPARI)/test: $(NAPARI)/python-made pyproject.toml constraints.txt plugins/napari-cellqa/pyproject.toml
+	$(NAPARI)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt --editable . --editable 'plugins/napari-cellqa[test]'
+	touch $@

@@ -20,7 +20,14 @@ from mkdocs.structure.pages import Page
 PROJECT = Path(__file__).parent.parent
 WORK = PROJECT / ".docs-work"
 # documents that stand where programs look for them, and what they lead to
-OUTSIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benchmarks/*.md", "examples/**/*")
+OUTSIDE = (
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "benchmarks/*.md",
+    "examples/**/*",
+    "plugins/*/README.md",
+)
 
 
 def on_pre_build(config: MkDocsConfig) -> None:

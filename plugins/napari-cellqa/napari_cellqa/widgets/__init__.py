@@ -1,0 +1,1 @@
+"""What is shown: each widget hands layers to a function in another thread, and shows what comes."""
