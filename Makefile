@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 NAPARI := .venv-napari
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo demo-train test test-slow napari check format bench docs journeys journeys device-bundle device clean
+.PHONY: help demo demo-train test test-slow napari check format bench docs journeys device-bundle device clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,19 +42,13 @@ bench: $(VENV)/test  ## Print the benchmark tables
 	$(BIN)/python benchmarks/bench_belief.py
 	$(BIN)/python benchmarks/bench_score.py
 
-journeys:  ## Three first hours in a new environment, made from a clone as the README says
-	rm -rf .journeys && git clone --quiet . .journeys/cellqa && $(PYTHON) -m venv .journeys/env
-	.journeys/env/bin/pip install --quiet --disable-pip-version-check './.journeys/cellqa[gan]' -c constraints.txt
-	$(MAKE) $(VENV)/test
-	CELLQA_BIN=$(abspath .journeys/env/bin) $(BIN)/python -m pytest tests/journeys
-
 journeys: $(VENV)/test  ## Three first hours in a new environment, made from a clone as the README says
 	rm -rf .journeys && git clone --quiet . .journeys/cellqa && $(PYTHON) -m venv .journeys/env
 	.journeys/env/bin/pip install --quiet --disable-pip-version-check './.journeys/cellqa[gan]' -c constraints.txt
 	CELLQA_BIN=$(abspath .journeys/env/bin) $(BIN)/python -m pytest tests/journeys
 
 docs: $(VENV)/docs  ## Build the documentation's site into site/, running its tutorials
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 device-bundle: $(VENV)/test  ## Gather what a bare machine with a CUDA device lacks; DATA=folder adds images
 	$(BIN)/python benchmarks/device.py bundle $(if $(DATA),--data $(DATA))
@@ -63,7 +57,7 @@ device:  ## On such a machine: tests, speed, training, each stage within nine mi
 	$(PYTHON) benchmarks/device.py all
 
 clean:  ## Remove the environment and what runs leave behind
-	rm -rf $(VENV) $(NAPARI) cellqa-demo cellqa-results ciegan-demo bench-training bench-inference bench-device device-bundle site .docs-work .journeys .journeys .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(NAPARI) cellqa-demo cellqa-results ciegan-demo bench-training bench-inference bench-device device-bundle site .docs-work .journeys .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/python-made:
 	$(PYTHON) -m venv $(VENV)

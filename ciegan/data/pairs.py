@@ -55,8 +55,8 @@ def prepare_pairs(
     match_levels : bool
         Bring the grey levels of the sharp image to those of the blurred one, by a gain and an
         offset. Without it, pairs of other types become float32 if their levels are on one scale.
-
-    The others are as in `prepare_blur`.
+    tiling, jobs, overwrite, progress
+        As in `prepare_blur`.
     """
     blurred, sharp, out = Path(blurred), Path(sharp), Path(out)
     tiling = tiling or TilingOptions()

@@ -101,8 +101,8 @@ def prepare_zstack(
     out : path
         Folder for `train`, `val`, `test` and pairs.csv.
     options : ZStack, optional
-
-    The others are as in `prepare_blur`.
+    tiling, jobs, overwrite, progress
+        As in `prepare_blur`.
 
     Raises
     ------
