@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cellqa.pairs.pairing import Image, Pairing, pair_folders
-from cellqa.pairs.roles import GIVEN, Role, is_scored
+from cellqa.pairs.roles import GIVEN, LABELS, Role, is_scored
 from cellqa.planes import Array
 from cellqa.planes.tensors import images_of
 from cellqa.shown import one_line
@@ -119,11 +119,16 @@ def pairing_of(given: Mapping[str, Any]) -> Pairing:
 def paired(places: Mapping[str, Path]) -> Pairing:
     """The folders of methods and roles, paired by name."""
     return pair_folders(
-        {role: path for role, path in places.items() if role not in GIVEN},
+        {role: path for role, path in places.items() if role not in GIVEN and is_scored(role)},
         reference=places.get(Role.REFERENCE),
         raw=places.get(Role.RAW),
         mask=places.get(Role.MASK),
         valid=places.get(Role.VALID),
+        labels={
+            role.removeprefix(LABELS): path
+            for role, path in places.items()
+            if role.startswith(LABELS)
+        },
     )
 
 

@@ -16,11 +16,12 @@ from cellqa.errors import CellqaError
 from cellqa.metrics.metric import Metric
 from cellqa.metrics.registry import for_run
 from cellqa.pairs.grouping import Grouping
-from cellqa.pairs.roles import Role, is_scored
+from cellqa.pairs.roles import LABELS, UNSCORED, Role, is_scored
 from cellqa.planes.plane import Plane
 from cellqa.scoring.arrays import scorer_of
 from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.run import score_pairing
+from cellqa.scoring.segmenting import BY_LABELS
 from cellqa.tables.rows import Row, failed
 from cellqa.terminal import Progress
 
@@ -34,6 +35,7 @@ def score(
     raw: Any = None,
     mask: Any = None,
     valid: Any = None,
+    labels: Mapping[str, Any] | None = None,
     names: Sequence[str] | None = None,
     group: StrPath | Sequence[object] | None = None,
     metrics: str | Iterable[str] | None = None,
@@ -60,6 +62,9 @@ def score(
         Labels, or true and false: the foreground, for the scores over it.
     valid : as `pred`, optional
         0 where there is no picture.
+    labels : dict, optional
+        Method, or `gt`, to the labels of its objects, each as `pred`: in place of finding them.
+        With `objects`, what has no labels is segmented.
     names : sequence of str, optional
         Of the images of arrays, for tables; numbers by default.
     group : str or sequence, optional
@@ -74,13 +79,15 @@ def score(
     progress : callable, optional
         Called with the number of images done and of all images.
     **options
-        Of `ScoreOptions`: data_range, pixel_size (micrometres), register, scale, ...
+        Of `ScoreOptions`: data_range, pixel_size (micrometres), register, scale, objects="auto"
+        (whether the same objects are found and measured), ...
 
     Returns
     -------
     Scores
-        `.frame`, `.summary`, `.compare()`, `.warnings`, `.report(folder)`. An image that cannot be
-        scored is a row with status `failed`; the others are scored all the same.
+        `.frame`, `.summary`, `.compare()`, `.warnings`, `.report(folder)`; of objects `.objects`
+        and `.agreement`. An image that cannot be scored is a row with status `failed`; the others
+        are scored all the same.
 
     Raises
     ------
@@ -106,23 +113,41 @@ def score(
     """
     named = metrics.split(",") if isinstance(metrics, str) else metrics
     masked = mask is not None or options.get("foreground") is not None
-    settings = ScoreOptions(_chosen(named, fit, masked, options), **options)
-    if named is not None:
-        check_needs(settings, {Role.REFERENCE: gt, Role.RAW: raw, Role.MASK: mask})
     methods = methods_of(pred)
     given = {Role.RAW: raw, **methods, Role.REFERENCE: gt, Role.MASK: mask, Role.VALID: valid}
     given = {str(role): value for role, value in given.items() if value is not None}
+    if labels:
+        given |= _labels(labels, given)
+        options.setdefault("objects", BY_LABELS)
+        if options["objects"] == BY_LABELS and len(labels) < 2:
+            raise ValueError(
+                "`labels` of the ground truth are compared with those of methods: give these, or "
+                '`objects="auto"`, which segments what has no labels'
+            )
+    settings = ScoreOptions(_chosen(named, fit, masked, options), **options)
+    if settings.objects is not None and gt is None:
+        raise ValueError("`objects` are compared with those of the ground truth: give `gt`")
+    if named is not None:
+        check_needs(settings, {Role.REFERENCE: gt, Role.RAW: raw, Role.MASK: mask})
     if is_of_paths(given):
         if names is not None:
             raise ValueError("`names` are those of arrays; files have their own")
         pairing = pairing_of(given)
         rows = score_pairing(pairing, options=settings, jobs=jobs, progress=progress)
         return Scores(rows, settings, pairing, grouping=_grouping(group, None))
-    if settings.objects is not None:
-        raise ValueError("`objects` are found in files: give folders")
     batch = batch_of(given, names)
     rows = score_images(batch, settings, jobs=jobs, progress=progress)
     return Scores(rows, settings, batch, grouping=_grouping(group, batch.names))
+
+
+def _labels(labels: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Labels of objects as roles."""
+    unknown = next((name for name in labels if name not in given or name in UNSCORED), None)
+    if unknown is not None:
+        raise ValueError(f"`labels`: there is no method {unknown!r} (gt for the ground truth)")
+    if Role.REFERENCE not in labels:
+        raise ValueError("`labels` of a method need those of the ground truth: `gt`")
+    return {f"{LABELS}{name}": value for name, value in labels.items()}
 
 
 def _chosen(

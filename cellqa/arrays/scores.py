@@ -15,12 +15,14 @@ from cellqa.errors import CellqaError
 from cellqa.io import write_tiff
 from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import Pairing
-from cellqa.pairs.roles import GIVEN, Role
+from cellqa.pairs.roles import GIVEN, LABELS, Role
 from cellqa.reporting.page import report
 from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.rows import rows_to_folder
 from cellqa.scoring.run import given_of
+from cellqa.tables.agreement import Agreement, ObjectSums, object_doubts
 from cellqa.tables.comparisons import Comparison, Friedman, compare_all
+from cellqa.tables.files import object_table
 from cellqa.tables.finished import Finished
 from cellqa.tables.folder import GALLERY
 from cellqa.tables.means import terminal_summary
@@ -65,15 +67,21 @@ class Scores:
         """In the order of tables; `input` and `gt` among them where they were given."""
         return list(self.source.methods)
 
-    @cached_property
+    @property
     def tally(self) -> Tally:
         """What summaries and comparisons are made from."""
+        return self._counted[0]
+
+    @cached_property
+    def _counted(self) -> tuple[Tally, list[Agreement]]:
         roles = self.source.images if isinstance(self.source, Batch) else self.source.folders
         given = given_of(roles, self.options)
         tally = Tally(self.methods, self.options.metrics, given, self.grouping)
+        sums = ObjectSums(tally.methods)
         for row in self.rows:
             tally.add(row)
-        return tally
+            sums.add(row, tally.scored[row.method] - 1)
+        return tally, list(sums.agreements(tally))
 
     @cached_property
     def summaries(self) -> list[Summary]:
@@ -91,7 +99,8 @@ class Scores:
         Time series are followed by `cellqa score` alone, and `score_to_folder`.
         """
         pairing = self.source if isinstance(self.source, Pairing) else Pairing({}, ())
-        return [*self.tally.warnings(pairing), *doubts(self.summaries, {})]
+        told = [*self.tally.warnings(pairing), *doubts(self.summaries, {})]
+        return told + object_doubts(self._counted[1])
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -124,6 +133,29 @@ class Scores:
 
         known = [asdict(s) for s in self.summaries if s.n or s.infinite or s.failed]
         return pd.DataFrame(known, columns=list(Summary.__dataclass_fields__))
+
+    @property
+    def objects(self) -> pd.DataFrame:
+        """A row for each image, method and object, the columns of objects.csv.
+
+        Empty without a mask of labels or `objects`.
+        """
+        import pandas as pd
+
+        found = self.options.objects is not None
+        header, lines = object_table(self.rows, found=found)
+        return pd.DataFrame(lines, columns=header)
+
+    @property
+    def agreement(self) -> pd.DataFrame:
+        """A row for each method and quantity of its objects, the columns of agreement.csv.
+
+        Empty where no objects were looked for (`objects`, `labels`).
+        """
+        import pandas as pd
+
+        known = [asdict(line) for line in self._counted[1]]
+        return pd.DataFrame(known, columns=list(Agreement.__dataclass_fields__))
 
     def compare(self, metrics: str | Iterable[str] | None = None) -> pd.DataFrame:
         """Each pair of methods: paired difference, interval, test; the columns of comparisons.csv.
@@ -167,7 +199,8 @@ class Scores:
 
     @property
     def _finished(self) -> Finished:
-        return Finished(self.tally, self.summaries, self._compared[0], self.warnings, [])
+        tally, agreements = self._counted
+        return Finished(tally, self.summaries, self._compared[0], self.warnings, [], agreements)
 
     def save(self, folder: StrPath, *, overwrite: bool = False) -> Finished:
         """Write the folder of a run: scores.csv, summary.csv, comparisons.csv, run.json.
@@ -318,5 +351,12 @@ def _written(batch: Batch, folder: Path, options: ScoreOptions) -> Pairing:
         if size is not None and role == Role.RAW:
             size *= options.scale
         for name, image in zip(batch.names, images, strict=True):
-            write_tiff(folder / role / f"{name}.tif", image, size)
-    return paired({role: folder / role for role in batch.images})
+            write_tiff(_place(folder, role) / f"{name}.tif", image, size)
+    return paired({role: _place(folder, role) for role in batch.images})
+
+
+def _place(folder: Path, role: str) -> Path:
+    """Where the images of a role are written; labels below a folder of their own."""
+    if role.startswith(LABELS):
+        return folder / "labels" / role.removeprefix(LABELS)
+    return folder / role

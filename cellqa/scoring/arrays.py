@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cellqa.metrics.registry import for_run
+from cellqa.pairs.roles import LABELS
 from cellqa.planes.labels import Mask
 from cellqa.planes.plane import Plane
 from cellqa.scoring.options import ScoreOptions
@@ -108,7 +109,7 @@ def scorer_of(
     Parameters
     ----------
     given : mapping
-        Arrays, also `mask` and `valid`; what is not there is not known.
+        Arrays, also `mask`, `valid` and `labels:METHOD`; what is not there is not known.
     settings : ScoreOptions
     value_range : (float, float), optional
         As `Scorer` takes it.
@@ -123,6 +124,11 @@ def scorer_of(
         raw=planes.get(raw),
         mask=Mask.of(given["mask"]) if "mask" in given else None,
         valid=given.get("valid"),
+        labels={
+            name.removeprefix(LABELS): Mask.of(given[name])
+            for name in given
+            if name.startswith(LABELS)
+        },
     )
 
 

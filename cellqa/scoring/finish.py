@@ -12,10 +12,9 @@ from typing import Any
 from cellqa.disk import free_space, is_full
 from cellqa.errors import CellqaError
 from cellqa.pairs.pairing import Pairing
-from cellqa.pairs.roles import Role
 from cellqa.scoring.journal import Journal
 from cellqa.scoring.ranges import sentence
-from cellqa.tables.agreement import ObjectSums, verdicts
+from cellqa.tables.agreement import ObjectSums, object_doubts
 from cellqa.tables.comparisons import compare_all
 from cellqa.tables.files import (
     scores_header,
@@ -49,8 +48,6 @@ from cellqa.tables.summary import summarise, summarise_places
 from cellqa.tables.tally import Tally
 from cellqa.tables.time import FollowedSeries, time_doubts, unsteady, write_frames, write_time
 from cellqa.tables.versions import versions
-
-_MADE = (Role.RAW, Role.EGT)  # of which nothing is claimed
 
 
 def finish(
@@ -134,7 +131,7 @@ def finish(
         if parquet:
             paths += [write_parquet(path) for path in paths if path.name in (SCORES, OBJECTS)]
         told = [*warnings, *tally.warnings(pairing), *doubts(summaries, unsteady(followed))]
-        told += [v.line for v in verdicts(agreements) if v.spoilt and v.method not in _MADE]
+        told += object_doubts(agreements)
         told += time_doubts(followed)
         sensitivity = ranges(tally)
         if sensitivity is not None:

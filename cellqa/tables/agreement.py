@@ -251,6 +251,12 @@ def verdicts(agreements: Sequence[Agreement]) -> list[Verdict]:
     return [_verdict(method, lines) for method, lines in of.items()]
 
 
+def object_doubts(agreements: Sequence[Agreement]) -> list[str]:
+    """What is not to be counted or quantified, a line for each method that claims something."""
+    made = (Role.RAW, Role.EGT)  # of which nothing is claimed
+    return [v.line for v in verdicts(agreements) if v.spoilt and v.method not in made]
+
+
 def _verdict(method: str, of: Mapping[str, Agreement]) -> Verdict:
     count, area, mean, total = (of[quantity] for quantity in QUANTITIES)
     truths = count.matched + count.missed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -74,15 +74,20 @@ def write_objects(path: Path, rows: Iterable[Row], *, found: bool = False) -> Pa
 
     With `found`, objects were looked for: what each image has of them stands beside the truth's.
     """
+    header, lines = object_table(rows, found=found)
+    return write_csv(path, header, ([*line[:2], *map(cell, line[2:])] for line in lines))
+
+
+def object_table(rows: Iterable[Row], *, found: bool) -> tuple[list[str], Iterator[list[Any]]]:
+    """Header and lines of objects.csv, as values; None and nan are empty there."""
     if not found:
-        lines = ([row.image, row.method, *map(cell, each)] for row in rows for each in row.objects)
-        return write_csv(path, ["image", "method", *Object._fields], lines)
-    both = (
-        [row.image, row.method, *map(cell, truth), *map(cell, own)]
+        header = ["image", "method", *Object._fields]
+        return header, ([row.image, row.method, *each] for row in rows for each in row.objects)
+    return ["image", "method", *Object._fields, *Found._fields], (
+        [row.image, row.method, *truth, *own]
         for row in rows
         for truth, own in zip(row.objects, row.found or (), strict=True)
     )
-    return write_csv(path, ["image", "method", *Object._fields, *Found._fields], both)
 
 
 def write_agreement(path: Path, lines: Sequence[Agreement]) -> Path:
