@@ -26,8 +26,8 @@ from cellqa.scoring.plane import Scorer
 from cellqa.shown import one_line
 from cellqa.tables.cells import cell
 from cellqa.tables.files import write_csv
-from ciegan.enhancing.enhanced import Enhanced
-from ciegan.enhancing.folder import COLUMNS, ENHANCED_TABLE
+from ciegan.enhancing.enhanced import COLUMNS, Enhanced
+from ciegan.enhancing.folder import CHECKED_TABLE, ENHANCED_TABLE, write_planes
 from ciegan.enhancing.pool import Pool
 from ciegan.enhancing.watch_page import PAGE, Shown, write_page
 from ciegan.enhancing.watcher import FolderWatcher, WatchOptions
@@ -167,6 +167,7 @@ class Dashboard:
             names = [*COLUMNS, *self.score_names]
             lines = ([cell(row.get(name), 6) for name in names] for row in rows)
             write_csv(self.target / ENHANCED_TABLE, names, lines)
+            write_planes(self.target / CHECKED_TABLE, rows)
             self.changed = False
             self.latest = rows
         write_page(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from cellqa.shown import one_line
@@ -43,6 +43,8 @@ class Enhanced:
         pixels, planes too large to look at, and weights that do not know.
     without : str
         Neighbours that the network looks for and did not find: the plane stands in their place.
+    looked : list of (plane, rsp, rse, unlike)
+        With `check`, of each plane of a file that has several: lines of checked.csv.
     """
 
     image: str
@@ -60,8 +62,13 @@ class Enhanced:
     worst: str = ""
     unlike: float = math.nan
     without: str = ""
+    looked: list[list[Any]] = field(default_factory=list)
 
     __repr__ = one_line
+
+
+NOTED = tuple(each.name for each in fields(Enhanced))
+COLUMNS = tuple(name for name in NOTED if name != "looked")  # of enhanced.csv
 
 
 def take_over(record: Enhanced, known: Mapping[str, Any]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,7 +18,7 @@ from cellqa.tables.cells import cell
 from cellqa.tables.files import write_csv
 from cellqa.terminal import Progress
 from ciegan.enhancing.cluster import Cluster, Workers
-from ciegan.enhancing.enhanced import Enhanced, take_over
+from ciegan.enhancing.enhanced import COLUMNS, NOTED, Enhanced, take_over
 from ciegan.enhancing.enhancer import EnhanceOptions
 from ciegan.enhancing.levels import with_folder_levels
 from ciegan.enhancing.pool import Pool
@@ -28,7 +28,7 @@ from ciegan.network.device import choose_device, number_of
 from ciegan.network.runner import Runner
 
 ENHANCED_TABLE = "enhanced.csv"
-COLUMNS = tuple(field.name for field in fields(Enhanced))
+CHECKED_TABLE = "checked.csv"
 _CUT = 1e-3  # of the values, from which it is told
 _DISAGREES = 0.9  # rsp below which --check lists an image
 
@@ -134,6 +134,7 @@ def enhance_files(
     rows = [records[k] for k in sorted(records)]
     others = [] if holds_images(source) else _beside(pool, {job.target.absolute() for job in work})
     write_table(folder / ENHANCED_TABLE, others + rows)
+    write_planes(folder / CHECKED_TABLE, map(vars, others + rows))
     return rows
 
 
@@ -179,7 +180,7 @@ def _beside(pool: Pool, targets: set[Path]) -> list[Enhanced]:
     for target, known in sorted(pool.ledger.records().items()):
         if target not in targets and isinstance(known.get("image"), str):
             record = Enhanced(known["image"])
-            take_over(record, {k: v for k, v in known.items() if k in COLUMNS})
+            take_over(record, {k: v for k, v in known.items() if k in NOTED})
             rows.append(record)
     return rows
 
@@ -187,7 +188,21 @@ def _beside(pool: Pool, targets: set[Path]) -> list[Enhanced]:
 def write_table(path: Path, records: Sequence[Enhanced]) -> None:
     """Write enhanced.csv."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_csv(path, list(COLUMNS), ([cell(v, 6) for v in asdict(r).values()] for r in records))
+    lines = ([cell(getattr(r, name), 6) for name in COLUMNS] for r in records)
+    write_csv(path, list(COLUMNS), lines)
+
+
+def write_planes(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write checked.csv, of files of several planes: a line for each plane that was looked at."""
+    lines = [
+        [record["image"], *(cell(value, 6) for value in plane)]
+        for record in records
+        for plane in record.get("looked", ())
+    ]
+    if lines:
+        write_csv(path, ["image", "plane", "rsp", "rse", "unlike"], lines)
+    else:
+        path.unlink(missing_ok=True)  # of an earlier run
 
 
 def disagreeing(records: Sequence[Enhanced]) -> list[str]:

@@ -6,6 +6,7 @@ Hot pixels, whether the network knows such images, and whether a result explains
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,11 @@ def cleaned(pixels: Array) -> tuple[Array, int]:
 
 
 def look(
-    file: _File, pixels: Array, limits: tuple[float, float] | None, network: NetworkEnhancer
+    file: _File,
+    index: PlaneIndex,
+    pixels: Array,
+    limits: tuple[float, float] | None,
+    network: NetworkEnhancer,
 ) -> None:
     """Note how far a plane is from what the network was trained on.
 
@@ -63,6 +68,8 @@ def look(
     unlike = familiar.unlike(grey, limits) if limits else math.nan
     if not unlike <= file.record.unlike:  # nan at first
         file.record.unlike = unlike
+    if network.options.check and (line := _line_of(file, index)):
+        line[3] = unlike
     if unlike > 1 and _UNLIKE not in file.note:
         file.note += f", {_UNLIKE} ({unlike:.1f} of what is usual)"
 
@@ -80,9 +87,23 @@ def agree(file: _File, index: PlaneIndex, raw: Array, enhanced: Array) -> None:
     """Keep the agreement of the parts that agree least."""
     record, source = file.record, file.source
     assert source is not None
+    line = _line_of(file, index)
     grey, image = (np.asarray(luminance(p)) for p in (raw, enhanced))
     if np.ptp(grey) and np.ptp(image):
         agreed = consistency(grey, image)
+        if line and not line[1] <= agreed.rsp:
+            line[1:3] = agreed.rsp, agreed.rse
         if not record.rsp <= agreed.rsp:  # nan at first
             record.rsp, record.rse = agreed.rsp, agreed.rse
             record.worst = source.label(index) if len(source.planes) > 1 else ""
+
+
+def _line_of(file: _File, index: PlaneIndex) -> list[Any] | None:
+    """The line of a plane in checked.csv; None of a file of one plane."""
+    assert file.source is not None
+    if len(file.source.planes) < 2:
+        return None
+    looked, plane = file.record.looked, file.source.label(index)
+    if not looked or looked[-1][0] != plane:
+        looked.append([plane, math.nan, math.nan, math.nan])
+    return looked[-1]

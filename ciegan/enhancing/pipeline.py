@@ -348,7 +348,7 @@ class Pipeline:
             if remove and plane.seen is not None:
                 plane.seen, _ = cleaned(plane.seen)
             limits = limits or self.network.limits(whole)
-            look(file, whole, limits, self.network)
+            look(file, index, whole, limits, self.network)
         elif remove:
             raise ImageError("too large to remove hot pixels (--hot-pixels)")
         results: list[Array] = []

@@ -298,6 +298,31 @@ def test_what_does_not_explain_its_raw_image_is_listed(tmp_path: Path, model: Pa
     assert listed == (float(row["rsp"]) < 0.9)
 
 
+def test_each_plane_of_a_stack_is_checked_and_listed(tmp_path: Path, model: Path) -> None:
+    stack = np.stack([image(np.uint16, (80, 80)), np.full((80, 80), 7, np.uint16)] * 2)
+    about = {"axes": "ZYX"}
+    tifffile.imwrite(tmp_path / "s.tif", stack, photometric="minisblack", metadata=about)
+    write_tiff(tmp_path / "lone.tif", stack[0], None)
+    (tmp_path / "in").mkdir()
+    for name in ("s.tif", "lone.tif"):
+        (tmp_path / name).rename(tmp_path / "in" / name)
+    out = tmp_path / "out"
+    for _ in range(2):  # and once more, as what is done is kept
+        found = run(model, tmp_path / "in", out, "--check")
+        assert found.exit_code == 0, found.output
+        lines = (out / "checked.csv").read_text(encoding="utf-8").splitlines()
+        assert lines[0] == "image,plane,rsp,rse,unlike"
+        assert [line.split(",")[:2] for line in lines[1:]] == [
+            ["s.tif", f"t0c0z{z}"] for z in range(4)
+        ]
+        rsp = [line.split(",")[2] for line in lines[1:]]
+        assert rsp[1] == rsp[3] == ""  # of a flat plane nothing can be said
+        row = table(out)["s.tif"]
+        assert float(row["rsp"]) == min(float(rsp[0]), float(rsp[2]))
+    assert run(model, tmp_path / "in", out, "--overwrite").exit_code == 0
+    assert not (out / "checked.csv").exists()  # of another run
+
+
 def test_killed_and_run_again(tmp_path: Path, model: Path) -> None:
     for k in range(12):
         write_tiff(tmp_path / f"in/{k:02d}.tif", image(np.uint16, (600, 600)), None)
