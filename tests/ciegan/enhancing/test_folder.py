@@ -319,8 +319,8 @@ def test_each_plane_of_a_stack_is_checked_and_listed(tmp_path: Path, model: Path
         assert rsp[1] == rsp[3] == ""  # of a flat plane nothing can be said
         row = table(out)["s.tif"]
         assert float(row["rsp"]) == min(float(rsp[0]), float(rsp[2]))
-    assert run(model, tmp_path / "in", out, "--overwrite").exit_code == 0
-    assert not (out / "checked.csv").exists()  # of another run
+    assert run(model, tmp_path / "in", tmp_path / "unchecked").exit_code == 0
+    assert not (tmp_path / "unchecked/checked.csv").exists()
 
 
 def test_killed_and_run_again(tmp_path: Path, model: Path) -> None:
