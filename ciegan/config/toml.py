@@ -136,6 +136,8 @@ def _typed(where: str, value: Any, wanted: Any) -> Any:
     origin = typing.get_origin(wanted)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value) if abs(value) < _LARGEST else math.inf
+    if wanted is str and type(value) is int:  # --set precision=32
+        value = str(value)
     if wanted is float and isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{where} must be a finite number")
     if origin is tuple and isinstance(value, list) and all(isinstance(v, str) for v in value):

@@ -59,6 +59,8 @@ def test_what_a_file_does_not_name_is_the_presets(tmp_path: Path) -> None:
         ({"monitor": {"metrics": {"psnr": "x"}}}, "monitor.metrics.psnr must be a number"),
         ({"schedule": {"generator": 3.5}}, "whole steps, or below 1"),
         ({"precision": "16"}, "precision must be one of auto, 32, bf16"),
+        ({"precision": 16}, "precision must be one of auto, 32, bf16"),
+        ({"precision": True}, "precision must be text"),
     ],
 )
 def test_what_is_wrong_is_named(wrong: dict[str, object], message: str) -> None:
@@ -164,3 +166,8 @@ def test_settings_join_tables() -> None:
 def test_odd_settings(name: str, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         with_settings(DEFAULT, {name: text})
+
+
+def test_a_number_is_text_where_text_is_wanted() -> None:
+    """As `--set precision=32` gives it."""
+    assert from_dict({"precision": 32}).precision == "32"
