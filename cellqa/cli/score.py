@@ -308,6 +308,7 @@ def score(
         with (
             opened_engine(engine, jobs, _AFTER_LOSS) as runner,
             progress_bar("Scoring", drawn) as progress,
+            progress_bar("Following series", drawn) as following,
         ):
             finished = score_to_folder(
                 pairing,
@@ -322,6 +323,7 @@ def score(
                 command=sys.argv,
                 parquet=table == "parquet",
                 progress=progress,
+                following=following,
             )
     except Interrupted as stop:
         interrupted(

@@ -103,6 +103,7 @@ def score_to_folder(
     command: Sequence[str] = (),
     parquet: bool = False,
     progress: Progress | None = None,
+    following: Progress | None = None,
 ) -> Finished:
     """Score paired images into a folder: scores.csv, summary.csv, run.json.
 
@@ -133,6 +134,8 @@ def score_to_folder(
         Write scores.parquet and objects.parquet too (extra `parquet`).
     progress : callable, optional
         Called with the number of images done and of all images.
+    following : callable, optional
+        Called with the number of time series that were followed, and of all, after the images.
 
     Raises
     ------
@@ -211,6 +214,7 @@ def score_to_folder(
                     times=times,
                     options=options,
                     engine=engine,
+                    progress=following,
                 ),
                 parquet=parquet,
             )

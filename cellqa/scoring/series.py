@@ -24,6 +24,7 @@ from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.parts import Parts
 from cellqa.tables.tally import Tally
 from cellqa.tables.time import FollowedSeries, frame_rows
+from cellqa.terminal import Progress
 
 _TIME = AXES.index("time")
 _LOOKED_AT = 10  # images of a series whose names say whether a format may crash
@@ -65,6 +66,7 @@ def follow(
     times: Times | None,
     options: ScoreOptions,
     engine: Engine,
+    progress: Progress | None = None,
 ) -> list[FollowedSeries]:
     """Follow every series of a run; each method beside the raw images, else the ground truth.
 
@@ -79,6 +81,8 @@ def follow(
         What tells the times by name.
     options : ScoreOptions
     engine : Engine
+    progress : callable, optional
+        Called with the number of series that were followed and of all.
     """
     raw = next((role for role in (Role.RAW, Role.REFERENCE) if role in pairing.folders), None)
     if raw is None:
@@ -96,7 +100,12 @@ def follow(
     isolate = any(may_crash(name) for of_roles in files for names in of_roles for name in names)
     on_crash = partial(_crashed, raw=raw)
     found = engine.map(work, todo, on_crash=on_crash, isolate=isolate, bytes_each=_LARGE)
-    return sorted((one for each in found for one in each), key=lambda one: one.name)
+    followed: list[FollowedSeries] = []
+    for done, each in enumerate(found, 1):
+        followed += each
+        if progress:
+            progress(done, len(todo))
+    return sorted(followed, key=lambda one: one.name)
 
 
 def _with_times(tally: Tally, images: Sequence[Image]) -> list[Image]:

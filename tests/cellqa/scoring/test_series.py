@@ -84,8 +84,10 @@ def test_a_time_axis_is_followed(movies: Path, tmp_path: Path) -> None:
 
 
 def test_names_tell_the_time(movies: Path, tmp_path: Path) -> None:
-    done = score(movies / "frames", tmp_path / "out", "--time", r"_t(\d+)")
+    log = tmp_path / "log"
+    done = score(movies / "frames", tmp_path / "out", "--time", r"_t(\d+)", "--log", str(log))
     assert done.exit_code == 0, done.output
+    assert "Following series: 2 of 2" in log.read_text(encoding="utf-8")
     rows = table(tmp_path / "out/time.csv")
     assert {r["series"] for r in rows} == {"p0_t*.tif", "p1_t*.tif"}
     of_stacks = score(movies / "stacks", tmp_path / "stacks")
