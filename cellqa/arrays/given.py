@@ -143,7 +143,8 @@ def batch_of(given: Mapping[str, Any], names: Sequence[str] | None) -> Batch:
     images = {role: images_of(value, role) for role, value in given.items()}
     numbers = {role: len(each) for role, each in images.items()}
     largest = max(n for role, n in numbers.items() if role not in GIVEN)
-    shared = {role for role, n in numbers.items() if n == 1 and role in GIVEN}
+    one = (*GIVEN, f"{LABELS}{Role.REFERENCE}")
+    shared = {role for role, n in numbers.items() if n == 1 and role in one}
     images |= {role: images[role] * largest for role in shared}
     _check_numbers({role: len(each) for role, each in images.items()})
     width = len(str(largest - 1))

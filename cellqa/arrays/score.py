@@ -116,7 +116,7 @@ def score(
     methods = methods_of(pred)
     given = {Role.RAW: raw, **methods, Role.REFERENCE: gt, Role.MASK: mask, Role.VALID: valid}
     given = {str(role): value for role, value in given.items() if value is not None}
-    if labels:
+    if labels is not None:
         given |= _labels(labels, given)
         options.setdefault("objects", BY_LABELS)
         if options["objects"] == BY_LABELS and len(labels) < 2:
@@ -142,11 +142,16 @@ def score(
 
 def _labels(labels: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Labels of objects as roles."""
+    if not isinstance(labels, Mapping) or not labels:
+        raise TypeError('`labels` must be a dict, as {"gt": ..., "net": ...}')
     unknown = next((name for name in labels if name not in given or name in UNSCORED), None)
     if unknown is not None:
         raise ValueError(f"`labels`: there is no method {unknown!r} (gt for the ground truth)")
     if Role.REFERENCE not in labels:
         raise ValueError("`labels` of a method need those of the ground truth: `gt`")
+    missing = next((name for name, value in labels.items() if value is None), None)
+    if missing is not None:
+        raise ValueError(f"`labels` of {missing!r} are None")
     return {f"{LABELS}{name}": value for name, value in labels.items()}
 
 

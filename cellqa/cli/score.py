@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -40,6 +41,9 @@ from cellqa.terminal import (
     progress_bar,
     tell,
 )
+
+if TYPE_CHECKING:
+    from cellqa.metrics.metric import Metric
 
 _AFTER_LOSS = "what was scored is kept: go on with --resume"
 
@@ -277,9 +281,7 @@ def score(
     chosen = for_run(metrics, fit=fit == "affine", foreground=masked, objects=how is not None)
     if not masked and any(Role.MASK in m.needs for m in chosen):
         raise click.UsageError("--metrics: scores of the foreground need --mask or --foreground")
-    absent = next((name for name in fail_under if name not in {m.name for m in chosen}), None)
-    if absent:
-        raise click.UsageError(f"--fail-under: {absent} is not computed; see --metrics")
+    _check_limits(fail_under, chosen, {Role.REFERENCE: gt, Role.RAW: input_})
     grouping = Grouping.parse(group) if group is not None else None
     roles = {*pred, *GIVEN, *(f"{LABELS}{name}" for name in labels)}
     naming = parse_naming(strip, match, pairs, roles)
@@ -333,6 +335,20 @@ def score(
     if not no_report and finished.tally.rows:
         finished.paths.extend(write_page(out, gallery, jobs, files))
     print_finished(finished, fail_under, tuple(pred), as_json=as_json)
+
+
+def _check_limits(
+    limits: Mapping[str, float], chosen: Sequence[Metric], given: Mapping[Role, Path | None]
+) -> None:
+    """Refuse limits of what will not be computed: they would never act."""
+    options = {Role.REFERENCE: "--gt", Role.RAW: "--input"}
+    known = {metric.name: metric for metric in chosen}
+    for name in limits:
+        if name not in known:
+            raise click.UsageError(f"--fail-under: {name} is not computed; see --metrics")
+        for need in known[name].needs:
+            if need in options and given[need] is None:
+                raise click.UsageError(f"--fail-under: {name} needs {options[need]}")
 
 
 def _check_objects(

@@ -97,6 +97,8 @@ class ScoreOptions:
             len(self.camera) == 3 and self.camera[0] > 0 and self.camera[2] >= 0
         ):
             raise ValueError(f"`camera` must be gain, offset, read noise, got {self.camera!r}")
+        if self.objects is not None and not isinstance(self.objects, str):
+            raise ValueError(f"`objects` must be auto, labels or a command, got {self.objects!r}")
         if self.objects is not None:
             try:
                 segmenting.check(self.objects)

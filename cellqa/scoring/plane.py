@@ -249,6 +249,8 @@ class Scorer:
         values |= self._measured(of_raw, in_place)
         placed = aligned or control
         objects, found = placed_objects(placed) if placed else ((), None)
+        if placed and found is None and self._finder.expected(method):
+            told.append(f"{method}: objects were not compared, see `reason`")
         reasons = [v.reason for v in values.values() if isinstance(v, (Undefined, Bound))]
         row = Row(
             name,

@@ -159,6 +159,10 @@ class Finder:
         own = None if method == Role.REFERENCE else self._labels.get(method)
         return Outlines(self._segment, self._labels.get(Role.REFERENCE), own)
 
+    def expected(self, method: str) -> bool:
+        """Whether its objects were to be compared: it has labels, or is segmented."""
+        return self._asked and (self._segment is not None or method in self._labels)
+
     @property
     def controlled(self) -> bool:
         """Whether the segmentation can be compared with labels, on the ground truth itself."""

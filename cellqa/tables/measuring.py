@@ -14,6 +14,11 @@ _UNEXPLAINED = (
     5.0  # times the raw images' noise; honest images of docs/explanation/believing.md: 1.3
 )
 _TRUTH = 3.0  # times what the ground truth leaves, which is another exposure, or has moved
+_DIFFERS = 25.0  # which excuses no more than this
+_ALIKE = 0.99  # rsp; above, what is unexplained is little beside what is seen, in bright light
+# rsp of images that have nothing to do with each other is anything around 0, by chance; that of
+# honest ones in very little light is as low as 0.06, and surely so
+_UNRELATED, _NONE = 0.2, 0.02
 _ROLES = (Role.RAW, Role.REFERENCE, Role.EGT)
 
 
@@ -54,16 +59,50 @@ def doubts(summaries: Sequence[Summary], unsteady: Mapping[str, str]) -> Iterato
                 )
         if method in unsteady:
             yield unsteady[method]
-        left = of.get((method, "unexplained"))
-        truth = of.get((Role.REFERENCE, "unexplained"))
-        if left is not None and left.n:
-            usual = _TRUTH * truth.mean if truth is not None and truth.n else 0.0
-            if left.mean > max(_UNEXPLAINED, usual):
+    yield from _contradictions(of)
+
+
+def _contradictions(of: Mapping[tuple[str, str], Summary]) -> Iterator[str]:
+    """Methods, and ground truth, that do not show what the raw images show."""
+    truth = _mean(of, Role.REFERENCE, "unexplained")
+    usual = min(_TRUTH * truth, _DIFFERS) if truth is not None else 0.0
+    for method in dict.fromkeys(method for method, _ in of if method != Role.RAW):
+        left, alike = _mean(of, method, "unexplained"), _mean(of, method, "rsp")
+        known = of.get((method, "rsp"))
+        if method == Role.REFERENCE:
+            if known is not None and _by_chance(known):
                 yield (
-                    f"{method} leaves {left.mean:.3g} times the noise of the raw images "
-                    "unexplained: structures were removed, moved or added, or their contrast was "
-                    "changed"
+                    f"gt shows nothing of what the raw images show (rsp {known.mean:.2g}): is it "
+                    "of the same fields?"
                 )
+        elif known is not None and not known.n and known.undefined:
+            yield (
+                f"{method} cannot be compared with the raw images: its images are constant, or too "
+                "small"
+            )
+        elif known is not None and _by_chance(known):
+            yield f"{method} shows nothing of what the raw images show (rsp {known.mean:.2g})"
+        elif (
+            left is not None
+            and left > max(_UNEXPLAINED, usual)
+            and (alike is None or alike < _ALIKE)
+        ):
+            yield (
+                f"{method} leaves {left:.3g} times the noise of the raw images unexplained: "
+                "structures were removed, moved or added, or their contrast was changed"
+            )
+
+
+def _by_chance(rsp: Summary) -> bool:
+    """Whether images agree with their raw images no more than any others would."""
+    low = rsp.mean if math.isnan(rsp.ci_low) else rsp.ci_low
+    return bool(rsp.n) and abs(rsp.mean) < _UNRELATED and low < _NONE
+
+
+def _mean(of: Mapping[tuple[str, str], Summary], method: str, metric: str) -> float | None:
+    """None where there is none."""
+    summary = of.get((method, metric))
+    return summary.mean if summary is not None and summary.n else None
 
 
 def _varies(slope: Summary) -> bool:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from cellqa.metrics.metric import Metric
 from cellqa.metrics.resolution import OF_THE_FILTER
+from cellqa.metrics.table import METRICS
 from cellqa.pairs.roles import Role
 from cellqa.tables.comparisons import Comparison
 from cellqa.tables.finished import Finished
 from cellqa.tables.standing import Board
 
 UNTOUCHED = "the untouched images"
+_NO_TRUTH = "Without ground truth (--gt), none can be called best."
 _DOUBTS = 2  # that are told, of those that there are
 _LONGEST = 140  # letters of one
 _AMOUNTS = 4  # methods whose invented detail is told
@@ -94,7 +96,7 @@ def judge(
     tested = [board for board in boards if not board.few]
     best: list[str] = []
     if not tested:
-        sentences = [_too_few(boards)]
+        sentences = [*([] if faithful else [_NO_TRUTH]), _too_few(boards, faithful=faithful)]
     else:
         best = [m for m in methods if all(m in b.leaders for b in tested if m in b.methods)]
         of_all = _best(best, tested) if len(enhanced) > 1 else ""
@@ -110,7 +112,9 @@ def judge(
     sentences += _invented(invented, enhanced, means)
     concerned = [m for m in (best if faithful else ()) or enhanced if m != Role.RAW]
     others = [*(m for m in enhanced if m not in concerned), Role.EGT]
-    doubt = _doubt(concerned, others, warnings, failed, rows)
+    measured = {metric for _, metric in means}
+    looked = faithful or any(Role.RAW in m.needs and m.name in measured for m in metrics)
+    doubt = _doubt(concerned, others, warnings, failed, rows, looked=looked)
     return Verdict(
         tuple(best if faithful else ()),
         tuple(b.metric.name for b in boards),
@@ -132,10 +136,11 @@ def _judged_by(
     alone = [m for m in leading if not (m.name == "resolution" and filtered)]
     if leading:
         return [m for m in alone if m.name != "invented"], False
-    return known, True  # of somebody else's table
+    # what somebody else's table measures against, nobody knows
+    return known, any(Role.REFERENCE in m.needs or m.name not in METRICS for m in known)
 
 
-def _too_few(boards: Sequence[Board]) -> str:
+def _too_few(boards: Sequence[Board], *, faithful: bool) -> str:
     what = "groups" if any(c.groups for b in boards for c in b.pairs.values()) else "images"
     samples, needed = min(b.samples for b in boards), max(b.needed for b in boards)
     what = what[:-1] if samples == 1 else what
@@ -143,7 +148,10 @@ def _too_few(boards: Sequence[Board]) -> str:
     ahead = f"; ahead on these: {told}" if told else ""
     tests = max(b.tests for b in boards)
     several = f" to tell {tests} pairs of methods apart" if tests > 1 else ""
-    return f"Too few to say who is best: {samples} {what}, {needed} are needed{several}{ahead}."
+    what_of = "best" if faithful else "ahead"
+    return (
+        f"Too few to say who is {what_of}: {samples} {what}, {needed} are needed{several}{ahead}."
+    )
 
 
 def _best(best: Sequence[str], boards: Sequence[Board]) -> str:
@@ -171,7 +179,7 @@ def _ahead(boards: Sequence[Board]) -> str:
         (_names(board.leaders, "or"), f"{board.metric.name} ({board.metric.measures})")
         for board in boards
     )
-    return f"Without ground truth (--gt), none can be called best. Ahead: {told}."
+    return f"{_NO_TRUTH} Ahead: {told}."
 
 
 def _against_untouched(
@@ -252,6 +260,8 @@ def _doubt(
     warnings: Sequence[str],
     failed: int,
     rows: int,
+    *,
+    looked: bool,
 ) -> str:
     """Reasons for distrust: of the whole run, then of the best, then of what they are made of."""
 
@@ -274,6 +284,11 @@ def _doubt(
             alike.setdefault(re.sub(rf"(?<!\w)({every})(?!\w)", "*", warning), _brief(warning))
     told = [*lost, *alike.values()]
     rest = len(warnings) + len(lost) - len(told[:_DOUBTS])
+    if not told and not looked:
+        return (
+            "Nothing was looked at that could speak against it: give the raw images (--input), or "
+            "ground truth."
+        )
     if not told:
         if rest:
             return f"Nothing was found that speaks against it; {_count(rest, 'other warning')}."

@@ -45,6 +45,8 @@ class Enhanced:
         Neighbours that the network looks for and did not find: the plane stands in their place.
     looked : list of (plane, rsp, rse, unlike)
         With `check`, of each plane of a file that has several: lines of checked.csv.
+    checked : bool
+        Whether it was made with `check`.
     """
 
     image: str
@@ -63,12 +65,13 @@ class Enhanced:
     unlike: float = math.nan
     without: str = ""
     looked: list[list[Any]] = field(default_factory=list)
+    checked: bool = False
 
     __repr__ = one_line
 
 
 NOTED = tuple(each.name for each in fields(Enhanced))
-COLUMNS = tuple(name for name in NOTED if name != "looked")  # of enhanced.csv
+COLUMNS = tuple(name for name in NOTED if name not in ("looked", "checked"))  # of enhanced.csv
 
 
 def take_over(record: Enhanced, known: Mapping[str, Any]) -> None:

@@ -197,6 +197,7 @@ def write_planes(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     lines = [
         [record["image"], *(cell(value, 6) for value in plane)]
         for record in records
+        if record.get("status") != "failed"
         for plane in record.get("looked", ())
     ]
     if lines:
@@ -219,7 +220,7 @@ def doubts(records: Sequence[Enhanced], *, hot_removed: bool = False) -> list[st
     """What to doubt of results: values cut off, images unlike the training's, hot pixels."""
     cut = [r for r in records if r.clipped > _CUT]
     hot = [r for r in records if r.hot and not hot_removed]
-    unlike = [r for r in records if r.unlike > 1]
+    unlike = [r for r in records if r.unlike > 1 and r.status != "failed"]
     lonely = [r for r in records if r.without]
     told = []
     if cut:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,12 +33,19 @@ class Ledger:
         The weights and options that results depend on.
     beside : callable
         Other files that the result of a source depends on.
+    check : bool
+        Results that were not checked are made again.
     """
 
     def __init__(
-        self, path: Path, settings: str, beside: Callable[[Path], Sequence[Path]] = lambda _: ()
+        self,
+        path: Path,
+        settings: str,
+        beside: Callable[[Path], Sequence[Path]] = lambda _: (),
+        *,
+        check: bool = False,
     ) -> None:
-        self.path, self.settings, self.beside = path, settings, beside
+        self.path, self.settings, self.beside, self.check = path, settings, beside, check
         self.folder = path.parent.absolute()
         self._within: dict[str, str | None] = {}  # where folders of targets lie below it
         self._lines = Lines(path)
@@ -145,7 +153,15 @@ class Ledger:
             and tells_changes(job.source)
             and entry["source"] == self._source(job)
             and self.is_done(job.target, entry["key"])
+            and not self.unchecked(job.target)
         )
+
+    def unchecked(self, target: Path) -> bool:
+        """Whether a result is to be checked and was not."""
+        known = self.record(target)
+        if not self.check or known is None:
+            return False
+        return not known.get("checked") and math.isnan(known.get("rsp", math.nan))
 
     def moved(self, key: str) -> Path | None:
         """A whole result of the same key whose source is no longer there; it was renamed."""

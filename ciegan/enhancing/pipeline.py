@@ -160,14 +160,16 @@ class Pipeline:
             self._skip(file)
             return
         file.key = self.ledger.key(job.source)
-        if self.ledger.is_done(job.target, file.key):
+        done = self.ledger.is_done(job.target, file.key)
+        if done and not self.ledger.unchecked(job.target):
             self._skip(file)
             return
-        if job.target.exists() and not self.overwrite and not self.ledger.given(job.target):
+        known = done or self.overwrite or self.ledger.given(job.target)
+        if job.target.exists() and not known:
             file.error = (
                 f"{job.target.name} was made from other content, weights or options; --overwrite"
             )
-        elif earlier := self.ledger.moved(file.key):
+        elif not done and (earlier := self.ledger.moved(file.key)):
             self._move(file, earlier)
         if file.error or record.status != "ok":
             self._read.put((file, None))
@@ -186,6 +188,7 @@ class Pipeline:
                 file.note = ", black and white of the whole series"
             self.ledger.begin(job, file.key)
             # while the file is open: the one who writes asks later
+            record.checked = self.network.options.check
             record.not_kept = ", ".join(lost(job.target, source, source.dtype))
             file.source = source  # from here on, the one who enhances waits for planes
             self._read.put((file, None))

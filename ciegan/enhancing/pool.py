@@ -76,7 +76,8 @@ class Pool:
         journal = target / LEDGER
         kind = Notes if noted else Ledger
         place = journal if part is None else part_of(journal, part)
-        self.ledger = kind(place, settings, partial(files_beside, context=checkpoint.context))
+        beside = partial(files_beside, context=checkpoint.context)
+        self.ledger = kind(place, settings, beside, check=options.check)
         runners = runners or [Runner(checkpoint.generator, torch.device("cpu"))]
         self.pipelines = []
         for runner in runners:

@@ -69,10 +69,13 @@ def test_labels_of_the_callers_own(tmp_path: Path) -> None:
         ({"labels": {"mask": GT, "gt": GT}}, "there is no method 'mask'"),
         ({"labels": {"te": GT}}, "need those of the ground truth"),
         ({"labels": {"gt": GT}}, "are compared with those of methods"),
+        ({"labels": {"gt": GT, "te": None}}, "are None"),
+        ({"labels": GT}, "must be a dict"),
+        ({"objects": True}, "must be auto, labels or a command"),
     ],
 )
 def test_what_compares_nothing_is_refused(given: dict[str, object], why: str) -> None:
-    with pytest.raises(ValueError, match=why):
+    with pytest.raises((ValueError, TypeError), match=why):
         cellqa.score({"te": TE}, GT, **given)  # type: ignore[arg-type]
 
 
@@ -81,6 +84,14 @@ def test_a_command_that_is_not_there_fails_each_image() -> None:
     failed = frame[frame.method == "te"]
     assert set(failed.status) == {"failed"}
     assert failed.reason.str.contains("cannot be started").all()
+
+
+def test_labels_that_do_not_fit_are_told() -> None:
+    labels = labels_of(GT)
+    scores = cellqa.score({"te": TE}, GT, labels={"gt": labels[:, :100], "te": labels})
+    assert "te: objects were not compared, see `reason` (4 images)" in scores.warnings
+    one = cellqa.score({"te": TE}, GT[0], labels={"gt": labels[0], "te": labels})
+    assert len(one.agreement) == 4  # labels of one truth serve all, as it does
 
 
 def test_objects_need_ground_truth() -> None:

@@ -122,3 +122,11 @@ def test_the_advice_installs_from_the_clone() -> None:
     assert Path(words[4]).read_text() == (ROOT / "constraints.txt").read_text()
     assert words[-1] == f"{ROOT}[parquet]"
     assert "parquet" in importlib.metadata.metadata("cellqa").get_all("Provides-Extra")
+
+
+def test_a_limit_that_could_never_act_is_refused(pair_of_folders: tuple[Path, Path]) -> None:
+    net, gt = pair_of_folders
+    line = ["score", "--pred", f"net={net}", "--gt", str(gt), "--fail-under", "invented=0.05"]
+    found = run(*line)
+    assert found.exit_code == 2
+    assert "--fail-under: invented needs --input" in found.stderr

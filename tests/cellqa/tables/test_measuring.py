@@ -112,3 +112,56 @@ def test_what_contradicts_the_raw_images_is_told_without_ground_truth(tmp_path: 
     told = [w for w in beside.output.splitlines() if w.startswith("warning:") and "leaves" in w]
     assert len(told) == 1
     assert told[0].startswith("warning: forged leaves")
+
+
+def warned(folder: Path, made: dict[str, list[np.ndarray]], *, gt: bool) -> list[str]:
+    """Warnings of a run, after the method's name."""
+    line = ["score", "--input", str(folder / "raw"), "--no-report", "--out", str(folder / "out")]
+    for name, images in made.items():
+        for k, image in enumerate(images):
+            whole = np.rint(np.clip(image, 0, None)).astype(np.uint16)
+            write_tiff(folder / name / f"{k}.tif", whole, None)
+        if name not in ("raw", "gt"):
+            line += ["--pred", f"{name}={folder / name}"]
+    line += ["--gt", str(folder / "gt")] if gt else []
+    done = CliRunner().invoke(main, line)
+    assert done.exit_code == 0, done.output
+    return [w.removeprefix("warning: ") for w in done.output.splitlines() if "warning: " in w]
+
+
+def test_in_bright_light_little_is_not_much(tmp_path: Path) -> None:
+    """At 10,000 photons the best filter leaves six times the noise, which is nothing to see."""
+    scenes = [nuclei((200, 200), photons=10_000, cutoff=0.35, seed=k) for k in range(3)]
+    made = {
+        "raw": [scene.image for scene in scenes],
+        "honest": [deconvolve(scene, photons=10_000, cutoff=0.7) for scene in scenes],
+        "other": [scenes[k - 1].image for k in range(3)],
+    }
+    told = warned(tmp_path, made, gt=False)
+    assert not [w for w in told if w.startswith("honest leaves")]
+    assert [w for w in told if w.startswith("other shows nothing of what the raw images show")]
+
+
+def test_in_low_light_what_is_unrelated_is_told(tmp_path: Path) -> None:
+    """Five times the noise is more than there is to see."""
+    scenes = [filaments((200, 200), photons=20, cutoff=0.35, seed=k) for k in range(3)]
+    made = {
+        "raw": [scene.image for scene in scenes],
+        "honest": [deconvolve(scene, photons=20, cutoff=0.7) for scene in scenes],
+        "other": [scenes[k - 1].image for k in range(3)],
+        "blank": [np.full((200, 200), 120) for _ in scenes],
+    }
+    told = warned(tmp_path, made, gt=False)
+    assert [w.split()[0] for w in told if "raw images" in w] == ["other", "blank"]
+
+
+def test_a_ground_truth_of_other_fields_is_told_and_excuses_nothing(tmp_path: Path) -> None:
+    scenes = [nuclei((200, 200), photons=400, cutoff=0.35, seed=k) for k in range(3)]
+    made = {
+        "raw": [scene.image for scene in scenes],
+        "gt": [nuclei((200, 200), photons=2000, cutoff=0.7, seed=k + 9).image for k in range(3)],
+        "other": [filaments((200, 200), photons=400, seed=k).image for k in range(3)],
+    }
+    told = warned(tmp_path, made, gt=True)
+    about = [w.partition(" (")[0] for w in told if "of what the raw images show" in w]
+    assert sorted(about) == [f"{who} shows nothing of what the raw images show" for who in made][1:]

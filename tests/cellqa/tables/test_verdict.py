@@ -115,6 +115,18 @@ def test_without_ground_truth_sharper_is_not_called_better() -> None:
         "a is ahead of the untouched images in resolution.",
         "b is behind the untouched images in resolution.",
     )
+    # nor by what no metric of fidelity says
+    entropy = judged({"entropy": {"input": around(4), "a": around(6)}})
+    assert entropy.best == ()
+    assert entropy.sentences == (
+        "Without ground truth (--gt), none can be called best. Ahead: a in entropy (variety of the "
+        "grey levels, noise included).",
+        "a is ahead of the untouched images in entropy.",
+    )
+    assert entropy.doubt.startswith("Nothing was looked at that could speak against it")
+    few = judged({"resolution": {"input": around(2.0, 4), "a": around(1.0, 4)}}).sentences
+    assert few[0] == "Without ground truth (--gt), none can be called best."
+    assert few[1].startswith("Too few to say who is ahead")
     warning = "b leaves 28.6 times the noise of the raw images unexplained: structures were moved"
     assert judged(values, (warning,)).doubt == f"But distrust it: {warning}."
 

@@ -321,6 +321,13 @@ def test_each_plane_of_a_stack_is_checked_and_listed(tmp_path: Path, model: Path
         assert float(row["rsp"]) == min(float(rsp[0]), float(rsp[2]))
     assert run(model, tmp_path / "in", tmp_path / "unchecked").exit_code == 0
     assert not (tmp_path / "unchecked/checked.csv").exists()
+    # what was made without, and is to be checked now, is made again, once
+    for made in (2, 0):
+        again = run(model, tmp_path / "in", tmp_path / "unchecked", "--check")
+        assert f"enhanced {made} images" in again.stdout
+        assert (tmp_path / "unchecked/checked.csv").read_bytes() == (
+            out / "checked.csv"
+        ).read_bytes()
 
 
 def test_killed_and_run_again(tmp_path: Path, model: Path) -> None:
