@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from cellqa.errors import CellqaError, printable
 from cellqa.planes import Array
 from ciegan.config import Data
-from ciegan.data.noisy import NoiseModel, noise_model, recorrupted
+from ciegan.data.noisy import Noises, recorrupted
 from ciegan.data.prepare import seed_of
 from ciegan.data.tile_pairs import TilePair
 from ciegan.network.neighbours import middle, stacked
@@ -75,10 +75,10 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
             if room >= 0:  # every tile is looked at, so that none fails after hours
                 self.kept[k] = pair
         self.normalisation = self._normalisation()
-        self.noise: NoiseModel | None = None
+        self.noise: Noises | None = None
         if data.target == "self":
             some = np.linspace(0, len(tiles) - 1, min(len(tiles), _LOOKED_AT)).astype(int)
-            self.noise = noise_model([self.own(k) for k in some])
+            self.noise = Noises([self.own(k) for k in some])
 
     def check_targets(self) -> None:
         """Raise CellqaError where targets are their inputs, and none are made of these."""
@@ -198,7 +198,7 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         source, target = (np.rot90(p, drawn.turns) for p in (source, target))
         if drawn.flip:
             source, target = source[:, ::-1], target[:, ::-1]
-        source, target = self.learned(source, target, [self.seed, k, 1])
+        source, target = self.learned(drawn.place, source, target, [self.seed, k, 1])
         return source, target, self.limits(drawn.place)
 
     def loaded(self, tile: TilePair) -> tuple[Array, Array, float | None]:
@@ -209,17 +209,20 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         source, target, size = tile.load()
         if self.noise is not None:
             rng = np.random.default_rng(seed_of(tile.name))
-            source, target = recorrupted(source, self.noise, rng)
+            source, target = recorrupted(source, self.noise.of(tile.name, source), rng)
         return source, target, size
 
-    def learned(self, source: Array, target: Array, seed: Sequence[int]) -> tuple[Array, Array]:
-        """Input and target to learn from: what they are, exchanged, or made of the input."""
+    def learned(
+        self, place: int, source: Array, target: Array, seed: Sequence[int]
+    ) -> tuple[Array, Array]:
+        """What a crop of a tile teaches: what it is, exchanged, or made of the input."""
         if self.data.target == "truth":
             return source, target
         rng = np.random.default_rng(seed)
         own = np.ascontiguousarray(middle(source, self.channels))
         if self.noise is not None:
-            taken, target = recorrupted(own, self.noise, rng)
+            noise = self.noise.of(self.tiles[place].name, self.own(place))
+            taken, target = recorrupted(own, noise, rng)
         else:
             taken, target = (target, own) if rng.integers(2) else (own, target)
         if source.shape == own.shape:

@@ -31,6 +31,7 @@ _CURVED = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6  # 0 f
 _BLOCK, _FLAT = 8, 0.25  # pixels a side; share of the blocks that have the least structure
 _ALIKE = 0.25  # correlation of neighbours' noise from which pixels are not independent
 _APART = 3  # pixels that are compared then
+_DIFFERENT = 1.5  # times the variance
 _REACH, _WIDE_BLOCK = 3, 32  # pixels that correlation reaches, of blocks that it is taken from
 
 
@@ -58,6 +59,10 @@ class NoiseModel:
     least: float
     neighbours: float
     kernel: Array | None = None
+
+    def variance(self, signal: float) -> float:
+        """Of a pixel of such a signal, in grey levels squared."""
+        return max(self.gain * signal + self.constant, self.least)
 
     def deviation(self, pixels: Array) -> Array:
         """Standard deviation of each pixel's noise; the signal is taken from its surroundings."""
@@ -90,6 +95,56 @@ class NoiseModel:
         if self.kernel is not None:
             white = cv2.filter2D(white, -1, self.kernel, borderType=cv2.BORDER_REFLECT)
         return np.asarray(white * self.deviation(pixels))
+
+
+class Noises:
+    """The noise of a set of images: of one camera, or each image's own where they differ.
+
+    Attributes
+    ----------
+    common : NoiseModel
+        Of all that were looked at.
+    differs : bool
+        Whether the variance of half of them is other than it says, by a factor of 1.5: of several
+        cameras, exposures or ways of processing.
+    """
+
+    def __init__(self, images: Sequence[Array]) -> None:
+        self.common = noise_model(images)
+        own = [noise_model([image]) for image in images]
+        levels = [float(np.mean(image)) for image in images]
+        off = [
+            abs(np.log(one.variance(level) / self.common.variance(level)))
+            for one, level in zip(own, levels, strict=True)
+        ]
+        self.differs = bool(np.median(off) > np.log(_DIFFERENT))
+        self._range = [one.variance(level) ** 0.5 for one, level in zip(own, levels, strict=True)]
+        self._own: dict[str, NoiseModel] = {}
+
+    def of(self, name: str, image: Array) -> NoiseModel:
+        """What says the noise of an image: measured once for each name, where images differ."""
+        if not self.differs:
+            return self.common
+        if name not in self._own:
+            self._own[name] = noise_model([image])
+        return self._own[name]
+
+    def describe(self) -> str:
+        """A line for the terminal."""
+        if not self.differs:
+            return self.common.describe()
+        low, high = min(self._range), max(self._range)
+        return f"noise: measured in each image; {low:.3g} to {high:.3g} grey levels at their means"
+
+    def warnings(self) -> list[str]:
+        """What contradicts learning from one capture, or makes it harder."""
+        told = self.common.warnings()
+        if self.differs:
+            told.append(
+                "the images are not of one camera and exposure: their noise differs, and is "
+                "measured in each (--target self); networks of one kind of image each learn more"
+            )
+        return told
 
 
 def noise_model(images: Sequence[Array]) -> NoiseModel:

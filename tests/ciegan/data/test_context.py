@@ -113,7 +113,7 @@ def test_neighbours_without_truth_stay_as_they_are(tmp_path: Path, target: str) 
     data = replace(DEFAULT.data, crop=16, context="t:1", target=target)
     crops = Crops(read_split(tmp_path, "train", "t:1"), data, 1)
     source, _ = crops.pair(1)
-    seen, aimed = crops.learned(source, middle(source, 1) // 2, [0])
+    seen, aimed = crops.learned(0, source, middle(source, 1) // 2, [0])
     assert seen.shape == source.shape
     assert aimed.ndim == 2
     assert (seen[:, :, 1:] == source[:, :, 1:]).all()

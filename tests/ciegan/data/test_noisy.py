@@ -18,7 +18,7 @@ from ciegan.cli import main
 from ciegan.config import DEFAULT, Config, Data, Monitor, read_config
 from ciegan.data import TilingOptions, prepare_noisy
 from ciegan.data.crops import Crops
-from ciegan.data.noisy import NoiseModel, noise_model, recorrupted
+from ciegan.data.noisy import NoiseModel, Noises, noise_model, recorrupted
 from ciegan.data.tile_pairs import read_split
 from ciegan.training.monitor import Judge
 from ciegan.training.run import train
@@ -83,6 +83,21 @@ def test_both_halves_are_the_image_with_noise_of_their_own() -> None:
     assert np.var(off[1]) == pytest.approx(5 * noise, rel=0.05)
 
 
+def test_noise_that_differs_between_images_is_measured_in_each() -> None:
+    one = Noises([noisy(seed) for seed in range(6)])
+    assert not one.differs
+    assert one.of("a", noisy(9, gain=40)) is one.common
+    assert not one.warnings()
+    several = Noises([noisy(seed, gain=(1, 40)[seed % 2]) for seed in range(6)])
+    assert several.differs
+    for gain in (1, 40):
+        own = several.of(f"gain {gain}", noisy(9, gain=gain))
+        assert own.gain == pytest.approx(gain, rel=0.2)
+        assert several.of(f"gain {gain}", noisy(8, gain=7)) is own  # once for each name
+    assert "are not of one camera" in several.warnings()[0]
+    assert "measured in each image" in several.describe()
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("noisy")
@@ -96,7 +111,7 @@ def test_what_is_drawn(data: Path) -> None:
     tiles = read_split(data, "train")
     crops = Crops(tiles, Data(crop=32, target="self"), 3)
     assert crops.noise is not None
-    assert crops.noise.gain == pytest.approx(4, rel=0.2)
+    assert crops.noise.common.gain == pytest.approx(4, rel=0.2)
     source, target = crops[7]
     assert not (source == target).all()
     again = Crops(tiles, Data(crop=32, target="self"), 3)[7]
