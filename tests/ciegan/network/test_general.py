@@ -39,7 +39,7 @@ def error(image: np.ndarray, truth: np.ndarray) -> float:
 def test_each_has_a_card_with_its_hash(name: str) -> None:
     data = (WEIGHTS / f"{name}.safetensors").read_bytes()
     assert len(data) <= LARGEST
-    card = (PROJECT / f"docs/{name}.md").read_text(encoding="utf-8")
+    card = (PROJECT / f"docs/reference/{name}.md").read_text(encoding="utf-8")
     assert hashlib.sha256(data).hexdigest() in card
 
 
