@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cellqa.pairs.pairing import Image, Pairing, pair_folders
-from cellqa.pairs.roles import GIVEN, LABELS, Role, is_scored
+from cellqa.pairs.roles import GIVEN, LABELS, Role, is_scored, of_labels
 from cellqa.planes import Array
 from cellqa.planes.tensors import images_of
 from cellqa.shown import one_line
@@ -124,11 +124,7 @@ def paired(places: Mapping[str, Path]) -> Pairing:
         raw=places.get(Role.RAW),
         mask=places.get(Role.MASK),
         valid=places.get(Role.VALID),
-        labels={
-            role.removeprefix(LABELS): path
-            for role, path in places.items()
-            if role.startswith(LABELS)
-        },
+        labels=of_labels(places),
     )
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import TypeVar
+
+_T = TypeVar("_T")
 
 
 class Role(StrEnum):
@@ -37,6 +41,17 @@ def is_scored(role: str) -> bool:
     [True, True, False, False]
     """
     return role not in UNSCORED and not role.startswith(LABELS)
+
+
+def of_labels(given: Mapping[str, _T]) -> dict[str, _T]:
+    """What is given as labels, by the method, or gt, whose objects they are.
+
+    Examples
+    --------
+    >>> of_labels({"net": 1, "labels:net": 2, "labels:gt": 3})
+    {'net': 2, 'gt': 3}
+    """
+    return {r.removeprefix(LABELS): each for r, each in given.items() if r.startswith(LABELS)}
 
 
 def in_order(methods: list[str]) -> list[str]:

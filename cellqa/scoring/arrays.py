@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cellqa.metrics.registry import for_run
-from cellqa.pairs.roles import LABELS
+from cellqa.pairs.roles import of_labels
 from cellqa.planes.labels import Mask
 from cellqa.planes.plane import Plane
 from cellqa.scoring.options import ScoreOptions
@@ -124,11 +124,7 @@ def scorer_of(
         raw=planes.get(raw),
         mask=Mask.of(given["mask"]) if "mask" in given else None,
         valid=given.get("valid"),
-        labels={
-            name.removeprefix(LABELS): Mask.of(given[name])
-            for name in given
-            if name.startswith(LABELS)
-        },
+        labels={name: Mask.of(each) for name, each in of_labels(given).items()},
     )
 
 

@@ -13,7 +13,7 @@ from cellqa.errors import CellqaError, ImageError
 from cellqa.io import COLOURS, ImageFile, PlaneIndex, carriers, grey, open_image
 from cellqa.io.stores import state
 from cellqa.pairs.pairing import Image, of_one_colour
-from cellqa.pairs.roles import LABELS, Role, is_scored
+from cellqa.pairs.roles import LABELS, Role, is_scored, of_labels
 from cellqa.planes import Array
 from cellqa.planes.labels import Mask
 from cellqa.planes.plane import Plane
@@ -220,7 +220,7 @@ def _score_plane(
             mask=masks.get(Role.MASK),
             no_raw=raw.problem if raw else "",
             valid=valid.labels.labels if valid and valid.labels else None,
-            labels={r.removeprefix(LABELS): m for r, m in masks.items() if r.startswith(LABELS)},
+            labels=of_labels(masks),
         )
     except CellqaError as error:
         return [failed(name, method, str(error)) for method in methods]

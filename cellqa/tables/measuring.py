@@ -10,9 +10,7 @@ from cellqa.tables.summary import Summary
 
 _CLOSE = 0.03  # off 1, up to which nothing is said
 _CLEAR = 0.1  # and where there is no interval
-_UNEXPLAINED = (
-    5.0  # times the raw images' noise; honest images of docs/explanation/believing.md: 1.3
-)
+_UNEXPLAINED = 5.0  # times the raw images' noise; honest ones of the docs leave 1.3
 _TRUTH = 3.0  # times what the ground truth leaves, which is another exposure, or has moved
 _DIFFERS = 25.0  # which excuses no more than this
 _ALIKE = 0.99  # rsp; above, what is unexplained is little beside what is seen, in bright light

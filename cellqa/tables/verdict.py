@@ -206,6 +206,11 @@ def _against_untouched(
         else:
             kind = ("same", "", "")
         kinds.setdefault(kind, []).append(method)
+    ahead, behind, nothing = (
+        ("better than", "worse", "worse than doing nothing")
+        if faithful
+        else ("ahead of", "behind", f"behind {UNTOUCHED}")
+    )
     told = []
     order = ("better", "both", "same", "worse")
     for found in sorted(kinds, key=lambda found: order.index(found[0])):
@@ -215,11 +220,6 @@ def _against_untouched(
         who = f"Both {names}" if len(methods) == 2 else f"All of {names}" if several else names
         unknown = f", with no sure difference in {others}" if others else ""
         unsure = f" in {some}{unknown}" if some else ""
-        ahead, behind, nothing = (
-            ("better than", "worse", "worse than doing nothing")
-            if faithful
-            else ("ahead of", "behind", f"behind {UNTOUCHED}")
-        )
         told.append(
             {
                 "better": f"{who} {be} {ahead} {UNTOUCHED}{unsure}.",

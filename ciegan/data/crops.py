@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -206,11 +207,12 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
 
         Its neighbours are not among them; see `TilePair.seen`.
         """
-        source, target, size = tile.load()
-        if self.noise is not None:
-            rng = np.random.default_rng(seed_of(tile.name))
-            source, target = recorrupted(source, self.noise.of(tile.name, source), rng)
-        return source, target, size
+        own, target, size = tile.load()
+        if self.noise is None:
+            return own, target, size
+        noise = self.noise.of(tile.name, lambda: own)
+        rng = np.random.default_rng(seed_of(tile.name))
+        return *recorrupted(own, noise, rng), size
 
     def learned(
         self, place: int, source: Array, target: Array, seed: Sequence[int]
@@ -221,7 +223,7 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         rng = np.random.default_rng(seed)
         own = np.ascontiguousarray(middle(source, self.channels))
         if self.noise is not None:
-            noise = self.noise.of(self.tiles[place].name, self.own(place))
+            noise = self.noise.of(self.tiles[place].name, partial(self.own, place))
             taken, target = recorrupted(own, noise, rng)
         else:
             taken, target = (target, own) if rng.integers(2) else (own, target)

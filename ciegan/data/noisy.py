@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -111,29 +111,28 @@ class Noises:
 
     def __init__(self, images: Sequence[Array]) -> None:
         self.common = noise_model(images)
-        own = [noise_model([image]) for image in images]
         levels = [float(np.mean(image)) for image in images]
-        off = [
-            abs(np.log(one.variance(level) / self.common.variance(level)))
-            for one, level in zip(own, levels, strict=True)
-        ]
+        own = np.array(
+            [noise_model([i]).variance(at) for i, at in zip(images, levels, strict=True)]
+        )
+        off = np.abs(np.log(own / [self.common.variance(at) for at in levels]))
         self.differs = bool(np.median(off) > np.log(_DIFFERENT))
-        self._range = [one.variance(level) ** 0.5 for one, level in zip(own, levels, strict=True)]
+        self._range = float(own.min()) ** 0.5, float(own.max()) ** 0.5
         self._own: dict[str, NoiseModel] = {}
 
-    def of(self, name: str, image: Array) -> NoiseModel:
-        """What says the noise of an image: measured once for each name, where images differ."""
+    def of(self, name: str, load: Callable[[], Array]) -> NoiseModel:
+        """What says the noise of an image: loaded and measured once, where images differ."""
         if not self.differs:
             return self.common
         if name not in self._own:
-            self._own[name] = noise_model([image])
+            self._own[name] = noise_model([load()])
         return self._own[name]
 
     def describe(self) -> str:
         """A line for the terminal."""
         if not self.differs:
             return self.common.describe()
-        low, high = min(self._range), max(self._range)
+        low, high = self._range
         return f"noise: measured in each image; {low:.3g} to {high:.3g} grey levels at their means"
 
     def warnings(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -86,14 +87,14 @@ def test_both_halves_are_the_image_with_noise_of_their_own() -> None:
 def test_noise_that_differs_between_images_is_measured_in_each() -> None:
     one = Noises([noisy(seed) for seed in range(6)])
     assert not one.differs
-    assert one.of("a", noisy(9, gain=40)) is one.common
+    assert one.of("a", lambda: noisy(9, gain=40)) is one.common
     assert not one.warnings()
     several = Noises([noisy(seed, gain=(1, 40)[seed % 2]) for seed in range(6)])
     assert several.differs
     for gain in (1, 40):
-        own = several.of(f"gain {gain}", noisy(9, gain=gain))
+        own = several.of(f"gain {gain}", partial(noisy, 9, gain=gain))
         assert own.gain == pytest.approx(gain, rel=0.2)
-        assert several.of(f"gain {gain}", noisy(8, gain=7)) is own  # once for each name
+        assert several.of(f"gain {gain}", partial(noisy, 8, gain=7)) is own  # once for each name
     assert "are not of one camera" in several.warnings()[0]
     assert "measured in each image" in several.describe()
 
