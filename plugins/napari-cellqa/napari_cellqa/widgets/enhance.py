@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from magicgui.widgets import FileEdit
 from napari.utils.notifications import show_error, show_warning
@@ -14,22 +13,21 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QLabel,
     QLineEdit,
-    QPushButton,
     QVBoxLayout,
-    QWidget,
 )
 
 from cellqa.enhance import ENHANCERS
 from napari_cellqa import enhancing
 from napari_cellqa.layers import NewLayer, picture_of
-from napari_cellqa.widgets.choosing import layer_box, refresh
-from napari_cellqa.widgets.working import Job, Working, attempt
+from napari_cellqa.widgets.base import LayersWidget
+from napari_cellqa.widgets.choosing import layer_box
+from napari_cellqa.widgets.working import Job, attempt
 
 RUN = "run folder…"
 _NETWORK = "network: "
 
 
-class EnhanceWidget(QWidget):
+class EnhanceWidget(LayersWidget):
     """Adds a layer that is enhanced.
 
     Parameters
@@ -38,9 +36,9 @@ class EnhanceWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
+        super().__init__(napari_viewer, "Enhance")
         self.layer = layer_box(napari_viewer, "What is enhanced")
+        self.boxes = (self.layer,)
         self.method = QComboBox()
         self.method.addItems([f"{_NETWORK}{name}" for name in (*enhancing.networks(), RUN)])
         self.method.addItems(list(ENHANCERS))
@@ -48,10 +46,8 @@ class EnhanceWidget(QWidget):
         self.together = QCheckBox("one black and white for the whole stack")
         self.together.setChecked(True)
         self.together.setToolTip("So that frames do not flicker; otherwise each plane has its own")
-        self.only_shown = QCheckBox("only the plane shown")
         self.settings: dict[str, QLineEdit] = {}
         self.missing = QLabel(enhancing.absent(), wordWrap=True)
-        self.run, self.working = QPushButton("Enhance"), Working()
         self._form, self._fields = QFormLayout(), QFormLayout()
         self._form.addRow("Layer", self.layer.native)
         self._form.addRow("Method", self.method)
@@ -66,12 +62,7 @@ class EnhanceWidget(QWidget):
         column.addStretch()
         self.method.currentTextChanged.connect(self._show_settings)
         self.run.clicked.connect(self.enhance)
-        self.working.busy.connect(lambda busy: self.run.setEnabled(not busy))
         self._show_settings(self.method.currentText())
-
-    def reset_choices(self, event: Any = None) -> None:
-        """Show the layers that there are now; napari calls it when they change."""
-        refresh([self.layer])
 
     def _show_settings(self, method: str) -> None:
         """Fields for the settings of a classical method; the folder of a run for a network."""
@@ -96,8 +87,7 @@ class EnhanceWidget(QWidget):
         CellqaError
             The layer cannot be enhanced.
         """
-        point = self._viewer.dims.point if self.only_shown.isChecked() else None
-        picture = picture_of(self.layer.value, point)
+        picture = picture_of(self.layer.value, self.point)
         method = self.method.currentText()
         if not method.startswith(_NETWORK):
             settings = {name: field.text() for name, field in self.settings.items()}

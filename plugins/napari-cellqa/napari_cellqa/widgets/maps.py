@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from napari.utils.notifications import show_warning
 from napari.viewer import Viewer
-from qtpy.QtWidgets import QCheckBox, QFormLayout, QPushButton, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QSpinBox, QVBoxLayout
 
 from cellqa.metrics.local import TILE
 from napari_cellqa.layers import MAP, NewLayer, picture_of
 from napari_cellqa.maps import KINDS, make_maps
-from napari_cellqa.widgets.choosing import layer_box, pixel_size_box, refresh
-from napari_cellqa.widgets.working import Job, Working, attempt
+from napari_cellqa.widgets.base import LayersWidget
+from napari_cellqa.widgets.choosing import layer_box, pixel_size_box
+from napari_cellqa.widgets.working import Job, attempt
 
 _USUAL = ("ssim", "error")
 
 
-class MapsWidget(QWidget):
+class MapsWidget(LayersWidget):
     """Adds maps of where a layer is right.
 
     Parameters
@@ -26,8 +25,7 @@ class MapsWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
+        super().__init__(napari_viewer, "Add maps")
         self.judged = layer_box(napari_viewer, "What is judged")
         self.truth = layer_box(napari_viewer, "What it should be", optional=True)
         self.raw = layer_box(napari_viewer, "What it was made from", optional=True)
@@ -41,8 +39,6 @@ class MapsWidget(QWidget):
         self.tile.setValue(TILE)
         self.tile.setToolTip("Of local resolution, in pixels; small tiles read too fine")
         self.pixel_size = pixel_size_box()
-        self.only_shown = QCheckBox("only the plane shown")
-        self.run, self.working = QPushButton("Add maps"), Working()
         form = QFormLayout()
         form.addRow("Layer judged", self.judged.native)
         form.addRow("Ground truth", self.truth.native)
@@ -58,11 +54,6 @@ class MapsWidget(QWidget):
         column.addWidget(self.working)
         column.addStretch()
         self.run.clicked.connect(self.make)
-        self.working.busy.connect(lambda busy: self.run.setEnabled(not busy))
-
-    def reset_choices(self, event: Any = None) -> None:
-        """Show the layers that there are now; napari calls it when they change."""
-        refresh(self.boxes)
 
     def job(self) -> Job:
         """What is chosen, as it is now.
@@ -72,7 +63,7 @@ class MapsWidget(QWidget):
         CellqaError
             A layer that was chosen is no image of grey levels.
         """
-        point = self._viewer.dims.point if self.only_shown.isChecked() else None
+        point = self.point
         judged = picture_of(self.judged.value, point)
         truth, raw = (
             picture_of(box.value, point) if box.value else None for box in (self.truth, self.raw)

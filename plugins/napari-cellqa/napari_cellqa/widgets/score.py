@@ -12,7 +12,6 @@ from napari.viewer import Viewer
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QApplication,
-    QCheckBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
@@ -24,20 +23,20 @@ from qtpy.QtWidgets import (
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
-    QWidget,
 )
 
 from napari_cellqa import scoring
 from napari_cellqa.layers import MAP, picture_of, pixel_size_of
 from napari_cellqa.scoring import Judged, Request
 from napari_cellqa.table import Table, table_of
-from napari_cellqa.widgets.choosing import ALL, layer_box, pixel_size_box, refresh
-from napari_cellqa.widgets.working import Working, attempt
+from napari_cellqa.widgets.base import LayersWidget
+from napari_cellqa.widgets.choosing import ALL, layer_box, pixel_size_box
+from napari_cellqa.widgets.working import attempt
 
 _CHECKED, _UNCHECKED = Qt.CheckState.Checked, Qt.CheckState.Unchecked
 
 
-class ScoreWidget(QWidget):
+class ScoreWidget(LayersWidget):
     """Scores layers, and shows the table.
 
     Parameters
@@ -46,8 +45,7 @@ class ScoreWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
+        super().__init__(napari_viewer, "Score")
         self._judged: Judged | None = None
         self._scored: list[Any] = []  # layers
         self.table_shown: Table | None = None
@@ -60,11 +58,9 @@ class ScoreWidget(QWidget):
         )
         self.boxes = (self.judged, self.truth, self.raw)
         self.metrics = _metrics_list()
-        self.only_shown = QCheckBox("only the plane shown")
         self.only_shown.setToolTip("Of a stack; otherwise all planes are scored, one by one")
         self.pixel_size = pixel_size_box()
         self.taken = _wrapped()
-        self.run, self.working = QPushButton("Score"), Working()
         self.table = QTableWidget()
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.notes = QPlainTextEdit(readOnly=True)
@@ -107,7 +103,7 @@ class ScoreWidget(QWidget):
 
     def reset_choices(self, event: Any = None) -> None:
         """Show the layers that there are now; napari calls it when they change."""
-        refresh(self.boxes)
+        super().reset_choices(event)
         self._say_pixel_size()
 
     def chosen_metrics(self) -> list[str] | None:
@@ -126,8 +122,7 @@ class ScoreWidget(QWidget):
         CellqaError
             A layer that was chosen cannot be scored.
         """
-        point = self._viewer.dims.point if self.only_shown.isChecked() else None
-        take = partial(picture_of, point=point)
+        take = partial(picture_of, point=self.point)
         truth, raw = (take(b.value) if b.value else None for b in (self.truth, self.raw))
         notes: list[str] = []
         if self.judged.value == ALL:
