@@ -213,7 +213,6 @@ class ScoreWidget(LayersWidget):
             self.outdated.setText(f"{event.source.name} has changed: score again")
 
     def _set_busy(self, busy: bool) -> None:
-        self.run.setEnabled(not busy)
         for button in (self.copy, self.save, self.report):
             button.setEnabled(not busy and self._judged is not None)
 
