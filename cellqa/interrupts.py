@@ -15,8 +15,10 @@ from typing import Any
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 _OFTEN = 3  # signals, of which the last ends at once
+_AGAIN = 0.05  # seconds until one that was lost is sent again
 
 _seen: list[int] = []
+_hooks: list[Callable[[sys.UnraisableHookArgs], Any]] = []  # what stood there before
 
 
 def numbers() -> list[signal.Signals]:
@@ -33,6 +35,33 @@ def take() -> None:
     for number in numbers():
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
+    if sys.unraisablehook is not _send_again:
+        _hooks.append(sys.unraisablehook)
+        sys.unraisablehook = _send_again
+
+
+def _send_again(lost: sys.UnraisableHookArgs) -> None:
+    """Send a signal again whose exception Python had to drop.
+
+    Python prints and forgets what is raised where an object is deleted or where C calls Python.
+    A run that was told to end there would go on.
+    """
+    if lost.exc_type is KeyboardInterrupt and _seen:
+        number = _seen[0]
+        _seen.clear()
+        later = threading.Timer(_AGAIN, _send, (number,))
+        later.daemon = True
+        later.start()
+    else:
+        _hooks[-1](lost)
+
+
+def _send(number: int) -> None:
+    """Send a signal to the main thread, which may be waiting."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        signal.raise_signal(number)
 
 
 def _stop(number: int, frame: object) -> None:

@@ -18,7 +18,9 @@ NUMBERS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in NUMBERS}
+    hook = sys.unraisablehook
     yield
+    sys.unraisablehook = hook
     for number, handler in before.items():
         signal.signal(number, handler)
     interrupts._seen.clear()
@@ -104,3 +106,52 @@ print("swallowed")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "\ninterrupted\n")
+
+
+LOST = {
+    "where an object is deleted": """
+class Loader:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+Loader()
+""",
+    "where C calls Python": """
+ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGTERM))()
+""",
+}
+
+
+@pytest.mark.parametrize("lost", LOST.values(), ids=list(LOST))
+def test_none_is_lost(lost: str) -> None:
+    """Python cannot raise an exception there, prints it, and forgets it."""
+    code = f"""
+import ctypes, os, signal, time
+from cellqa import interrupts
+interrupts.take()
+try:
+    {"    ".join(lost.strip().splitlines(keepends=True))}
+    time.sleep(600)
+except KeyboardInterrupt:
+    interrupts.end()
+print("swallowed")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "\ninterrupted\n")
+
+
+def test_what_else_cannot_be_raised_is_printed_as_before() -> None:
+    code = """
+from cellqa import interrupts
+interrupts.take()
+interrupts.take()
+class Broken:
+    def __del__(self):
+        raise ValueError("mine")
+Broken()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stderr.count("ValueError: mine") == 1
