@@ -9,12 +9,12 @@ import numpy.typing as npt
 from cellqa.errors import Undefined
 from cellqa.metrics._regression import adjusted, explained
 from cellqa.metrics._ring_kernels import ring_sums
+from cellqa.metrics._scale import misfit, reduced
 from cellqa.metrics._spectrum import energy, independent, rings_of, spectrum, unusable
 from cellqa.metrics.alignment import displacement
 from cellqa.metrics.case import Case
 from cellqa.metrics.detail import (
     at_rest,
-    enlarged,
     floor_of,
     raw_beside,
     sums_of,
@@ -25,7 +25,9 @@ _RAW_SEEN = 1.5  # times the noise: rings where the raw image says something
 _COARSEST = 0.05  # radius below which uneven light and offsets lie
 
 
-def unexplained(raw: npt.ArrayLike, image: npt.ArrayLike, *, noise: float | None = None) -> float:
+def unexplained(
+    raw: npt.ArrayLike, image: npt.ArrayLike, *, noise: float | None = None, scale: int = 1
+) -> float:
     """What of the raw image its enhancement does not explain, over the camera's noise.
 
     Ring by ring of frequencies, the power of the raw image that no multiple of the enhanced image's
@@ -36,12 +38,17 @@ def unexplained(raw: npt.ArrayLike, image: npt.ArrayLike, *, noise: float | None
 
     Parameters
     ----------
-    raw, image : array_like, shape (Y, X)
+    raw : array_like, shape (Y, X)
         At least 41 pixels a side; not constant.
+    image : array_like, shape (Y, X) or (scale x Y, scale x X)
+        Not constant.
     noise : float, optional
         Variance of the raw image's noise, in its squared grey levels (gain x (mean - offset) +
         read noise²). Default: from the highest frequencies (beyond 0.9 of Nyquist), which holds
         where noise is white and the optics pass none of them.
+    scale : int
+        Pixels of the image along one of the raw image's: an image on a finer grid is brought to the
+        raw image's, as means of `scale` x `scale` pixels, where the noise is white.
 
     Returns
     -------
@@ -70,7 +77,7 @@ def unexplained(raw: npt.ArrayLike, image: npt.ArrayLike, *, noise: float | None
     >>> unexplained(raw.image, again + 10.0 * other) > 2
     True
     """
-    case = Case.of(image, raw=raw, raw_noise=noise)
+    case = Case.of(image, raw=raw, raw_noise=noise, scale=scale)
     value = _of_case(case)
     if isinstance(value, Undefined):
         raise ValueError(value.reason)
@@ -82,10 +89,10 @@ def _of_case(case: Case) -> float:
     if isinstance(rings, str):
         return Undefined(f"unexplained: {rings}")
     cross, power, of_raw, floor = rings
-    shape = case.image.shape
+    assert case.raw is not None
+    shape = case.raw.shape
     _, radii, counts = rings_of(shape)
     if case.raw_noise is not None:
-        assert case.raw is not None
         low, high = case.raw.extremes
         floor = case.raw_noise / (high - low) ** 2 * energy(shape)
     seen = (radii >= _COARSEST) & (of_raw > _RAW_SEEN * floor * counts)
@@ -103,15 +110,18 @@ def _rings(case: Case) -> tuple[Array, Array, Array, float] | str:
     """
     assert case.raw is not None
     truth, image = case.reference, case.image
-    if truth is not None and truth.shape == image.shape and not truth.flat:
+    same = truth is not None and truth.shape == image.shape == case.raw.shape
+    if same and truth is not None and not truth.flat:
         sums = case.once(sums_of)
         if isinstance(sums, str):
             return sums
         of_raw = truth.beside(case.raw, raw_beside)
         return sums.with_raw, sums.power, of_raw.power, of_raw.floor
-    raw = enlarged(case.raw, image.shape)
-    problem = unusable(raw, image).replace("ground truth", "raw image")
-    if problem:
+    raw = case.raw
+    if problem := misfit(raw, image, case.scale):
+        return problem
+    image = reduced(image, case.scale)
+    if problem := unusable(raw, image).replace("ground truth", "raw image"):
         return problem
     rings, radii, _ = rings_of(image.shape)
     ours = at_rest(raw, image, displacement(raw, image))

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cellqa.enhance.filters import as_type
 from cellqa.errors import Bound, ImageError, Undefined
 from cellqa.metrics import alignment, consistency
 from cellqa.metrics.case import Case, Family
 from cellqa.metrics.consistency import consistency_map
-from cellqa.metrics.detail import budget_of
+from cellqa.metrics.detail import budget_of, enlarged
 from cellqa.metrics.detail_map import TILE, map_of
 from cellqa.metrics.fitted import error_of
 from cellqa.metrics.foreground import EMPTY
@@ -224,12 +225,15 @@ class Scorer:
         values: dict[str, float] = {}
         aligned = control = None
         if self.reference is not None and method != Role.REFERENCE:
-            if alike:
-                same = beside is part  # then what is known of it serves all families
-                case = whole if same else replace(whole, image=beside)
-                aligned = Aligned(case, origin=self._origin)
-            else:
-                values = self._of_another_size(method, plane, compared)
+            self.check_shape(method, plane.shape)
+            case = whole
+            if not alike:  # a raw image of larger pixels is compared as it is when enlarged
+                finer = as_type(enlarged(part, self.reference.shape).pixels, part.dtype)
+                size = whole.pixel_size / self.options.scale
+                case = replace(whole, image=Plane(finer, part.dtype), pixel_size=size)
+            elif beside is not part:  # else what is known of it serves all families
+                case = replace(whole, image=beside)
+            aligned = Aligned(case, origin=self._origin)
         elif self._finder.controlled:
             control = Aligned(whole, origin=self._origin)
         if aligned is not None and self.options.register:
@@ -302,21 +306,6 @@ class Scorer:
         if method != Role.RAW or tuple(self.options.scale * n for n in shape) != whole:
             ours, theirs = (" x ".join(map(str, s)) for s in (shape, whole))
             raise ImageError(f"size {ours} differs from the ground truth's {theirs}")
-
-    def _of_another_size(
-        self, method: str, plane: Plane, compared: Iterable[Metric]
-    ) -> dict[str, float]:
-        """Why nothing of a smaller raw image is compared.
-
-        Raises
-        ------
-        ImageError
-            It is no raw image, or not smaller by the scale.
-        """
-        self.check_shape(method, plane.shape)
-        scale = self.options.scale
-        smaller = Undefined(f"the input is smaller than its ground truth (--scale {scale})")
-        return {m.name: smaller for m in compared}
 
     def _measured(self, wanted: Iterable[Metric], case: Case) -> dict[str, float]:
         """Values of these metrics, family by family."""

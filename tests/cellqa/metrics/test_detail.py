@@ -186,3 +186,17 @@ def test_resolution_of_filtered_images_says_that_it_is_of_the_filter(
     for name, image in filtered.items():
         assert FILTERED in getattr(resolution(image), "reason", FILTERED), name
     assert not hasattr(resolution(raw), "reason") or math.isnan(resolution(raw))
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_the_truth_explains_a_raw_image_of_larger_pixels(scale: int) -> None:
+    """White noise of a raw image is not white once that is enlarged: nothing may be read there."""
+    truth = simulate.filaments((288, 288), cutoff=0.25, photons=300, seed=1).ideal.astype(float)
+    rng = np.random.default_rng(2)
+    seen = truth.reshape(288 // scale, scale, 288 // scale, scale).mean((1, 3))
+    raw = rng.poisson(seen + 20).astype(np.float64)
+    assert unexplained(raw, truth, scale=scale) == pytest.approx(1, abs=0.15)
+    forged = truth + 0.5 * np.roll(truth[::-1], 40, 1)
+    assert unexplained(raw, forged, scale=scale) > 3
+    with pytest.raises(ValueError, match="scale"):
+        unexplained(raw, truth, scale=scale + 1)

@@ -181,8 +181,10 @@ def test_enlarged_images_need_their_scale(folders: Folders, tmp_path: Path) -> N
     assert result.exit_code == 0, result.output
     rows = {r["method"]: r for r in table(out / "scores.csv")}
     assert float(rows["net"]["rsp"]) > 0.9
-    assert rows["input"]["psnr"] == ""
-    assert "smaller than its ground truth" in rows["input"]["reason"]
+    enlarged = cv2.resize(raw.astype(np.float32), (240, 200), interpolation=cv2.INTER_CUBIC)
+    expected = cellqa.psnr(truth, np.rint(enlarged), data_range=float(np.ptp(truth)))
+    assert float(rows["input"]["psnr"]) == pytest.approx(expected, abs=1e-3)
+    assert float(rows["input"]["frc_resolution"]) > 2  # in pixels of the ground truth
     assert float(rows["input"]["entropy"]) > 0
 
 
