@@ -73,6 +73,7 @@ from .mosaic import (
     place as place,
 )
 from .network.checkpoint import Checkpoint as Checkpoint, load as load
+from .network.enlarging import enlarge as enlarge
 from .network.export import Exported as Exported, export_network as export_network
 from .network.normalisation import Normalisation as Normalisation
 from .network.runner import Runner as Runner

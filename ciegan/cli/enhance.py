@@ -309,7 +309,9 @@ def enhance(
         )
     counts = Counter(record.status for record in records)
     before = counts["skipped"] + counts["moved"]
-    click.echo(f"enhanced {counts['ok']} images, {before} were done before: {target}")
+    times = checkpoint.scale
+    finer = f", with {times} times the pixels along each side" if times > 1 else ""
+    click.echo(f"enhanced {counts['ok']} images, {before} were done before: {target}{finer}")
     if options.samples > 1 and counts["ok"]:
         maps = beside(target if holds_images(source) else target.parent, "spread")
         click.echo(f"spread of {options.samples} flips and turns: {maps}")

@@ -62,5 +62,7 @@ def export(
     )
     click.echo(f"axes {exported.axes}, float32; height and width in multiples of {exported.stride}")
     click.echo(f"halo of a tile: {exported.halo} pixels")
+    if exported.scale > 1:
+        click.echo(f"takes images that are enlarged {exported.scale} times, as ciegan.enlarge does")
     click.echo(f"normalisation: {exported.normalisation}")
     warn(exported.warnings)

@@ -24,7 +24,7 @@ from cellqa.pairs.roles import Role
 from cellqa.plugins import settings_of, with_settings
 from cellqa.terminal import progress_bar, report_failures, warn
 from ciegan.cli.group import main
-from ciegan.cli.prepare_options import Range, check_options, tiling_options
+from ciegan.cli.prepare_options import Range, check_options, scale_option, tiling_options
 
 
 @main.group()
@@ -192,6 +192,7 @@ def zstack(
     help="Degrade the images of these names in place of GT's own: another acquisition, or one "
     "without noise, so that input and target share none.",
 )
+@scale_option
 @tiling_options()
 def blur(
     gt: Path,
@@ -206,6 +207,7 @@ def blur(
     draws: int,
     bleaching: float,
     of: Path | None,
+    scale: int,
     **options: Any,
 ) -> None:
     """Degrade the sharp images in GT, and pair them with themselves, into OUT."""
@@ -237,12 +239,8 @@ def blur(
             how = with_settings(how, {_SHORT[n]: v for n, v in short.items()} | settings)
         except (CellqaError, ValueError) as error:
             raise click.UsageError(str(error)) from None
-    _run(
-        lambda **rest: prepare_blur(
-            gt, out, how, noise=noise, draws=draws, bleaching=bleaching, of=of, **rest
-        ),
-        options,
-    )
+    options |= {"noise": noise, "draws": draws, "bleaching": bleaching, "of": of, "scale": scale}
+    _run(lambda **rest: prepare_blur(gt, out, how, **rest), options)
 
 
 # Options that are short for a setting of a degradation.
@@ -268,6 +266,7 @@ def _option(name: str) -> str:
 @click.argument("out", type=OutPath())
 @naming_options
 @check_options
+@scale_option
 @tiling_options()
 def pairs(
     blurred: Path,

@@ -82,6 +82,16 @@ def tiling_options(
     )
 
 
+scale_option = click.option(
+    "--scale",
+    type=click.IntRange(1, 4),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Super-resolution: inputs have 1/N of the target's pixels along each side, and are "
+    "enlarged.",
+)
+
 check_options = together(
     click.option("--register", is_flag=True, help="Bring the blurred image onto the sharp one."),
     click.option(

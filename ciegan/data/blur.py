@@ -23,7 +23,7 @@ from cellqa.terminal import Progress
 from ciegan.data.degrade import Degradation, Noise, degrade
 from ciegan.data.pixels import check_pixels, load_image
 from ciegan.data.prepare import PAIRS, Prepared, images_below, only, prepare_folder, seed_of
-from ciegan.data.tiles import Pair, TilingOptions
+from ciegan.data.tiles import Pair, TilingOptions, check_tiling
 
 _SHARED = "shares its target's noise"
 _NOISY = 1e-4  # of an image's variance
@@ -38,6 +38,7 @@ def prepare_blur(
     draws: int = 1,
     bleaching: float = 1.0,
     of: StrPath | None = None,
+    scale: int = 1,
     tiling: TilingOptions | None = None,
     jobs: int = 1,
     overwrite: bool = False,
@@ -67,6 +68,9 @@ def prepare_blur(
     of : path, optional
         Folder of images that are degraded in place of those in `source`, by name: another
         acquisition, or one without noise.
+    scale : int
+        1 to 4: the camera's pixels are so many times as large as those of the sharp images, to
+        learn super-resolution; networks see what it sees as `ciegan.enlarge` enlarges it.
     tiling : TilingOptions, optional
     jobs : int
         Processes; the result is the same for any number.
@@ -80,7 +84,7 @@ def prepare_blur(
     CellqaError
         No images, too few for the splits, no tile left, `out` is in use, or `of` lacks an image.
     ValueError
-        `draws` or `bleaching` is out of range, or one draw is to bleach.
+        `draws`, `bleaching` or `scale` is out of range, or one draw is to bleach.
     """
     source, out = Path(source), Path(out)
     tiling = tiling or TilingOptions()
@@ -90,10 +94,19 @@ def prepare_blur(
         raise ValueError(f"`bleaching` must be above 0 and at most 1, got {bleaching}")
     if bleaching < 1 and draws < 2:
         raise ValueError("bleaching goes from one copy to the next: give --draws 2 or more")
+    check_tiling(tiling, scale)
     sources = images_below(source, "GT")
     others = _others(of, sources)
     left = [bleaching ** (k / max(draws - 1, 1)) for k in range(draws)]
-    make = partial(_pairs, how=how, noise=noise or Noise(), left=left, tiling=tiling, others=others)
+    make = partial(
+        _pairs,
+        how=how,
+        noise=noise or Noise(),
+        left=left,
+        tiling=tiling,
+        others=others,
+        scale=scale,
+    )
     prepared = prepare_folder(
         sources,
         make,
@@ -147,6 +160,7 @@ def _pairs(
     left: list[float],
     tiling: TilingOptions,
     others: Mapping[str, Path],
+    scale: int,
 ) -> Iterator[Pair | tuple[str, str] | str]:
     image, size = load_image(only(paths))
     check_pixels(image, "image")
@@ -166,15 +180,18 @@ def _pairs(
         # a pair is of one moment: what has faded is gone from the target too
         sharp = bleached(image, share, noise.offset)
         fewer = replace(noise, photons=noise.photons * share)
-        blurred = degrade(bleached(origin, share, noise.offset), how, strength, fewer, rng, size)
+        seen = degrade(
+            bleached(origin, share, noise.offset), how, strength, fewer, rng, size, scale
+        )
         faded = "" if share == 1 else f", {share:.3f} of the signal left"
         yield Pair(
             f"d{k}" if len(left) > 1 else "",
-            blurred,
-            sharp,
+            seen,
+            sharp[: scale * seen.shape[0], : scale * seen.shape[1]],
             size,
             distance=strength if how.unit == "µm" else "",
             degradation=f"{how.name} {strength:.3f} {how.unit}{faded}{shared}",
+            scale=scale,
         )
 
 

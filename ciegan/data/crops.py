@@ -16,10 +16,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from cellqa.errors import CellqaError, printable
 from cellqa.planes import Array
-from ciegan.config import Data
+from ciegan.config import ConfigError, Data
 from ciegan.data.noisy import Noises, recorrupted
 from ciegan.data.prepare import seed_of
-from ciegan.data.tile_pairs import TilePair
+from ciegan.data.tile_pairs import TilePair, scale_of
 from ciegan.network.neighbours import middle, stacked
 from ciegan.network.normalisation import PERCENTILES, Normalisation, channels_of, scaled
 from ciegan.network.trained_on import TrainedOn, digest
@@ -68,6 +68,8 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         self.kept: dict[int, tuple[Array, Array]] = {}
         self._limits: dict[int, tuple[float, float]] = {}
         self.channels = 0
+        self.scale = scale_of(tiles)
+        self._check_scale()
         self.digests: dict[int, tuple[str, str]] = {}  # of input and target
         room = data.memory * 2**30
         for k in range(len(tiles)):
@@ -80,6 +82,13 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         if data.target == "self":
             some = np.linspace(0, len(tiles) - 1, min(len(tiles), _LOOKED_AT)).astype(int)
             self.noise = Noises([self.own(k) for k in some])
+
+    def _check_scale(self) -> None:
+        """Raise ConfigError where enlarged inputs cannot be trained on as is asked for."""
+        for name, usual in (("target", "truth"), ("context", "")):
+            value = getattr(self.data, name)
+            if self.scale > 1 and value != usual:
+                raise ConfigError(f"data.{name} = {value!r} takes inputs that were not enlarged")
 
     def check_targets(self) -> None:
         """Raise CellqaError where targets are their inputs, and none are made of these."""

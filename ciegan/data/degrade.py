@@ -15,6 +15,7 @@ import numpy as np
 
 from cellqa.enhance.filters import as_type
 from cellqa.planes import Array
+from cellqa.planes.blocks import block_means
 from cellqa.plugins import Registry
 from cellqa.shown import one_line
 from ciegan.data.optics import (
@@ -251,6 +252,7 @@ def degrade(
     noise: Noise,
     rng: np.random.Generator,
     pixel_size: float | None = None,
+    scale: int = 1,
 ) -> Array:
     """Degrade an image and add noise; type and shape are kept, integers rounded and clipped.
 
@@ -266,6 +268,9 @@ def degrade(
         Of the noise.
     pixel_size : float, optional
         In micrometres; what defocus needs.
+    scale : int
+        The camera's pixels are so many times as large, and the image as much smaller: means of
+        `scale` x `scale` pixels, to which the noise is added.
 
     Raises
     ------
@@ -282,12 +287,10 @@ def degrade(
     (dtype('uint8'), True)
     """
     planes = pixels[..., None] if pixels.ndim == 2 else pixels
-    out = np.stack(
-        [
-            noise.add(how.apply(planes[..., k].astype(np.float64), strength, pixel_size), rng)
-            for k in range(planes.shape[2])
-        ],
-        axis=-1,
+    blurred = (
+        how.apply(planes[..., k].astype(np.float64), strength, pixel_size)
+        for k in range(planes.shape[2])
     )
+    out = np.stack([noise.add(block_means(plane, scale), rng) for plane in blurred], axis=-1)
     out = out[..., 0] if pixels.ndim == 2 else out
     return as_type(out, pixels.dtype)

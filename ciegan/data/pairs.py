@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from cellqa.io import PlaneIndex, may_crash, open_image
 from cellqa.pairs.naming import Naming
 from cellqa.pairs.pairing import pair_folders
 from cellqa.pairs.roles import Role
+from cellqa.planes import Array
 from cellqa.terminal import Progress
 from ciegan.data.levels import levelled
 from ciegan.data.pair_check import EXCHANGED, check_pair
 from ciegan.data.pixels import check_pixels, load_image
 from ciegan.data.prepare import Prepared, images_below, only, prepare_folder, prepare_sources
-from ciegan.data.tiles import INPUT, TARGET, Pair, TilingOptions
+from ciegan.data.tiles import INPUT, TARGET, Pair, TilingOptions, check_tiling
+from ciegan.network.enlarging import enlarge
 
 BLURRED = "blurred"
 
@@ -31,6 +34,7 @@ def prepare_pairs(
     check: bool = True,
     register: bool = False,
     match_levels: bool = False,
+    scale: int = 1,
     tiling: TilingOptions | None = None,
     jobs: int = 1,
     overwrite: bool = False,
@@ -55,11 +59,27 @@ def prepare_pairs(
     match_levels : bool
         Bring the grey levels of the sharp image to those of the blurred one, by a gain and an
         offset. Without it, pairs of other types become float32 if their levels are on one scale.
+    scale : int
+        1 to 4: the sharp images have so many times the pixels along each side, to learn
+        super-resolution; networks see the blurred ones as `ciegan.enlarge` enlarges them.
     tiling, jobs, overwrite, progress
         As in `prepare_blur`.
+
+    Raises
+    ------
+    CellqaError
+        As `prepare_blur`; what is wrong with a pair is a failure, and leaves the others done.
+    ValueError
+        `scale` is out of range, or above 1 with `register`.
     """
+    if scale > 1 and register:
+        raise ValueError(
+            "--register moves pixels of the blurred image, which --scale has to know as they were "
+            "taken: bring the sharp images onto them before"
+        )
     blurred, sharp, out = Path(blurred), Path(sharp), Path(out)
     tiling = tiling or TilingOptions()
+    check_tiling(tiling, scale)
     pairing = pair_folders({BLURRED: blurred}, reference=sharp, naming=naming)
     sources = {
         image.name: {
@@ -76,7 +96,14 @@ def prepare_pairs(
     every = [path for roles in sources.values() for paths in roles.values() for path in paths]
     prepared = prepare_sources(
         sources,
-        partial(_pair, tiling=tiling, check=check, register=register, match_levels=match_levels),
+        partial(
+            _pair,
+            tiling=tiling,
+            check=check,
+            register=register,
+            match_levels=match_levels,
+            scale=scale,
+        ),
         out,
         tiling,
         jobs=jobs,
@@ -154,6 +181,7 @@ def _pair(
     check: bool,
     register: bool,
     match_levels: bool,
+    scale: int,
 ) -> Iterator[Pair | tuple[str, str] | str]:
     if len(roles) < 2:
         raise CellqaError("it has no partner in the other folder")
@@ -164,10 +192,33 @@ def _pair(
                 load_image(path, place) for path, place in zip(paths, places, strict=True)
             )
             size = tiling.pixel_size or size or own
-            pair = Pair(label, blurred, sharp, size, label, degradation="as given")
-            yield from _checked(pair, check, register, match_levels)
+            grid = _on_grid(blurred, sharp, scale)
+            pair = Pair(label, grid, sharp, size, label, degradation="as given")
+            for told in _checked(pair, check, register, match_levels):
+                if isinstance(told, Pair) and scale > 1:
+                    raw = blurred.astype(told.input.dtype)
+                    yield replace(told, input=raw, scale=scale)
+                else:
+                    yield told
         except CellqaError as error:
             yield label, str(error)
+
+
+def _on_grid(blurred: Array, sharp: Array, scale: int) -> Array:
+    """The blurred image with the pixels of the sharp one.
+
+    Raises
+    ------
+    ImageError
+        The sharp one does not have `scale` times its pixels.
+    """
+    sides = [(b, s) for b, s in zip(blurred.shape[:2], sharp.shape[:2], strict=True)]
+    factors = {s // b if s % b == 0 else 0 for b, s in sides}
+    if factors != {scale} and (scale > 1 or (len(factors) == 1 and factors <= {2, 3, 4})):
+        advice = f" (--scale {factors.pop()})" if len(factors) == 1 and min(factors) > 1 else ""
+        small, large = (" x ".join(map(str, p.shape[:2])) for p in (blurred, sharp))
+        raise ImageError(f"{small} pixels blurred and {large} sharp: not {scale} times{advice}")
+    return enlarge(blurred, scale)
 
 
 def _planes(

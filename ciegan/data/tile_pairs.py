@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from ciegan.config import Context
 from ciegan.data.pixels import check_pixels, load_image
 from ciegan.data.prepare import MARK, PAIRS
 from ciegan.data.tiles import INPUT, TARGET
+from ciegan.network.checkpoint import Checkpoint
+from ciegan.network.enlarging import check_scale, enlarge
 from ciegan.network.neighbours import stacked
 
 
@@ -36,6 +38,8 @@ class TilePair:
         Black and white of the whole image that the input was cut from.
     beside : tuple of Path
         Inputs of the neighbours that are seen with it (`data.context`).
+    scale : int
+        Times that the input is enlarged when it is loaded.
     """
 
     name: str
@@ -44,16 +48,17 @@ class TilePair:
     field: str
     limits: tuple[float, float] | None = None
     beside: tuple[Path, ...] = ()
+    scale: int = 1
 
     def load(self) -> tuple[Array, Array, float | None]:
-        """Input, target and the target's pixel size.
+        """Input, with the pixels of its target; target; and the target's pixel size.
 
         Raises
         ------
         CellqaError
             A file cannot be read, or the two are not of one shape.
         """
-        source, _ = load_image(self.input, as_is=True)
+        source = enlarge(load_image(self.input, as_is=True)[0], self.scale)
         target, size = load_image(self.target, as_is=True)
         if source.shape != target.shape:
             raise CellqaError(
@@ -121,9 +126,9 @@ def read_split(folder: Path, split: str, context: str = "") -> list[TilePair]:
             if len(matching) != 1:
                 what = "has no partner" if not matching else "is there twice"
                 raise CellqaError(f"{split}: {printable(name)} {what} in {role}/")
-        field, limits = known.get(composed(printable(name)), (name, None))
+        field, limits, scale = known.get(composed(printable(name)), (name, None, 1))
         paths = {role: place / role / matching[0] for role, matching in files.items()}
-        tiles.append(TilePair(name, paths[INPUT], paths[TARGET], field, limits))
+        tiles.append(TilePair(name, paths[INPUT], paths[TARGET], field, limits, scale=scale))
     return in_context(tiles, split, context)
 
 
@@ -149,8 +154,34 @@ def in_context(tiles: Sequence[TilePair], split: str, context: str) -> list[Tile
     return [replace(t, beside=tuple(inputs[n] for n in neighbours[t.name])) for t in tiles]
 
 
-def _known(table: Path) -> dict[str, tuple[str, tuple[float, float]]]:
-    """Field and limits of each tile, from pairs.csv."""
+def scale_of(tiles: Iterable[TilePair]) -> int:
+    """Times that the inputs of tiles are enlarged.
+
+    Raises
+    ------
+    CellqaError
+        They differ.
+    """
+    scales = {tile.scale for tile in tiles}
+    if len(scales) > 1:
+        times = " and ".join(map(str, sorted(scales)))
+        raise CellqaError(f"DATA: inputs are to be enlarged {times} times (`scale` of {PAIRS})")
+    return scales.pop() if scales else 1
+
+
+def check_scale_of(tiles: Iterable[TilePair], network: Checkpoint) -> None:
+    """Raise CellqaError where a network was trained on inputs that were enlarged otherwise."""
+    scale = scale_of(tiles)
+    if scale != network.scale:
+        raise CellqaError(
+            f"DATA: along each side its targets have {scale} times the pixels of its inputs, those "
+            f"that {network.path.name} was trained on {network.scale} times (see `ciegan prepare` "
+            "--scale)"
+        )
+
+
+def _known(table: Path) -> dict[str, tuple[str, tuple[float, float], int]]:
+    """Field, limits and scale of each tile, from pairs.csv."""
     if not table.exists():
         if (table.parent / MARK).exists():
             raise CellqaError(f"DATA: {str(table.parent)!r} was not prepared to the end")
@@ -161,6 +192,7 @@ def _known(table: Path) -> dict[str, tuple[str, tuple[float, float]]]:
                 composed(unguarded(row["name"])): (
                     unguarded(row["field"]),
                     _limits(row["low"], row["high"]),
+                    _scale(row.get("scale") or "1"),  # not in tables of versions up to 0.1
                 )
                 for row in csv.DictReader(file)
             }
@@ -168,6 +200,12 @@ def _known(table: Path) -> dict[str, tuple[str, tuple[float, float]]]:
         raise CellqaError(
             f"{table}: not as `ciegan prepare` writes it ({first_line(error)})"
         ) from (None)
+
+
+def _scale(text: str) -> int:
+    """Times that an input is enlarged; ValueError where that is out of range."""
+    check_scale(int(text))
+    return int(text)
 
 
 def _limits(low: str, high: str) -> tuple[float, float]:

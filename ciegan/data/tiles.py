@@ -17,6 +17,7 @@ from cellqa.pairs.roles import Role
 from cellqa.planes import Array
 from cellqa.shown import one_line
 from ciegan.data.pixels import check_pixels
+from ciegan.network.enlarging import check_scale, enlarge
 from ciegan.network.normalisation import PERCENTILES
 
 Source = TypeVar("Source")
@@ -96,6 +97,9 @@ class Record:
         Displacement that was undone, in pixels; empty where none was looked for or found.
     low, high : float
         Black and white of the whole input image (0.1st and 99.9th percentile), in grey levels.
+    scale : int
+        Times as many pixels the target has along each side as the input, which is enlarged when it
+        is read (`ciegan.enlarge`).
     """
 
     name: str
@@ -112,6 +116,7 @@ class Record:
     shift_x: float | str
     low: float
     high: float
+    scale: int = 1
 
 
 COLUMNS = tuple(each.name for each in fields(Record))
@@ -125,10 +130,11 @@ class Pair:
     ----------
     label : str
         What tells it from other pairs of its source: appended to the tile's name.
-    input, target : ndarray, shape (Y, X) or (Y, X, 3)
+    input : ndarray, shape (Y, X) or (Y, X, 3)
+    target : ndarray, shape (scale x Y, scale x X) or (scale x Y, scale x X, 3)
     pixel_size : float or None
-        In micrometres.
-    plane, distance, degradation, shift_y, shift_x
+        Of the target, in micrometres.
+    plane, distance, degradation, shift_y, shift_x, scale
         As in `Record`.
     """
 
@@ -141,6 +147,14 @@ class Pair:
     degradation: str = ""
     shift_y: float | str = ""
     shift_x: float | str = ""
+    scale: int = 1
+
+
+def check_tiling(tiling: TilingOptions, scale: int) -> None:
+    """Raise ValueError where images cannot be enlarged so many times, or tiles not be reduced."""
+    check_scale(scale)
+    if tiling.tile % scale:
+        raise ValueError(f"--tile must be a multiple of --scale {scale}, got {tiling.tile}")
 
 
 def cut_tiles(
@@ -177,39 +191,45 @@ def cut_tiles(
         Input and target differ in shape or type, or are smaller than a tile.
     """
     name, field_name, only = about
-    shape = pair.target.shape
+    shape, scale = pair.target.shape, pair.scale
     if min(shape[:2]) < tiling.tile:
         size = " x ".join(map(str, shape[:2]))
         raise ImageError(f"{size} pixels are smaller than a tile of {tiling.tile} (--tile)")
-    if pair.input.shape != shape:
-        raise ImageError(f"input {pair.input.shape} and target {shape} differ in shape")
+    seen = enlarge(pair.input, scale)
+    if seen.shape != shape:
+        raise ImageError(f"input {seen.shape} and target {shape} differ in shape")
     if pair.input.dtype != pair.target.dtype:
         raise ImageError(
             f"input {pair.input.dtype} and target {pair.target.dtype} differ in type: convert one"
         )
     for role, pixels in ((INPUT, pair.input), (TARGET, pair.target)):
         check_pixels(pixels, role)
-    low, high = map(float, np.percentile(pair.input, PERCENTILES))
+    low, high = map(float, np.percentile(seen, PERCENTILES))
     black, white = np.percentile(pair.target, PERCENTILES)
     target = pair.target
     if tiling.target == Role.EGT:
         target = ENHANCERS[Role.EGT](target)
     records, empty = [], 0
-    parts = parts_of(shape[:2], tiling.tile, shares) if shares else {only: (0, 0, *shape[:2])}
+    sizes = {INPUT: pair.pixel_size and scale * pair.pixel_size, TARGET: pair.pixel_size}
+    # in the pixels of the input
+    whole, tile_side = pair.input.shape[:2], tiling.tile // scale
+    parts = parts_of(whole, tile_side, shares) if shares else {only: (0, 0, *whole)}
     for split, (top, left, height, width) in parts.items():
         part_name = f"{field_name} {split}" if shares else field_name
-        for y, x in product(_starts(height, tiling.tile), _starts(width, tiling.tile)):
+        for y, x in product(_starts(height, tile_side), _starts(width, tile_side)):
             y, x = top + y, left + x
+            within = np.s_[y : y + tile_side, x : x + tile_side]
+            y, x = scale * y, scale * x
             inside = np.s_[y : y + tiling.tile, x : x + tiling.tile]
             dark, bright = np.percentile(pair.target[inside], (1, 99))
-            flat = any(p[inside].min() == p[inside].max() for p in (pair.input, pair.target))
+            flat = any(p.min() == p.max() for p in (pair.input[within], pair.target[inside]))
             if flat or bright - dark < tiling.min_contrast * (white - black):
                 empty += 1
                 continue
             tile = f"{stem}_y{y:05d}_x{x:05d}"
-            for role, pixels in ((INPUT, pair.input), (TARGET, target)):
+            for role, pixels in ((INPUT, pair.input[within]), (TARGET, target[inside])):
                 path = out / split / role / f"{tile}.tif"
-                write_tiff(path, np.ascontiguousarray(pixels[inside]), pair.pixel_size)
+                write_tiff(path, np.ascontiguousarray(pixels), sizes[role])
             records.append(
                 Record(
                     printable(tile),
@@ -226,6 +246,7 @@ def cut_tiles(
                     pair.shift_x,
                     low,
                     high,
+                    pair.scale,
                 )
             )
     return records, empty

@@ -27,6 +27,7 @@ from cellqa.shown import one_line
 from cellqa.tables.cells import cell
 from cellqa.tables.files import write_csv
 from ciegan.enhancing.enhanced import COLUMNS, Enhanced
+from ciegan.enhancing.enlarging import enlarged
 from ciegan.enhancing.folder import CHECKED_TABLE, ENHANCED_TABLE, write_planes
 from ciegan.enhancing.pool import Pool
 from ciegan.enhancing.watch_page import PAGE, Shown, write_page
@@ -135,7 +136,8 @@ class Dashboard:
     def _look_at(self, job: Job) -> None:
         """Draw an image and its result, and score them."""
         try:
-            with open_safely(job.source) as raw, open_safely(job.target) as image:
+            source = enlarged(open_safely(job.source), self.pool.scale)
+            with source as raw, open_safely(job.target) as image:
                 planes, size = (_middle(raw), _middle(image)), raw.pixel_size
             self.shown.appendleft(Shown.of(self._name(job.source), *planes))
             scores = _scores(*planes, size) if self.options.score else {}

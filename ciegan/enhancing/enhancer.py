@@ -206,6 +206,8 @@ class NetworkEnhancer:
         config, options = self.checkpoint.config, self.options
         samples = f", mean of {options.samples} flips and turns" if options.samples > 1 else ""
         flux = ", local means of the raw image kept" if options.keep_flux else ""
+        times = self.checkpoint.scale
+        finer = f", {times} times the pixels along each side" if times > 1 else ""
         chosen = {"channels": options.channels, "z": options.planes, "t": options.times}
         only = "".join(
             f", {name} {' '.join(map(str, sorted(wanted)))} only, the rest as it was"
@@ -215,7 +217,8 @@ class NetworkEnhancer:
         return (
             f"enhanced by ciegan {version('cellqa')}, not raw data: generator "
             f"{config.generator.name}, preset {config.preset}, step {self.checkpoint.step}, "
-            f"weights sha256 {model[:16]}, normalize {options.normalize}{flux}{samples}{only}"
+            f"weights sha256 {model[:16]}, normalize {options.normalize}{finer}{flux}{samples}"
+            f"{only}"
         )
 
     def limits(self, pixels: Array) -> tuple[float, float] | None:

@@ -49,9 +49,10 @@ def enhance_files(
 
     Names, layout, formats, bit depth, pixel size and axes are kept (what is only read, such as CZI
     and ND2, becomes OME-TIFF); metadata say that the image is enhanced, and by which weights. A
-    file is done once: it is skipped where its content, the weights and the options are those it was
-    made with. Reading, network and writing overlap; a file appears under its name when it is
-    complete.
+    network of super-resolution gives more, and smaller, pixels; planes that are copied are enlarged
+    as `ciegan.enlarge` does. A file is done once: it is skipped where its content, the weights and
+    the options are those it was made with. Reading, network and writing overlap; a file appears
+    under its name when it is complete.
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ def enhance_files(
     pool = Pool(checkpoint, options, runners, root, folder, overwrite=overwrite)
     if not overwrite:
         refuse_taken(work, pool.ledger)
-    _check_space(work, folder)
+    _check_space(work, folder, checkpoint.scale)
     order = {job: k for k, job in enumerate(work)}
     records: dict[int, Enhanced] = {}
     number = 1 if cluster else _processes(work, pool, runners, jobs)
@@ -263,9 +264,9 @@ def _processes(work: Sequence[Job], pool: Pool, runners: Sequence[Runner], jobs:
     return max(number, len(runners)) if number > 1 else 1
 
 
-def _check_space(work: list[Job], folder: Path) -> None:
-    """Refuse to begin where not even the size of the sources is free."""
-    needed = sum(job.source.stat().st_size for job in work if job.source.is_file())
+def _check_space(work: list[Job], folder: Path, scale: int) -> None:
+    """Refuse to begin where not even the size of the sources, enlarged, is free."""
+    needed = scale**2 * sum(job.source.stat().st_size for job in work if job.source.is_file())
     free = free_space(folder)
     if free < needed:
         raise CellqaError(

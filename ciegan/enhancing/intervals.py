@@ -22,6 +22,7 @@ from ciegan.enhancing.enhancer import (
     limits_of,
     normalisation_of,
 )
+from ciegan.enhancing.enlarging import enlarged
 from ciegan.enhancing.pool import beside, spread_path
 from ciegan.network.checkpoint import Checkpoint
 from ciegan.network.intervals import Intervals
@@ -125,7 +126,8 @@ def _maps(
 ) -> float:
     """Write both maps of a file; return the share of pixels that have none."""
     missing = total = 0
-    with open_safely(job.source) as raw, open_safely(job.target) as made:
+    source = enlarged(open_safely(job.source), network.scale)
+    with source as raw, open_safely(job.target) as made:
         levels = levels_of_series(raw, network, options)
         if made.dtype.kind not in "uif" or len(raw.planes) != len(made.planes):
             raise ImageError("its result is not of this image")

@@ -13,6 +13,7 @@ from cellqa.errors import CellqaError
 from cellqa.io import ImageFile, PlaneIndex, carriers, open_image
 from cellqa.planes import Array
 from ciegan.enhancing.enhancer import EnhanceOptions
+from ciegan.enhancing.enlarging import enlarged
 from ciegan.network.checkpoint import Checkpoint
 from ciegan.network.normalisation import PERCENTILES, channels_of
 from ciegan.network.percentiles import percentiles_of_bands
@@ -42,7 +43,7 @@ def with_folder_levels(
     """
     if options.normalize != "folder" or options.levels:
         return options
-    folder = _Folder(plan(source, target), options, checkpoint.generator.inputs)
+    folder = _Folder(plan(source, target), options, checkpoint)
     found = []
     for channel in folder.channels():
         low, high = percentiles_of_bands(lambda c=channel: folder.bands(c), PERCENTILES)  # type: ignore[misc]
@@ -53,16 +54,20 @@ def with_folder_levels(
 class _Folder:
     """The pixels of a folder's images, channel by channel."""
 
-    def __init__(self, work: Sequence[Job], options: EnhanceOptions, inputs: int) -> None:
+    def __init__(self, work: Sequence[Job], options: EnhanceOptions, network: Checkpoint) -> None:
         self.paths = [job.source for job in work]
-        self.options, self.inputs = options, inputs
+        self.options, self.network = options, network
         self.usable: dict[Path, set[int]] = {}
+
+    def _opened(self, path: Path) -> ImageFile:
+        """As it is enhanced."""
+        return enlarged(open_image(path), self.network.scale)
 
     def channels(self) -> list[int]:
         """Channels that any image has; notes which images can be read from end to end."""
         for path in self.paths:
             try:
-                with open_image(path) as file:
+                with self._opened(path) as file:
                     planes = [index for index in file.planes if self._counts(index)]
                     for index in planes:
                         for rows in self._rows(file, index):
@@ -82,14 +87,14 @@ class _Folder:
         for path, there in self.usable.items():
             if channel not in there:
                 continue
-            with open_image(path) as file:
+            with self._opened(path) as file:
                 for index in file.planes:
                     if index.c == channel:
                         yield from self._rows(file, index)
 
     def _rows(self, file: ImageFile, index: PlaneIndex) -> Iterator[Array]:
         shape = file.shape_of(index)
-        if channels_of(shape) >= 3 and self.inputs == 1:
+        if channels_of(shape) >= 3 and self.network.generator.inputs == 1:
             colour = file.load(index)
             if there := carriers(colour):
                 yield np.ascontiguousarray(colour[..., there[0]])

@@ -17,18 +17,14 @@ import numpy as np
 from cellqa.disk import free_space
 from cellqa.enhance.files import Job
 from cellqa.errors import CellqaError, ImageError, first_line, printable
-from cellqa.io import (
-    ImageFile,
-    PlaneIndex,
-    check_room,
-    lost,
-)
+from cellqa.io import ImageFile, PlaneIndex, check_room, lost
 from cellqa.io.isolated import open_safely
 from cellqa.io.stores import is_there
 from cellqa.planes import Array
 from ciegan.enhancing.beside import Beside
 from ciegan.enhancing.enhanced import Enhanced, take_over
 from ciegan.enhancing.enhancer import NetworkEnhancer, levels_of_series
+from ciegan.enhancing.enlarging import enlarged
 from ciegan.enhancing.ledger import Ledger
 from ciegan.enhancing.looks import agree, check_part, cleaned, look, without_hot
 from ciegan.enhancing.output import _AHEAD, _File, _Output
@@ -174,7 +170,7 @@ class Pipeline:
         if file.error or record.status != "ok":
             self._read.put((file, None))
             return
-        with open_safely(job.source) as source, contextlib.ExitStack() as files:
+        with self._opened(file) as source, contextlib.ExitStack() as files:
             check_room(str(job.target), len(source.planes))
             if not any(map(self.network.options.chosen, source.planes)):
                 t, c, z = (1 + n for n in source.planes[-1][1:])
@@ -182,7 +178,7 @@ class Pipeline:
                     f"no plane of it was asked for: it has channels 0 to {c - 1}, focus planes "
                     f"0 to {z - 1}, times 0 to {t - 1}"
                 )
-            _check_room(job, source, bool(self.spread_of))
+            _check_room(job, source, bool(self.spread_of), self.network.checkpoint.scale)
             file.levels = levels_of_series(source, self.network.checkpoint, self.network.options)
             if file.levels:
                 file.note = ", black and white of the whole series"
@@ -213,6 +209,16 @@ class Pipeline:
                     break
                 self._read.put((file, _Plane(index, pixels, seen, beside)))
             self._read.put((file, None))
+
+    def _opened(self, file: _File) -> ImageFile:
+        """The source, as the network sees it."""
+
+        def look(index: PlaneIndex, pixels: Array) -> Array:
+            if not self.network.options.chosen(index):
+                return pixels
+            return without_hot(file, pixels, remove=self.network.options.hot_pixels == "remove")
+
+        return enlarged(open_safely(file.job.source), self.network.checkpoint.scale, look)
 
     def _beside(self, file: _File, files: contextlib.ExitStack) -> Beside:
         """Where the neighbours of its planes are; that there are none is told."""
@@ -347,7 +353,8 @@ class Pipeline:
         remove = self.network.options.hot_pixels == "remove"
         limits = file.levels.get((index.s, index.c))
         if whole is not None:
-            whole = without_hot(file, whole, remove=remove)
+            if self.network.checkpoint.scale == 1:  # else they were looked for before
+                whole = without_hot(file, whole, remove=remove)
             if remove and plane.seen is not None:
                 plane.seen, _ = cleaned(plane.seen)
             limits = limits or self.network.limits(whole)
@@ -378,12 +385,12 @@ class Pipeline:
         file.planes += 1
 
 
-def _check_room(job: Job, source: ImageFile, spread: bool) -> None:
+def _check_room(job: Job, source: ImageFile, spread: bool, scale: int) -> None:
     """Refuse to begin a file for which the disk has no room."""
     values = sum(math.prod(map(float, source.shape_of(i))) for i in source.planes)
     needed = values * source.dtype.itemsize
     if job.source.is_file() and job.target.suffix == job.source.suffix:
-        needed = min(needed, job.source.stat().st_size)  # compressed as it is
+        needed = min(needed, job.source.stat().st_size * scale**2)  # compressed as it is
     needed += spread * values * 4
     free = free_space(job.target.parent)
     if free < needed:

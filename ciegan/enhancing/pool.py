@@ -53,6 +53,8 @@ class Pool:
         The hash of the weights.
     context : Context
         Neighbours that the network looks at.
+    scale : int
+        Times that images are enlarged for it.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class Pool:
         spread: Path | None = None,
         noted: bool = False,
     ) -> None:
-        self.context = checkpoint.context
+        self.context, self.scale = checkpoint.context, checkpoint.scale
         self.model = model = model or content_hash(checkpoint.path)
         settings = f"{model} {json.dumps(options.as_settings(), sort_keys=True)}"
         settings = f"{settings} {version('cellqa')}"

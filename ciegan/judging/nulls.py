@@ -12,8 +12,9 @@ import numpy as np
 from cellqa.metrics.consistency import consistency
 from cellqa.planes import Array
 from cellqa.shown import one_line
-from ciegan.data.tile_pairs import TilePair
+from ciegan.data.tile_pairs import TilePair, check_scale_of
 from ciegan.network.checkpoint import Checkpoint
+from ciegan.network.enlarging import enlarge
 from ciegan.network.neighbours import middle, repeated, stacked
 from ciegan.network.windows import enhance_plane
 
@@ -62,16 +63,16 @@ class Null:
         )
 
 
-def nothings(seed: int = 0) -> dict[str, tuple[Array, Array]]:
+def nothings(seed: int = 0, side: int = _SIDE) -> dict[str, tuple[Array, Array]]:
     """Images with nothing in them, and where nothing is."""
     rng = np.random.default_rng(seed)
-    shape = (_SIDE, _SIDE)
+    shape = (side, side)
     everywhere = np.ones(shape, bool)
-    y, x = np.indices(shape) - _SIDE // 2
+    y, x = np.indices(shape) - side // 2
     away = np.hypot(y, x)
     spot = 40 * _NOISE * np.exp(-(away**2) / (2 * _SPOT**2))
     flat = np.full(shape, _LEVEL)
-    slope = np.linspace(-10 * _NOISE, 10 * _NOISE, _SIDE)
+    slope = np.linspace(-10 * _NOISE, 10 * _NOISE, side)
     few = rng.poisson(3.0, shape) * 100.0
     cases = {
         "blank, with noise": (flat + rng.normal(0, _NOISE, shape), everywhere),
@@ -103,7 +104,9 @@ def check_nothing(network: Checkpoint) -> list[Null]:
         return []
     found = []
     others = [nothings(seed) for seed in range(1, network.generator.planes)]
-    for name, (image, where) in nothings().items():
+    scale = network.scale
+    for name, (image, where) in nothings(side=_SIDE // scale).items():
+        image, where = enlarge(image, scale), enlarge(where.astype(np.uint8), scale) > 0
         seen = stacked([image, *(other[name][0] for other in others)])  # each with noise of its own
         result, unlike = _enhanced(network, seen)
         made = _structure(result, where) / _structure(image, where)
@@ -138,8 +141,9 @@ def check_others(network: Checkpoint, tiles: Sequence[TilePair]) -> list[Null]:
     Raises
     ------
     CellqaError
-        A tile cannot be read, or has other channels than the network.
+        A tile cannot be read, or has other channels than the network, or was enlarged otherwise.
     """
+    check_scale_of(tiles, network)
     found = []
     sources = [tile.load()[0].astype(np.float32) for tile in tiles]
     for source in sources:

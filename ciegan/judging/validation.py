@@ -31,7 +31,7 @@ from cellqa.tables.finished import Finished
 from cellqa.tables.folder import FIGURES
 from cellqa.terminal import Progress
 from ciegan.data.prepare import PAIRS
-from ciegan.data.tile_pairs import TilePair, in_context, read_split
+from ciegan.data.tile_pairs import TilePair, check_scale_of, in_context, read_split, scale_of
 from ciegan.data.tiles import INPUT, TARGET
 from ciegan.judging.classical import FITTED, NAMES, fitted, pairs_to_fit
 from ciegan.judging.nulls import check_nothing
@@ -123,6 +123,8 @@ def validate(
         raise CellqaError(f"{taken[0]!r} is the name of another method: give NAME=RUN")
     networks = {name: load(path) for name, path in runs.items()}
     tiles = read_split(data, split)
+    for network in networks.values():
+        check_scale_of(tiles, network)
     take_folder(
         out, _MARK, role="--out", what="validation", overwrite=overwrite, replaced=["enhanced"]
     )
@@ -215,7 +217,14 @@ def _enhanced(
 
 
 def views_of(tiles: Sequence[TilePair], network: Checkpoint) -> dict[str, TilePair]:
-    """Tiles by name, with the neighbours that a network sees beside them."""
+    """Tiles by name, with the neighbours that a network sees beside them.
+
+    Raises
+    ------
+    CellqaError
+        They have none, or were enlarged otherwise than those that it was trained on.
+    """
+    check_scale_of(tiles, network)
     return {t.name: t for t in in_context(tiles, "DATA", network.config.data.context)}
 
 
@@ -300,7 +309,7 @@ def score_tiles(
         return score_to_folder(
             pairing,
             results,
-            options=ScoreOptions(for_run(None, fit=True)),
+            options=ScoreOptions(for_run(None, fit=True), scale=scale_of(tiles)),
             engine=LocalEngine(jobs),
             grouping=_grouping(tiles, pairing.images, results),
             resume=resume,

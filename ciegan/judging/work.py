@@ -21,6 +21,7 @@ from cellqa.pairs.roles import Role
 from cellqa.planes import Array
 from cellqa.terminal import Progress, Tell
 from ciegan.config import Config, from_dict, to_toml
+from ciegan.data.pixels import load_image
 from ciegan.data.prepare import PAIRS
 from ciegan.data.tile_pairs import TilePair
 from ciegan.data.tiles import INPUT, TARGET
@@ -77,8 +78,9 @@ class Work:
         wanted = [(split, tile) for split in ("train", "val") for tile in self.tiles[split]]
         with appearing(place, folder=True) as made:
             for done, (split, tile) in enumerate(wanted, 1):
-                source, target, size = tile.load()
-                write_tile(made / split / INPUT, tile, source, size)
+                source, _ = load_image(tile.input, as_is=True)
+                _, target, size = tile.load()
+                write_tile(made / split / INPUT, tile, source, size and tile.scale * size)
                 write_tile(made / split / TARGET, tile, ENHANCERS[Role.EGT](target), size)
                 self.progress(done, len(wanted))
             table = self.data / PAIRS

@@ -30,6 +30,7 @@ from ciegan.config.sections import NORMALISATIONS
 from ciegan.models import GENERATORS, Generator
 from ciegan.network import onnx, realesrgan
 from ciegan.network.builtin import is_builtin, resolved
+from ciegan.network.enlarging import check_scale
 from ciegan.network.familiar import Familiar
 from ciegan.network.intervals import Intervals
 from ciegan.network.normalisation import Normalisation, channels_of
@@ -65,6 +66,8 @@ class Checkpoint:
         Where the weights were calibrated.
     familiar : Familiar or None
         Where what they were trained on was looked at.
+    scale : int
+        Times that inputs are enlarged before it sees them (`ciegan.enlarge`).
     """
 
     generator: Generator
@@ -77,6 +80,7 @@ class Checkpoint:
     trained_on: TrainedOn = field(default_factory=TrainedOn)
     intervals: Intervals | None = None
     familiar: Familiar | None = None
+    scale: int = 1
 
     __repr__ = one_line
 
@@ -111,6 +115,7 @@ def save(
     scores: Mapping[str, float],
     warnings: list[str],
     trained_on: TrainedOn | None = None,
+    scale: int = 1,
 ) -> Path:
     """Write a generator's weights with all that is needed to use them.
 
@@ -123,6 +128,7 @@ def save(
     """
     about = {
         "channels": channels,
+        "scale": scale,
         "normalisation": asdict(normalisation),
         "step": step,
         "scores": dict(scores),
@@ -284,6 +290,8 @@ def _described(metadata: Mapping[str, str], path: Path) -> Checkpoint:
             name: kind.from_lists(about[name]) for kind, name in _PARTS.items() if name in about
         }
         trained_on = TrainedOn(*(frozenset(map(str, known.get(n, ()))) for n in _REMEMBERED))
+        scale = int(about.get("scale", 1))
+        check_scale(scale)
     except ConfigError as error:
         raise CellqaError(f"{path.name}: {error}") from None
     except Exception as error:  # a hostile file can bring any error up
@@ -291,7 +299,16 @@ def _described(metadata: Mapping[str, str], path: Path) -> Checkpoint:
             f"{path.name}: its description is damaged ({first_line(error)})"
         ) from None
     return Checkpoint(
-        generator, config, normalisation, step, scores, warnings, path, trained_on, **parts
+        generator,
+        config,
+        normalisation,
+        step,
+        scores,
+        warnings,
+        path,
+        trained_on,
+        scale=scale,
+        **parts,
     )
 
 

@@ -79,6 +79,7 @@ class Model:
             "range": [-1, 1],
             "channels": self.generator.channels,
             "context": self.checkpoint.config.data.context,
+            "scale": self.checkpoint.scale,
             "inputs": self.generator.inputs,
             "stride": self.generator.stride,
             "radius": self.generator.radius,
@@ -119,6 +120,8 @@ class Exported:
         What becomes -1 and 1, in words.
     warnings : list of str
         What to distrust.
+    scale : int
+        Times that images have to be enlarged before (`ciegan.enlarge`).
     """
 
     path: Path
@@ -129,6 +132,7 @@ class Exported:
     halo: int
     normalisation: str
     warnings: list[str]
+    scale: int = 1
 
     __repr__ = one_line
 
@@ -207,6 +211,7 @@ def export_network(
         model.halo,
         bioimageio.in_words(model.checkpoint.normalisation),
         model.checkpoint.warnings,
+        model.checkpoint.scale,
     )
 
 
@@ -304,8 +309,13 @@ def to_bioimageio(model: Model) -> tuple[bytes, list[Run]]:
     Raises
     ------
     CellqaError
-        The network sees neighbours, for which such a package has no words.
+        The network sees neighbours or enlarged images, for which such a package has no words.
     """
+    if model.checkpoint.scale > 1:
+        raise CellqaError(
+            "programs of bioimage.io cannot enlarge images before a network sees them, as this one "
+            "needs: --to onnx or torchscript takes images that are enlarged already"
+        )
     if model.generator.planes > 1:
         raise CellqaError(
             "programs of bioimage.io give a network one plane, and this one sees its neighbours: "

@@ -13,7 +13,7 @@ from cellqa.errors import CellqaError
 from cellqa.planes import Array
 from cellqa.shown import one_line
 from ciegan.config import Config
-from ciegan.data.tile_pairs import TilePair, in_context, spread
+from ciegan.data.tile_pairs import TilePair, check_scale_of, in_context, spread
 from ciegan.network.checkpoint import Checkpoint, add, load
 from ciegan.network.familiar import SMALLEST, features, learn
 from ciegan.network.intervals import COVERAGES, Intervals, fit, joined, pixels_known
@@ -57,6 +57,7 @@ def calibrate(run: Path, tiles: Sequence[TilePair]) -> Calibrated:
         The weights cannot be read, or the tiles hold too few pixels.
     """
     network = load(run)
+    check_scale_of(tiles, network)
     known: dict[str, list[tuple[Array, Array, Array]]] = {}
     same = True
     for tile in in_context(tiles, "DATA", network.config.data.context):

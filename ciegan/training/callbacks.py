@@ -171,6 +171,7 @@ class RunWriter(Callback):
                 pl_module.kept.state_dict(),
                 config=pl_module.config,
                 channels=pl_module.crops.channels,
+                scale=pl_module.crops.scale,
                 normalisation=pl_module.normalisation,
                 step=pl_module.steps_done,
                 scores={k: v for k, v in scores.values.items() if math.isfinite(v)},

@@ -25,7 +25,7 @@ from cellqa.tables.files import write_json
 from cellqa.terminal import Progress, Tell
 from ciegan.config import Config, read_config, to_toml
 from ciegan.data.crops import Crops
-from ciegan.data.tile_pairs import TilePair, read_split, spread
+from ciegan.data.tile_pairs import TilePair, read_split, scale_of, spread
 from ciegan.losses import VGG19, load_vgg
 from ciegan.losses.base import FEATURES
 from ciegan.network.checkpoint import BEST, LAST, make_generator
@@ -233,6 +233,11 @@ def _check_validation(tiles: list[TilePair], crops: Crops, config: Config, devic
         raise CellqaError(
             f"the field {printable(min(fields))!r} is in the training and in the validation "
             "split; prepare the data again"
+        )
+    if scale_of(tiles) != crops.scale:
+        raise CellqaError(
+            f"val: its targets have {scale_of(tiles)} times the pixels of its inputs along each "
+            f"side, those of train {crops.scale} times"
         )
     chosen = spread(tiles, config.monitor.images)
     if len(chosen) < devices:

@@ -55,3 +55,18 @@ TINY = {
 def tiny() -> Config:
     """A configuration whose eight steps take a second."""
     return from_dict(TINY)
+
+
+TINY_TOML = """
+[data]
+crop = 32
+batch_size = 2
+[generator]
+name = "resunet"
+[generator.options]
+widths = [4, 8]
+blocks = [1, 1]
+[monitor]
+images = 1
+samples = 1
+"""

@@ -22,7 +22,9 @@ RNG = np.random.default_rng(0)
 SMALL = {"widths": [4, 8], "blocks": [1, 1]}
 
 
-def weights(path: Path, channels: int = 1, seed: int = 0, context: str = "") -> Path:
+def weights(
+    path: Path, channels: int = 1, seed: int = 0, context: str = "", scale: int = 1
+) -> Path:
     """A generator that does something, as after training."""
     torch.manual_seed(seed)
     config = replace(DEFAULT, generator=Network("resunet", SMALL))
@@ -36,6 +38,7 @@ def weights(path: Path, channels: int = 1, seed: int = 0, context: str = "") -> 
         generator.state_dict(),
         config=config,
         channels=channels,
+        scale=scale,
         normalisation=Normalisation("image", 10.0, 200.0),
         step=5,
         scores={},

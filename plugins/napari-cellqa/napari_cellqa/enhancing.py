@@ -125,6 +125,11 @@ def enhance_by_network(
 
     _check_memory(picture, _NETWORK * picture.pixels + _WINDOW)
     checkpoint = load(weights)
+    if checkpoint.scale > 1:
+        raise ImageError(
+            f"{checkpoint.path.name} gives {checkpoint.scale} times the pixels of {picture.name} along "
+            "each side: enhance the file with `ciegan enhance`, and open what it made"
+        )
     options = EnhanceOptions(normalize="stack" if together else "auto")
     network = NetworkEnhancer(checkpoint, options, make_runners(checkpoint)[0])
     context, number = checkpoint.context, len(picture.places)

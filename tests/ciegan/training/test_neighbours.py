@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 from click.testing import CliRunner
+from fields import TINY_TOML
 
 from cellqa.simulate import timelapse
 from ciegan.cli import main
@@ -57,18 +58,3 @@ def test_from_series_to_results(data: Path, tmp_path: Path) -> None:
     assert invoke(*words, "--context", "t:2", "--steps", 2, "--from", run) == 0
     assert load(more).generator.planes == 5
     assert invoke(*words, "--overwrite", "--steps", 2, "--from", run) == 1  # sees fewer
-
-
-TINY_TOML = """
-[data]
-crop = 32
-batch_size = 2
-[generator]
-name = "resunet"
-[generator.options]
-widths = [4, 8]
-blocks = [1, 1]
-[monitor]
-images = 1
-samples = 1
-"""

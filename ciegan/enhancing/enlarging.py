@@ -1,0 +1,60 @@
+"""Image files as a network of super-resolution sees them: with the pixels of its results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from cellqa.io import ImageFile, PlaneIndex
+from cellqa.planes import Array
+from ciegan.network.enlarging import enlarge, enlarged_rows
+
+Look = Callable[[PlaneIndex, Array], Array]
+
+
+def enlarged(file: ImageFile, scale: int, look: Look | None = None) -> ImageFile:
+    """An open file with `scale` times the pixels along each side, each as much smaller.
+
+    Parameters
+    ----------
+    file : ImageFile
+        Closed with what is returned.
+    scale : int
+        1 leaves the file as it is.
+    look : callable, optional
+        Is given each plane that is loaded whole, before it is enlarged, and returns it as it is to
+        be enlarged.
+    """
+    if scale == 1:
+        return file
+
+    def finer(shape: tuple[int, ...]) -> tuple[int, ...]:
+        return scale * shape[0], scale * shape[1], *shape[2:]
+
+    def smaller(size: float | None) -> float | None:
+        return size / scale if size else size
+
+    def load(index: PlaneIndex) -> Array:
+        pixels = file.load(index)
+        return enlarge(look(index, pixels) if look else pixels, scale)
+
+    def load_rows(index: PlaneIndex, start: int, stop: int) -> Array:
+        rows = file.shape_of(index)[0]
+        return enlarged_rows(lambda a, b: file.load_rows(index, a, b), rows, scale, start, stop)
+
+    built = file.tiff
+    if built is not None and built.resolution is not None:
+        (along_x, along_y), unit = built.resolution
+        built = replace(built, resolution=((scale * along_x, scale * along_y), unit))
+    return replace(
+        file,
+        shape=finer(file.shape),
+        scene_shapes=tuple(map(finer, file.scene_shapes)),
+        pixel_size=smaller(file.pixel_size),
+        pixel_size_y=smaller(file.pixel_size_y),
+        scene_sizes=tuple((smaller(x), smaller(y)) for x, y in file.scene_sizes),
+        decode=load,
+        decode_rows=load_rows if file.decode_rows else None,
+        acquisition=file.acquired,
+        tiff=built,
+    )
