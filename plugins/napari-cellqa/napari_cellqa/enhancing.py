@@ -127,8 +127,8 @@ def enhance_by_network(
     checkpoint = load(weights)
     if checkpoint.scale > 1:
         raise ImageError(
-            f"{checkpoint.path.name} gives {checkpoint.scale} times the pixels of {picture.name} along "
-            "each side: enhance the file with `ciegan enhance`, and open what it made"
+            f"{checkpoint.path.name} gives {checkpoint.scale} times the pixels along each side of "
+            f"{picture.name}: enhance its file with `ciegan enhance`, and open what that makes"
         )
     options = EnhanceOptions(normalize="stack" if together else "auto")
     network = NetworkEnhancer(checkpoint, options, make_runners(checkpoint)[0])

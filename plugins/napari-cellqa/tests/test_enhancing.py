@@ -6,6 +6,7 @@ import cellqa
 import ciegan
 from cellqa.errors import CellqaError, MissingExtraError
 from cellqa.extras import Package
+from ciegan.network.checkpoint import save
 from ciegan.network.normalisation import Normalisation
 from napari_cellqa import enhancing, memory
 from napari_cellqa.enhancing import enhance_by_network, enhance_classically
@@ -101,3 +102,20 @@ def test_refusals(pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: type("M", (), {"available": 1e5}))
     with pytest.raises(CellqaError, match=r"enhancing blurred: some .* of memory are needed"):
         enhance_classically(raw, "te")
+
+
+def test_super_resolution_is_for_files(pictures, tmp_path):
+    known = ciegan.load("general")
+    finer = save(
+        tmp_path / "finer.safetensors",
+        known.generator.state_dict(),
+        config=known.config,
+        channels=1,
+        normalisation=known.normalisation,
+        step=1,
+        scores={},
+        warnings=[],
+        scale=2,
+    )
+    with pytest.raises(cellqa.ImageError, match="2 times the pixels along each side of blurred"):
+        enhance_by_network(pictures["blurred"], finer)
