@@ -122,11 +122,13 @@ def report_failures(
     table: Path | None = None,
     *,
     count: int | None = None,
+    worst: tuple[int, int] | None = None,
 ) -> None:
     """Name what failed and end with status 3; where a table has the rest, ten are enough.
 
     With `--allow-failures`, no more than it allows are no reason to end so. `count` is how many
-    there are where `failures` holds the first of them alone.
+    there are where `failures` holds the first of them alone; `worst`, how many images failed of
+    how many, by the method with the most, where there are several rows an image.
     """
     if not failures:
         return
@@ -139,8 +141,9 @@ def report_failures(
         _say(f"... and {rest} more, each with its reason in {table}")
     context = click.get_current_context(silent=True)
     allowed = context.meta.get(ALLOWED) if context else None
-    if allowed is not None and number <= allowed.of(total):
-        _say(f"{number} of {total} failed, which --allow-failures {allowed.text} allows")
+    bad, every = worst or (number, total)
+    if allowed is not None and bad <= allowed.of(every):
+        _say(f"{bad} of {every} images failed, which --allow-failures {allowed.text} allows")
         return
     _say(f"{number} of {total} failed")
     raise SystemExit(DONE_WITH_FAILURES)

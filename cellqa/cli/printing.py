@@ -57,6 +57,11 @@ def print_finished(
             failures,
             finished.paths[0],
             count=finished.tally.failed.total(),
+            worst=max(
+                ((bad, bad + finished.tally.scored[m]) for m, bad in finished.tally.failed.items()),
+                key=lambda both: both[0] / both[1],
+                default=None,
+            ),
         )
     finally:
         if missed:

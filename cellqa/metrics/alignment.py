@@ -88,6 +88,18 @@ def shift_x(reference: npt.ArrayLike, image: npt.ArrayLike) -> float:
     return shift(reference, image)[1]
 
 
+def undoing(by: tuple[float, float]) -> tuple[float, float]:
+    """What `moved_back` undoes of a displacement: fractions that are negligible stay.
+
+    Examples
+    --------
+    >>> undoing((3.01, 0.4))
+    (3, 0.4)
+    """
+    y, x = (round(s) if abs(s - round(s)) < _NEGLIGIBLE else s for s in by)
+    return y, x
+
+
 def moved_back(image: npt.ArrayLike, by: tuple[float, float]) -> tuple[Array, tuple[slice, slice]]:
     """Undo a displacement, and say which pixels of the result exist.
 
@@ -118,7 +130,7 @@ def moved_back(image: npt.ArrayLike, by: tuple[float, float]) -> tuple[Array, tu
     import scipy.ndimage  # slow to import, rarely needed
 
     plane = as_plane(image, "image")
-    whole = [round(s) if abs(s - round(s)) < _NEGLIGIBLE else s for s in by]
+    whole = undoing(by)
     valid = tuple(
         slice(max(math.ceil(-s), 0), max(n - max(math.ceil(s), 0), 0))
         for s, n in zip(whole, plane.shape, strict=True)

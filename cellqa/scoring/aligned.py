@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cellqa.errors import ImageError, Undefined
-from cellqa.metrics.alignment import displacement, known_part, moved_back
+from cellqa.metrics.alignment import displacement, known_part, moved_back, undoing
 from cellqa.metrics.case import Case
+from cellqa.metrics.detail import enlarged
 from cellqa.metrics.foreground import Object, objects, of_labels
 from cellqa.metrics.objects import Found, found_objects, match_of, outlined
 from cellqa.planes import Array
@@ -41,15 +42,18 @@ class Aligned:
 
 def against_raw(case: Case) -> Case:
     """The case with the image's displacement against its raw image undone, both cropped."""
-    if case.raw is None or case.raw.shape != case.image.shape:
+    scale = case.scale
+    if case.raw is None or tuple(scale * n for n in case.raw.shape) != case.image.shape:
         return case
-    by = known_part(displacement(case.raw, case.image))
+    by = known_part(displacement(enlarged(case.raw, case.image.shape), case.image))
     if math.hypot(*by) < _STILL:
         return case
-    moved, (rows, columns) = moved_back(case.image.pixels, by)
-    raw = case.raw.cropped(rows, columns)
+    moved, shown = moved_back(case.image.pixels, by)
+    coarse = [slice(-(-part.start // scale), part.stop // scale) for part in shown]
+    raw = case.raw.cropped(*coarse)
     if not raw.pixels.size:
         return case
+    rows, columns = (slice(scale * part.start, scale * part.stop) for part in coarse)
     image = Plane(np.ascontiguousarray(moved[rows, columns]), case.image.dtype)
     return replace(case, image=image, raw=raw, reference=None, mask=None)
 
@@ -71,7 +75,8 @@ def undone(beside: Aligned, needs_raw: bool) -> Aligned:
     moved, _ = moved_back(image.pixels, by)
     again = known_part(displacement(reference, Plane(np.ascontiguousarray(moved), image.dtype)))
     if math.hypot(*again) < 1:
-        by = by[0] + again[0], by[1] + again[1]
+        done = undoing(by)
+        by = done[0] + again[0], done[1] + again[1]
     moved, (rows, columns) = moved_back(image.pixels, by)
 
     def cropped(pixels: Array, of: Plane) -> Plane:
@@ -81,13 +86,15 @@ def undone(beside: Aligned, needs_raw: bool) -> Aligned:
     if not shown.pixels.size:
         raise ImageError(f"displaced by more than its size ({by[0]:.1f}, {by[1]:.1f} pixels)")
     raw = None
-    if needs_raw and case.raw is not None and case.raw.shape == image.shape:
-        raw = cropped(moved_back(case.raw.pixels, by)[0], case.raw)  # as its enhanced image
+    if needs_raw and case.raw is not None:
+        finer = enlarged(case.raw, image.shape)
+        raw = cropped(moved_back(finer.pixels, by)[0], finer)  # as its enhanced image
     registered = replace(
         case,
         image=cropped(moved, image),
         reference=shown,
         raw=raw,
+        scale=1,
         mask=case.mask.cropped(rows, columns) if case.mask else None,
         outlines=case.outlines.moved(by, rows, columns) if case.outlines else None,
     )

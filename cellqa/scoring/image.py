@@ -239,7 +239,9 @@ def _score_method(name: str, opened: Opened, leader: Opened, scorer: Scorer) -> 
             raise ImageError(opened.problem)
         scored = scorer.score(name, method, opened.plane, size, notes)
         if options.maps is not None:
-            save_maps(Path(options.maps), method, name, scored.maps(), size, options.scale)
+            # the input's maps have the ground truth's pixels, too
+            finer = size / options.scale if size and method == Role.RAW else size
+            save_maps(Path(options.maps), method, name, scored.maps(), finer, options.scale)
     except CellqaError as error:
         return failed(name, method, str(error))
     return scored.row

@@ -205,11 +205,14 @@ class Scorer:
             The plane is of another size than its reference, displaced beyond it, or holds NaN
             where it is scored.
         """
+        if method != Role.REFERENCE:
+            self.check_shape(method, plane.shape)
         digest = plane.digest
         alike = plane.shape == self._shape.reference
         part = self._parts.taken(plane, "the image", own=True)
         # what its reference does not have counts as error
-        beside = self._parts.taken(plane, "the image", own=False) if alike else part
+        compared_to = self.reference is not None and method != Role.REFERENCE
+        beside = self._parts.taken(plane, "the image", own=False) if compared_to else part
         alone = part is not beside and not np.array_equal(part.pixels, beside.pixels)
         if not alone:
             beside = part
@@ -224,11 +227,10 @@ class Scorer:
         told = list(notes)
         values: dict[str, float] = {}
         aligned = control = None
-        if self.reference is not None and method != Role.REFERENCE:
-            self.check_shape(method, plane.shape)
+        if self.reference is not None and compared_to:
             case = whole
             if not alike:  # a raw image of larger pixels is compared as it is when enlarged
-                finer = as_type(enlarged(part, self.reference.shape).pixels, part.dtype)
+                finer = as_type(enlarged(beside, self.reference.shape).pixels, part.dtype)
                 size = whole.pixel_size / self.options.scale
                 case = replace(whole, image=Plane(finer, part.dtype), pixel_size=size)
             elif beside is not part:  # else what is known of it serves all families
@@ -305,7 +307,11 @@ class Scorer:
             return
         if method != Role.RAW or tuple(self.options.scale * n for n in shape) != whole:
             ours, theirs = (" x ".join(map(str, s)) for s in (shape, whole))
-            raise ImageError(f"size {ours} differs from the ground truth's {theirs}")
+            times = {n / m for n, m in zip(whole, shape, strict=True)}
+            factor = int(max(times))
+            finer = method == Role.RAW and times == {factor} and factor > 1
+            hint = f" (if that is enlarged: --scale {factor})" if finer else ""
+            raise ImageError(f"size {ours} differs from the ground truth's {theirs}{hint}")
 
     def _measured(self, wanted: Iterable[Metric], case: Case) -> dict[str, float]:
         """Values of these metrics, family by family."""

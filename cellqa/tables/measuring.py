@@ -75,8 +75,8 @@ def _contradictions(of: Mapping[tuple[str, str], Summary]) -> Iterator[str]:
                 )
         elif known is not None and not known.n and known.undefined:
             yield (
-                f"{method} cannot be compared with the raw images: its images are constant, or too "
-                "small"
+                f"{method} cannot be compared with the raw images: its images are constant, too "
+                "small, or of another size (--scale); see `reason` in scores.csv"
             )
         elif known is not None and _by_chance(known):
             yield f"{method} shows nothing of what the raw images show (rsp {known.mean:.2g})"

@@ -20,6 +20,8 @@ _AS_THEY_ARE = "values were compared as they are"
 _COARSER = 1.1  # times the method's resolution
 _FEWEST = 3  # images without which nothing is said of all
 _MOST = 0.8  # of the images
+_MADE_OF_IT = 0.75  # times the noise of the raw images unexplained: less holds some of it
+_WORSE = 3.0  # times what the ground truth leaves unexplained
 _SHOWN_FAILURES = 1000  # named in run.json; scores.csv names them all
 
 
@@ -312,12 +314,27 @@ class Tally:
                 (coarser, plain, f"is coarser than {method}"),
                 (apart, both, f"looks filtered and {method} does not"),
             ):
-                if of.sum() >= _FEWEST and found.sum() >= _MOST * of.sum():
+                enough = max(_FEWEST, _MOST * both.sum())  # of all, not of what is left of them
+                if found.sum() >= enough and of.sum() and not self._contradicts(method):
                     told.append(
                         f"the ground truth {what}, on {found.sum()} of {of.sum()} images: are "
                         "--pred and --gt swapped?"
                     )
         return told
+
+    def _contradicts(self, method: str) -> bool:
+        """Whether the raw images say that a method is no ground truth.
+
+        It holds their noise, of which a truth knows nothing; or it explains them far worse than the
+        ground truth, while a truth explains all but noise.
+        """
+        if all(m.name != "unexplained" for m in self.metrics):
+            return False
+        left = self.aligned("unexplained")
+        if method not in left:
+            return False
+        own, truth = (float(np.nanmedian(left.get(m, [1.0]))) for m in (method, Role.REFERENCE))
+        return own < _MADE_OF_IT or own > _WORSE * max(truth, 1.0)
 
     def _spread(self, values: array[int], method: str) -> np.ndarray:
         """What is known of each of a method's planes, at the places of all planes; -1 elsewhere."""

@@ -163,7 +163,8 @@ def _best(best: Sequence[str], boards: Sequence[Board]) -> str:
                 close.setdefault(_names(rivals, "or"), []).append(board.metric.name)
         beside = "; ".join(f"in {_and(ms)} too close to call with {r}" for r, ms in close.items())
         found = _names(best)
-        where = _and([b.metric.name for b in boards])
+        tied = {m for ms in close.values() for m in ms}
+        where = _and([n for b in boards if (n := b.metric.name) not in tied] or sorted(tied))
         more = "; no method is better" if best[0] == Role.RAW else ""
         return f"Best: {found}, in {where}{more}{f' ({beside})' if beside else ''}."
     if best:

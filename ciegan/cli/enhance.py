@@ -278,6 +278,11 @@ def enhance(
         "reference": reference,
         "overwrite": True,  # what was assembled before is made again, from the same tiles
     }
+    if mosaic == "after" and checkpoint.scale > 1:
+        raise CellqaError(
+            f"--mosaic after places tiles by the pixels of IN, and {run} gives {checkpoint.scale} "
+            "times as many; take --mosaic before"
+        )
     if mosaic and not holds_images(source):
         raise CellqaError("--mosaic: IN must be a folder of tiles, and OUT a folder")
     if not mosaic and (pattern or overlap or max_shift or reference):

@@ -62,7 +62,8 @@ def check_pair(pair: Pair, *, register: bool = False) -> tuple[Pair, str]:
             f"{_NOTHING}"
         )
     if not register and (off := placed.describe()):
-        raise ImageError(f"the input is {off}: --register undoes that {_NOTHING}")
+        undo = "--register undoes that" if pair.scale == 1 else "in pixels of the target"
+        raise ImageError(f"the input is {off}: {undo} {_NOTHING}")
     placed = refined(target, source, placed) if register else placed
     brought, inside = laid(source, placed)
     if register:

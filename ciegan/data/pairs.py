@@ -193,11 +193,11 @@ def _pair(
             )
             size = tiling.pixel_size or size or own
             grid = _on_grid(blurred, sharp, scale)
-            pair = Pair(label, grid, sharp, size, label, degradation="as given")
+            pair = Pair(label, grid, sharp, size, label, degradation="as given", scale=scale)
             for told in _checked(pair, check, register, match_levels):
                 if isinstance(told, Pair) and scale > 1:
                     raw = blurred.astype(told.input.dtype)
-                    yield replace(told, input=raw, scale=scale)
+                    yield replace(told, input=raw)
                 else:
                     yield told
         except CellqaError as error:

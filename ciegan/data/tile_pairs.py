@@ -61,9 +61,13 @@ class TilePair:
         source = enlarge(load_image(self.input, as_is=True)[0], self.scale)
         target, size = load_image(self.target, as_is=True)
         if source.shape != target.shape:
+            finer = {n / m for n, m in zip(target.shape[:2], source.shape[:2], strict=True)}
+            hint = ""
+            if len(finer) == 1 and min(finer) in (2, 3, 4):
+                hint = " (for super-resolution, `ciegan prepare pairs --scale` makes such data)"
             raise CellqaError(
                 f"{printable(self.name)}: input {source.shape} and target {target.shape} differ in "
-                "shape"
+                f"shape{hint}"
             )
         if source.dtype != target.dtype:
             raise CellqaError(

@@ -211,13 +211,14 @@ def cut_tiles(
         target = ENHANCERS[Role.EGT](target)
     records, empty = [], 0
     sizes = {INPUT: pair.pixel_size and scale * pair.pixel_size, TARGET: pair.pixel_size}
-    # in the pixels of the input
-    whole, tile_side = pair.input.shape[:2], tiling.tile // scale
-    parts = parts_of(whole, tile_side, shares) if shares else {only: (0, 0, *whole)}
+    whole = shape[:2]
+    parts = parts_of(whole, tiling.tile, shares, scale) if shares else {only: (0, 0, *whole)}
+    tile_side = tiling.tile // scale  # in the pixels of the input, as all that follows
     for split, (top, left, height, width) in parts.items():
         part_name = f"{field_name} {split}" if shares else field_name
-        for y, x in product(_starts(height, tile_side), _starts(width, tile_side)):
-            y, x = top + y, left + x
+        sides = product(*(_starts(n // scale, tile_side) for n in (height, width)))
+        for y, x in sides:
+            y, x = top // scale + y, left // scale + x
             within = np.s_[y : y + tile_side, x : x + tile_side]
             y, x = scale * y, scale * x
             inside = np.s_[y : y + tiling.tile, x : x + tiling.tile]
@@ -253,9 +254,11 @@ def cut_tiles(
 
 
 def parts_of(
-    shape: tuple[int, ...], tile: int, shares: Mapping[str, float]
+    shape: tuple[int, ...], tile: int, shares: Mapping[str, float], step: int = 1
 ) -> dict[str, tuple[int, int, int, int]]:
     """Top, left, height and width of the part of a field that each split has.
+
+    All are multiples of `step`, if the shape is.
 
     Raises
     ------
@@ -273,7 +276,7 @@ def parts_of(
     parts, begin, done = {}, 0, 0.0
     for number, (split, share) in enumerate(shares.items()):
         done += share / sum(shares.values())
-        end = round(done * side) + GAP * number
+        end = (round(done * side) + GAP * number) // step * step
         if end - begin < tile:
             raise ImageError(
                 f"the part of {split} has {max(end - begin, 0)} of {shape[longer]} pixels, fewer "
@@ -282,7 +285,7 @@ def parts_of(
         place, size = [0, 0], list(shape)
         place[longer], size[longer] = begin, end - begin
         parts[split] = (place[0], place[1], size[0], size[1])
-        begin = end + GAP
+        begin = -(-(end + GAP) // step) * step
     return parts
 
 

@@ -27,11 +27,11 @@ from cellqa.shown import one_line
 from cellqa.tables.cells import cell
 from cellqa.tables.files import write_csv
 from ciegan.enhancing.enhanced import COLUMNS, Enhanced
-from ciegan.enhancing.enlarging import enlarged
 from ciegan.enhancing.folder import CHECKED_TABLE, ENHANCED_TABLE, write_planes
 from ciegan.enhancing.pool import Pool
 from ciegan.enhancing.watch_page import PAGE, Shown, write_page
 from ciegan.enhancing.watcher import FolderWatcher, WatchOptions
+from ciegan.network.enlarging import enlarge
 
 SCORED = ("resolution", "entropy")  # of the result, and of its raw image as input_NAME
 
@@ -136,11 +136,12 @@ class Dashboard:
     def _look_at(self, job: Job) -> None:
         """Draw an image and its result, and score them."""
         try:
-            source = enlarged(open_safely(job.source), self.pool.scale)
-            with source as raw, open_safely(job.target) as image:
-                planes, size = (_middle(raw), _middle(image)), raw.pixel_size
-            self.shown.appendleft(Shown.of(self._name(job.source), *planes))
-            scores = _scores(*planes, size) if self.options.score else {}
+            scale = self.pool.scale
+            with open_safely(job.source) as raw, open_safely(job.target) as image:
+                before, after = _middle(raw, _MIDDLE // scale), _middle(image, _MIDDLE)
+                size = image.pixel_size
+            self.shown.appendleft(Shown.of(self._name(job.source), enlarge(before, scale), after))
+            scores = _scores(before, after, size, scale) if self.options.score else {}
         except (CellqaError, OSError):  # moved away meanwhile, as microscopes' programs do
             scores = {}
         if self.options.score:
@@ -207,25 +208,30 @@ class Dashboard:
         return [rows[name] for name in sorted(rows)]
 
 
-def _middle(file: ImageFile) -> Array:
-    """The middle plane; of a large one, its middle."""
+def _middle(file: ImageFile, side: int) -> Array:
+    """The middle plane; of a large one, so many pixels in its middle."""
     index = file.planes[len(file.planes) // 2]
     height, width = file.shape_of(index)[:2]
     if not file.is_large(index):
         return file.load(index)
-    top, left = (max(0, (n - _MIDDLE) // 2) for n in (height, width))
-    return file.load_rows(index, top, min(top + _MIDDLE, height))[:, left : left + _MIDDLE]
+    top, left = (max(0, (n - side) // 2) for n in (height, width))
+    return file.load_rows(index, top, min(top + side, height))[:, left : left + side]
 
 
-def _scores(raw: Array, image: Array, pixel_size: float | None) -> dict[str, float]:
-    """What cellqa says without a reference, of the result and of its raw image."""
+def _scores(raw: Array, image: Array, pixel_size: float | None, scale: int) -> dict[str, float]:
+    """What cellqa says without a reference, of the result and of its raw image.
+
+    Lengths are in pixels of the result where their size is unknown.
+    """
     planes = {
         role: Plane(as_plane(luminance(pixels), role), pixels.dtype)
         for role, pixels in ((Role.RAW, raw), ("image", image))
     }
     scores: dict[str, float] = {}
+    options = ScoreOptions(select(SCORED), scale=scale)
+    sizes = {"image": pixel_size, Role.RAW: pixel_size and scale * pixel_size}
     for role, prefix in (("image", ""), (Role.RAW, "input_")):
-        scorer = Scorer(None, ScoreOptions(select(SCORED)))
-        values = scorer.score("", role, planes[role], pixel_size).row.values
+        scorer = Scorer(None, options, raw=planes[Role.RAW] if scale > 1 else None)
+        values = scorer.score("", role, planes[role], sizes[role]).row.values
         scores |= {prefix + name: float(v) for name, v in values.items() if math.isfinite(v)}
     return scores

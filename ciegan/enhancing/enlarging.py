@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from cellqa.io import ImageFile, PlaneIndex
+from cellqa.io import Acquisition, ImageFile, PlaneIndex
 from cellqa.planes import Array
 from ciegan.network.enlarging import enlarge, enlarged_rows
 
@@ -42,6 +42,17 @@ def enlarged(file: ImageFile, scale: int, look: Look | None = None) -> ImageFile
         rows = file.shape_of(index)[0]
         return enlarged_rows(lambda a, b: file.load_rows(index, a, b), rows, scale, start, stop)
 
+    def acquired() -> Acquisition:
+        """Positions are those of the first pixel's middle, which lies further out."""
+        known = file.acquired()
+        x, y = file.size_of(file.planes[0])
+        if not x or not (known.positions or known.axes):  # axes: OME-Zarr begins at 0 unsaid
+            return known
+        out = (1 - 1 / scale) / 2
+        places = known.positions or ((0.0, 0.0),)
+        moved = tuple((a - out * (y or x), b - out * x) for a, b in places)
+        return known._replace(positions=moved)
+
     built = file.tiff
     if built is not None and built.resolution is not None:
         (along_x, along_y), unit = built.resolution
@@ -55,6 +66,6 @@ def enlarged(file: ImageFile, scale: int, look: Look | None = None) -> ImageFile
         scene_sizes=tuple((smaller(x), smaller(y)) for x, y in file.scene_sizes),
         decode=load,
         decode_rows=load_rows if file.decode_rows else None,
-        acquisition=file.acquired,
+        acquisition=acquired,
         tiff=built,
     )

@@ -290,7 +290,7 @@ def _described(metadata: Mapping[str, str], path: Path) -> Checkpoint:
             name: kind.from_lists(about[name]) for kind, name in _PARTS.items() if name in about
         }
         trained_on = TrainedOn(*(frozenset(map(str, known.get(n, ()))) for n in _REMEMBERED))
-        scale = int(about.get("scale", 1))
+        scale = about.get("scale", 1)
         check_scale(scale)
     except ConfigError as error:
         raise CellqaError(f"{path.name}: {error}") from None

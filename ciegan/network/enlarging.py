@@ -17,8 +17,8 @@ _MARGIN = 3  # rows that a cubic reaches, and one more
 
 def check_scale(scale: int) -> None:
     """Raise ValueError where images cannot be enlarged so many times."""
-    if not 1 <= scale <= LARGEST:
-        raise ValueError(f"`scale` must be 1 to {LARGEST}, got {scale}")
+    if not isinstance(scale, int) or isinstance(scale, bool) or not 1 <= scale <= LARGEST:
+        raise ValueError(f"`scale` must be 1 to {LARGEST}, a whole number, got {scale!r}")
 
 
 def enlarge(pixels: Array, scale: int) -> Array:
@@ -43,7 +43,7 @@ def enlarge(pixels: Array, scale: int) -> Array:
     Raises
     ------
     ValueError
-        `scale` is out of range.
+        `scale` is out of range, or the pixels are no image.
 
     Notes
     -----
@@ -56,6 +56,12 @@ def enlarge(pixels: Array, scale: int) -> Array:
     array([  0,  23,  77, 111], dtype=uint8)
     """
     check_scale(scale)
+    pixels = np.asarray(pixels)
+    if pixels.ndim not in (2, 3) or not pixels.size or pixels.dtype.kind not in "uif":
+        raise ValueError(
+            f"`pixels` must be numbers of shape (Y, X) or (Y, X, C), got {pixels.dtype} of shape "
+            f"{pixels.shape}"
+        )
     if scale == 1:
         return pixels
     exact = pixels.dtype.kind == "f" or pixels.dtype.itemsize < 4

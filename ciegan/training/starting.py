@@ -55,6 +55,11 @@ def take_weights(networks: Networks, first: Checkpoint, channels: int) -> list[s
         networks.average.module.load_state_dict(state)
     networks.known_before = first.trained_on
     told = [f"begun from {first.path.name}: {warning}" for warning in first.warnings]
+    if first.scale != networks.crops.scale:
+        told.append(
+            f"--from: inputs of {first.path.name} were enlarged {first.scale} times, here they are "
+            f"{networks.crops.scale} times"
+        )
     rules = first.normalisation.rule, networks.normalisation.rule
     if len(set(rules)) == 2:
         told.append(

@@ -68,8 +68,18 @@ def test_images_are_enlarged_by_cubic_interpolation(dtype: type, scale: int) -> 
             rows = enlarged_rows(read, len(pixels), scale, start, stop)
             tolerance = 1 if np.dtype(dtype).kind in "iu" else 1e-3  # rounding of sums
             np.testing.assert_allclose(rows, found[start:stop], atol=tolerance, rtol=0)
-    with pytest.raises(ValueError, match="`scale` must be 1 to 4, got 5"):
+    with pytest.raises(ValueError, match="`scale` must be 1 to 4, a whole number, got 5"):
         ciegan.enlarge(pixels, 5)
+
+
+@pytest.mark.parametrize(
+    "pixels", [np.zeros((0, 4)), np.zeros((2, 2, 2, 2)), np.zeros((4, 4), bool), np.zeros(4) * 1j]
+)
+def test_what_is_no_image_is_not_enlarged(pixels: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="`pixels` must be numbers of shape"):
+        ciegan.enlarge(pixels, 2)
+    with pytest.raises(ValueError, match="a whole number, got 2"):
+        ciegan.enlarge(np.eye(4), 2.0)  # type: ignore[arg-type]
 
 
 def test_a_camera_of_larger_pixels() -> None:
@@ -273,6 +283,8 @@ def test_zarr(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     with open_image(tmp_path / "b.ome.zarr") as file:
         assert file.shape == (80, 100)
+        # the middle of the first pixel lies a quarter of a raw pixel further out
+        np.testing.assert_allclose(file.acquired().positions, [(-0.125, -0.125)])
         assert file.pixel_size == pytest.approx(0.25)
         assert (file.load(file.planes[0]) == wanted(model, pixels[0, 0, 0])).all()
 
@@ -331,6 +343,18 @@ def test_watched_folders(made: Path, trained: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert tifffile.imread(tmp_path / "out/field0.tif").shape == (96, 96)
     assert (tmp_path / "out/watch.html").exists()
+    for row in table(tmp_path / "out").values():
+        assert float(row["input_resolution"] or "inf") >= 2 * 0.4  # of two raw pixels, in µm
+        assert float(row["resolution"] or "inf") >= 2 * 0.4
+
+
+def test_mosaics_of_results_are_refused_before_any_work(tmp_path: Path) -> None:
+    model = weights(tmp_path / "best.safetensors", scale=2)
+    write_tiff(tmp_path / "in/a.tif", image(), None)
+    done = run(model, tmp_path / "in", tmp_path / "out", "--mosaic", "after")
+    assert done.exit_code == 1
+    assert "take --mosaic before" in done.output
+    assert not (tmp_path / "out").exists()
 
 
 def test_exports_say_what_they_take(trained: Path, tmp_path: Path) -> None:

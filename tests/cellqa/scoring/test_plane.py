@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import scipy.ndimage
 import tifffile
 from click.testing import CliRunner, Result
 from images import blurred
@@ -418,3 +419,75 @@ def test_registration_is_against_the_raw_image_too(
         rows = table(tmp_path / f"run{len(options)}" / "scores.csv")
         found.append(next(float(r["rsp"]) for r in rows if r["method"] == "net"))
     assert found[1] > 0.995 > found[0]
+
+
+def finer(seed: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A truth, what a camera of twice the pixel sees, and that enlarged."""
+    truth = simulate.filaments((200, 240), cutoff=0.3, photons=2000, seed=seed).image
+    raw = np.rint(truth.reshape(100, 2, 120, 2).mean(axis=(1, 3))).astype(np.uint16)
+    wide = cv2.resize(raw.astype(np.float32), (240, 200), interpolation=cv2.INTER_CUBIC)
+    return truth, raw, np.clip(np.rint(wide), 0, 65535).astype(np.uint16)
+
+
+def test_an_input_that_is_enlarged_scores_as_a_method_that_enlarges_it() -> None:
+    truth, raw, _ = finer()
+    raw[50, 60] = 65000  # hot: an error of both
+    wide = cv2.resize(raw.astype(np.float32), (240, 200), interpolation=cv2.INTER_CUBIC)
+    pred = np.clip(np.rint(wide), 0, 65535).astype(np.uint16)
+    scores = cellqa.score({"net": pred}, truth, raw=raw, scale=2, metrics=["psnr", "ssim"])
+    own, theirs = (scores.frame[scores.frame.method == m].iloc[0] for m in ("net", "input"))
+    assert own.psnr == pytest.approx(theirs.psnr, abs=1e-6)
+    assert own.ssim == pytest.approx(theirs.ssim, abs=1e-6)
+    assert any("input has outliers" in w for w in scores.warnings)
+
+
+def test_registration_knows_larger_pixels() -> None:
+    truth, raw, wide = finer()
+    moved = np.roll(wide, (3, 2), (0, 1))
+    names = ["rsp", "photometry_slope", "unexplained", "invented", "psnr"]
+    scores = cellqa.score(
+        {"still": wide, "moved": moved}, truth, raw=raw, scale=2, metrics=names, register=True
+    )
+    still, other = (scores.frame[scores.frame.method == m].iloc[0] for m in ("still", "moved"))
+    assert other.rsp == pytest.approx(still.rsp, abs=0.01)
+    assert other.photometry_slope == pytest.approx(1, abs=0.02)
+    assert other.invented == pytest.approx(still.invented, abs=0.02)
+    assert not scores.frame.reason.fillna("").str.contains("input: ;").any()
+
+
+@pytest.mark.parametrize("by", [0.03, 0.045])  # of which 0.012 and 0.017 are found
+def test_small_displacements_are_not_doubled(by: float) -> None:
+    truth = simulate.filaments((128, 128), cutoff=0.3, photons=5000, seed=1).ideal.astype(float)
+    moved = scipy.ndimage.fourier_shift(np.fft.fft2(truth), (by, 0))
+    image = np.fft.ifft2(moved).real
+    found = []
+    for register in (False, True):
+        frame = cellqa.score(
+            {"net": image}, truth, metrics=["shift_y", "shift_x", "psnr"], register=register
+        ).frame
+        found.append(frame[frame.method == "net"].iloc[0].shift_y)
+    assert found[0] > 0.01
+    assert found[1] == pytest.approx(found[0], abs=1e-3)
+
+
+def test_maps_of_the_input_have_the_pixels_of_the_truth(folders: Folders, tmp_path: Path) -> None:
+    truth, raw, wide = finer()
+    for name, pixels, size in (("gt", truth, 0.2), ("net", wide, 0.2), ("raw", raw, 0.4)):
+        cellqa.write_tiff(tmp_path / name / "a.tif", pixels, size)
+    roles = [w for n in ("gt", "net", "raw") for w in (ROLES[n], tmp_path / n)]
+    out = tmp_path / "run"
+    assert run(*roles, "--scale", "2", "--maps", "--out", out).exit_code == 0
+    for method in ("net", "input"):
+        with cellqa.open_image(out / "maps" / method / "a.tif.error.tif") as file:
+            assert file.shape == truth.shape
+            assert file.pixel_size == pytest.approx(0.2)
+
+
+def test_a_forgotten_scale_is_named(tmp_path: Path) -> None:
+    truth, raw, wide = finer()
+    scores = cellqa.score(wide, truth, raw=raw, metrics=["psnr", "rsp"])
+    assert scores.frame.reason.fillna("").str.contains("--scale 2").all()
+    assert any("of another size (--scale)" in w for w in scores.warnings)
+
+
+ROLES = {"gt": "--gt", "net": "--pred", "raw": "--input"}

@@ -3,8 +3,12 @@
 import itertools
 import math
 
+import cv2
 import numpy as np
+import pytest
 
+import cellqa
+from cellqa import simulate
 from cellqa.metrics.registry import select
 from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import Pairing
@@ -126,3 +130,52 @@ def test_methods_that_lack_images_are_told() -> None:
         counted.add(Row(f"{place}.tif", "one", values={"psnr": 20.0}))
     counted.add(Row("0.tif", "two", values={"psnr": 20.0}))
     assert any("two has 1 of 3 images" in line for line in counted.warnings(NOTHING))
+
+
+def smoothed(image: np.ndarray, sigma: float) -> np.ndarray:
+    return cv2.GaussianBlur(image.astype(np.float32), (0, 0), sigma)
+
+
+@pytest.fixture(scope="module")
+def seen_twice() -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Images with little light, and of the same structures with much."""
+    raws, truths = [], []
+    for seed in range(4):
+        scene = simulate.filaments((192, 192), cutoff=0.5, photons=1000, seed=seed)
+        again = simulate.acquire(scene.structure, cutoff=0.3, photons=200, seed=100 + seed)
+        raws.append(again.image.astype(np.float32))
+        truths.append(scene.image.astype(np.float32))
+    return raws, truths
+
+
+def swaps(
+    pred: list[np.ndarray], gt: list[np.ndarray], raw: list[np.ndarray] | None = None
+) -> list[str]:
+    names = ["psnr", "resolution", *(["unexplained"] if raw else [])]
+    scores = cellqa.score({"net": pred}, gt, raw=raw, metrics=names)
+    return [warning for warning in scores.warnings if "swapped" in warning]
+
+
+def test_results_in_the_place_of_their_truth_are_told(
+    seen_twice: tuple[list[np.ndarray], list[np.ndarray]],
+) -> None:
+    raws, truths = seen_twice
+    results = [smoothed(raw, 2) for raw in raws]
+    assert swaps(truths, results)
+    assert swaps(truths, results, raws)
+
+
+def test_a_smooth_truth_is_not_taken_for_a_result(
+    seen_twice: tuple[list[np.ndarray], list[np.ndarray]],
+) -> None:
+    """The raw images say so: what is sharpened holds their noise, CLAHE does not explain them."""
+    raws, truths = seen_twice
+    smooth = [smoothed(truth, 1.0) for truth in truths]
+    sharpened = [2 * smoothed(raw, 0.4) - smoothed(raw, 2) for raw in raws]
+    whole = [np.clip(raw, 0, 65535).astype(np.uint16) for raw in raws]
+    loud = [
+        cellqa.clahe(w, clip_limit=4, tiles=8, value_range=(float(w.min()), float(w.max())))
+        for w in whole
+    ]
+    assert not swaps(sharpened, smooth, raws)
+    assert not swaps(loud, smooth, raws)
