@@ -27,6 +27,13 @@ def one_line(of: Any) -> str:
     ...     __repr__ = one_line
     >>> Found("a", [0.5] * 1000), Found("b", [1 / 3])
     (Found(name='a', values=1000 float), Found(name='b', values=[0.3333]))
+    >>> @dataclass
+    ... class Run:
+    ...     best: Found
+    ...     rest: object
+    ...     __repr__ = one_line
+    >>> Run(Found("a"), object())
+    Run(best=Found(name='a'), rest=<object>)
     """
     name, parts = type(of).__name__, []
     for each in fields(of):
@@ -60,10 +67,13 @@ def _short(value: Any) -> str:
         return _of_mapping(value)
     if isinstance(value, Collection):
         return _of_collection(value)
-    if is_dataclass(value) or callable(value):
-        return getattr(value, "__name__", type(value).__name__)
+    name = getattr(value, "__name__", type(value).__name__)
+    if callable(value) and not is_dataclass(value):
+        return name
     text = repr(value)
-    return text if len(text) <= _LONGEST and "\n" not in text else f"<{type(value).__name__}>"
+    if len(text) <= _LONGEST and "\n" not in text and " object at 0x" not in text:
+        return text
+    return name if is_dataclass(value) else f"<{name}>"
 
 
 def _of_mapping(value: Mapping[Any, Any]) -> str:
