@@ -61,8 +61,11 @@ function on_paper(on) {
   document.documentElement.classList.toggle("printing", on); boxes(); full(on);
   document.querySelectorAll("details.how").forEach(d => { if (on && !d.open) { d.open = true; d.dataset.was = "closed"; } else if (!on && d.dataset.was) { d.open = false; delete d.dataset.was; } });
 }
+let heads = [];
+// browsers leave buttons out where the head of a table is repeated on the next sheet
+function words_for_paper() { document.querySelectorAll("thead th button").forEach(b => { const s = make("span", b.textContent); b.replaceWith(s); heads.push([s, b]); }); }
 function apart_for_paper() {
-  on_paper(true); gallery_for_paper();
+  on_paper(true); gallery_for_paper(); words_for_paper();
   for (const table of document.querySelectorAll(".scroll > table")) {
     const head = table.tHead?.rows[0]; if (!head || table.scrollWidth <= PAPER || table.id === "wells") continue;
     const widths = [...head.cells].map(c => c.offsetWidth), blocks = []; let from = 1;
@@ -75,5 +78,5 @@ function apart_for_paper() {
     table.parentElement.after(holder); table.parentElement.classList.add("on-screen"); parts.push(holder);
   }
 }
-function together() { parts.forEach(p => p.remove()); parts = []; document.querySelectorAll(".on-screen").forEach(e => e.classList.remove("on-screen")); on_paper(false); }
+function together() { heads.forEach(([s, b]) => s.replaceWith(b)); heads = []; parts.forEach(p => p.remove()); parts = []; document.querySelectorAll(".on-screen").forEach(e => e.classList.remove("on-screen")); on_paper(false); }
 window.addEventListener("beforeprint", apart_for_paper); window.addEventListener("afterprint", together);

@@ -265,7 +265,9 @@ def test_columns_out_of_sight_are_told_and_printed(page: Any) -> None:
     heads = [t.locator("thead th").all_text_contents() for t in printed.all()]
     assert all(head[0].startswith("image") for head in heads)
     assert [name for head in heads for name in head[1:]] == names[1:]
+    assert page.locator("thead button").count() == 0  # which are not repeated on each sheet
     page.evaluate("together()")
+    assert page.locator("#table thead button").count() == len(names)
     assert printed.count() == 0
 
 
