@@ -143,7 +143,8 @@ def report_failures(
     allowed = context.meta.get(ALLOWED) if context else None
     bad, every = worst or (number, total)
     if allowed is not None and bad <= allowed.of(every):
-        _say(f"{bad} of {every} images failed, which --allow-failures {allowed.text} allows")
+        what = " images" if worst else ""
+        _say(f"{bad} of {every}{what} failed, which --allow-failures {allowed.text} allows")
         return
     _say(f"{number} of {total} failed")
     raise SystemExit(DONE_WITH_FAILURES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cellqa.planes.blocks import times
 from cellqa.planes.plane import Plane
 
 
@@ -12,11 +13,8 @@ def misfit(raw: Plane, image: Plane, scale: int) -> str:
     if tuple(scale * n for n in raw.shape) == image.shape:
         return ""
     sizes = [" x ".join(map(str, p.pixels.shape)) for p in (raw, image)]
-    ratios = {b / a for a, b in zip(raw.shape, image.shape, strict=True)}
-    ratio = ratios.pop()
-    hint = ""
-    if not ratios and ratio == int(ratio):
-        hint = f"; if it is enlarged, say --scale {int(ratio)}"
+    larger = times(raw.shape, image.shape)
+    hint = f"; if it is enlarged, say --scale {larger}" if larger else ""
     return f"raw {sizes[0]}, image {sizes[1]}, scale {scale}{hint}"
 
 

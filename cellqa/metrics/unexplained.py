@@ -110,8 +110,8 @@ def _rings(case: Case) -> tuple[Array, Array, Array, float] | str:
     """
     assert case.raw is not None
     truth, image = case.reference, case.image
-    same = truth is not None and truth.shape == image.shape == case.raw.shape
-    if same and truth is not None and not truth.flat:
+    alike = truth is not None and truth.shape == image.shape == case.raw.shape
+    if truth is not None and alike and not truth.flat:
         sums = case.once(sums_of)
         if isinstance(sums, str):
             return sums

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from cellqa.planes import Array
+
+
+def times(small: Sequence[int], large: Sequence[int]) -> int:
+    """By which whole number the sides of `large` are those of `small`; 0 where by none.
+
+    Examples
+    --------
+    >>> times((20, 30), (40, 60)), times((20, 30), (40, 61)), times((20, 30), (10, 15))
+    (2, 0, 0)
+    """
+    (ratio, *others) = {n / m for m, n in zip(small[:2], large[:2], strict=True)}
+    return int(ratio) if not others and ratio == int(ratio) else 0
 
 
 def block_means(pixels: Array, side: int, across: int | None = None) -> Array:

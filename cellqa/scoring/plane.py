@@ -22,6 +22,7 @@ from cellqa.metrics.resolution import OF_THE_FILTER
 from cellqa.metrics.structural import ssim_map
 from cellqa.pairs.roles import Role
 from cellqa.planes import Array
+from cellqa.planes.blocks import times
 from cellqa.planes.labels import Mask
 from cellqa.planes.plane import Plane
 from cellqa.scoring.aligned import Aligned, against_raw, placed_objects, undone
@@ -307,10 +308,8 @@ class Scorer:
             return
         if method != Role.RAW or tuple(self.options.scale * n for n in shape) != whole:
             ours, theirs = (" x ".join(map(str, s)) for s in (shape, whole))
-            times = {n / m for n, m in zip(whole, shape, strict=True)}
-            factor = int(max(times))
-            finer = method == Role.RAW and times == {factor} and factor > 1
-            hint = f" (if that is enlarged: --scale {factor})" if finer else ""
+            larger = times(shape, whole) if method == Role.RAW else 0
+            hint = f" (if that is enlarged: --scale {larger})" if larger > 1 else ""
             raise ImageError(f"size {ours} differs from the ground truth's {theirs}{hint}")
 
     def _measured(self, wanted: Iterable[Metric], case: Case) -> dict[str, float]:

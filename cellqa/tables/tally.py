@@ -315,7 +315,7 @@ class Tally:
                 (apart, both, f"looks filtered and {method} does not"),
             ):
                 enough = max(_FEWEST, _MOST * both.sum())  # of all, not of what is left of them
-                if found.sum() >= enough and of.sum() and not self._contradicts(method):
+                if found.sum() >= enough and not self._contradicts(method):
                     told.append(
                         f"the ground truth {what}, on {found.sum()} of {of.sum()} images: are "
                         "--pred and --gt swapped?"

@@ -14,13 +14,14 @@ from cellqa.pairs.naming import Naming
 from cellqa.pairs.pairing import pair_folders
 from cellqa.pairs.roles import Role
 from cellqa.planes import Array
+from cellqa.planes.blocks import times
 from cellqa.terminal import Progress
 from ciegan.data.levels import levelled
 from ciegan.data.pair_check import EXCHANGED, check_pair
 from ciegan.data.pixels import check_pixels, load_image
 from ciegan.data.prepare import Prepared, images_below, only, prepare_folder, prepare_sources
 from ciegan.data.tiles import INPUT, TARGET, Pair, TilingOptions, check_tiling
-from ciegan.network.enlarging import enlarge
+from ciegan.network.enlarging import LARGEST, enlarge
 
 BLURRED = "blurred"
 
@@ -212,10 +213,9 @@ def _on_grid(blurred: Array, sharp: Array, scale: int) -> Array:
     ImageError
         The sharp one does not have `scale` times its pixels.
     """
-    sides = [(b, s) for b, s in zip(blurred.shape[:2], sharp.shape[:2], strict=True)]
-    factors = {s // b if s % b == 0 else 0 for b, s in sides}
-    if factors != {scale} and (scale > 1 or (len(factors) == 1 and factors <= {2, 3, 4})):
-        advice = f" (--scale {factors.pop()})" if len(factors) == 1 and min(factors) > 1 else ""
+    larger = times(blurred.shape, sharp.shape)
+    if larger != scale and (scale > 1 or 1 < larger <= LARGEST):
+        advice = f" (--scale {larger})" if larger > 1 else ""
         small, large = (" x ".join(map(str, p.shape[:2])) for p in (blurred, sharp))
         raise ImageError(f"{small} pixels blurred and {large} sharp: not {scale} times{advice}")
     return enlarge(blurred, scale)

@@ -14,13 +14,14 @@ from cellqa.errors import CellqaError, first_line, printable
 from cellqa.pairs.naming import composed
 from cellqa.pairs.pairing import scan
 from cellqa.planes import Array
+from cellqa.planes.blocks import times
 from cellqa.tables.cells import unguarded
 from ciegan.config import Context
 from ciegan.data.pixels import check_pixels, load_image
 from ciegan.data.prepare import MARK, PAIRS
 from ciegan.data.tiles import INPUT, TARGET
 from ciegan.network.checkpoint import Checkpoint
-from ciegan.network.enlarging import check_scale, enlarge
+from ciegan.network.enlarging import LARGEST, check_scale, enlarge
 from ciegan.network.neighbours import stacked
 
 
@@ -61,9 +62,8 @@ class TilePair:
         source = enlarge(load_image(self.input, as_is=True)[0], self.scale)
         target, size = load_image(self.target, as_is=True)
         if source.shape != target.shape:
-            finer = {n / m for n, m in zip(target.shape[:2], source.shape[:2], strict=True)}
             hint = ""
-            if len(finer) == 1 and min(finer) in (2, 3, 4):
+            if 1 < times(source.shape, target.shape) <= LARGEST:
                 hint = " (for super-resolution, `ciegan prepare pairs --scale` makes such data)"
             raise CellqaError(
                 f"{printable(self.name)}: input {source.shape} and target {target.shape} differ in "
