@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import importlib
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
+from types import FrameType
 from typing import Any
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 _OFTEN = 3  # signals, of which the last ends at once
-_AGAIN = 0.05  # seconds until one that was lost is sent again
+_AGAIN = 0.05  # seconds until one that was lost, or came too early, is sent again
+_IMPORT = "<frozen importlib._bootstrap>"  # the file of Python's own frames of an import
 
 _seen: list[int] = []
+_again: list[int] = []  # what this process sends itself, and has not come yet
 _hooks: list[Callable[[sys.UnraisableHookArgs], Any]] = []  # what stood there before
 
 
@@ -28,10 +33,16 @@ def numbers() -> list[signal.Signals]:
 
 
 def take() -> None:
-    """Let each of them raise KeyboardInterrupt: the first; a second is ignored, a third ends."""
+    """Let each of them raise KeyboardInterrupt: the first; a second is ignored, a third ends.
+
+    What comes while a module is imported waits for the module's end: an exception there is turned
+    into another (`RuntimeError` of `__set_name__`, before Python 3.12), or is taken for a library
+    that is missing.
+    """
     if threading.current_thread() is not threading.main_thread():
         return  # only the main thread may say what a signal does
     _seen.clear()
+    _again.clear()
     for number in numbers():
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
@@ -47,29 +58,49 @@ def _send_again(lost: sys.UnraisableHookArgs) -> None:
     A run that was told to end there would go on.
     """
     if lost.exc_type is KeyboardInterrupt and _seen:
-        number = _seen[0]
-        _seen.clear()
-        later = threading.Timer(_AGAIN, _send, (number,))
-        later.daemon = True
-        later.start()
+        _send_later(_seen[0])
     else:
         _hooks[-1](lost)
 
 
+def _send_later(number: int) -> None:
+    """Send a signal from another thread, after a moment."""
+    # not `threading.Timer`: the main thread may hold a lock that starting one takes
+    _thread.start_new_thread(_send, (number,))
+
+
 def _send(number: int) -> None:
     """Send a signal to the main thread, which may be waiting."""
+    time.sleep(_AGAIN)
+    _again.append(number)
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(threading.main_thread().ident or 0, number)
     else:
         signal.raise_signal(number)
 
 
-def _stop(number: int, frame: object) -> None:
-    _seen.append(number)
-    if len(_seen) == 1:
-        raise KeyboardInterrupt
+def _stop(number: int, frame: FrameType | None) -> None:
+    own = number in _again
+    if own:
+        _again.remove(number)
+    else:
+        _seen.append(number)
     if len(_seen) >= _OFTEN:
         end()
+    if own or len(_seen) == 1:
+        if _imports(frame):
+            _send_later(number)
+        else:
+            raise KeyboardInterrupt
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a module is being imported there."""
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORT:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def ignore() -> None:
@@ -147,6 +178,7 @@ def deferred() -> Iterator[None]:
         yield
     if waiting:
         _seen.extend(waiting)
+        _again.clear()
         raise KeyboardInterrupt
 
 

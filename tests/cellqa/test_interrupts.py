@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,7 @@ def handlers() -> Iterator[None]:
     for number, handler in before.items():
         signal.signal(number, handler)
     interrupts._seen.clear()
+    interrupts._again.clear()
 
 
 @pytest.mark.parametrize("number", NUMBERS)
@@ -131,7 +133,7 @@ from cellqa import interrupts
 interrupts.take()
 try:
     {"    ".join(lost.strip().splitlines(keepends=True))}
-    time.sleep(600)
+    time.sleep(60)
 except KeyboardInterrupt:
     interrupts.end()
 print("swallowed")
@@ -140,6 +142,64 @@ print("swallowed")
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
     )
     assert (done.returncode, done.stdout, done.stderr) == (143, "", "\ninterrupted\n")
+
+
+IMPORTED = {
+    "where a class is made": """
+import os, signal
+class Field:
+    def __set_name__(self, owner, name):
+        os.kill(os.getpid(), signal.SIGTERM)
+class Asked:
+    done = Field()
+""",
+    "where a library may be missing": """
+import os, signal
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+    found = True
+except:
+    found = False
+""",
+}
+
+
+RUN = """
+import sys, time
+from cellqa import interrupts
+sys.path.insert(0, {path!r})
+interrupts.take()
+try:
+    import torn
+    print("whole" if getattr(torn, "found", True) else "torn", flush=True)
+    time.sleep(60)
+except KeyboardInterrupt:
+    interrupts.end()
+"""
+
+
+def ended(path: Path, module: str) -> tuple[int, str, str]:
+    """How a command ends that imports this module."""
+    (path / "torn.py").write_text(module)
+    line = [sys.executable, "-c", RUN.format(path=str(path))]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("module", IMPORTED.values(), ids=list(IMPORTED))
+def test_an_import_is_not_torn(tmp_path: Path, module: str) -> None:
+    """What is raised there comes out as another error, or as a library that is missing."""
+    assert ended(tmp_path, module) == (143, "whole\n", "\ninterrupted\n")
+
+
+def test_a_third_signal_does_not_wait_for_an_import(tmp_path: Path) -> None:
+    module = """
+import os, signal, time
+for _ in range(3):
+    os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(60)
+"""
+    assert ended(tmp_path, module) == (143, "", "\ninterrupted\n")
 
 
 def test_what_else_cannot_be_raised_is_printed_as_before() -> None:
