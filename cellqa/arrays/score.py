@@ -26,6 +26,7 @@ from cellqa.tables.rows import Row, failed
 from cellqa.terminal import Progress
 
 _Images = tuple[str, Mapping[str, Any]]
+_OF_THE_IMAGE = (CellqaError, ValueError)  # it holds nothing finite, say
 
 
 def score(
@@ -222,7 +223,6 @@ def score_images(
             progress(number, len(items))
     return rows
 
-
 def _score_image(
     item: _Images,
     *,
@@ -233,7 +233,7 @@ def _score_image(
     name, given = item
     try:
         scorer = scorer_of(given, options, value_range, reference=Role.REFERENCE, raw=Role.RAW)
-    except CellqaError as error:
+    except _OF_THE_IMAGE as error:
         return [failed(name, method, str(error)) for method in methods]
     rows = []
     for method in methods:
@@ -243,7 +243,7 @@ def _score_image(
             if size is not None and method == Role.RAW:
                 size *= options.scale
             rows.append(scorer.score(name, method, plane, size).row)
-        except CellqaError as error:
+        except _OF_THE_IMAGE as error:
             rows.append(failed(name, method, str(error)))
     return rows
 
@@ -252,7 +252,12 @@ def _range_of_all(batch: Batch, options: ScoreOptions) -> tuple[float, float] | 
     truths = batch.images.get(Role.REFERENCE)
     if options.data_range != "set" or not truths:
         return None
-    return min(float(np.nanmin(t)) for t in truths), max(float(np.nanmax(t)) for t in truths)
+    # where one holds infinities, its own row says so; the range is of the others
+    whole = [t[~np.isnan(t)] if t.dtype.kind == "f" else t for t in map(np.asarray, truths)]
+    finite = [t for t in whole if t.size and np.isfinite(t).all()]
+    if not finite:
+        return None
+    return min(float(t.min()) for t in finite), max(float(t.max()) for t in finite)
 
 
 def _crashed(item: _Images, reason: str) -> list[Row]:

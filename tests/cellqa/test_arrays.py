@@ -226,3 +226,25 @@ def test_a_run_is_a_frame(scores: cellqa.Scores, tmp_path: Path) -> None:
     ours = scores.frame
     assert list(frame.columns) == list(ours.columns)
     assert list(frame["psnr"].dropna()) == list(ours["psnr"].dropna())
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("data_range", ["auto", "set"])
+def test_an_image_of_no_numbers_fails_its_row_alone(bad: float, data_range: str) -> None:
+    rng = np.random.default_rng(0)
+    truths = [rng.normal(100, 10, (64, 64)) for _ in range(3)]
+    images = [truth + 1 for truth in truths]
+    whole = cellqa.score(images, truths, data_range=data_range, metrics=["psnr"]).frame
+    nothing = np.full((64, 64), bad)
+    for pred, gt in (
+        ([images[0], nothing, images[2]], truths),
+        (images, [truths[0], nothing, truths[2]]),
+    ):
+        frame = cellqa.score(pred, gt, data_range=data_range, metrics=["psnr"]).frame
+        row = (frame.image == frame.image.iloc[2]) & (frame.method == "image")
+        assert frame[row].status.item() == "failed"
+        assert "must be finite, got 4096 pixels" in frame[row].reason.item()
+        others = (frame.method == "image") & ~row
+        if data_range == "auto" or gt is truths:
+            assert frame[others].psnr.equals(whole[others].psnr)
+        assert np.isfinite(frame[others].psnr).all()
