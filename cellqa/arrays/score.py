@@ -223,6 +223,7 @@ def score_images(
             progress(number, len(items))
     return rows
 
+
 def _score_image(
     item: _Images,
     *,

@@ -24,6 +24,7 @@ from cellqa.metrics._spectrum import (
 from cellqa.metrics.alignment import displaced, displacement_nearby, known_part
 from cellqa.metrics.case import Case
 from cellqa.planes import Array
+from cellqa.planes.finer import finer
 from cellqa.planes.plane import Plane
 from cellqa.shown import one_line
 
@@ -210,11 +211,8 @@ def enlarged(raw: Plane, shape: tuple[int, ...]) -> Plane:
     """The raw image in the enhanced image's pixels."""
     if raw.shape == shape:
         return raw
-    import cv2
-
-    height, width = shape
-    larger = cv2.resize(raw.real.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-    return Plane(np.asarray(larger), larger.dtype)
+    larger = finer(raw.pixels, shape)
+    return Plane(larger, larger.dtype)
 
 
 def at_rest(first: Plane, second: Plane, by: tuple[float, float]) -> Array:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-import cv2
 import numpy as np
 
 from cellqa.enhance.filters import as_type
 from cellqa.planes import Array
+from cellqa.planes.finer import finer
 
 LARGEST = 4  # times that inputs may be enlarged
 _MARGIN = 3  # rows that a cubic reaches, and one more
@@ -64,14 +63,8 @@ def enlarge(pixels: Array, scale: int) -> Array:
         )
     if scale == 1:
         return pixels
-    exact = pixels.dtype.kind == "f" or pixels.dtype.itemsize < 4
-    real: Any = pixels.astype(np.float32 if exact and pixels.dtype.itemsize <= 4 else np.float64)
-    height, width = pixels.shape[:2]
-    size = (scale * width, scale * height)
-    found = cv2.resize(real, size, interpolation=cv2.INTER_CUBIC).reshape(
-        scale * height, scale * width, *pixels.shape[2:]
-    )
-    return as_type(found, pixels.dtype)
+    rows, columns = pixels.shape[:2]
+    return as_type(finer(pixels, (scale * rows, scale * columns)), pixels.dtype)
 
 
 def enlarged_rows(
