@@ -35,6 +35,7 @@ from cellqa.scoring.segmenting import Finder
 from cellqa.tables.rows import Row
 
 LARGEST_SHIFT = 0.3  # pixels; beyond, a run warns
+_BOTH = {Role.REFERENCE, Role.RAW}
 
 
 @dataclass(frozen=True)
@@ -210,50 +211,24 @@ class Scorer:
             self.check_shape(method, plane.shape)
         digest = plane.digest
         alike = plane.shape == self._shape.reference
-        part = self._parts.taken(plane, "the image", own=True)
-        # what its reference does not have counts as error
-        compared_to = self.reference is not None and method != Role.REFERENCE
-        beside = self._parts.taken(plane, "the image", own=False) if compared_to else part
-        alone = part is not beside and not np.array_equal(part.pixels, beside.pixels)
-        if not alone:
-            beside = part
+        part, beside = self._taken(method, plane)
         # lengths in pixels are in those of the enhanced images
         pixels = float(self.options.scale) if method == Role.RAW else 1.0
         whole = replace(
             self._case(part, pixel_size or pixels), outlines=self._finder.outlines(method)
         )
         wanted = [m for m in self.options.metrics if m.applies(method, self.given)]
-        compared = [m for m in wanted if Role.REFERENCE in m.needs]
-        others = [m for m in wanted if Role.REFERENCE not in m.needs]
         told = list(notes)
-        values: dict[str, float] = {}
         aligned = control = None
-        if self.reference is not None and compared_to:
-            case = whole
-            if not alike:  # a raw image of larger pixels is compared as it is when enlarged
-                finer = as_type(enlarged(beside, self.reference.shape).pixels, part.dtype)
-                size = whole.pixel_size / self.options.scale
-                case = replace(whole, image=Plane(finer, part.dtype), pixel_size=size)
-            elif beside is not part:  # else what is known of it serves all families
-                case = replace(whole, image=beside)
-            aligned = Aligned(case, origin=self._origin)
+        if self._compared(method):
+            aligned = Aligned(self._beside(whole, beside, alike), origin=self._origin)
+            if self.options.register:
+                aligned = undone(aligned, any({*m.needs} >= _BOTH for m in wanted))
+                if isinstance(aligned.y, Undefined) and isinstance(aligned.x, Undefined):
+                    told.append(f"{method} could not be registered")
         elif self._finder.controlled:
             control = Aligned(whole, origin=self._origin)
-        if aligned is not None and self.options.register:
-            needs_raw = any(Role.RAW in m.needs for m in compared)
-            aligned = undone(aligned, needs_raw)
-            moves = {"shift_y": aligned.y, "shift_x": aligned.x}
-            own = [m.name for m in compared if m.measure is alignment.measure]
-            values = {n: moves[n] for n in own}
-            if isinstance(aligned.y, Undefined) and isinstance(aligned.x, Undefined):
-                told.append(f"{method} could not be registered")
-        left = [m for m in compared if m.name not in values]
-        values |= self._measured(left, aligned.case if aligned else whole)
-        moved = self.options.register and self.raw is not None and method != Role.RAW
-        in_place = against_raw(whole) if moved else whole
-        of_raw = [m for m in others if Role.RAW in m.needs]
-        values |= self._measured([m for m in others if m not in of_raw], whole)
-        values |= self._measured(of_raw, in_place)
+        values = self._values(method, wanted, whole, aligned)
         placed = aligned or control
         objects, found = placed_objects(placed) if placed else ((), None)
         if placed and found is None and self._finder.expected(method):
@@ -266,13 +241,58 @@ class Scorer:
             data_range=None if math.isnan(self.data_range) else self.data_range,
             values={m.name: values[m.name] for m in self.options.metrics if m.name in values},
             reason="; ".join(dict.fromkeys(r for r in reasons if r)),
-            notes=(*told, *self._notes(method, part, values, alone)),
+            notes=(*told, *self._notes(method, part, values, alone=beside is not part)),
             limits=self._own_limits(),
             objects=objects,
             found=found,
             digest=digest,
         )
         return Scored(row, whole, aligned, self._shape)
+
+    def _compared(self, method: str) -> bool:
+        return self.reference is not None and method != Role.REFERENCE
+
+    def _taken(self, method: str, plane: Plane) -> tuple[Plane, Plane]:
+        """What is scored of an image: alone, and beside the reference; one object if they agree.
+
+        Beside it, what the reference does not have counts as error.
+        """
+        part = self._parts.taken(plane, "the image", own=True)
+        if not self._compared(method):
+            return part, part
+        beside = self._parts.taken(plane, "the image", own=False)
+        return part, part if np.array_equal(part.pixels, beside.pixels) else beside
+
+    def _beside(self, whole: Case, beside: Plane, alike: bool) -> Case:
+        """An image as it is compared with the reference."""
+        if self.reference is not None and not alike:
+            # a raw image of larger pixels is compared as it is when enlarged
+            dtype = whole.image.dtype
+            finer = as_type(enlarged(beside, self.reference.shape).pixels, dtype)
+            size = whole.pixel_size / self.options.scale
+            return replace(whole, image=Plane(finer, dtype), pixel_size=size)
+        if beside is not whole.image:
+            return replace(whole, image=beside)
+        return whole  # what is known of it serves all families
+
+    def _values(
+        self, method: str, wanted: Sequence[Metric], whole: Case, aligned: Aligned | None
+    ) -> dict[str, float]:
+        """Values of these metrics, each on the image as its family sees it."""
+        compared = [m for m in wanted if Role.REFERENCE in m.needs]
+        alone = [m for m in wanted if not _BOTH & {*m.needs}]
+        of_raw = [m for m in wanted if m not in compared and m not in alone]
+        values: dict[str, float] = {}
+        if aligned is not None and self.options.register:  # what was undone is the displacement
+            moves = {"shift_y": aligned.y, "shift_x": aligned.x}
+            own = [m.name for m in compared if m.measure is alignment.measure]
+            values = {n: moves[n] for n in own}
+        left = [m for m in compared if m.name not in values]
+        values |= self._measured(left, aligned.case if aligned else whole)
+        moved = self.options.register and self.raw is not None and method != Role.RAW
+        values |= self._measured(alone, whole)
+        values |= self._measured(of_raw, against_raw(whole) if moved else whole)
+        return values
 
     def _case(self, plane: Plane, pixel_size: float) -> Case:
         return Case(
