@@ -191,27 +191,16 @@ def cut_tiles(
         Input and target differ in shape or type, or are smaller than a tile.
     """
     name, field_name, only = about
-    shape, scale = pair.target.shape, pair.scale
-    if min(shape[:2]) < tiling.tile:
-        size = " x ".join(map(str, shape[:2]))
-        raise ImageError(f"{size} pixels are smaller than a tile of {tiling.tile} (--tile)")
-    seen = enlarge(pair.input, scale)
-    if seen.shape != shape:
-        raise ImageError(f"input {seen.shape} and target {shape} differ in shape")
-    if pair.input.dtype != pair.target.dtype:
-        raise ImageError(
-            f"input {pair.input.dtype} and target {pair.target.dtype} differ in type: convert one"
-        )
-    for role, pixels in ((INPUT, pair.input), (TARGET, pair.target)):
-        check_pixels(pixels, role)
+    scale, whole = pair.scale, pair.target.shape[:2]
+    seen = _checked(pair, tiling.tile)
     low, high = map(float, np.percentile(seen, PERCENTILES))
     black, white = np.percentile(pair.target, PERCENTILES)
+    least = tiling.min_contrast * (white - black)
     target = pair.target
     if tiling.target == Role.EGT:
         target = ENHANCERS[Role.EGT](target)
     records, empty = [], 0
     sizes = {INPUT: pair.pixel_size and scale * pair.pixel_size, TARGET: pair.pixel_size}
-    whole = shape[:2]
     parts = parts_of(whole, tiling.tile, shares, scale) if shares else {only: (0, 0, *whole)}
     tile_side = tiling.tile // scale  # in the pixels of the input, as all that follows
     for split, (top, left, height, width) in parts.items():
@@ -222,9 +211,7 @@ def cut_tiles(
             within = np.s_[y : y + tile_side, x : x + tile_side]
             y, x = scale * y, scale * x
             inside = np.s_[y : y + tiling.tile, x : x + tiling.tile]
-            dark, bright = np.percentile(pair.target[inside], (1, 99))
-            flat = any(p.min() == p.max() for p in (pair.input[within], pair.target[inside]))
-            if flat or bright - dark < tiling.min_contrast * (white - black):
+            if _is_empty(pair.input[within], pair.target[inside], least):
                 empty += 1
                 continue
             tile = f"{stem}_y{y:05d}_x{x:05d}"
@@ -251,6 +238,31 @@ def cut_tiles(
                 )
             )
     return records, empty
+
+
+def _checked(pair: Pair, tile: int) -> Array:
+    """The input on the target's pixels; ImageError where the two make no tiles."""
+    shape = pair.target.shape
+    if min(shape[:2]) < tile:
+        size = " x ".join(map(str, shape[:2]))
+        raise ImageError(f"{size} pixels are smaller than a tile of {tile} (--tile)")
+    seen = enlarge(pair.input, pair.scale)
+    if seen.shape != shape:
+        raise ImageError(f"input {seen.shape} and target {shape} differ in shape")
+    if pair.input.dtype != pair.target.dtype:
+        raise ImageError(
+            f"input {pair.input.dtype} and target {pair.target.dtype} differ in type: convert one"
+        )
+    for role, pixels in ((INPUT, pair.input), (TARGET, pair.target)):
+        check_pixels(pixels, role)
+    return seen
+
+
+def _is_empty(source: Array, target: Array, least: float) -> bool:
+    """Whether one of them is of one value, or the target has too little contrast."""
+    dark, bright = np.percentile(target, (1, 99))
+    flat = any(pixels.min() == pixels.max() for pixels in (source, target))
+    return flat or bool(bright - dark < least)
 
 
 def parts_of(
