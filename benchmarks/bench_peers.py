@@ -20,6 +20,7 @@ from timing import heading
 
 from cellqa.enhance.filters import as_type
 from cellqa.io import write_tiff
+from cellqa.tables.finished import Finished
 from cellqa.terminal import align
 from ciegan.config import DEFAULT
 from ciegan.data.pixels import load_image
@@ -68,6 +69,16 @@ def theirs(data: Path, out: Path, seconds: float, seed: int, method: str, python
     return done.stdout.strip().splitlines()[-1]
 
 
+def by_field(finished: Finished) -> list[str]:
+    """How far `default` is ahead, with the interval that fields give."""
+    return [
+        f"{c.metric}: {c.first} - {c.second} {c.mean_difference:.4g} "
+        f"({c.ci_low:.4g} to {c.ci_high:.4g}, {c.groups} fields, p {c.p:.2g})"
+        for c in finished.comparisons
+        if c.metric in METRICS and c.first == "default"
+    ]
+
+
 def main() -> None:
     """Print a row for each method and seed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -104,6 +115,7 @@ def main() -> None:
                 numbers = [f"{means.get((name, metric), np.nan):.4g}" for metric in METRICS]
                 rows.append([f"{seconds:g}", str(seed), name, *numbers, told.get(name, "")])
                 print(" ".join(rows[-1]), flush=True)
+            print(*by_field(finished), sep="\n", flush=True)
     print(align(rows))
 
 
