@@ -40,7 +40,8 @@ def impulses(pixels: Array) -> tuple[Array, Array]:
     values = np.ascontiguousarray(pixels)
     if min(values.shape) < 3:
         return np.empty((0, 2), int), np.empty(0)
-    rows = values[:: -(-len(values) // _SAMPLE)].astype(np.float32)
+    wide = values.dtype == np.float64  # whose values may be beyond those of float32
+    rows = values[:: -(-len(values) // _SAMPLE)].astype(np.float64 if wide else np.float32)
     noise = float(np.median(np.abs(np.diff(rows, axis=1)))) / (0.6745 * np.sqrt(2))
     found, medians = np.empty((values.size // 4 + 1, 2), np.int32), np.empty(values.size // 4 + 1)
     number = int(_find(values, _NOISE * noise, found, medians))

@@ -184,12 +184,17 @@ def _cluster(engine: str, jobs: int | None, network: Mapping[str, Any]) -> Itera
 
 
 def _intervals(
-    checkpoint: Checkpoint, source: Path, target: Path, coverage: int, options: EnhanceOptions
+    checkpoint: Checkpoint,
+    source: Path,
+    target: Path,
+    coverage: int,
+    options: EnhanceOptions,
+    made: set[Path],
 ) -> list[tuple[str, str, str]]:
-    """Write the maps, and tell where they say nothing; return what failed."""
+    """Write the maps of what was made, and tell where they say nothing; return what failed."""
     from ciegan.enhancing.intervals import write_intervals
 
-    unknown, failed = write_intervals(checkpoint, source, target, coverage, options)
+    unknown, failed = write_intervals(checkpoint, source, target, coverage, options, made=made)
     click.echo(f"{coverage} % intervals of {len(unknown)} images beside {target}: -lower, -upper")
     without = {name: share for name, share in unknown.items() if share > _WITHOUT}
     if without:
@@ -321,7 +326,9 @@ def enhance(
         maps = beside(target if holds_images(source) else target.parent, "spread")
         click.echo(f"spread of {options.samples} flips and turns: {maps}")
     if interval:
-        failures += _intervals(checkpoint, source, target, int(interval), options)
+        jobs_and_records = zip(plan(source, target), records, strict=True)
+        made = {job.source for job, record in jobs_and_records if record.status != "failed"}
+        failures += _intervals(checkpoint, source, target, int(interval), options, made)
     warn(checkpoint.warnings)
     warn(doubts(records, hot_removed=options.hot_pixels == "remove"))
     warn(disagreeing(records))

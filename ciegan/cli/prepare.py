@@ -60,7 +60,12 @@ def _run(prepare_it: Callable[..., Any], options: dict[str, Any]) -> None:
     help="From the focus, in µm (in planes if no step is known) [default: every plane].",
 )
 @click.option("--tolerance", type=Positive(), help="Of the distances [default: half a step].")
-@click.option("--z-step", type=Positive(), metavar="UM", help="Between planes, in µm.")
+@click.option(
+    "--z-step",
+    type=Positive(),
+    metavar="UM",
+    help="Between planes, in µm [default: as the file states].",
+)
 @click.option(
     "--z-pattern", metavar="REGEX", help="Its first group is a plane's µm in its file's name."
 )

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from cellqa.errors import CellqaError, printable
 from cellqa.planes import Array
 from ciegan.config import ConfigError, Data
+from ciegan.data.levels import relative_gain
 from ciegan.data.noisy import Noises, recorrupted
 from ciegan.data.prepare import seed_of
 from ciegan.data.tile_pairs import TilePair, scale_of
@@ -25,7 +26,8 @@ from ciegan.network.normalisation import PERCENTILES, Normalisation, channels_of
 from ciegan.network.trained_on import TrainedOn, digest
 
 _REMEMBERED = 10_000  # tiles whose digests are kept with the weights
-_LOOKED_AT = 32  # tiles that the noise is measured on
+_LOOKED_AT = 32  # tiles that noise and contrast are measured on
+_GAIN = 1.1  # by which the contrast of two captures may differ
 _SAMPLE = 2_000_000  # values that the percentiles of a training set are taken from
 
 
@@ -95,6 +97,20 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         if self.noise is None and all(a == b for a, b in self.digests.values()):
             what = "noisy images teach themselves with --target self"
             raise CellqaError(f"input and target are the same: there is nothing to learn ({what})")
+
+    def warnings(self) -> list[str]:
+        """What to distrust of inputs and targets, a line each."""
+        told = self.noise.warnings() if self.noise else []
+        if self.data.target == "other":
+            some = np.linspace(0, len(self.tiles) - 1, min(len(self.tiles), _LOOKED_AT)).astype(int)
+            gain = float(np.median([relative_gain(self.own(k), self.pair(k)[1]) for k in some]))
+            if not 1 / _GAIN < gain < _GAIN:
+                told.append(
+                    f"--target other: the second capture has {gain:.2f} times the contrast of the "
+                    "first, which the network learns as well: they may differ in noise alone "
+                    "(ciegan prepare pairs --match-levels)"
+                )
+        return told
 
     @property
     def fingerprint(self) -> str:

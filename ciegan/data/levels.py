@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -52,7 +53,30 @@ def fitted_levels(source: Array, target: Array) -> tuple[float, float]:
     return gain, float(y_mean - gain * x_mean)
 
 
-def levelled(pair: Pair, *, match: bool = False) -> Pair:
+def relative_gain(source: Array, target: Array) -> float:
+    """How many times the contrast of the first image the second has, whatever noise both hold.
+
+    The ratio of the deviations of means of blocks, an eighth of the shorter side each; 1 where one
+    is flat.
+    """
+    side = max(1, min(source.shape[:2]) // _BLOCKS)
+    first, second = (
+        float(block_means(np.asarray(luminance(p), np.float64), side).std())
+        for p in (source, target)
+    )
+    return second / first if first > 0 and second > 0 else 1.0
+
+
+Types = tuple[np.dtype[Any], np.dtype[Any]]  # of input and target
+
+
+def in_floats(pair: Pair) -> Pair:
+    """A pair of which both images are float32."""
+    source, target = (p.astype(np.float32) for p in (pair.input, pair.target))
+    return replace(pair, input=source, target=target)
+
+
+def levelled(pair: Pair, *, match: bool = False, types: Types | None = None) -> Pair:
     """A pair of one type, on one scale of grey levels.
 
     Where types differ, both become float32; what differs by more than a factor of two, or in sign,
@@ -61,26 +85,31 @@ def levelled(pair: Pair, *, match: bool = False) -> Pair:
     Parameters
     ----------
     pair : Pair
+        Its images on each other.
     match : bool
         Bring the target's levels to the input's, by a gain and an offset.
+    types : (numpy.dtype, numpy.dtype), optional
+        Of input and target as they were taken, where they are floats by now.
 
     Raises
     ------
     ImageError
         Types differ, and so do levels, without `match`; or the fit makes no sense.
     """
-    same = pair.input.dtype == pair.target.dtype
+    first, second = types or (pair.input.dtype, pair.target.dtype)
+    same = first == second
     if pair.input.shape != pair.target.shape or (same and not match):
         return pair
-    source, target = (p.astype(np.float32) for p in (pair.input, pair.target))
-    gain, offset = fitted_levels(source, target)
+    pair = in_floats(pair)
+    target = pair.target
+    gain, offset = fitted_levels(pair.input, target)
     if match:
         if not gain > 0:
             raise ImageError("the target gets darker where the input gets brighter: not matched")
         target = (gain * target.astype(np.float64) + offset).astype(np.float32)
     elif not _GAIN[0] <= gain <= _GAIN[1]:
         raise ImageError(
-            f"input {pair.input.dtype} and target {pair.target.dtype} are on other scales (the "
+            f"input {first} and target {second} are on other scales (the "
             f"input is {gain:.3g} x target {offset:+.3g}): --match-levels brings the target to it"
         )
-    return replace(pair, input=source, target=target)
+    return replace(pair, target=target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -16,7 +17,7 @@ from cellqa.pairs.roles import Role
 from cellqa.planes import Array
 from cellqa.planes.blocks import times
 from cellqa.terminal import Progress
-from ciegan.data.levels import levelled
+from ciegan.data.levels import in_floats, levelled
 from ciegan.data.pair_check import EXCHANGED, check_pair
 from ciegan.data.pixels import check_pixels, load_image
 from ciegan.data.prepare import Prepared, images_below, only, prepare_folder, prepare_sources
@@ -24,6 +25,8 @@ from ciegan.data.tiles import INPUT, TARGET, Pair, TilingOptions, check_tiling
 from ciegan.network.enlarging import LARGEST, enlarge
 
 BLURRED = "blurred"
+CONTRADICT = "the pixel sizes that input and target state contradict each other"
+_SIZES = 0.02  # by which two sizes may differ, as a share
 
 
 def prepare_pairs(
@@ -151,9 +154,16 @@ def prepare_side_by_side(
 
 
 def _told(prepared: Prepared, pairs: int, question: str) -> Prepared:
-    """One warning for all pairs whose input is sharper than their target, where most are."""
-    exchanged = prepared.warnings.count(EXCHANGED)
-    prepared.warnings = [text for text in prepared.warnings if text != EXCHANGED]
+    """One warning for all pairs of which the same is to be told.
+
+    That their input is sharper than their target is told where it is so of most.
+    """
+    exchanged, contradict = map(prepared.warnings.count, (EXCHANGED, CONTRADICT))
+    prepared.warnings = [t for t in prepared.warnings if t not in (EXCHANGED, CONTRADICT)]
+    if contradict:
+        prepared.warnings.append(
+            f"in {contradict} pairs {CONTRADICT}: those of the target were taken (--pixel-size)"
+        )
     if 2 * exchanged > pairs:
         prepared.warnings.append(
             f"in {exchanged} of {pairs} pairs {EXCHANGED}: {question} (cells that hardly absorb, "
@@ -164,11 +174,16 @@ def _told(prepared: Prepared, pairs: int, question: str) -> Prepared:
 
 def _checked(pair: Pair, check: bool, register: bool, match_levels: bool) -> Iterator[Pair | str]:
     doubt = ""
-    pair = levelled(pair, match=match_levels)
+    types = pair.input.dtype, pair.target.dtype
+    apart = match_levels or types[0] != types[1]
     for role, pixels in ((INPUT, pair.input), (TARGET, pair.target)):
         check_pixels(pixels, role)
+    if apart:
+        pair = in_floats(pair)
     if check or register:
         pair, doubt = check_pair(pair, register=register)
+    if apart:  # once they lie on each other
+        pair = levelled(pair, match=match_levels, types=types)
     if doubt:
         yield doubt
     yield pair
@@ -192,7 +207,10 @@ def _pair(
             (blurred, own), (sharp, size) = (
                 load_image(path, place) for path, place in zip(paths, places, strict=True)
             )
-            size = tiling.pixel_size or size or own
+            finer = own and own / scale
+            if size and finer and not math.isclose(size, finer, rel_tol=_SIZES):
+                yield CONTRADICT
+            size = tiling.pixel_size or size or finer
             grid = _on_grid(blurred, sharp, scale)
             pair = Pair(label, grid, sharp, size, label, degradation="as given", scale=scale)
             for told in _checked(pair, check, register, match_levels):

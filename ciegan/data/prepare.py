@@ -197,8 +197,15 @@ def _prepare(
     records: list[Record] = []
     looks: dict[str, Array] = {}
     colour: dict[str, bool] = {}
+    taken: dict[str, str] = {}  # by which source
     results = ordered_map(work, todo, jobs, on_crash=_crashed, isolate=isolate)
     for count, done in enumerate(results, 1):
+        for record in done.records:
+            if taken.setdefault(record.name, record.source) != record.source:
+                raise CellqaError(
+                    f"{taken[record.name]} and {record.source} make tiles of one name "
+                    f"({record.name}): rename one of them"
+                )
         records += done.records
         prepared.empty += done.empty
         prepared.failures += done.failures

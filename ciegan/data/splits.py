@@ -116,7 +116,14 @@ def _assigned(table: Path, names: Sequence[str]) -> dict[str, str]:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CellqaError(f"--split: {table}: {first_line(error)}") from None
-    splits = {row.get("field") or "": row.get("split") or "" for row in rows}
+    splits: dict[str, str] = {}
+    for row in rows:
+        name, split = row.get("field") or "", row.get("split") or ""
+        if splits.setdefault(name, split) != split:
+            raise CellqaError(
+                f"--split: {table}: field {printable(name)!r} stands in {printable(splits[name])} "
+                f"and in {printable(split)}"
+            )
     for name in names:
         if splits.get(name) not in SPLITS:
             raise CellqaError(

@@ -17,7 +17,7 @@ from cellqa.enhance.filters import as_type
 from cellqa.errors import CellqaError
 from cellqa.focus.files import measure_files
 from cellqa.focus.vote import MODALITIES, Focus
-from cellqa.io import PlaneIndex, luminance, may_crash, split_suffix
+from cellqa.io import PlaneIndex, luminance, may_crash, open_image, split_suffix
 from cellqa.metrics.alignment import moved_back
 from cellqa.shown import one_line
 from cellqa.terminal import Progress
@@ -41,7 +41,7 @@ class ZStack:
     tolerance : float
         In the unit of the distances; None is half the step (half a plane).
     step : float or None
-        Between planes, in micrometres.
+        Between planes, in micrometres; None takes what the file states.
     pattern : str or None
         Regular expression whose first group is a plane's position in micrometres in its file's
         name; it goes before `step`.
@@ -155,7 +155,7 @@ def positions(focus: Focus, places: _Places, options: ZStack) -> np.ndarray:
         The pattern finds no number in a name.
     """
     if not options.pattern:
-        return np.arange(len(places)) * (options.step or 1.0)
+        return np.arange(len(places)) * (options.step or _stated_step(places) or 1.0)
     heights = []
     for path, _ in places:
         match = re.search(options.pattern, path.name)
@@ -166,6 +166,15 @@ def positions(focus: Focus, places: _Places, options: ZStack) -> np.ndarray:
         if math.isnan(heights[-1]):
             raise CellqaError(f"--z-pattern: no position in {path.name!r}")
     return np.array(heights)
+
+
+def _stated_step(places: _Places) -> float | None:
+    """Micrometres between the planes of one file, where it states them."""
+    paths = {path for path, _ in places}
+    if len(paths) > 1:
+        return None
+    with open_image(paths.pop()) as file:
+        return file.acquired().z_step
 
 
 def _pairs(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -137,6 +138,7 @@ def levels_of_series(source: ImageFile, network: Checkpoint, options: EnhanceOpt
     Parameters
     ----------
     source : ImageFile
+        As the network sees it (`ciegan.enhancing.opening.as_seen`).
     network : Checkpoint
     options : EnhanceOptions
         With `auto`, they are the same where there are several times.
@@ -159,24 +161,48 @@ def levels_of_series(source: ImageFile, network: Checkpoint, options: EnhanceOpt
             continue  # of the others all times count, so that parts fit together
         series.setdefault((index.s, index.c), []).append(index)
     return {
-        place: _pooled(source, planes, normalisation)
+        place: _pooled(source, planes, network, normalisation)
         for place, planes in series.items()
         if len(planes) > 1 and len({source.shape_of(index) for index in planes}) == 1
     }
 
 
+def grey_picture(source: ImageFile, index: PlaneIndex, network: Checkpoint) -> Array | None:
+    """The one picture of a plane in colour that a network of one channel takes; None of others.
+
+    It is empty where there is none, as in true colour.
+    """
+    shape = source.shape_of(index)
+    if channels_of(shape) < 3 or network.generator.inputs != 1:
+        return None
+    if shape[0] * shape[1] > LARGE:
+        return np.empty((0, 0))
+    colour = source.load(index)
+    there = carriers(colour)
+    return np.ascontiguousarray(colour[..., there[0]]) if there else np.empty((0, 0))
+
+
 def _pooled(
-    source: ImageFile, planes: Sequence[PlaneIndex], normalisation: Normalisation
+    source: ImageFile,
+    planes: Sequence[PlaneIndex],
+    network: Checkpoint,
+    normalisation: Normalisation,
 ) -> tuple[float, float]:
     """Black and white of all planes together, as of one tall image."""
     height = source.shape_of(planes[0])[0]
+
+    @lru_cache(maxsize=1)
+    def picture(place: int) -> Array | None:
+        found = grey_picture(source, planes[place], network)
+        return found if found is not None and found.size else None
 
     def read(start: int, stop: int) -> Array:
         parts = []
         while start < stop:
             place, row = divmod(start, height)
             last = min(height, row + stop - start)
-            rows = source.load_rows(planes[place], row, last)
+            grey = picture(place)
+            rows = source.load_rows(planes[place], row, last) if grey is None else grey[row:last]
             if rows.dtype.kind == "f" and not np.isfinite(rows).all():
                 label = source.label(planes[place])
                 raise ImageError(f"plane {label}: NaN or infinity in the image")
@@ -266,13 +292,14 @@ class NetworkEnhancer:
                     f"{channels} samples a pixel, but the network was trained on {trained}"
                 )
             picture = np.ascontiguousarray(colour[..., there[0]])
-            own = limits if self.options.normalize == "folder" else None
-            for band in self.parts(lambda a, b: picture[a:b], picture.shape, dtype, own):
+            for band in self.parts(lambda a, b: picture[a:b], picture.shape, dtype, limits):
                 yield _in_colour(band, colour, there)
                 colour = colour[len(band.raw) :]
             return
         if dtype.kind not in "uif":
             raise ImageError(f"of type {dtype}: not an image")
+        if dtype == np.float16:
+            raise ImageError("of type float16: convert it to float32")
         if self.options.normalize == "none" and dtype.kind != "f":
             raise ImageError(
                 f"--normalize none takes floats with 0 as black, 1 as white, not {dtype}"

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
+from cellqa.errors import ImageError
 from cellqa.io import Acquisition, ImageFile, PlaneIndex
 from cellqa.planes import Array
 from ciegan.network.enlarging import enlarge, enlarged_rows
 
-Look = Callable[[PlaneIndex, Array], Array]
 
-
-def enlarged(file: ImageFile, scale: int, look: Look | None = None) -> ImageFile:
+def enlarged(file: ImageFile, scale: int) -> ImageFile:
     """An open file with `scale` times the pixels along each side, each as much smaller.
 
     Parameters
@@ -21,9 +19,6 @@ def enlarged(file: ImageFile, scale: int, look: Look | None = None) -> ImageFile
         Closed with what is returned.
     scale : int
         1 leaves the file as it is.
-    look : callable, optional
-        Is given each plane that is loaded whole, before it is enlarged, and returns it as it is to
-        be enlarged.
     """
     if scale == 1:
         return file
@@ -35,12 +30,13 @@ def enlarged(file: ImageFile, scale: int, look: Look | None = None) -> ImageFile
         return size / scale if size else size
 
     def load(index: PlaneIndex) -> Array:
-        pixels = file.load(index)
-        return enlarge(look(index, pixels) if look else pixels, scale)
+        return enlarge(_numbers(file.load(index)), scale)
 
     def load_rows(index: PlaneIndex, start: int, stop: int) -> Array:
         rows = file.shape_of(index)[0]
-        return enlarged_rows(lambda a, b: file.load_rows(index, a, b), rows, scale, start, stop)
+        return enlarged_rows(
+            lambda a, b: _numbers(file.load_rows(index, a, b)), rows, scale, start, stop
+        )
 
     def acquired() -> Acquisition:
         """Positions are those of the first pixel's middle, which lies further out."""
@@ -69,3 +65,9 @@ def enlarged(file: ImageFile, scale: int, look: Look | None = None) -> ImageFile
         acquisition=acquired,
         tiff=built,
     )
+
+
+def _numbers(pixels: Array) -> Array:
+    if pixels.dtype.kind not in "uif":
+        raise ImageError(f"of type {pixels.dtype}: not an image")
+    return pixels

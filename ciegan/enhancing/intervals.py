@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +11,19 @@ import numpy as np
 from cellqa.disk import StrPath
 from cellqa.enhance.files import Job, plan
 from cellqa.errors import CellqaError, ImageError, first_line
-from cellqa.io import ImageFile, PlaneIndex, split_suffix, write_image
+from cellqa.io import ImageFile, PlaneIndex, carriers, split_suffix, write_image
 from cellqa.io.isolated import open_safely
 from cellqa.io.store_images import holds_images
 from cellqa.planes import Array
 from ciegan.enhancing.enhancer import (
     EnhanceOptions,
     Levels,
+    grey_picture,
     levels_of_series,
     limits_of,
     normalisation_of,
 )
-from ciegan.enhancing.enlarging import enlarged
+from ciegan.enhancing.opening import as_seen
 from ciegan.enhancing.pool import beside, spread_path
 from ciegan.network.checkpoint import Checkpoint
 from ciegan.network.intervals import Intervals
@@ -37,13 +38,27 @@ def write_intervals(
     target: StrPath,
     coverage: int,
     options: EnhanceOptions,
+    *,
+    made: Container[Path] | None = None,
 ) -> tuple[dict[str, float], list[tuple[str, str]]]:
-    """Write the lower and upper ends of all results, into OUT-lower/ and OUT-upper/, as float32.
+    """Write the lower and upper ends of results, into OUT-lower/ and OUT-upper/.
+
+    As float32, or float64 of types whose values that does not hold.
 
     Those of a lone file go beside it, as NAME-lower and NAME-upper.
 
     Planes that were copied have no interval; nor have pixels unlike any that the network was
     calibrated on: there both maps are nan.
+
+    Parameters
+    ----------
+    network : Checkpoint
+    source, target : path
+        As they were enhanced.
+    coverage : int
+    options : EnhanceOptions
+    made : container of Path, optional
+        The sources whose results are of what they hold now; None takes all that have a result.
 
     Returns
     -------
@@ -64,7 +79,7 @@ def write_intervals(
     unknown: dict[str, float] = {}
     failures: list[tuple[str, str]] = []
     for job in work:
-        if not job.target.exists():
+        if not job.target.exists() or (made is not None and job.source not in made):
             continue  # its failure was told
         try:
             unknown[job.target.name] = _maps(
@@ -126,9 +141,13 @@ def _maps(
 ) -> float:
     """Write both maps of a file; return the share of pixels that have none."""
     missing = total = 0
-    source = enlarged(open_safely(job.source), network.scale)
+    opened = open_safely(job.source)
+    source = as_seen(opened, network.scale, options)
     with source as raw, open_safely(job.target) as made:
-        levels = levels_of_series(raw, network, options)
+        whole = as_seen(opened, network.scale, options, every=True)
+        levels = levels_of_series(whole, network, options)
+        exact = made.dtype.itemsize <= (4 if made.dtype.kind == "f" else 2)
+        dtype = np.dtype(np.float32 if exact else np.float64)
         if made.dtype.kind not in "uif" or len(raw.planes) != len(made.planes):
             raise ImageError("its result is not of this image")
         for end, name in enumerate(ENDS):
@@ -142,10 +161,10 @@ def _maps(
                         if options.chosen(before):
                             total += rows[end].size
                             missing += int(np.isnan(rows[end]).sum())
-                        yield rows[end]
+                        yield rows[end].astype(dtype, copy=False)
 
             note = f"{name} end of the {coverage} % interval of what ciegan enhanced, not raw data"
-            write_image(places[name], planes(), made, note, np.dtype(np.float32))
+            write_image(places[name], planes(), made, note, dtype)
     return missing / total if total else 0.0
 
 
@@ -160,7 +179,7 @@ def _bounds(
     options: EnhanceOptions,
     levels: Levels,
 ) -> Iterator[tuple[Array, Array]]:
-    """Lower and upper ends of a plane, some rows at a time, in grey levels."""
+    """Lower and upper ends of a plane, some rows at a time, in grey levels, as float64."""
     shape = made.shape_of(after)
     if raw.shape_of(before) != shape:
         raise ImageError("its result is of another shape")
@@ -168,18 +187,24 @@ def _bounds(
     def read(start: int, stop: int) -> Array:
         return raw.load_rows(before, start, stop)
 
+    chosen = options.chosen(before)
+    picture = grey_picture(raw, before, network) if chosen else None
+    # of a grey picture in colours, the others stay as they are: nothing of them was enhanced
+    samples = slice(None) if picture is None else list(carriers(raw.load(before)) or ())
     own = levels.get((before.s, before.c))
-    low, high = own or limits_of(normalisation_of(network, options), read, shape[0])
+    if chosen and not own:
+        seen = read if picture is None else lambda a, b: picture[a:b]
+        own = limits_of(normalisation_of(network, options), seen, shape[0])
     for start in range(0, shape[0], _ROWS):
         stop = min(start + _ROWS, shape[0])
-        if not options.chosen(before):
-            nothing = np.full((stop - start, *shape[1:]), np.nan, np.float32)
-            yield nothing, nothing
-            continue
-        level, old = (
-            (rows.astype(np.float64) - low) / (high - low)
-            for rows in (made.load_rows(after, start, stop), read(start, stop))
-        )
-        ends = intervals.bounds(level, np.abs(level - old), coverage)
-        lower, upper = ((low + end * (high - low)).astype(np.float32) for end in ends)
-        yield lower, upper
+        both = np.full((2, stop - start, *shape[1:]), np.nan)
+        if chosen and own:
+            low, high = own
+            level, old = (
+                (rows[..., samples].astype(np.float64) - low) / (high - low)
+                for rows in (made.load_rows(after, start, stop), read(start, stop))
+            )
+            ends = intervals.bounds(level, np.abs(level - old), coverage)
+            for end, values in zip(both, ends, strict=True):
+                end[..., samples] = low + values * (high - low)
+        yield both[0], both[1]

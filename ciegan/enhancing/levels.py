@@ -10,12 +10,12 @@ import numpy as np
 
 from cellqa.enhance.files import Job, plan
 from cellqa.errors import CellqaError
-from cellqa.io import ImageFile, PlaneIndex, carriers, open_image
+from cellqa.io import ImageFile, PlaneIndex, open_image
 from cellqa.planes import Array
-from ciegan.enhancing.enhancer import EnhanceOptions
-from ciegan.enhancing.enlarging import enlarged
+from ciegan.enhancing.enhancer import EnhanceOptions, grey_picture
+from ciegan.enhancing.opening import as_seen
 from ciegan.network.checkpoint import Checkpoint
-from ciegan.network.normalisation import PERCENTILES, channels_of
+from ciegan.network.normalisation import PERCENTILES
 from ciegan.network.percentiles import percentiles_of_bands
 
 _ROWS = 1024
@@ -61,7 +61,7 @@ class _Folder:
 
     def _opened(self, path: Path) -> ImageFile:
         """As it is enhanced."""
-        return enlarged(open_image(path), self.network.scale)
+        return as_seen(open_image(path), self.network.scale, self.options, every=True)
 
     def channels(self) -> list[int]:
         """Channels that any image has; notes which images can be read from end to end."""
@@ -93,11 +93,11 @@ class _Folder:
                         yield from self._rows(file, index)
 
     def _rows(self, file: ImageFile, index: PlaneIndex) -> Iterator[Array]:
-        shape = file.shape_of(index)
-        if channels_of(shape) >= 3 and self.network.generator.inputs == 1:
-            colour = file.load(index)
-            if there := carriers(colour):
-                yield np.ascontiguousarray(colour[..., there[0]])
+        picture = grey_picture(file, index, self.network)
+        if picture is not None:
+            if picture.size:
+                yield picture
             return
-        for start in range(0, shape[0], _ROWS):
-            yield file.load_rows(index, start, min(start + _ROWS, shape[0]))
+        height = file.shape_of(index)[0]
+        for start in range(0, height, _ROWS):
+            yield file.load_rows(index, start, min(start + _ROWS, height))

@@ -1,7 +1,4 @@
-"""What is looked at as planes pass.
-
-Hot pixels, whether the network knows such images, and whether a result explains its raw image.
-"""
+"""What is looked at as planes pass: whether the network knows them, and results explain them."""
 
 from __future__ import annotations
 
@@ -13,40 +10,13 @@ import numpy as np
 from cellqa.io import PlaneIndex, luminance
 from cellqa.metrics.consistency import consistency
 from cellqa.planes import Array
-from cellqa.planes.impulses import impulses, without_impulses
 from ciegan.enhancing.enhancer import NetworkEnhancer
 from ciegan.enhancing.output import _File
 from ciegan.network.windows import Band
 
 _CHECKED = 2048  # columns of a large plane that --check looks at together
-_HOT = 2e-3  # of the pixels that may be hot
 _UNLIKE = "unlike the images that it was trained on"
 _TOO_FEW = 64  # rows or columns that say nothing of agreement
-
-
-def without_hot(file: _File, pixels: Array, *, remove: bool) -> Array:
-    """Count hot pixels, and put what is around them in their place where that was asked for."""
-    if pixels.dtype.kind not in "uif":
-        return pixels
-    made, hot = cleaned(pixels)
-    file.hot = (file.hot or 0) + hot
-    return made if remove else pixels
-
-
-def cleaned(pixels: Array) -> tuple[Array, int]:
-    """An image without hot pixels, each channel by itself, and how many there were."""
-    colours = pixels if pixels.ndim == 3 else pixels[..., None]
-    made, hot = [], 0
-    for k in range(colours.shape[2]):
-        plane = colours[..., k]
-        places, around = impulses(plane)
-        if len(places) > _HOT * plane.size:  # photons that are counted
-            places, around = places[:0], around[:0]
-        hot += len(places)
-        made.append(without_impulses(plane, places, around))
-    if not hot:
-        return pixels, 0
-    return np.stack(made, axis=-1) if pixels.ndim == 3 else made[0], hot
 
 
 def look(

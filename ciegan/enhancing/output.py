@@ -15,6 +15,7 @@ from cellqa.enhance.files import Job
 from cellqa.errors import CellqaError, ImageError, first_line
 from cellqa.io import (
     ImageFile,
+    PlaneIndex,
     write_image,
 )
 from cellqa.planes import Array
@@ -38,7 +39,7 @@ class _File:
     planes: int = 0
     copied: int = 0
     clipped: int = 0
-    hot: int | None = None
+    hot: dict[PlaneIndex, int] = field(default_factory=dict)
     values: int = 0
     spread: float = 0.0  # sum of the map
     spread_values: int = 0

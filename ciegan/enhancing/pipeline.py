@@ -24,9 +24,10 @@ from cellqa.planes import Array
 from ciegan.enhancing.beside import Beside
 from ciegan.enhancing.enhanced import Enhanced, take_over
 from ciegan.enhancing.enhancer import NetworkEnhancer, levels_of_series
-from ciegan.enhancing.enlarging import enlarged
+from ciegan.enhancing.hot_pixels import cleaned
 from ciegan.enhancing.ledger import Ledger
-from ciegan.enhancing.looks import agree, check_part, cleaned, look, without_hot
+from ciegan.enhancing.looks import agree, check_part, look
+from ciegan.enhancing.opening import as_seen
 from ciegan.enhancing.output import _AHEAD, _File, _Output
 from ciegan.network.device import DeviceError
 
@@ -170,21 +171,25 @@ class Pipeline:
         if file.error or record.status != "ok":
             self._read.put((file, None))
             return
-        with self._opened(file) as source, contextlib.ExitStack() as files:
+        network, options = self.network.checkpoint, self.network.options
+        opened = open_safely(job.source)
+        source = as_seen(opened, network.scale, options, file.hot)
+        with source, contextlib.ExitStack() as files:
             check_room(str(job.target), len(source.planes))
-            if not any(map(self.network.options.chosen, source.planes)):
+            if not any(map(options.chosen, source.planes)):
                 t, c, z = (1 + n for n in source.planes[-1][1:])
                 raise ImageError(
                     f"no plane of it was asked for: it has channels 0 to {c - 1}, focus planes "
                     f"0 to {z - 1}, times 0 to {t - 1}"
                 )
-            _check_room(job, source, bool(self.spread_of), self.network.checkpoint.scale)
-            file.levels = levels_of_series(source, self.network.checkpoint, self.network.options)
+            _check_room(job, source, bool(self.spread_of), network.scale)
+            whole = as_seen(opened, network.scale, options, every=True)
+            file.levels = levels_of_series(whole, network, options)
             if file.levels:
                 file.note = ", black and white of the whole series"
             self.ledger.begin(job, file.key)
             # while the file is open: the one who writes asks later
-            record.checked = self.network.options.check
+            record.checked = options.check
             record.not_kept = ", ".join(lost(job.target, source, source.dtype))
             file.source = source  # from here on, the one who enhances waits for planes
             self._read.put((file, None))
@@ -202,23 +207,13 @@ class Pipeline:
                     # a copy, read here: some readers map the file, which is read when touched
                     pixels = np.array(source.load(index))
                     seen = None
-                    if beside.context.axis and self.network.options.chosen(index):
+                    if beside.context.axis and options.chosen(index):
                         seen = beside.seen(index, pixels, ImageFile.load)
                 except CellqaError as error:
                     file.error = file.error or str(error)
                     break
                 self._read.put((file, _Plane(index, pixels, seen, beside)))
             self._read.put((file, None))
-
-    def _opened(self, file: _File) -> ImageFile:
-        """The source, as the network sees it."""
-
-        def look(index: PlaneIndex, pixels: Array) -> Array:
-            if not self.network.options.chosen(index):
-                return pixels
-            return without_hot(file, pixels, remove=self.network.options.hot_pixels == "remove")
-
-        return enlarged(open_safely(file.job.source), self.network.checkpoint.scale, look)
 
     def _beside(self, file: _File, files: contextlib.ExitStack) -> Beside:
         """Where the neighbours of its planes are; that there are none is told."""
@@ -287,13 +282,14 @@ class Pipeline:
                 file.error = str(error)
                 self._give_up(result, spread)
                 raise
-            except (CellqaError, RuntimeError, MemoryError, ValueError) as error:
+            except (CellqaError, RuntimeError, MemoryError, ValueError, ArithmeticError) as error:
                 file.error = f"plane {plane.index.label()}: {first_line(error)}"
             finally:
                 plane.used.set()
             done += 1
         self.fraction = 0.0
-        record.planes, record.copied, record.hot = file.planes, file.copied, file.hot
+        record.planes, record.copied = file.planes, file.copied
+        record.hot = sum(file.hot.values()) if file.hot else None
         if file.values:
             record.clipped = file.clipped / file.values
         if file.spread_values:
@@ -350,17 +346,12 @@ class Pipeline:
                 if spread:
                     spread.put(np.zeros(block.shape, np.float32))
             return
-        remove = self.network.options.hot_pixels == "remove"
         limits = file.levels.get((index.s, index.c))
         if whole is not None:
-            if self.network.checkpoint.scale == 1:  # else they were looked for before
-                whole = without_hot(file, whole, remove=remove)
-            if remove and plane.seen is not None:
-                plane.seen, _ = cleaned(plane.seen)
+            if self.network.options.hot_pixels == "remove" and plane.seen is not None:
+                plane.seen, _ = cleaned(plane.seen)  # neighbours of other files
             limits = limits or self.network.limits(whole)
             look(file, index, whole, limits, self.network)
-        elif remove:
-            raise ImageError("too large to remove hot pixels (--hot-pixels)")
         results: list[Array] = []
         row = 0
         for part in self.network.parts(seen, shape, source.dtype, limits):

@@ -49,8 +49,10 @@ def features(pixels: Array, limits: tuple[float, float]) -> Array:
     [0, 0, 0, 0, 0]
     """
     plane = np.ascontiguousarray(luminance(_some(pixels)))
-    low, high = limits
-    span = max(high - low, 1e-9)
+    low, span = limits[0], limits[1] - limits[0]
+    if plane.dtype.kind == "f" and span > 0:  # whose squares may be beyond any float
+        plane, low, span = ((plane - low) / span).astype(np.float32), 0.0, 1.0
+    span = max(span, 1e-9)
     powers = []
     for scale in range(_SCALES):
         half = np.empty((plane.shape[0] // 2, plane.shape[1] // 2), np.float32)

@@ -122,7 +122,7 @@ def train(
     vgg, notes = _features(config)
     if crops.noise is not None:
         tell(crops.noise.describe())
-        notes += crops.noise.warnings()
+    notes += crops.warnings()
     if not resume and not child:
         config = with_precision(config, crops, validation, vgg, chosen, tell)
     replanning: Replanning | None = None
