@@ -160,7 +160,8 @@ def ssim_map(reference: npt.ArrayLike, image: npt.ArrayLike, *, data_range: floa
 
 def _inside(reference: Plane, image: Plane, data_range: float) -> Array:
     """SSIM of each pixel around which the window fits, in float64."""
-    x, y = (p.pixels.astype(np.float64) for p in (reference, image))
+    base = _base(reference, image)
+    x, y = (p.pixels.astype(np.float64) - base for p in (reference, image))
     window = np.concatenate([_GAUSSIAN, _GAUSSIAN[-2::-1]])
     half = WINDOW // 2
 
@@ -171,6 +172,7 @@ def _inside(reference: Plane, image: Plane, data_range: float) -> Array:
     mean_x, mean_y = local(x), local(y)
     of_means, squares = mean_x * mean_y, mean_x**2 + mean_y**2
     c1, c2 = ((k * data_range) ** 2 for k in (K1, K2))
+    c1 = _NO_LUMINANCE if base else c1
     structure = (2 * (local(x * y) - of_means) + c2) / (local(x * x + y * y) - squares + c2)
     return np.asarray(structure * (2 * of_means + c1) / (squares + c1))
 
@@ -207,7 +209,7 @@ def measure(case: Case, names: Set[str]) -> dict[str, float]:
     multiscale = {"ms_ssim", "ms_ssim_fit"} & names
     if multiscale and min(image.shape) >= SMALLEST_MULTISCALE:
         scales = list(zip(reference.once(_scales), image.once(_scales), strict=True))
-    terms, sums = _terms(scales, case.data_range, fit, mask)
+    terms, sums = _terms(scales, case.data_range, fit, mask, _base(reference, image))
     for k, suffix in ((0, ""), (2, "_fit"))[: 1 + (fit is not _AS_IT_IS)]:
         values |= {f"{n}{suffix}": v for n, v in _of_scales(terms[:, k : k + 2], suffix).items()}
     if case.compat and names & {"ssim", "ssim_fit"}:
@@ -227,10 +229,16 @@ def _terms(
     data_range: float,
     fit: Affine,
     mask: Labels | None,
+    base: float,
 ) -> tuple[Array, Array]:
     """SSIM and contrast-structure term of each scale, of the image and of the fitted image."""
     # constants beyond floating point give nan, which `_finite` reports
     c1, c2 = (min(k * data_range, 1e154) ** 2 for k in (K1, K2))
+    if base:
+        c1 = _NO_LUMINANCE
+        scales = [(ours - base, theirs - base) for ours, theirs in scales]
+        if fit is not _AS_IT_IS:
+            fit = Affine(fit.gain, fit.offset + fit.gain * base - base)
     terms = np.full((len(scales), 4), math.nan)
     sums = np.zeros((1, 2))
     for k, (ours, theirs) in enumerate(scales):
@@ -244,6 +252,19 @@ def _terms(
     return terms, sums
 
 
+def _base(reference: Plane, image: Plane) -> float:
+    """What both images have in common, where their squares hold little else; 0 of others.
+
+    Without it, structure and contrast are as they were, and luminance differs from 1 by less than
+    1e-8.
+    """
+    lows, highs = zip(reference.extremes, image.extremes, strict=True)
+    low, high = min(lows), max(highs)
+    return low if min(abs(low), abs(high)) > _FAR * (high - low) else 0.0
+
+
+_FAR = 1e4  # times the images' range
+_NO_LUMINANCE = 1e200  # in place of C1: beside it, means do not count
 _AS_IT_IS = Affine(1.0, 0.0)
 _NO_LABELS = np.zeros((0, 0), np.int32)
 
@@ -282,7 +303,7 @@ def ssim_of_labels(case: Case, mask: Labels) -> Array:
         return np.zeros((mask.names.size, 2))
     reference, image = case.pair
     scales = [(reference.real, image.real)]
-    return _terms(scales, case.data_range, _AS_IT_IS, mask)[1][1:]
+    return _terms(scales, case.data_range, _AS_IT_IS, mask, _base(reference, image))[1][1:]
 
 
 def _finite(name: str, value: float) -> float:

@@ -8,6 +8,7 @@ from hypothesis import given, settings, strategies as st
 from images import blurred
 from scipy.signal import convolve2d
 
+import cellqa
 from cellqa import ms_ssim, ssim
 
 
@@ -109,3 +110,21 @@ def test_scaling_both_images_and_the_range_changes_nothing(
     # rounding of the products only: at most some 1e-12
     assert ssim(x * gain, y * gain, data_range=gain) == pytest.approx(once, rel=1e-9, abs=1e-12)
     assert -1 <= once <= 1
+
+
+@pytest.mark.parametrize("offset", [1e9, 4e9, -4e9, 1e12])
+@pytest.mark.parametrize("name", ["ssim", "ms_ssim"])
+def test_far_from_zero_structure_and_contrast_count(name: str, offset: float) -> None:
+    """Squares of values there leave no room for their variance; luminance is 1 to 1e-8."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3000, (200, 200)).astype(np.float64)
+    image = truth + rng.normal(0, 300, truth.shape).round()
+    measure = getattr(cellqa, name)
+    # where means are large beside the range and squares are still exact
+    wanted = measure(truth + 1e6, image + 1e6, data_range=3000)
+    assert measure(truth + offset, image + offset, data_range=3000) == pytest.approx(
+        wanted, abs=1e-4
+    )
+    there = np.nanmean(cellqa.ssim_map(truth + offset, image + offset, data_range=3000))
+    near = np.nanmean(cellqa.ssim_map(truth + 1e6, image + 1e6, data_range=3000))
+    assert there == pytest.approx(near, abs=1e-4)
