@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -20,13 +21,14 @@ from cellqa.pairs.roles import LABELS, UNSCORED, Role, is_scored
 from cellqa.planes.plane import Plane
 from cellqa.scoring.arrays import scorer_of
 from cellqa.scoring.options import ScoreOptions
+from cellqa.scoring.references import judged_part
 from cellqa.scoring.run import score_pairing
 from cellqa.scoring.segmenting import BY_LABELS
 from cellqa.tables.rows import Row, failed
 from cellqa.terminal import Progress
 
 _Images = tuple[str, Mapping[str, Any]]
-_OF_THE_IMAGE = (CellqaError, ValueError)  # it holds nothing finite, say
+_OF_THE_IMAGE = (CellqaError, ValueError, ArithmeticError)  # it holds nothing finite, say
 
 
 def score(
@@ -253,12 +255,16 @@ def _range_of_all(batch: Batch, options: ScoreOptions) -> tuple[float, float] | 
     truths = batch.images.get(Role.REFERENCE)
     if options.data_range != "set" or not truths:
         return None
-    # where one holds infinities, its own row says so; the range is of the others
-    whole = [t[~np.isnan(t)] if t.dtype.kind == "f" else t for t in map(np.asarray, truths)]
-    finite = [t for t in whole if t.size and np.isfinite(t).all()]
-    if not finite:
+    found = []
+    masks: Sequence[Any] = batch.images.get(Role.VALID) or [None] * len(truths)
+    for truth, valid in zip(truths, masks, strict=True):
+        with suppress(ValueError):  # its row says that it holds no number
+            part = judged_part(Plane.with_gaps(truth, Role.REFERENCE), valid)
+            found += [part.extremes] if part is not None else []
+    if not found:
         return None
-    return min(float(t.min()) for t in finite), max(float(t.max()) for t in finite)
+    lows, highs = zip(*found, strict=True)
+    return min(lows), max(highs)
 
 
 def _crashed(item: _Images, reason: str) -> list[Row]:

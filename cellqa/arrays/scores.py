@@ -30,6 +30,7 @@ from cellqa.tables.measuring import doubts
 from cellqa.tables.rows import Row
 from cellqa.tables.summary import Summary, summarise
 from cellqa.tables.tally import Tally
+from cellqa.tables.undefined import lacking_of, told as without
 from cellqa.tables.verdict import verdict
 
 if TYPE_CHECKING:
@@ -99,7 +100,11 @@ class Scores:
         Time series are followed by `cellqa score` alone, and `score_to_folder`.
         """
         pairing = self.source if isinstance(self.source, Pairing) else Pairing({}, ())
-        told = [*self.tally.warnings(pairing), *doubts(self.summaries, {})]
+        told = [
+            *self.tally.warnings(pairing),
+            *without(lacking_of(self.summaries, self.tally.metrics)),
+        ]
+        told += doubts(self.summaries, {})
         return told + object_doubts(self._counted[1])
 
     @property

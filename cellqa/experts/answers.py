@@ -165,10 +165,10 @@ def _tables(key: dict[str, Any], raters: dict[str, Any]) -> tuple[pd.DataFrame, 
         for task in key["tasks"]:
             answer = answers.get(str(task["task"]))
             names = tuple(sorted(task["files"]))
-            again = (task["kind"], names) in seen
-            seen.add((task["kind"], names))
             if not answer:
                 continue
+            again = (task["kind"], names) in seen
+            seen.add((task["kind"], names))
             of = [shown[name] for name in task["files"]]
             common = {"rater": rater, "task": task["task"], "image": of[0]["image"], "again": again}
             if task["kind"] == "pair" and "choice" in answer:

@@ -38,8 +38,9 @@ from cellqa.io.tiff_sets import check_stated_planes, metadata_of, own_series
 from cellqa.planes import Array
 
 _LZW = 5
-_ORDER = {"T": 0, "C": 1, "Z": 2, "Q": 2, "I": 2}  # scenes come before
-_NO_SCENES = "TCZQIYXS"  # axes: all others, such as positions and angles, are scenes
+_FOCUS = "ZQI0123456789"  # and what has no name: a digit where it is not the first of its name
+_ORDER = {"T": 0, "C": 1} | dict.fromkeys(_FOCUS, 2)  # scenes come before
+_NO_SCENES = f"TC{_FOCUS}YXS"  # axes: all others, such as positions and angles, are scenes
 _MINISWHITE, _MINISBLACK, _PALETTE, _SEPARATED = 0, 1, 3, 5
 _PRINTED = ("inch", "in", "cm")  # units of print settings, which Fiji takes over from other files
 
@@ -67,7 +68,10 @@ def _open(path: Path, tif: tifffile.TiffFile, max_pixels: int) -> ImageFile:
     shapes = [layout.shape for layout in layouts]
     looks = [_look(tif, series) for series in series_of]
     planes = grid.planes
-    pages = [_pages(series, own) for series, own in zip(series_of, shapes, strict=True)]
+    pages = [
+        _pages(series, _axes_of(path, series), own)
+        for series, own in zip(series_of, shapes, strict=True)
+    ]
     parts = zip(series_of, shapes, pages, strict=True)
     loaders = [_loader(path, tif, series, own, page_of) for series, own, page_of in parts]
 
@@ -210,14 +214,15 @@ def _structure(tif: tifffile.TiffFile, look: Look) -> TiffStructure:
 
 
 def _layout(path: Path, series: Any, max_pixels: int) -> _Layout:
-    axes, sizes = series.axes, dict(zip(series.axes, series.shape, strict=True))
+    axes = _axes_of(path, series)
+    sizes = dict(zip(axes, series.shape, strict=True))
     if "Y" not in axes or "X" not in axes:
         raise ImageError(f"{path.name}: a TIFF file with axes {axes!r} holds no planes")
     check_size(path, sizes["Y"], sizes["X"], max_pixels)
     if series.keyframe.photometric == _SEPARATED:
         raise ImageError(f"{path.name}: CMYK images are not supported; convert to RGB or grey")
     # what has no name counts as focus: a plain multi-page file has none
-    z = int(np.prod([float(n) for axis, n in sizes.items() if axis in "ZQI"]))
+    z = int(np.prod([float(n) for axis, n in sizes.items() if axis in _FOCUS]))
     places = int(np.prod([float(n) for axis, n in sizes.items() if axis not in _NO_SCENES]))
     samples = sizes.get("S", 1)
     if samples > 4 and series.keyframe.photometric not in (_MINISWHITE, _MINISBLACK):
@@ -234,9 +239,9 @@ def _loader(
     page_of: Callable[[int], tuple[Any, int | None]] | None,
 ) -> Callable[[int], Array]:
     """A function that returns the n-th plane in the order T, C, Z."""
-    axes = series.axes
+    axes = _axes_of(path, series)
     keyframe = series.keyframe
-    place_of = _places(series)
+    place_of = _places(axes, series.shape)
     if not place_of(0) and _opencv_reads(tif, keyframe, shape):
         return lambda number: _decode_lzw(path)
     whole: list[Array] = []
@@ -270,12 +275,13 @@ def _loader(
     return load
 
 
-def _pages(series: Any, shape: tuple[int, ...]) -> Callable[[int], tuple[Any, int | None]] | None:
+def _pages(
+    series: Any, axes: str, shape: tuple[int, ...]
+) -> Callable[[int], tuple[Any, int | None]] | None:
     """A function that returns the page of the n-th plane, where each plane is a page.
 
     Or, in LSM files, a sample of a page that holds its samples one after the other: which one.
     """
-    axes = series.axes
     sizes = dict(zip(axes, series.shape, strict=True))
     outer = {axis: n for axis, n in sizes.items() if axis not in "YXS"}
     n = int(np.prod([float(length) for length in outer.values()]))
@@ -284,7 +290,7 @@ def _pages(series: Any, shape: tuple[int, ...]) -> Callable[[int], tuple[Any, in
         return None
     if len(series.pages) * each != n or axes[-len(shape) :] not in ("YX", "YXS"):
         return None
-    place_of = _places(series)
+    place_of = _places(axes, series.shape)
 
     def page(number: int) -> tuple[Any, int | None]:
         at = place_of(number)
@@ -295,9 +301,19 @@ def _pages(series: Any, shape: tuple[int, ...]) -> Callable[[int], tuple[Any, in
     return page
 
 
-def _places(series: Any) -> Callable[[int], dict[str, int]]:
+def _axes_of(path: Path, series: Any) -> str:
+    """The axes of a series, each with a name of its own: programs call several of them Q."""
+    axes: list[str] = []
+    for name in series.axes:
+        if name in axes and name not in "QI":
+            raise ImageError(f"{path.name}: two axes are called {name} ({series.axes})")
+        axes.append(name if name not in axes else str(len(axes)))
+    return "".join(axes)
+
+
+def _places(axes: str, shape: tuple[int, ...]) -> Callable[[int], dict[str, int]]:
     """A function that returns where the n-th plane is along each axis but those of a plane."""
-    outer = {a: n for a, n in zip(series.axes, series.shape, strict=True) if a not in "YXS"}
+    outer = {a: n for a, n in zip(axes, shape, strict=True) if a not in "YXS"}
     order = sorted(outer, key=lambda axis: _ORDER.get(axis, -1))
 
     def place(number: int) -> dict[str, int]:

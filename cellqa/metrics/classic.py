@@ -232,7 +232,10 @@ def _ami(case: Case) -> float:
     entropies = [-float((c / n * np.log(c / n)).sum()) for c in (rows, columns)]
     shared = sum(entropies) + float((filled / n * np.log(filled / n)).sum())
     expected = expected_information(rows.astype(np.int64), columns.astype(np.int64), n)
-    return float((shared - expected) / (sum(entropies) / 2 - expected))
+    most = sum(entropies) / 2
+    if not most > expected:
+        return Undefined("ami: chance alone would agree as well")
+    return float((shared - expected) / (most - expected))
 
 
 @kernel(error_model="numpy")

@@ -282,7 +282,8 @@ def _truth(plane: Plane) -> _Truth:
 def noise_variance(plane: Plane) -> float:
     """Of the plane's noise, in its squared grey levels, by its highest frequencies."""
     low, high = plane.extremes
-    return plane.once(floor_of) * (high - low) ** 2 / energy(plane.shape)
+    with np.errstate(over="ignore"):
+        return float(plane.once(floor_of) * np.square(high - low) / energy(plane.shape))
 
 
 def floor_of(plane: Plane) -> float:

@@ -108,7 +108,7 @@ def ssim_fg(
 def objects(case: Case) -> list[Object]:
     """Scores of each object of a label mask; empty where the mask has no labels."""
     mask = case.mask
-    return [] if mask is None or mask.names.size < 2 else of_labels(case, mask)
+    return [] if mask is None or mask.truth else of_labels(case, mask)
 
 
 def of_labels(case: Case, mask: Labels) -> list[Object]:

@@ -136,6 +136,8 @@ def _checked(labels: npt.ArrayLike, shape: tuple[int, ...]) -> Labels:
         raise ValueError(
             f"`labels` must be whole numbers of shape {shape}, got {array.dtype} {array.shape}"
         )
+    if array.dtype.kind == "i" and array.min(initial=0) < 0:
+        raise ValueError("`labels` must not be negative")
     return Labels.of(array)
 
 
@@ -146,7 +148,7 @@ def numbered(labels: Array) -> Labels:
 
 def parts_of(mask: Labels) -> Labels:
     """Objects of a mask: its labels, or, of true and false, the parts that hang together."""
-    if mask.names.tolist() != [1]:
+    if not mask.truth:
         return mask
     return numbered(cv2.connectedComponents((mask.labels > 0).astype(np.uint8), connectivity=4)[1])
 

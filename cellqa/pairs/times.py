@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,6 +77,8 @@ class Times:
         text = match[which]
         try:
             time = float(text)
+            if not math.isfinite(time):
+                raise ValueError(text)
         except (TypeError, ValueError):
             raise CellqaError(f"--time: {text!r} in {name!r} is no number") from None
         others = [match[n] or "" for n in groups if n != which and groups[n] != which]

@@ -22,28 +22,35 @@ class Labels:
         0 is background, k the k-th object.
     names : ndarray of int
         What the objects are called: their values in the mask, ascending.
+    truth: bool
+        Whether the mask was of true and false, so that it says nothing of single objects.
     """
 
     labels: Array
     names: Array
+    truth: bool = False
 
     __repr__ = one_line
 
     def cropped(self, rows: slice, columns: slice) -> Labels:
         """A part of the mask; objects that are not in it are gone."""
         inner = Labels.of(self.labels[rows, columns])
-        return Labels(inner.labels, self.names[inner.names - 1])
+        return Labels(inner.labels, self.names[inner.names - 1], self.truth)
 
     @classmethod
     def of(cls, mask: Array) -> Labels:
         """Number the values above 0 of a mask."""
-        values = np.maximum(mask, 0).astype(np.int64)
+        truth = mask.dtype.kind == "b"
+        values = np.maximum(mask, 0) if not truth else mask.astype(np.uint8)
+        if values.dtype.kind == "f":
+            values = values.astype(np.int64)
         if int(values.max(initial=0)) < 4 * values.size:  # counting is faster than sorting
+            values = values.astype(np.int64)
             names = np.flatnonzero(np.bincount(values.ravel()))
             names = names[names > 0]
             number = np.zeros(int(values.max(initial=0)) + 1, np.int32)
             number[names] = np.arange(1, names.size + 1)
-            return cls(number[values], names)
+            return cls(number[values], names, truth)
         names, place = np.unique(values, return_inverse=True)
         first = int(names[0] == 0)
         return cls((place.reshape(values.shape) + 1 - first).astype(np.int32), names[first:])
@@ -75,8 +82,8 @@ class Mask:
         return Mask(replace(self.labels, labels=self.labels.labels[np.ix_(rows, columns)]))
 
     @classmethod
-    def of(cls, pixels: Array) -> Mask:
-        """Take a mask's pixels as labels, or as true and false.
+    def of(cls, pixels: Array, *, labels: bool = False) -> Mask:
+        """Take a mask's pixels as labels, or as true and false; with `labels`, not the latter.
 
         Whole numbers are labels where two values or more are above 0, where the one value is
         neither 1 nor 255, and where the one value is 1 in more than 8 bits, as programs that label
@@ -94,7 +101,10 @@ class Mask:
         if low < 0:
             return cls(None, "the mask holds negative values")
         values = np.unique(pixels[pixels > 0])
-        labelled = high < 2**53 and bool(np.all(values % 1 == 0))
+        whole = pixels.dtype.kind in "iu"
+        labelled = whole or (high < 2**53 and bool(np.all(values % 1 == 0)))
+        if labels and not labelled:
+            return cls(None, "labels must be whole numbers below 2^53, as of integer types")
         if values.size == 1 and values[0] in (1, 255):
             labelled = values[0] == 1 and pixels.dtype.itemsize > 1
         return cls(Labels.of(pixels if labelled else pixels != 0))

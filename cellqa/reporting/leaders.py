@@ -14,6 +14,7 @@ from cellqa.pairs.roles import Role
 from cellqa.reporting.load import LoadedRun
 from cellqa.tables.comparisons import Comparison
 from cellqa.tables.standing import SURE, shown_p
+from cellqa.tables.undefined import lacking
 from cellqa.tables.verdict import Verdict, judge
 
 
@@ -98,8 +99,20 @@ def verdict_of(run: LoadedRun) -> Verdict:
         for line in run.summary.to_dict("records")
         if line["n"]
     }
+    counts = (
+        (line["method"], line["metric"], int(line["n"] + line["infinite"]), int(line["undefined"]))
+        for line in run.summary.to_dict("records")
+    )
     record = run.record
-    return judge(run.columns, pairs, means, record.warnings, failed=record.failed, rows=record.rows)
+    return judge(
+        run.columns,
+        pairs,
+        means,
+        record.warnings,
+        lacking(counts, run.columns),
+        failed=record.failed,
+        rows=record.rows,
+    )
 
 
 def verdicts(run: LoadedRun) -> list[dict[str, str]]:

@@ -124,7 +124,7 @@ def scorer_of(
         raw=planes.get(raw),
         mask=Mask.of(given["mask"]) if "mask" in given else None,
         valid=given.get("valid"),
-        labels={name: Mask.of(each) for name, each in of_labels(given).items()},
+        labels={name: Mask.of(each, labels=True) for name, each in of_labels(given).items()},
     )
 
 

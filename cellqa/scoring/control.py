@@ -7,7 +7,7 @@ images, and every comparison then counts them as detail.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -23,9 +23,8 @@ from cellqa.metrics.frc import between
 from cellqa.pairs.grouping import Grouping, sample_of
 from cellqa.pairs.pairing import Image, Pairing
 from cellqa.pairs.roles import Role
-from cellqa.planes.region import Region
-from cellqa.scoring.image import first_plane
 from cellqa.scoring.options import ScoreOptions
+from cellqa.scoring.references import ROLES, parts_of
 
 _IMAGES = 7  # of which neighbours are compared
 _FEWEST = 3  # pairs without which nothing is said
@@ -54,10 +53,12 @@ def shared_pattern(
     pairs = list(pairwise(chosen))
     if len(pairs) < _FEWEST:
         return []
-    folder = absolute(pairing.folders[Role.REFERENCE])
+    folders: dict[str, Path] = {
+        r: absolute(pairing.folders[r]) for r in ROLES if r in pairing.folders
+    }
     names = [name for image in chosen for name in image.files[Role.REFERENCE]]
     found = engine.map(
-        partial(_agreement, folder=folder, options=options),
+        partial(_agreement, folders=folders, options=options),
         pairs,
         on_crash=_nothing,
         isolate=any(may_crash(name) for name in names),
@@ -88,14 +89,14 @@ def _apart(images: Sequence[Image], grouping: Grouping | None) -> list[Image]:
     return [images[place] for place in dict.fromkeys(places.tolist())]
 
 
-def _agreement(pair: Pair, *, folder: Path, options: ScoreOptions) -> float | None:
+def _agreement(pair: Pair, *, folders: Mapping[str, Path], options: ScoreOptions) -> float | None:
     """Finest detail in which two ground truths agree, in pixels; None where it cannot be told."""
     planes = []
     for image in pair:
-        plane = first_plane(image, Role.REFERENCE, folder=folder, options=options)
-        if plane is None:
+        part = next(parts_of(image, folders=folders, options=options), None)
+        if part is None:
             return None
-        planes.append(Region.of([plane]).taken(plane))
+        planes.append(part)
     shape = [min(p.shape[axis] for p in planes) for axis in (0, 1)]
     one, two = (p.cropped(slice(0, shape[0]), slice(0, shape[1])) for p in planes)
     if unusable(one, two) or np.array_equal(one.pixels, two.pixels):

@@ -36,6 +36,8 @@ def of_plane(
         yield f"{method} has values beyond the data range"
     low, high = plane.extremes
     if low == high:
+        if reference is None or not reference.flat:
+            yield f"{method} is constant: nothing is to be seen in it"
         return
     some = plane.pixels[::8, ::8]
     few = not ((some != low) & (some != high)).any()  # a look, before all are looked at

@@ -47,6 +47,7 @@ from cellqa.tables.rows import Row
 from cellqa.tables.summary import summarise, summarise_places
 from cellqa.tables.tally import Tally
 from cellqa.tables.time import FollowedSeries, time_doubts, unsteady, write_frames, write_time
+from cellqa.tables.undefined import lacking_of, told as without
 from cellqa.tables.versions import versions
 
 
@@ -130,7 +131,8 @@ def finish(
             paths.append(write_frames(out / FRAMES, followed))
         if parquet:
             paths += [write_parquet(path) for path in paths if path.name in (SCORES, OBJECTS)]
-        told = [*warnings, *tally.warnings(pairing), *doubts(summaries, unsteady(followed))]
+        told = [*warnings, *tally.warnings(pairing), *without(lacking_of(summaries, tally.metrics))]
+        told += doubts(summaries, unsteady(followed))
         told += object_doubts(agreements)
         told += time_doubts(followed)
         sensitivity = ranges(tally)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cellqa.errors import CellqaError, ImageError
+from cellqa.errors import CellqaError, ImageError, first_line
 from cellqa.io import COLOURS, ImageFile, PlaneIndex, carriers, grey, open_image
 from cellqa.io.stores import state
 from cellqa.pairs.pairing import Image, of_one_colour
@@ -17,7 +17,6 @@ from cellqa.pairs.roles import LABELS, Role, is_scored, of_labels
 from cellqa.planes import Array
 from cellqa.planes.labels import Mask
 from cellqa.planes.plane import Plane
-from cellqa.planes.region import Region
 from cellqa.scoring.maps import save_maps
 from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.plane import Scorer
@@ -42,6 +41,8 @@ class Opened:
         luminance.
     note : str
         What was made of colours.
+    order : str
+        What to say of the order of its planes, where others have other axes.
     problem : str
         Why there is no file, or no plane; empty where there is.
     """
@@ -52,6 +53,7 @@ class Opened:
     plane: Plane | None = None
     colour: int | None = None
     note: str = ""
+    order: str = ""
     problem: str = ""
 
     def loaded(self) -> Opened:
@@ -222,8 +224,8 @@ def _score_plane(
             valid=valid.labels.labels if valid and valid.labels else None,
             labels=of_labels(masks),
         )
-    except CellqaError as error:
-        return [failed(name, method, str(error)) for method in methods]
+    except (CellqaError, ArithmeticError) as error:
+        return [failed(name, method, first_line(error)) for method in methods]
     return [_score_method(name, planes[m], first, scorer) for m in methods]
 
 
@@ -234,7 +236,7 @@ def _score_method(name: str, opened: Opened, leader: Opened, scorer: Scorer) -> 
         if opened.file and opened.index and not opened.problem:
             scorer.check_shape(method, opened.file.shape_of(opened.index)[:2])
         opened = opened.loaded()
-        notes += filter(None, [opened.note])
+        notes += filter(None, [opened.note, opened.order])
         if opened.plane is None:
             raise ImageError(opened.problem)
         scored = scorer.score(name, method, opened.plane, size, notes)
@@ -244,6 +246,8 @@ def _score_method(name: str, opened: Opened, leader: Opened, scorer: Scorer) -> 
             save_maps(Path(options.maps), method, name, scored.maps(), finer, options.scale)
     except CellqaError as error:
         return failed(name, method, str(error))
+    except ArithmeticError as error:  # of values beyond what can be squared, say
+        return failed(name, method, f"cannot be computed: {first_line(error)}")
     return scored.row
 
 
@@ -262,21 +266,36 @@ def _planes(
     stack beside a time series) by order. A plane that one file has is a plane for all.
     """
     places: dict[str, dict[PlaneIndex, PlaneIndex]] = {}
+    orders = dict.fromkeys(opened, "")
     for role, each in opened.items():
         planes = each.file.planes if each.file else ()
         alike = len(planes) == len(leader.planes)
+        if alike and planes != leader.planes and max(_axes(planes), _axes(leader.planes)) > 1:
+            orders[role] = (
+                f"{role} has other axes than what it is compared with: planes were paired in the "
+                "order of times, channels, focus, which need not be that of its pages (ImageJ's "
+                "begins with channels); save it with its axes"
+            )
         places[role] = dict(zip(leader.planes if alike else planes, planes, strict=True))
     every = sorted({index for of_role in places.values() for index in of_role})
     scenes = every[-1].s > 0
     for index in every:
         name = f"{image}#{index.label(scenes)}" if len(every) > 1 else image
-        there = {role: replace(o, index=places[role].get(index)) for role, o in opened.items()}
+        there = {
+            role: replace(o, index=places[role].get(index), order=orders[role])
+            for role, o in opened.items()
+        }
         if not by_colour or not any(o.in_colour for o in there.values()):
             yield name, there
             continue
         for k, colour in enumerate(COLOURS):
             parts = {r: replace(o, colour=k if o.in_colour else None) for r, o in there.items()}
             yield f"{name}#{colour}", parts
+
+
+def _axes(planes: Sequence[PlaneIndex]) -> int:
+    """Along how many axes planes differ."""
+    return sum(len(set(places)) > 1 for places in zip(*planes, strict=True))
 
 
 @contextmanager
@@ -328,21 +347,31 @@ def _mask(role: str, mask: Opened | None, planes: Mapping[str, Opened], leader: 
     try:
         pixels = file.load(place)
         # of where there is a picture, every value but 0 says the same
-        return Mask.of(grey(pixels) != 0 if role == Role.VALID else pixels)
+        valid = role == Role.VALID
+        return Mask.of(grey(pixels) != 0 if valid else pixels, labels=role.startswith(LABELS))
     except CellqaError as error:
         return Mask(None, str(error))
 
 
 def planes_of(
     image: Image, *, folders: Mapping[str, Path], max_pixels: int, by_colour: bool
-) -> Iterator[tuple[str, dict[str, Plane]]]:
-    """Each row's name, and the planes by role; those that cannot be read are absent."""
-    with _opened(image, folders, image.methods, max_pixels) as opened:
+) -> Iterator[tuple[str, dict[str, Plane], Array | None]]:
+    """Each row's name, its planes by role, and where they are valid, if that was given.
+
+    Planes that cannot be read are absent.
+    """
+    roles = [role for role in image.files if is_scored(role) or role == Role.VALID]
+    with _opened(image, folders, roles, max_pixels) as every:
+        opened = {role: every[role] for role in image.methods}
         leader = _leader(opened.values())
         if leader is None:
             return
         for name, planes in _planes(image.name, opened, leader, by_colour):
-            yield name, _all_loaded(planes)
+            valid = None
+            if Role.VALID in every:
+                mask = _mask(Role.VALID, every[Role.VALID], planes, leader)
+                valid = mask.labels.labels if mask.labels else None
+            yield name, _all_loaded(planes), valid
 
 
 def load_plane(
@@ -362,28 +391,3 @@ def load_plane(
 def _all_loaded(planes: Mapping[str, Opened]) -> dict[str, Plane]:
     loaded = (each.loaded() for each in planes.values())
     return {each.role: each.plane for each in loaded if each.plane is not None}
-
-
-def extremes(image: Image, *, folder: Path, options: ScoreOptions) -> tuple[float, float] | None:
-    """Smallest and largest value of an image's reference; None where it cannot be read."""
-    role, by_colour = Role.REFERENCE, options.colour == "channels"
-    opened = _open(role, folder, image.files[role], options.max_pixels)
-    if opened.file is None:
-        return None  # its failure is reported when it is scored
-    with opened.file as file:
-        of_each = _planes(image.name, {role: opened}, file, by_colour)
-        planes = [each[role].loaded().plane for _, each in of_each]
-    if not all(planes):
-        return None
-    parts = [Region.of([plane]).taken(plane) for plane in planes if plane is not None]
-    lows, highs = zip(*(part.extremes for part in parts), strict=True)
-    return min(lows), max(highs)
-
-
-def first_plane(image: Image, role: str, *, folder: Path, options: ScoreOptions) -> Plane | None:
-    """The first plane of an image's file; None where it cannot be read."""
-    opened = _open(role, folder, image.files[role], options.max_pixels)
-    if opened.file is None:
-        return None
-    with opened.file as file:
-        return replace(opened, index=file.planes[0]).loaded().plane

@@ -105,7 +105,7 @@ class Command:
             with open_image(files[0], plane.pixels.size) as file:
                 if len(file.planes) != 1:
                     raise ImageError(f"{len(file.planes)} planes where one should be")
-                mask = Mask.of(file.load(file.planes[0]))
+                mask = Mask.of(file.load(file.planes[0]), labels=True)
         except CellqaError as error:
             raise ImageError(f"objects: the command's labels: {error}") from None
         mask = mask.fitting(plane.shape)

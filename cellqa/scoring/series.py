@@ -18,6 +18,7 @@ from cellqa.metrics.series import FEWEST, judged
 from cellqa.pairs.pairing import AXES, Image, Pairing, place_of
 from cellqa.pairs.roles import GIVEN, Role
 from cellqa.pairs.times import Times
+from cellqa.planes import Array
 from cellqa.planes.plane import Plane
 from cellqa.scoring.image import planes_of
 from cellqa.scoring.options import ScoreOptions
@@ -136,7 +137,7 @@ def _follow_one(
     places: dict[str, _Place] = {}
     try:
         for time, image in steps.images:
-            for name, planes in planes_of(
+            for name, planes, valid in planes_of(
                 image,
                 folders=folders,
                 max_pixels=options.max_pixels,
@@ -152,7 +153,7 @@ def _follow_one(
                     f"{axis} {n} " for axis, n in zip(AXES, at, strict=True) if n and axis != "time"
                 ).strip()
                 place = places.setdefault(key, _Place(raw, options.scale))
-                _add(place, time if steps.named else own, name, planes, raw)
+                _add(place, time if steps.named else own, name, planes, raw, valid)
     except CellqaError as error:
         return [FollowedSeries.failed(steps.name, raw, str(error))]
     several = len(places) > 1
@@ -167,14 +168,21 @@ def _follow_one(
     ]
 
 
-def _add(place: _Place, at: float, name: str, planes: dict[str, Plane], raw: Role) -> None:
+def _add(
+    place: _Place,
+    at: float,
+    name: str,
+    planes: dict[str, Plane],
+    raw: Role,
+    valid: Array | None,
+) -> None:
     """One time of one place; what cannot be read was told when it was scored."""
     if raw not in planes:
         return
     reference = planes.get(Role.REFERENCE) if raw == Role.RAW else planes[raw]
     if place.parts is None:
         source = planes[raw] if raw == Role.RAW else None
-        place.parts = Parts(reference, source, place.following.scale, None)
+        place.parts = Parts(reference, source, place.following.scale, valid)
     taken = {
         role: place.parts.taken(plane, role, own=True)
         for role, plane in planes.items()

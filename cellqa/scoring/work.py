@@ -13,8 +13,9 @@ from cellqa.io import may_crash
 from cellqa.io.stores import absolute
 from cellqa.pairs.pairing import Image, Pairing
 from cellqa.pairs.roles import Role
-from cellqa.scoring.image import extremes, file_states, score_image
+from cellqa.scoring.image import file_states, score_image
 from cellqa.scoring.options import ScoreOptions
+from cellqa.scoring.references import ROLES, extremes
 from cellqa.scoring.segmenting import AUTO, BY_LABELS
 from cellqa.tables.rows import Row, failed
 
@@ -65,8 +66,8 @@ def range_of_all(
     """Smallest and largest value over all references, where the data range asks for it."""
     if options.data_range != "set" or Role.REFERENCE not in pairing.folders:
         return None
-    folder = absolute(pairing.folders[Role.REFERENCE])
-    work = partial(extremes, folder=folder, options=options)
+    folders = {r: absolute(pairing.folders[r]) for r in ROLES if r in pairing.folders}
+    work = partial(extremes, folders=folders, options=options)
     of_each = over_images(engine, work, pairing.images, pairing, nothing)
     limits = [pair for pair in of_each if pair is not None]
     if not limits:

@@ -16,6 +16,7 @@ from cellqa.shown import one_line
 from cellqa.statistics import mean_interval
 from cellqa.tables.tally import Tally
 
+_ROUNDING = 1e-9  # of two values, a difference that is none
 _FEWEST = 3  # differences without which there is no test
 _TESTABLE = 6  # differences from which Wilcoxon's test can find p below 0.05
 
@@ -174,7 +175,9 @@ def _compare(
 ) -> Comparison:
     known = ~(np.isnan(a) | np.isnan(b))
     with np.errstate(invalid="ignore"):
-        difference = np.where(a[known] == b[known], 0.0, a[known] - b[known])
+        rounding = _ROUNDING * np.maximum(np.abs(a[known]), np.abs(b[known]))
+        apart = np.abs(a[known] - b[known]) > np.where(np.isinf(rounding), 0.0, rounding)
+        difference = np.where((a[known] == b[known]) | ~apart, 0.0, a[known] - b[known])
     of_group = groups[known] if groups is not None else None
     finite = np.isfinite(difference)
     n = difference.size

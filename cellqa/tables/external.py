@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -206,6 +207,10 @@ def run_of_table(
     if table.ignored:
         shown = ", ".join(table.ignored[:5]) + (", ..." if len(table.ignored) > 5 else "")
         warnings.append(f"{len(table.ignored)} columns are no metric of a method: {shown}")
+    unknown = [m.name for m in table.metrics if m.name not in METRICS and not m.ranks]
+    if unknown:
+        shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        warnings.append(f"whether more is better is not known of {shown}: without rank or verdict")
     RunRecord(
         command=list(command),
         settings={"table": str(path.absolute())},
@@ -351,8 +356,23 @@ def _split(column: str) -> tuple[str, str, str] | None:
     return (pair[: cuts[0]], pair[cuts[0] + 1 :], reference) if cuts else None
 
 
+_UNIT = re.compile(r"\s*(\([^)]*\)|\[[^]]*\]|[↑↓▲▼])\s*$")
+_DECIBELS = re.compile(r"[_ ]db$", re.IGNORECASE)
+
+
 def _metric_name(text: str) -> str:
-    return printable(text.strip()).lower().replace("-", "_").replace(" ", "_")
+    """A metric's name without unit and direction.
+
+    Examples
+    --------
+    >>> [_metric_name(name) for name in ("PSNR (dB)", "psnr_dB", "SSIM ↑", "MS-SSIM")]
+    ['psnr', 'psnr', 'ssim', 'ms_ssim']
+    """
+    bare = text.strip()
+    while (shorter := _UNIT.sub("", bare)) not in (bare, ""):
+        bare = shorter
+    bare = _DECIBELS.sub("", bare) or bare
+    return printable(bare).lower().replace("-", "_").replace(" ", "_")
 
 
 def _role(method: str) -> str:

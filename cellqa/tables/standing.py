@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from cellqa.metrics.metric import Metric
@@ -28,15 +28,23 @@ class Board:
     tests : int
         Of the metric, those with the ground truth and what was made of it among them: Holm
         corrected for as many.
+    lacking : collection of str
+        Methods that lack values which others have: they do not lead.
     """
 
     metric: Metric
     methods: list[str]
     pairs: dict[tuple[str, str], Comparison]
     tests: int = 0
+    lacking: Collection[str] = ()
 
     @classmethod
-    def of(cls, metric: Metric | None, comparisons: Sequence[Comparison]) -> Board:
+    def of(
+        cls,
+        metric: Metric | None,
+        comparisons: Sequence[Comparison],
+        lacking: Collection[str] = (),
+    ) -> Board:
         """Of the methods that can lead."""
         if metric is None:
             return cls(Metric(name=""), [], {})
@@ -46,7 +54,8 @@ class Board:
             if c.metric == metric.name and not {c.first, c.second} & set(_ROLES) and c.n
         }
         tests = sum(c.metric == metric.name and not math.isnan(c.p) for c in comparisons)
-        return cls(metric, list(dict.fromkeys(m for pair in pairs for m in pair)), pairs, tests)
+        methods = list(dict.fromkeys(m for pair in pairs for m in pair))
+        return cls(metric, methods, pairs, tests, lacking)
 
     @property
     def samples(self) -> int:
@@ -81,7 +90,8 @@ class Board:
     @property
     def leaders(self) -> list[str]:
         """Methods that no other surely beats."""
-        return [m for m in self.methods if not any(self.surely(o, m) for o in self.methods)]
+        whole = [m for m in self.methods if m not in self.lacking]
+        return [m for m in whole if not any(self.surely(o, m) for o in self.methods)]
 
     @property
     def first(self) -> list[str]:

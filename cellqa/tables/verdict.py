@@ -13,6 +13,7 @@ from cellqa.pairs.roles import Role
 from cellqa.tables.comparisons import Comparison
 from cellqa.tables.finished import Finished
 from cellqa.tables.standing import Board
+from cellqa.tables.undefined import Lacking, lack, lacking_of
 
 UNTOUCHED = "the untouched images"
 _NO_TRUTH = "Without ground truth (--gt), none can be called best."
@@ -55,6 +56,7 @@ def verdict(run: Finished) -> Verdict:
         run.comparisons,
         {(s.method, s.metric): s.mean for s in run.summaries if s.n},
         run.warnings,
+        lacking_of(run.summaries, run.tally.metrics),
         failed=run.tally.failed.total(),
         rows=run.tally.rows,
     )
@@ -65,6 +67,7 @@ def judge(
     comparisons: Sequence[Comparison],
     means: Mapping[tuple[str, str], float],
     warnings: Sequence[str],
+    lacking: Lacking | None = None,
     *,
     failed: int = 0,
     rows: int = 0,
@@ -84,11 +87,16 @@ def judge(
     means : mapping of (method, metric) to float
     warnings : sequence of str
         Of the run; the sentence of doubt has those that concern the best.
+    lacking : mapping of metric to methods, optional
+        Methods that lack values which others have; they do not lead.
     failed, rows : int
         Rows of the run, and those that could not be scored.
     """
+    short = lacking or {}
     by, faithful = _judged_by(metrics, comparisons, warnings)
-    boards = [board for of in by if (board := Board.of(of, comparisons)).methods]
+    boards = [
+        board for of in by if (board := Board.of(of, comparisons, lack(short, of.name))).methods
+    ]
     if not boards:
         return Verdict()
     methods = list(dict.fromkeys(m for board in boards for m in board.methods))
@@ -171,8 +179,10 @@ def _best(best: Sequence[str], boards: Sequence[Board]) -> str:
         every = {b.metric.name for b in boards if set(best) <= set(b.methods)}
         inside = [b.metric.name for b in boards if b.metric.name in every]
         return f"Best: {_names(best, 'or')} (too close to call in {_and(inside)})."
-    told = _gathered((_names(board.leaders, "or"), board.metric.name) for board in boards)
-    return f"No single best: {told}."
+    led = [(_names(board.leaders, "or"), board.metric.name) for board in boards if board.leaders]
+    if not led:
+        return "Nobody is called best: those ahead have no value of some images."
+    return f"No single best: {_gathered(led)}."
 
 
 def _ahead(boards: Sequence[Board]) -> str:

@@ -381,3 +381,18 @@ def _meet(a: dict[str, float], b: dict[str, float]) -> bool:
     return all(
         a[o] < b[o] + b[s] and b[o] < a[o] + a[s] for o, s in (("x", "width"), ("y", "height"))
     )
+
+
+def test_a_repeat_counts_where_the_first_was_left_open(made: Path, tmp_path: Path) -> None:
+    key = json.loads((made / "key.json").read_text())
+    tasks: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for task in key["tasks"]:
+        tasks.setdefault((task["kind"], *sorted(task["files"])), []).append(task)
+    repeats = [each[1] for each in tasks.values() if len(each) > 1 and each[0]["kind"] == "pair"]
+    assert repeats
+    answers = {str(task["task"]): {"choice": task["files"][0]} for task in repeats}
+    found = read_answers(
+        made, saved(tmp_path, {"questionnaire": key["id"], "rater": "r", "answers": answers})
+    )
+    assert len(found.choices) == len(repeats)
+    assert not found.choices["again"].any()

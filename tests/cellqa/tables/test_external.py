@@ -180,3 +180,15 @@ def test_tables_that_would_take_for_ever(tmp_path: Path, text: str, message: str
     path.write_text(f"image,method,psnr\n{text}\n")
     with pytest.raises(CellqaError, match=message):
         read_table(path)
+
+
+@pytest.mark.parametrize("heading", ["PSNR (dB)", "psnr [dB]", "psnr_dB", "PSNR ↑", "PSNR (dB) ↑"])
+def test_units_and_arrows_belong_to_no_name(tmp_path: Path, heading: str) -> None:
+    found = values(written(tmp_path, f"image,method,{heading}\na,x,20\na,y,21\n"))
+    assert found["a", "x"] == {"psnr": 20}
+
+
+def test_columns_without_a_direction_are_told(tmp_path: Path) -> None:
+    path = written(tmp_path, "image,method,psnr,my score\na,x,20,1\na,y,21,2\n")
+    said = "\n".join(run_of_table(path, tmp_path / "out").warnings)
+    assert "whether more is better is not known of my_score" in said
