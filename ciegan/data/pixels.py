@@ -64,10 +64,11 @@ def looks_like_labels(pixels: Array) -> bool:
     objects = plane[:, :-1] != values[counts.argmax()]
     if not objects.any():
         return False
-    steps = np.abs(np.diff(plane.astype(np.float64), axis=1))
-    if len(values) > _FEW and (steps <= 1).mean() > _SMOOTH:
+    real = plane.astype(np.float64)
+    smooth = (np.mean(np.abs(np.diff(real, axis=axis)) <= 1) > _SMOOTH for axis in (0, 1))
+    if len(values) > _FEW and all(smooth):
         return False
-    return bool((steps == 0)[objects].mean() > _LABELS)
+    return bool((plane[:, :-1] == plane[:, 1:])[objects].mean() > _LABELS)
 
 
 def load_image(
