@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cellqa.metrics.metric import Metric
 from cellqa.pairs.roles import Role
@@ -66,8 +66,3 @@ def told(found: Lacking) -> Iterator[str]:
             f"{method} has no {some} in {number} images where others have (`reason` in "
             "scores.csv): its means leave out what may be its worst, and it leads in none of these"
         )
-
-
-def lack(found: Lacking, metric: str) -> Collection[str]:
-    """The methods that lack values of a metric."""
-    return found.get(metric, {})

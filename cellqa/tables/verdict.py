@@ -13,7 +13,7 @@ from cellqa.pairs.roles import Role
 from cellqa.tables.comparisons import Comparison
 from cellqa.tables.finished import Finished
 from cellqa.tables.standing import Board
-from cellqa.tables.undefined import Lacking, lack, lacking_of
+from cellqa.tables.undefined import Lacking, lacking_of
 
 UNTOUCHED = "the untouched images"
 _NO_TRUTH = "Without ground truth (--gt), none can be called best."
@@ -95,7 +95,7 @@ def judge(
     short = lacking or {}
     by, faithful = _judged_by(metrics, comparisons, warnings)
     boards = [
-        board for of in by if (board := Board.of(of, comparisons, lack(short, of.name))).methods
+        board for of in by if (board := Board.of(of, comparisons, short.get(of.name, ()))).methods
     ]
     if not boards:
         return Verdict()

@@ -41,10 +41,7 @@ def fitted_levels(source: Array, target: Array) -> tuple[float, float]:
     >>> round(gain), round(offset)
     (400, 100)
     """
-    side = max(1, min(source.shape[:2]) // _BLOCKS)
-    x, y = (
-        block_means(np.asarray(luminance(p), np.float64), side).ravel() for p in (target, source)
-    )
+    y, x = _means(source, target)
     x_mean, y_mean = x.mean(), y.mean()
     spread = float(((x - x_mean) ** 2).sum())
     if not spread > 0:
@@ -59,12 +56,17 @@ def relative_gain(source: Array, target: Array) -> float:
     The ratio of the deviations of means of blocks, an eighth of the shorter side each; 1 where one
     is flat.
     """
+    first, second = (float(means.std()) for means in _means(source, target))
+    return second / first if first > 0 and second > 0 else 1.0
+
+
+def _means(source: Array, target: Array) -> tuple[Array, Array]:
+    """Means of the blocks of both."""
     side = max(1, min(source.shape[:2]) // _BLOCKS)
     first, second = (
-        float(block_means(np.asarray(luminance(p), np.float64), side).std())
-        for p in (source, target)
+        block_means(np.asarray(luminance(p), np.float64), side).ravel() for p in (source, target)
     )
-    return second / first if first > 0 and second > 0 else 1.0
+    return first, second
 
 
 Types = tuple[np.dtype[Any], np.dtype[Any]]  # of input and target
