@@ -191,8 +191,7 @@ def bare_loop(config: Config, data: Path, device: str) -> list[float]:
     assert judge is not None
     judge = judge.to(device)
     averaged = [p.detach().clone() for p in generator.parameters()]
-    ours = torch.optim.Adam(generator.parameters(), 1e-3)
-    theirs = torch.optim.Adam(judge.parameters(), 2e-4)
+    ours, theirs = networks.configure_optimizers()
     weights = config.losses.weights
     together = config.schedule.generator == 0
     times = []

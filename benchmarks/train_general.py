@@ -220,7 +220,7 @@ def config(batch: int, rate: float, start: str) -> Config:
         seed=0,
         start=start,
         data=replace(DEFAULT.data, batch_size=batch, memory=8.0),
-        optimizer=replace(DEFAULT.optimizer, rate=rate, average=0.9995),
+        optimizer=replace(DEFAULT.optimizer, name="adam", rate=rate, average=0.9995),
         monitor=replace(
             DEFAULT.monitor, metrics={"ssim": 1.0, "psnr": 0.02}, images=48, patience=0, samples=2
         ),

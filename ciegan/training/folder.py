@@ -69,6 +69,7 @@ def check_last(out: Path, networks: Networks) -> None:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         state = {name: value.shape for name, value in content["state_dict"].items()}
         content["pytorch-lightning_version"], content["steps_done"], content["drawn_from"]
+        groups = [len(each["param_groups"]) for each in content["optimizer_states"]]
     except Exception as error:  # a hostile file can bring any error up
         raise CellqaError(
             f"{path}: damaged, or no checkpoint of weights alone ({first_line(error)}); without "
@@ -77,6 +78,11 @@ def check_last(out: Path, networks: Networks) -> None:
     own = {name: value.shape for name, value in networks.state_dict().items()}
     if own != state:
         raise CellqaError(f"{path}: of other networks than {CONFIG} says; was that edited?")
+    if groups != [len(each.param_groups) for each in networks.configure_optimizers()]:
+        raise CellqaError(
+            f"{path}: of another optimizer than {CONFIG} says; versions up to 0.1 had `name = "
+            '"adam"` below [optimizer], unsaid'
+        )
 
 
 def clear_folder(out: Path) -> None:

@@ -31,6 +31,7 @@ from ciegan.training.average import MovingAverage, averaging
 from ciegan.training.capture import CapturedSteps, Knobs
 from ciegan.training.memory import step_within_memory
 from ciegan.training.monitor import Judge, Scores
+from ciegan.training.muon import Muon
 from ciegan.training.objective import Objective, TrainingError
 from ciegan.training.schedule import Phase, generator_steps, phase, rate
 
@@ -92,20 +93,18 @@ class Networks(pl.LightningModule):
     # what Lightning asks for
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """Adam for the generator and, if there is one, for the discriminator."""
+        """Of the generator and, if there is one, of the discriminator."""
         settings = self.config.optimizer
-        rates: dict[nn.Module, float] = {self.generator: settings.rate}
-        if self.discriminator is not None:
-            rates[self.discriminator] = settings.discriminator_rate
-        return [
-            torch.optim.Adam(
-                network.parameters(),
-                rate,
-                betas=(settings.beta1, settings.beta2),
-                **self._adam,
-            )
-            for network, rate in rates.items()
+        betas = (settings.beta1, settings.beta2)
+        kind = {"adam": torch.optim.Adam, "muon": Muon}[settings.name]
+        own = self.generator.parameters()
+        optimizers: list[torch.optim.Optimizer] = [
+            kind(own, settings.rate, betas=betas, **self._adam)
         ]
+        if self.discriminator is not None:
+            own, rate = self.discriminator.parameters(), settings.discriminator_rate
+            optimizers.append(torch.optim.Adam(own, rate, betas=betas, **self._adam))
+        return optimizers
 
     @property
     def _adam(self) -> dict[str, bool]:
