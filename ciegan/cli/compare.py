@@ -18,11 +18,13 @@ _METHODS = "te,te_tuned,wiener,rl,pix2pix,paper,paper+egt,default"
 
 def _by_preset(ctx: Any, parameter: Any, values: tuple[str, ...]) -> dict[str, dict[str, str]]:
     """Parse [PRESET:]KEY=VALUE."""
+    from ciegan.config import PRESETS
+
     settings: dict[str, dict[str, str]] = {}
     for name, text in parse_settings(ctx, parameter, values).items():
         preset, colon, key = name.rpartition(":")
-        if colon and preset not in ("default", "paper", "pix2pix"):
-            raise click.BadParameter(f"{preset!r} is no preset: default, paper or pix2pix")
+        if colon and preset not in PRESETS:
+            raise click.BadParameter(f"{preset!r} is no preset: {', '.join(PRESETS)}")
         settings.setdefault(preset, {})[key] = text
     return settings
 

@@ -155,7 +155,8 @@ def train(
     need_torch()
     from dataclasses import replace
 
-    from ciegan.config import PRESETS, read_config, with_settings
+    from ciegan.config import PRESETS, preset_on, read_config, with_settings
+    from ciegan.network.device import choose_device
     from ciegan.training.run import Interrupted, is_child, train as train_networks
 
     given = {name: value for name, value in short.items() if value is not None}
@@ -174,7 +175,7 @@ def train(
         raise click.UsageError(f"--resume goes on with the run's own settings; drop {name}")
     if resume and overwrite:
         raise click.UsageError("--resume goes on with an earlier run, --overwrite replaces it")
-    chosen = PRESETS[preset or "default"]
+    chosen = preset_on(choose_device(device).type, preset or "default")
     if config is not None:
         chosen = read_config(config, chosen)
     # a network's name first: its options are its own

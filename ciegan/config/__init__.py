@@ -1,7 +1,7 @@
 """Everything that a training run may be told."""
 
 from ciegan.config.context import Context
-from ciegan.config.presets import DEFAULT, PAPER, PIX2PIX, PRESETS
+from ciegan.config.presets import DEFAULT, PAPER, PIX2PIX, PRESETS, preset_on
 from ciegan.config.sections import (
     Config,
     ConfigError,
@@ -29,6 +29,7 @@ __all__ = [
     "Optimizer",
     "Schedule",
     "from_dict",
+    "preset_on",
     "read_config",
     "to_toml",
     "with_settings",

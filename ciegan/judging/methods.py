@@ -13,7 +13,7 @@ import torch
 from cellqa.errors import CellqaError, did_you_mean, printable
 from cellqa.pairs.roles import Role
 from cellqa.shown import one_line
-from ciegan.config import PRESETS, Config, from_dict, with_settings
+from ciegan.config import PRESETS, Config, from_dict, preset_on, with_settings
 from ciegan.judging.classical import NAMES
 from ciegan.training.budget import every_of
 
@@ -125,7 +125,7 @@ def config_of(
     CellqaError
         A setting is wrong, or the comparison's own.
     """
-    config = PRESETS[method.preset]
+    config = preset_on(device.type, method.preset)
     for changes in (
         _FAIR,
         _ADAPTED.get(method.preset, {}),

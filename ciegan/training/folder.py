@@ -80,7 +80,7 @@ def check_last(out: Path, networks: Networks) -> None:
         raise CellqaError(f"{path}: of other networks than {CONFIG} says; was that edited?")
     if groups != [len(each.param_groups) for each in networks.configure_optimizers()]:
         raise CellqaError(
-            f"{path}: of another optimizer than {CONFIG} says; versions up to 0.1 had `name = "
+            f"{path}: of another optimizer than {CONFIG} says; versions up to 0.2 had `name = "
             '"adam"` below [optimizer], unsaid'
         )
 

@@ -97,8 +97,8 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_lerp_(momenta, gradients, 1 - kept)
         ahead = torch._foreach_lerp(gradients, momenta, kept)  # as Nesterov's
         steps = orthogonal([step.flatten(1) for step in ahead])
-        for step in steps:  # entries of a matrix with orthonormal rows are that small
-            step.mul_(-_MOVED * max(step.shape) ** 0.5)
+        # entries of a matrix with orthonormal rows are that small
+        torch._foreach_mul_(steps, [-_MOVED * max(step.shape) ** 0.5 for step in steps])
         torch._foreach_mul_(steps, group["lr"])
         torch._foreach_add_(
             weights, [step.view(w.shape) for step, w in zip(steps, weights, strict=True)]

@@ -103,6 +103,8 @@ def train(
     _check_devices(chosen, devices)
     if chosen.type == "cpu":
         keep()
+    elif chosen.type == "cuda":  # or products of matrices are not the same from run to run
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     child = is_child()
     if child:
         config = read_config(out / CONFIG)

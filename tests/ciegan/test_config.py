@@ -4,14 +4,19 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from cellqa.errors import CellqaError
+from ciegan.cli import main
 from ciegan.config import (
     DEFAULT,
     PAPER,
     PRESETS,
+    Config,
     ConfigError,
     Monitor,
     from_dict,
+    preset_on,
     read_config,
     to_toml,
     with_settings,
@@ -66,6 +71,42 @@ def test_what_a_file_does_not_name_is_the_presets(tmp_path: Path) -> None:
 def test_what_is_wrong_is_named(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message.replace("?", r"\?")):
         from_dict(wrong)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_gpu_alone_has_other_batches_of_the_default_alone(name: str) -> None:
+    assert preset_on("cpu", name) == preset_on("mps", name) == PRESETS[name]
+    there = preset_on("cuda", name)
+    assert (there == PRESETS[name]) == (name != "default")
+    assert there.preset == name
+
+
+@pytest.mark.parametrize(
+    ("options", "batch", "rate"),
+    [
+        ([], 32, 2e-3),
+        (["--batch-size", "4", "--set", "optimizer.rate=1e-3"], 4, 1e-3),
+        (["--preset", "paper"], 20, 1e-3),
+    ],
+)
+def test_what_is_asked_for_goes_before_what_a_device_has(
+    options: list[str], batch: int, rate: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    taken = []
+
+    def train(data: Path, out: Path, config: Config, **others: object) -> None:
+        taken.append(config)
+        raise CellqaError("enough")
+
+    monkeypatch.setattr("ciegan.network.device.choose_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr("ciegan.training.run.train", train)
+    (tmp_path / "data").mkdir()
+    words = ["train", str(tmp_path / "data"), str(tmp_path / "out"), *options]
+    assert "enough" in CliRunner().invoke(main, words).output
+    (config,) = taken
+    assert (config.data.batch_size, config.optimizer.rate) == (batch, rate)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from cellqa.io import write_tiff
 from cellqa.metrics.pixel import psnr
 from cellqa.simulate import nuclei
 from ciegan.cli import main
-from ciegan.config import PRESETS
+from ciegan.config import PRESETS, preset_on
 from ciegan.data import TilingOptions, prepare_blur
 from ciegan.data.degrade import Gaussian, Noise
 from ciegan.judging import results, work
@@ -283,7 +283,7 @@ def test_wrong_methods(text: str, message: str) -> None:
     [
         (["--steps", "10", "--budget", "1m"], 2, "two budgets"),
         (["--methods", "no"], 1, "is none of"),
-        (["--set", "none:data.crop=3"], 2, "is no preset"),
+        (["--set", "none:data.crop=3"], 2, "is no preset: default, adversarial, paper, pix2pix"),
         (["--methods", "default", "--set", "data.corp=3"], 1, "did you mean crop"),
         (["--methods", "default", "--set", "seed=3"], 1, "the comparison's own"),
         (["--methods", "default", "--set", "default:generator.options.x=3"], 1, "options"),
@@ -315,7 +315,7 @@ def test_a_cpu_takes_smaller_batches_and_nothing_else() -> None:
             PRESETS[preset].losses,
             PRESETS[preset].optimizer,
         )
-        assert large.data == PRESETS[preset].data
+        assert large.data == preset_on("cuda", preset).data
         assert small.data.batch_size <= large.data.batch_size
 
 

@@ -484,6 +484,19 @@ def test_a_damaged_checkpoint_is_not_resumed(
     assert "ran" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["adam", "muon"])
+def test_a_run_of_another_optimizer_is_not_resumed(
+    prepared: Path, tmp_path: Path, tiny: Config, name: str
+) -> None:
+    first = replace(tiny, optimizer=replace(tiny.optimizer, name=name))
+    train(prepared, tmp_path / "run", first)
+    other = {"adam": "muon", "muon": "adam"}[name]
+    path = tmp_path / "run/config.toml"
+    path.write_text(path.read_text().replace(f'name = "{name}"', f'name = "{other}"'))
+    with pytest.raises(CellqaError, match=r"of another optimizer than config\.toml says"):
+        train(prepared, tmp_path / "run", first, resume=True)
+
+
 class Bomb:
     def __reduce__(self) -> object:
         return print, ("code of a pickle ran",)
