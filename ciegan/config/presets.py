@@ -41,7 +41,7 @@ PIX2PIX = Config(
 DEFAULT = Config(
     losses=Losses({"charbonnier": 1.0}, gan="relativistic"),
     optimizer=Optimizer(
-        name="muon",
+        name="auto",
         rate=1e-3,
         discriminator_rate=2e-4,
         warmup=100,

@@ -17,7 +17,7 @@ NORMALISATIONS = ("image", "train", "range")
 GAN_KINDS = ("non-saturating", "saturating", "relativistic")
 TARGETS = ("truth", "other", "self")
 PRECISIONS = ("auto", "32", "bf16")
-OPTIMIZERS = ("adam", "muon")
+OPTIMIZERS = ("auto", "adam", "muon")
 
 
 class ConfigError(CellqaError):
@@ -202,8 +202,8 @@ class Optimizer:
     Attributes
     ----------
     name : str
-        Of the generator: `adam`, or `muon`, which learns as much in half of the steps; see
-        `ciegan.training.muon`. The discriminator has Adam.
+        Of the generator: `adam`; `muon`, see `ciegan.training.muon`; `auto`: Muon, and Adam where
+        targets are noisy (`data.target`). The discriminator has Adam.
     rate : float
         Learning rate of the generator.
     discriminator_rate : float

@@ -31,7 +31,7 @@ from ciegan.training.average import MovingAverage, averaging
 from ciegan.training.capture import CapturedSteps, Knobs
 from ciegan.training.memory import step_within_memory
 from ciegan.training.monitor import Judge, Scores
-from ciegan.training.muon import Muon
+from ciegan.training.muon import Muon, by_muon
 from ciegan.training.objective import Objective, TrainingError
 from ciegan.training.schedule import Phase, generator_steps, phase, rate
 
@@ -96,7 +96,7 @@ class Networks(pl.LightningModule):
         """Of the generator and, if there is one, of the discriminator."""
         settings = self.config.optimizer
         betas = (settings.beta1, settings.beta2)
-        kind = {"adam": torch.optim.Adam, "muon": Muon}[settings.name]
+        kind = Muon if by_muon(self.config) else torch.optim.Adam
         own = self.generator.parameters()
         optimizers: list[torch.optim.Optimizer] = [
             kind(own, settings.rate, betas=betas, **self._adam)
