@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +14,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cellqa.disk import StrPath
-from cellqa.experts.answers import Answers, read_answers
+from cellqa.errors import CellqaError
+from cellqa.experts.answers import RATINGS, Answers, read_answers
+from cellqa.io.formats import split_suffix
 from cellqa.planes import Array
 from cellqa.reporting.figures import COLOURS, STYLE, label, save_figure
 from cellqa.reporting.load import load_run
@@ -44,6 +46,7 @@ def opinion_scores(answers: Answers) -> list[dict[str, Any]]:
                 continue
             values = part["value"].to_numpy(float)
             low, high = mean_interval(values, pd.factorize(part[by])[0])
+            low, high = max(low, RATINGS[0]), min(high, RATINGS[-1])  # beyond, there is no mean
             rows.append(
                 {
                     "method": method,
@@ -229,13 +232,21 @@ def metrics_against_experts(answers: Answers, run: Path) -> list[dict[str, Any]]
     from scipy.stats import binomtest, spearmanr
 
     loaded = load_run(run)
-    choices = answers.first_choices
-    mean = pd.Series(dtype=float)
-    if len(answers.ratings):
-        mean = answers.ratings.groupby(["image", "method"])["value"].mean()
+    named = loaded.scores["image"].unique()
+    # as pairs are found: a.png of the run is a.tif of the questionnaire, where only one is there
+    alike = len({*map(_stem, named)}) == len(named)
+    called: Callable[[str], str] = _stem if alike else str
+    choices = answers.first_choices.assign(image=lambda t: t["image"].map(called))
+    ratings = answers.ratings.assign(image=lambda t: t["image"].map(called))
+    mean = ratings.groupby(["image", "method"])["value"].mean()
+    asked, scored = {*choices["image"], *ratings["image"]}, {*map(called, named)}
+    if asked and not asked & scored:
+        raise CellqaError(
+            f"{run}: the run of another questionnaire; {min(asked)} is none of its images"
+        )
     rows = []
     for metric in loaded.metrics:
-        values = loaded.values(metric.name).stack()
+        values = loaded.values(metric.name).rename(index=called).stack()
         sign = 1 if metric.higher_is_better else -1
         agrees, n = 0, 0
         for c in choices.itertuples():
@@ -261,6 +272,10 @@ def metrics_against_experts(answers: Answers, run: Path) -> list[dict[str, Any]]
             }
         )
     return rows
+
+
+def _stem(image: str) -> str:
+    return split_suffix(image)[0]
 
 
 def analysis(answers: Answers, run: Path | None = None) -> dict[str, list[dict[str, Any]]]:

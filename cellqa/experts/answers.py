@@ -14,6 +14,8 @@ from cellqa.experts.build import KEY
 from cellqa.shown import one_line
 from cellqa.tables.reading import read_json, unfit
 
+RATINGS = (1, 2, 3, 4, 5)
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -152,8 +154,8 @@ def _check(content: Any, key: dict[str, Any]) -> None:
         if "choice" in answer and (task["kind"] != "pair" or answer["choice"] not in task["files"]):
             raise CellqaError(f"task {number_}: the choice is none of its images")
         for value in (answer.get("ratings") or {}).values():
-            if value not in (1, 2, 3, 4, 5):
-                raise CellqaError(f"task {number_}: a rating is not 1 to 5")
+            if value not in RATINGS:
+                raise CellqaError(f"task {number_}: a rating is not {RATINGS[0]} to {RATINGS[-1]}")
 
 
 def _tables(key: dict[str, Any], raters: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -15,7 +15,7 @@ from cellqa.errors import CellqaError, ImageError, Undefined
 from cellqa.metrics._matching import Matched, match
 from cellqa.metrics.case import Case, Outlines, Segment
 from cellqa.planes import Array
-from cellqa.planes.labels import Labels
+from cellqa.planes.labels import Labels, Mask
 from cellqa.planes.plane import Plane, as_pair
 from cellqa.planes.segment import segmented
 
@@ -138,7 +138,9 @@ def _checked(labels: npt.ArrayLike, shape: tuple[int, ...]) -> Labels:
         )
     if array.dtype.kind == "i" and array.min(initial=0) < 0:
         raise ValueError("`labels` must not be negative")
-    return Labels.of(array)
+    mask = Mask.of(array, labels=True).labels
+    assert mask is not None  # of whole numbers, none negative
+    return parts_of(mask)
 
 
 def numbered(labels: Array) -> Labels:

@@ -15,6 +15,11 @@ def as_array(value: Any) -> Array:
     A tensor of half precision that NumPy does not know (bfloat16) becomes float32. torch is not
     loaded for it.
 
+    Raises
+    ------
+    TypeError
+        Pixels of a masked array are masked: what lies under the mask is no measurement.
+
     Examples
     --------
     >>> as_array([[1, 2]]).shape
@@ -24,6 +29,8 @@ def as_array(value: Any) -> Array:
         value = value.detach().cpu()
         if str(value.dtype) == "torch.bfloat16":
             value = value.float()
+    if np.ma.is_masked(value):
+        raise TypeError("an array has masked pixels; fill or crop them")
     return np.asarray(value)
 
 

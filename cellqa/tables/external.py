@@ -136,9 +136,10 @@ def read_table(path: StrPath) -> ExternalTable:
         role = _role(str(method))
         names[name], methods[role] = None, None
         entry = scores.setdefault(printable(str(image)), {}).setdefault(role, {})
-        if name in entry and not (math.isnan(number) or entry[name] == number):
+        before = entry.get(name, math.nan)
+        if not (math.isnan(number) or math.isnan(before) or before == number):
             raise CellqaError(f"{path}: {image} has two values of {name} for {method}")
-        entry[name] = number
+        entry[name] = before if math.isnan(number) else number
     unreadable = [str(v) for *_, v in cells if str(v).strip() and math.isnan(_number(v))]
     unreadable = [text for text in unreadable if text.strip().lower() not in _EMPTY]
     if any(not str(image).strip() or not str(method).strip() for image, method, *_ in cells):
@@ -283,12 +284,16 @@ def _read(path: Path) -> pd.DataFrame:
     double = next((n for k, n in enumerate(folded) if n in folded[:k]), None)
     if double is not None:
         raise CellqaError(f"{path}: two columns are called {double!r}")
+    named = {"image", "method"} if {"image", "method"} <= set(folded) else {folded[0]}
+    # between commas, one in a number parts thousands: 1,200 is not 1.2
+    comma = [separator != "," and name not in named for name in folded]
     rows = []
     for number, line in enumerate(lines[1:], 2):
         if any(cell.strip() for cell in line[len(header) :]):
             raise CellqaError(f"{path}: line {number} has more cells than the heading")
         if any(cell.strip() for cell in line):
             cells = [*map(unguarded, line[: len(header)])]
+            cells = [_DECIMAL.sub(".", c) if k else c for c, k in zip(cells, comma, strict=False)]
             rows.append([*cells, *[""] * (len(header) - len(line))])
     return pd.DataFrame(rows, columns=header, dtype=str)
 
@@ -357,6 +362,7 @@ def _split(column: str) -> tuple[str, str, str] | None:
 
 
 _UNIT = re.compile(r"\s*(\([^)]*\)|\[[^]]*\]|[↑↓▲▼])\s*$")
+_DECIMAL = re.compile(r",(?=\d+([eE][+-]?\d+)?\s*$)")  # the last comma of a number
 _DECIBELS = re.compile(r"[_ ]db$", re.IGNORECASE)
 
 
@@ -385,13 +391,9 @@ def _direction(name: str, known: Mapping[str, Metric]) -> bool | None:
 
 
 def _number(value: Any) -> float:
-    """The number in a cell, decimal comma or point; nan where there is none."""
+    """The number in a cell; nan where there is none."""
     text = str(value).strip()
-    if "_" in text:
-        return math.nan
-    if text.count(",") == 1 and "." not in text:
-        text = text.replace(",", ".")
     try:
-        return float(text)
+        return math.nan if "_" in text else float(text)
     except ValueError:
         return math.nan

@@ -17,6 +17,7 @@ from cellqa.shown import one_line
 from cellqa.statistics import mean_interval
 from cellqa.tables.tally import Tally
 
+MOST_UNDEFINED = 0.02  # share of the images, of which nothing is said
 _MOST_PLACES = 200  # along an axis, beyond which there is no line for each
 
 
@@ -121,7 +122,9 @@ def below(
     """A line for each limit that the mean of a method misses, or that it has no mean for.
 
     Infinity counts as what it means: on the worse side (agreement with the ground truth at no
-    frequency) it misses every limit, on the better side (PSNR of identical images) none.
+    frequency) it misses every limit, on the better side (PSNR of identical images) none. What
+    compares images, and is undefined on more than 2 % of them, misses its limit too: a mean of the
+    rest leaves out what may be the worst, as images without any contrast.
 
     Examples
     --------
@@ -134,6 +137,7 @@ def below(
     """
     lines = []
     higher = {m.name: m.higher_is_better for m in tally.metrics}
+    compares = {m.name for m in tally.metrics if m.needs}
     for summary in summaries:
         if summary.metric not in limits or summary.method not in methods:
             continue
@@ -141,8 +145,11 @@ def below(
         values = sign * np.array(tally.values[summary.method, summary.metric], dtype=float)
         worst = int((values == -math.inf).sum())
         limit, mean = limits[summary.metric], summary.mean
+        most = MOST_UNDEFINED * values.size if summary.metric in compares else values.size
         if worst:
             value = f"{-sign * math.inf:g} on {worst} of {values.size} images"
+        elif summary.n and summary.undefined > most:
+            value = f"undefined on {summary.undefined} of {values.size} images"
         elif (not summary.n and summary.infinite) or sign * mean >= sign * limit:
             continue
         else:

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cellqa.metrics.metric import Metric
 from cellqa.pairs.roles import Role
-from cellqa.tables.summary import Summary
+from cellqa.tables.summary import MOST_UNDEFINED, Summary
 
-_SOME = 0.02  # of the images, up to which nothing is said
 Lacking = Mapping[str, Mapping[str, int]]  # metric to the methods that lack so many values
 
 
@@ -41,7 +40,7 @@ def lacking(
         most = max(known for known, _ in methods.values())
         for method, (known, undefined) in methods.items():
             fewer = min(most, known + undefined) - known
-            if method != Role.RAW and fewer > _SOME * (known + undefined):
+            if method != Role.RAW and fewer > MOST_UNDEFINED * (known + undefined):
                 found.setdefault(metric, {})[method] = fewer
     return found
 

@@ -250,7 +250,7 @@ def _invented(
     if not known:
         return []
     shares = {m: f"{100 * v:.1f} %" for m, v in sorted(known.items(), key=lambda item: item[1])}
-    if len(known) == 1 or not board.methods:
+    if len(known) == 1:
         ((method, share), *_) = shares.items()
         return [f"Invented detail: {share} of that of {method} (compare with a method you trust)."]
     least = [m for m in board.leaders if m in shares] if not board.few else []

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.sparse.csgraph
@@ -256,14 +257,14 @@ def _duplicate(tiles: Sequence[Tile]) -> str:
 
 def _by_stage(top: Path, names: Sequence[str]) -> tuple[list[Scan], list[str]]:
     """Scans whose tiles touch on the stage, and the names that are in none of them."""
-    groups: dict[tuple[str, tuple[int, ...], float], list[Tile]] = {}
+    groups: dict[tuple[Any, ...], list[Tile]] = {}
     broken: dict[str, str] = {}
     for name in names:
         try:
             with open_safely(top / name) as file:
                 scenes, positions = file.planes[-1].s + 1, file.acquired().positions
-                sides = [file.size_of(PlaneIndex(s=s))[0] for s in range(scenes)]
-                if not all(sides) or len(positions) != scenes:
+                sides = [file.size_of(PlaneIndex(s=s)) for s in range(scenes)]
+                if not all(x for x, _ in sides) or len(positions) != scenes:
                     continue
                 shapes = [file.shape_of(PlaneIndex(s=s)) for s in range(scenes)]
         except CellqaError as error:
@@ -271,14 +272,16 @@ def _by_stage(top: Path, names: Sequence[str]) -> tuple[list[Scan], list[str]]:
             continue
         place = name if scenes > 1 else name.rpartition("/")[0]
         for s, (y, x) in enumerate(positions):
-            size = sides[s] or 1.0
+            wide = sides[s][0] or 1.0
+            high = sides[s][1] or wide
             if math.isfinite(y) and math.isfinite(x):
                 label = printable(f"{name}#s{s}" if scenes > 1 else name)
-                tile = Tile(label, top / name, s, y=y / size, x=x / size)
-                groups.setdefault((place, shapes[s], float(f"{size:.3g}")), []).append(tile)
+                tile = Tile(label, top / name, s, y=y / high, x=x / wide)
+                alike = (place, shapes[s], f"{wide:.3g}", f"{high:.3g}")
+                groups.setdefault(alike, []).append(tile)
     parts = [
         (_stage_name(tiles, top), tiles)
-        for (_, shape, _), members in groups.items()
+        for (_, shape, *_), members in groups.items()
         for tiles in _touching(members, shape)
     ]
     several = Counter(name for name, _ in parts)

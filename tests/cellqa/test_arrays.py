@@ -248,3 +248,18 @@ def test_an_image_of_no_numbers_fails_its_row_alone(bad: float, data_range: str)
         if data_range == "auto" or gt is truths:
             assert frame[others].psnr.equals(whole[others].psnr)
         assert np.isfinite(frame[others].psnr).all()
+
+
+def test_masked_pixels_are_no_measurements() -> None:
+    truth = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    rubbish = truth.copy()
+    rubbish[:20] ^= 255
+    hidden = np.arange(64)[:, None] * np.ones(64) < 20
+    for pred, gt in (
+        (np.ma.masked_array(rubbish, hidden), truth),
+        (truth, np.ma.masked_array(rubbish, hidden)),
+    ):
+        with pytest.raises(TypeError, match="masked pixels; fill or crop them"):
+            cellqa.score(pred, gt, metrics="psnr")
+    whole = np.ma.masked_array(truth, np.zeros(truth.shape, bool))
+    assert cellqa.score(whole, truth, metrics="psnr").frame["psnr"][0] == np.inf

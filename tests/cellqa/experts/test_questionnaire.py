@@ -267,6 +267,50 @@ def test_metrics_are_held_against_the_experts(
     assert (made / "analysis" / "experts.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_images_of_other_suffixes_are_the_same_images(
+    made: Path, roles: dict[str, Path], tmp_path: Path
+) -> None:
+    preds = [
+        w for name in ("secretnet", "plainfilter") for w in ("--pred", f"{name}={roles[name]}")
+    ]
+    line = ["score", *preds, "--gt", str(roles["gt"]), "--metrics", "ssim", "--no-report"]
+    assert CliRunner().invoke(main, [*line, "--out", str(tmp_path / "run")]).exit_code == 0
+    truth = {"gt": 4.0, "secretnet": 0.0, "plainfilter": -4.0}
+    paths = saved(tmp_path, *(simulated(made, f"r{k}", truth, seed=k) for k in range(3)))
+
+    def analysed() -> tuple[int, str]:
+        return run("analyse", made, *paths, "--scores", tmp_path / "run")
+
+    def called(name: Callable[[str], str]) -> None:
+        key = json.loads((made / "key.json").read_text())
+        for each in key["shown"].values():
+            each["image"] = name(each["image"])
+        (made / "key.json").write_text(json.dumps(key))
+
+    called(lambda image: f"{Path(image).stem}.jpg")
+    status, text = analysed()
+    assert status == 0, text
+    found = {row["metric"]: row for row in table(made / "analysis" / "metrics.csv")}
+    assert int(found["ssim"]["n"]) == 15
+    assert float(found["ssim"]["spearman"]) > 0.5
+    called(lambda image: f"other {image}")
+    status, text = analysed()
+    assert status == 1
+    assert "the run of another questionnaire; other" in text
+
+
+def test_intervals_of_ratings_stay_on_their_scale(made: Path, tmp_path: Path) -> None:
+    truth = {"gt": 1.9, "secretnet": 0.0, "plainfilter": -1.9}
+    # two raters find all bad, so that a mean of less than 1 is in the interval of the three
+    answers = [simulated(made, f"r{k}", truth, seed=k) for k in range(3)]
+    for k, each in enumerate(answers):
+        for answer in each["answers"].values():
+            if "ratings" in answer:
+                answer["ratings"] = dict.fromkeys(answer["ratings"], (1, 1, 3)[k])
+    rows = opinion_scores(read_answers(made, saved(tmp_path, *answers)))
+    assert {r["ci_low"] for r in rows} == {1.0}
+
+
 @pytest.mark.skipif(BROWSER is None, reason="no chromium: apt-get install chromium")
 def test_a_rater_goes_through_it_in_the_browser(made: Path, tmp_path: Path) -> None:
     from playwright.sync_api import sync_playwright

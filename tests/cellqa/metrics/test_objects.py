@@ -230,3 +230,16 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     header = (tmp_path / "out/scores.csv").read_text().splitlines()[0]
     assert {"ap50", "count_error", "intensity_slope"} <= set(header.split(","))
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8])
+def test_a_mask_of_true_and_false_is_taken_apart_as_in_a_run(kind: type) -> None:
+    truth = np.zeros((120, 120), kind)
+    for y in range(10, 110, 30):
+        for x in range(10, 110, 30):
+            truth[y : y + 15, x : x + 15] = kind(255)
+    half = truth.copy()
+    half[:, 60:] = 0
+    image = np.where(truth > 0, 300.0, 100.0)
+    found = match_objects(image, image, labels=(truth, half))
+    assert (found.truths, found.found, found.ap50) == (16, 8, 0.5)

@@ -57,6 +57,24 @@ def test_long_forms_separators_and_decimal_commas(tmp_path: Path, text: str) -> 
     assert found["a", "y"]["ssim"] == 0.75
 
 
+def test_a_comma_between_commas_parts_thousands(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, 'image,method,mse,psnr\na,x,"1,200",20\na,y,900,19\n'))
+    (first, second) = table.rows
+    assert math.isnan(first.values["mse"])
+    assert second.values["mse"] == 900
+    assert any("'1,200'" in note for note in table.notes)
+
+
+def test_a_comma_in_a_name_is_no_decimal_one(tmp_path: Path) -> None:
+    assert set(values(written(tmp_path, "image;method;ssim\n1,5;x;0,5\n"))) == {("1,5", "x")}
+
+
+@pytest.mark.parametrize("rows", ["i,a,20,\ni,a,,0.9\n", "i,a,,0.9\ni,a,20,\n"])
+def test_an_empty_cell_takes_no_number_away(tmp_path: Path, rows: str) -> None:
+    found = values(written(tmp_path, "image,method,psnr,ssim\n" + rows))
+    assert found == {("i", "a"): {"psnr": 20, "ssim": 0.9}}
+
+
 def test_our_own_scores_come_back(tmp_path: Path) -> None:
     text = "image,method,pixel_size,data_range,psnr,ssim,status,reason\na,net,0.1,255,inf,0.5,ok,\n"
     assert values(written(tmp_path, text))["a", "net"] == {"psnr": math.inf, "ssim": 0.5}

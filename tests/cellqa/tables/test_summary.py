@@ -50,6 +50,11 @@ def test_too_few_values_have_no_spread() -> None:
         ("frc_resolution", [2.5, 2.5, math.inf], 5, True),
         ("frc_resolution", [2.5, 2.5], 5, False),
         ("frc_resolution", [math.nan], 5, True),
+        # most have no contrast, and the mean is of the one that has
+        ("frc_resolution", [2.0, *[math.nan] * 7], 5, True),
+        ("frc_resolution", [*[2.0] * 99, math.nan], 5, False),
+        # what an image has alone may be undefined for reasons of its own
+        ("resolution", [2.0, math.nan], 5, False),
     ],
 )
 def test_infinity_counts_on_the_side_that_it_stands_for(

@@ -28,7 +28,7 @@ def judged(
     failed: int = 0,
 ) -> Verdict:
     means = {
-        (method, metric): float(v.mean())
+        (method, metric): float(np.nanmean(v))
         for metric, of in values.items()
         for method, v in of.items()
     }
@@ -180,6 +180,17 @@ def test_invented_detail_is_amounts_and_what_differs_surely() -> None:
     values["invented"] = {"a": some, "b": np.roll(some, 12)}
     alike = judged(values).sentences
     assert "Invented detail: a 3.0 %, b 3.0 %; no test tells them apart." in alike
+
+
+def test_invented_detail_of_methods_without_an_image_in_common_is_told_of_all() -> None:
+    none, some = np.full(12, np.nan), np.full(12, 0.01)
+    found = judged(
+        {
+            "psnr": {"a": around(30), "b": around(31)},
+            "invented": {"a": np.append(none, some), "b": np.append(60 * some, none)},
+        }
+    )
+    assert "Invented detail: a 1.0 %, b 60.0 %." in found.sentences
 
 
 def test_doubts_of_the_best_and_of_the_run_are_told_first() -> None:

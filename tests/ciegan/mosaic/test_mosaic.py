@@ -107,6 +107,24 @@ def ome(place_: tuple[float, float] | None = None, **more: object) -> dict[str, 
     return {"axes": "YX", **size, **({"Plane": plane} if plane else {}), **more}
 
 
+@pytest.mark.parametrize("high", [0.25, 0.5, 1.0])
+def test_rows_are_placed_by_the_height_of_pixels(tmp_path: Path, high: float) -> None:
+    scene = nuclei((520, 520), cutoff=0.4, photons=500, seed=3, density=1.5).image
+    (tmp_path / "in").mkdir()
+    for y in (0, 160, 320):
+        for x in (0, 160, 320):
+            plane = {"PositionX": [0.5 * x], "PositionY": [high * y]}
+            units = {"PositionXUnit": ["µm"], "PositionYUnit": ["µm"]}
+            size = {"PhysicalSizeX": 0.5, "PhysicalSizeY": high}
+            about = {"axes": "YX", **size, "Plane": plane | units}
+            path = tmp_path / f"in/p{y}-{x}.ome.tif"
+            tifffile.imwrite(path, scene[y : y + 200, x : x + 200], metadata=about)
+    found = run(tmp_path / "in", tmp_path / "out")
+    assert found.exit_code == 0, found.output
+    (made,) = (tmp_path / "out").glob("*.ome.tif")
+    assert np.array_equal(tifffile.imread(made), scene)
+
+
 @pytest.mark.parametrize("more", [[], ["--overlap", "0.1"]], ids=["unknown", "nominal"])
 def test_tiles_are_found_where_they_were_cut(tmp_path: Path, more: list[str]) -> None:
     tiles, places = cut()
