@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import scipy.sparse.csgraph
@@ -257,7 +256,7 @@ def _duplicate(tiles: Sequence[Tile]) -> str:
 
 def _by_stage(top: Path, names: Sequence[str]) -> tuple[list[Scan], list[str]]:
     """Scans whose tiles touch on the stage, and the names that are in none of them."""
-    groups: dict[tuple[Any, ...], list[Tile]] = {}
+    groups: dict[tuple[str, tuple[int, ...], tuple[str, str]], list[Tile]] = {}
     broken: dict[str, str] = {}
     for name in names:
         try:
@@ -277,11 +276,11 @@ def _by_stage(top: Path, names: Sequence[str]) -> tuple[list[Scan], list[str]]:
             if math.isfinite(y) and math.isfinite(x):
                 label = printable(f"{name}#s{s}" if scenes > 1 else name)
                 tile = Tile(label, top / name, s, y=y / high, x=x / wide)
-                alike = (place, shapes[s], f"{wide:.3g}", f"{high:.3g}")
-                groups.setdefault(alike, []).append(tile)
+                pixel = f"{wide:.3g}", f"{high:.3g}"
+                groups.setdefault((place, shapes[s], pixel), []).append(tile)
     parts = [
         (_stage_name(tiles, top), tiles)
-        for (_, shape, *_), members in groups.items()
+        for (_, shape, _), members in groups.items()
         for tiles in _touching(members, shape)
     ]
     several = Counter(name for name, _ in parts)

@@ -157,10 +157,11 @@ def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
 def _factors(squares: Tensor) -> Tensor:
     """What matrices X are multiplied by, from X Xᵀ (K, N, N) of norm 1."""
     factors = torch.eye(squares.shape[-1], device=squares.device).expand_as(squares)
-    for _ in range(_ITERATIONS):
+    for left in reversed(range(_ITERATIONS)):
         # X becomes (a + S) X, where S = b X Xᵀ + c (X Xᵀ)²
         part = torch.baddbmm(squares, squares, squares, beta=_B, alpha=_C)
         factors = torch.baddbmm(factors, part, factors, beta=_A)
-        once = torch.baddbmm(squares, part, squares, beta=_A)
-        squares = torch.baddbmm(once, once, part, beta=_A)
+        if left:  # the products of the new rows
+            once = torch.baddbmm(squares, part, squares, beta=_A)
+            squares = torch.baddbmm(once, once, part, beta=_A)
     return factors
