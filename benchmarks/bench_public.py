@@ -3,7 +3,9 @@
 FMD holds `raw/KIND_N.png` and `gt/KIND_N.png` (Zhang et al. 2019, arXiv 1812.10366). For each kind,
 a network is trained on its raw images alone (`ciegan train --target self`) for --seconds, and
 enhances them; the ground truth is looked at for the scores alone. Beside it stands BM3D after a
-generalised Anscombe transform with the same noise model, where the package `bm3d` is installed.
+generalised Anscombe transform with the same noise model, where the package `bm3d` is installed, and
+CAREamics' Noise2Void 2 with the same seconds, where --python names its environment (see
+peer_careamics.py).
 """
 
 from __future__ import annotations
@@ -17,17 +19,24 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from bench_peers import run_peer
+from timing import heading
 
 from cellqa import ssim
+from cellqa.io import write_tiff
 from cellqa.metrics.pixel import psnr
 from cellqa.planes import Array
 from cellqa.terminal import align
 from ciegan.config import DEFAULT
 from ciegan.data import TilingOptions, prepare_noisy
 from ciegan.data.noisy import NoiseModel, noise_model
+from ciegan.data.pixels import load_image
+from ciegan.data.tiles import INPUT
 from ciegan.judging.validation import enhanced
 from ciegan.network.checkpoint import load
 from ciegan.training.run import train
+
+ORDER = ("raw", "bm3d", "self", "n2v")
 
 
 def denoised_by_bm3d(image: Array, noise: NoiseModel) -> Array | None:
@@ -58,16 +67,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300.0, help="of training a kind")
     parser.add_argument("--kinds", nargs="*", help="as Confocal_MICE [default: all]")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--python", type=Path, help="of CAREamics")
     chosen = parser.parse_args()
+    print(heading("Denoising without ground truth", "all threads"))
     kinds = defaultdict(list)
     for path in sorted((chosen.folder / "raw").glob("*.png")):
         kinds[re.sub(r"_\d+$", "", path.stem)].append(path)
     names = chosen.kinds or list(kinds)
-    rows = [["kind", "raw", "bm3d", "self", "ssim raw", "ssim bm3d", "ssim self", "steps"]]
+    rows = [["kind", *ORDER, *(f"ssim {name}" for name in ORDER), "steps", "steps n2v"]]
     print(" | ".join(rows[0]), flush=True)
     with tempfile.TemporaryDirectory() as place:
         for kind in names:
-            row = of_kind(kinds[kind], Path(place) / kind, chosen.seconds, chosen.seed)
+            row = of_kind(
+                kinds[kind], Path(place) / kind, chosen.seconds, chosen.seed, chosen.python
+            )
             rows.append([kind, *row])
             print(" | ".join(rows[-1]), flush=True)
     numbers = np.array([[float(v or "nan") for v in row[1:]] for row in rows[1:]])
@@ -75,8 +88,21 @@ def main() -> None:
     print(align(rows))
 
 
-def of_kind(raw: list[Path], place: Path, seconds: float, seed: int) -> list[str]:
-    """Mean PSNR and SSIM of the raw images, of BM3D, and of a network trained on them."""
+def by_n2v(
+    images: list[Array], place: Path, seconds: float, seed: int, python: Path
+) -> tuple[list[Array], str]:
+    """What Noise2Void 2 makes of the images whose parts in `place/data` it learned from."""
+    for number, image in enumerate(images):
+        write_tiff(place / "data" / "test" / INPUT / f"{number:03d}.tif", image, None)
+    told = run_peer(place / "data", place / "n2v", seconds, seed, "n2v", python)
+    made = sorted((place / "n2v" / "test").glob("*.tif"))
+    return [load_image(path, as_is=True)[0] for path in made], told.split()[0]
+
+
+def of_kind(
+    raw: list[Path], place: Path, seconds: float, seed: int, python: Path | None
+) -> list[str]:
+    """Mean PSNR and SSIM of the raw images, of BM3D, and of networks trained on them."""
     for path in raw:
         (place / "in").mkdir(parents=True, exist_ok=True)
         (place / "in" / path.name).symlink_to(path.resolve())
@@ -97,22 +123,24 @@ def of_kind(raw: list[Path], place: Path, seconds: float, seed: int) -> list[str
         cv2.imread(str(p.parents[1] / "gt" / p.name), cv2.IMREAD_UNCHANGED).astype(np.float32)
         for p in raw
     ]
+    others, their_steps = by_n2v(images, place, seconds, seed, python) if python else ([], "")
     noise = noise_model(images)
     scores: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for image, truth in zip(images, truths, strict=True):
+    for number, (image, truth) in enumerate(zip(images, truths, strict=True)):
         found = {"raw": image, "bm3d": denoised_by_bm3d(image, noise)}
         found["self"] = enhanced(network, image)
+        found["n2v"] = others[number] if others else None
         for name, result in found.items():
             if result is not None:
                 made = np.clip(result, 0, 255).astype(np.float32)
                 both = psnr(truth, made, data_range=255), ssim(truth, made, data_range=255)
                 scores[name].append((float(both[0]), float(both[1])))
     means = {name: np.mean(values, axis=0) for name, values in scores.items()}
-    order = ("raw", "bm3d", "self")
     return [
-        *(f"{means[n][0]:.2f}" if n in means else "" for n in order),
-        *(f"{means[n][1]:.4f}" if n in means else "" for n in order),
+        *(f"{means[n][0]:.2f}" if n in means else "" for n in ORDER),
+        *(f"{means[n][1]:.4f}" if n in means else "" for n in ORDER),
         str(trained.steps),
+        their_steps,
     ]
 
 
