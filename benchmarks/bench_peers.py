@@ -52,7 +52,10 @@ def ours(data: Path, out: Path, seconds: float, seed: int, learned: str) -> str:
     )
     spent = time.process_time() - begun
     network = load(out / "run")
-    for tile in read_split(data, "test"):
+    tiles = read_split(data, "test")
+    if known := network.trained_on.warning(tiles):
+        sys.exit(f"{data}: {known}")
+    for tile in tiles:
         source, _, size = tile.load()
         write_tile(out / "test", tile, enhanced(network, source, tile.limits), size)
     return f"{done.steps} steps, {spent:.0f} s of the core"

@@ -122,6 +122,8 @@ def train(
     validation = read_split(data, "val", config.data.context)
     _check_validation(validation, crops, config, devices)
     vgg, notes = _features(config)
+    if known := crops.trained_on.warning(spread(validation, config.monitor.images)):
+        notes.append(f"val: {known}")
     if crops.noise is not None:
         tell(crops.noise.describe())
     notes += crops.warnings()

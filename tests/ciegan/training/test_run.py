@@ -610,3 +610,18 @@ def test_a_field_in_both_splits_is_refused(prepared: Path, tmp_path: Path, tiny:
             shutil.copy(tile, tmp_path / "data/val" / role)
     with pytest.raises(CellqaError, match="in the training and in the validation split"):
         train(tmp_path / "data", tmp_path / "run", tiny)
+
+
+def test_targets_of_both_splits_are_told(prepared: Path, tmp_path: Path, tiny: Config) -> None:
+    """Several captures of one field, each with the same sharp image, and names of their own."""
+    import shutil
+
+    shutil.copytree(prepared, tmp_path / "data")
+    target = sorted((tmp_path / "data/train/target").iterdir())[0]
+    held = sorted((tmp_path / "data/val/target").iterdir())
+    shutil.copy(target, held[0])
+    found = train(tmp_path / "data", tmp_path / "run", tiny)
+    (told,) = [w for w in found.warnings if w.startswith("val: ")]
+    assert told.startswith(f"val: 1 of {len(held)} tiles are among those that it was trained on")
+    plain = train(prepared, tmp_path / "plain", tiny)
+    assert not [w for w in plain.warnings if w.startswith("val: ")]
