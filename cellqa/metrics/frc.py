@@ -20,6 +20,7 @@ from cellqa.metrics._spectrum import (
     unusable,
 )
 from cellqa.metrics.case import Case
+from cellqa.metrics.shared_noise import SHARED, shares_noise
 from cellqa.planes import Array
 from cellqa.planes.plane import Plane, as_pair, as_plane, check_pixel_size
 from cellqa.shown import one_line
@@ -154,8 +155,9 @@ def frc_resolution(
     float
         2 pixels to `inf` (agreement nowhere). 2 pixels is a bound (`Bound`, with its reason) where
         the curve never falls below the threshold: the truth is 2 pixels or finer, as for identical
-        images. Undefined (nan that carries its reason) for constant images and below 41 pixels a
-        side.
+        images. A `Bound`, too, where the image has the ground truth's noise, as when it was made
+        of it (see `cellqa.metrics.shared_noise`): the true value is no finer. Undefined (nan that
+        carries its reason) for constant images and below 41 pixels a side.
 
     Raises
     ------
@@ -269,6 +271,8 @@ def resolution_between(case: Case, pixel_size: float) -> float:
         return Undefined(f"frc_resolution: {problem}")
     curve = case.once(correlation_of)
     value = curve.resolution(pixel_size)
+    if shares_noise(case.pair[0], curve):
+        return Bound(value, f"frc_resolution: {SHARED}")
     if curve.at_least:
         return Bound(value, "frc_resolution: agreement up to the Nyquist frequency, or beyond")
     if math.isinf(value):

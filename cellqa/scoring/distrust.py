@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from cellqa.errors import Bound
+from cellqa.metrics.resolution import OF_THE_FILTER
+from cellqa.metrics.shared_noise import SHARED
 from cellqa.planes.plane import Plane
 
+LARGEST_SHIFT = 0.3  # pixels; beyond, a run warns
 SATURATED = 0.005  # share of pixels at the largest value from which a run warns
 _PILED = 3.0  # times as many as in the 2 % of the range below: cut off, and not a tail
 _BELOW = 0.02
@@ -45,6 +50,34 @@ def of_plane(
         yield f"{method} holds two values only{_unit(plane)}: is it a mask, or was it cut?"
         return
     yield from _cut(method, plane, reference)
+
+
+def of_values(method: str, values: Mapping[str, float], *, registered: bool) -> Iterator[str]:
+    """What the values of a plane tell against some of them.
+
+    Parameters
+    ----------
+    method : str
+    values : mapping of str to float
+        By metric.
+    registered : bool
+        Displacements were undone.
+    """
+    if isinstance(values.get("resolution"), Bound):
+        yield f"{method}: the resolution {OF_THE_FILTER}"
+    agreement = values.get("frc_resolution")
+    if isinstance(agreement, Bound) and SHARED in agreement.reason:
+        yield (
+            f"{method} has the noise of its ground truth (one was made of the other, a mean holds "
+            "both, or a camera's pattern is in both), which frc_resolution and all that compares "
+            "takes for detail"
+        )
+    shift = math.hypot(values.get("shift_y", math.nan), values.get("shift_x", math.nan))
+    if shift > LARGEST_SHIFT and not registered:
+        yield (
+            f"{method} is displaced against its ground truth by more than {LARGEST_SHIFT} "
+            "pixels (shift_y, shift_x), which lowers its scores: see --register"
+        )
 
 
 def _unit(plane: Plane) -> str:

@@ -18,7 +18,6 @@ from cellqa.metrics.detail_map import TILE, map_of
 from cellqa.metrics.fitted import error_of
 from cellqa.metrics.foreground import EMPTY
 from cellqa.metrics.metric import Metric
-from cellqa.metrics.resolution import OF_THE_FILTER
 from cellqa.metrics.structural import ssim_map
 from cellqa.pairs.roles import Role
 from cellqa.planes import Array
@@ -27,14 +26,13 @@ from cellqa.planes.labels import Mask
 from cellqa.planes.plane import Plane
 from cellqa.scoring.aligned import Aligned, against_raw, placed_objects, undone
 from cellqa.scoring.data_range import data_range
-from cellqa.scoring.distrust import of_plane
+from cellqa.scoring.distrust import of_plane, of_values
 from cellqa.scoring.families import values_of
 from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.parts import Parts
 from cellqa.scoring.segmenting import Finder
 from cellqa.tables.rows import Row
 
-LARGEST_SHIFT = 0.3  # pixels; beyond, a run warns
 _BOTH = {Role.REFERENCE, Role.RAW}
 
 
@@ -380,15 +378,7 @@ class Scorer:
                 "truth has not: they count as errors, and no metric without ground truth sees them"
             )
         notes += of_plane(method, plane, self.reference, self._limits)
-        if isinstance(values.get("resolution"), Bound):
-            notes.append(f"{method}: the resolution {OF_THE_FILTER}")
-        shift = math.hypot(values.get("shift_y", math.nan), values.get("shift_x", math.nan))
-        if shift > LARGEST_SHIFT and not self.options.register:
-            notes.append(
-                f"{method} is displaced against its ground truth by more than {LARGEST_SHIFT} "
-                "pixels (shift_y, shift_x), which lowers its scores: see --register"
-            )
-        return notes
+        return [*notes, *of_values(method, values, registered=self.options.register)]
 
 
 def _enlarged(small: Plane, large: Plane, scale: int) -> bool:
