@@ -18,6 +18,7 @@ from cellqa.planes import Array
 from cellqa.planes.labels import Labels, Mask
 from cellqa.planes.plane import Plane, as_pair
 from cellqa.planes.segment import segmented
+from cellqa.planes.tensors import as_array
 
 _FEWEST = 3  # matched objects that a line is put through
 
@@ -131,7 +132,7 @@ def match_objects(
 
 
 def _checked(labels: npt.ArrayLike, shape: tuple[int, ...]) -> Labels:
-    array = np.asarray(labels)
+    array = as_array(labels, "labels")
     if array.shape != shape or array.dtype.kind not in "iub":
         raise ValueError(
             f"`labels` must be whole numbers of shape {shape}, got {array.dtype} {array.shape}"

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cellqa.planes import Array
+from cellqa.planes.tensors import as_array
 from cellqa.shown import one_line
 
 Value = TypeVar("Value")
@@ -51,9 +52,7 @@ def as_plane(image: npt.ArrayLike, name: str, *, smallest: int = 1) -> Array:
     >>> as_plane([[1, 2], [3, 4]], "image").dtype
     dtype('float64')
     """
-    if np.ma.is_masked(image):
-        raise TypeError(f"`{name}` has masked pixels; fill or crop them")
-    plane = np.asarray(image)
+    plane = as_array(image, name)
     if plane.dtype.name not in _WIDEN:
         legal = "bool, integers, float16, float32, float64"
         raise TypeError(f"`{name}` must be of a real type ({legal}), got {plane.dtype}")

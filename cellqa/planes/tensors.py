@@ -9,7 +9,7 @@ import numpy as np
 from cellqa.planes import Array
 
 
-def as_array(value: Any) -> Array:
+def as_array(value: Any, name: str = "") -> Array:
     """An array of anything that is one: NumPy, a torch tensor on any device, dask, xarray, lists.
 
     A tensor of half precision that NumPy does not know (bfloat16) becomes float32. torch is not
@@ -30,7 +30,8 @@ def as_array(value: Any) -> Array:
         if str(value.dtype) == "torch.bfloat16":
             value = value.float()
     if np.ma.is_masked(value):
-        raise TypeError("an array has masked pixels; fill or crop them")
+        what = f"`{name}`" if name else "an array"
+        raise TypeError(f"{what} has masked pixels; fill or crop them")
     return np.asarray(value)
 
 

@@ -243,3 +243,10 @@ def test_a_mask_of_true_and_false_is_taken_apart_as_in_a_run(kind: type) -> None
     image = np.where(truth > 0, 300.0, 100.0)
     found = match_objects(image, image, labels=(truth, half))
     assert (found.truths, found.found, found.ap50) == (16, 8, 0.5)
+
+
+def test_masked_labels_are_refused() -> None:
+    scene = nuclei((96, 96), photons=500, seed=1)
+    found = segmented(Plane.of(scene.ideal, "image"))
+    with pytest.raises(TypeError, match="`labels` has masked pixels; fill or crop them"):
+        match_objects(scene.ideal, scene.image, labels=(np.ma.masked_less(found, 2), found))
