@@ -14,6 +14,8 @@ from cellqa.planes import Array
 from cellqa.planes.plane import Plane
 
 SHARED = "it has the noise of its ground truth, and the two agree in that"
+NAMED = "has the noise of its ground truth"  # what a run says of a method
+FEW = 0.02  # share of the images below which a run does not say it
 
 _BAND = 0.05  # width of a band of rings, as a share of the Nyquist frequency
 _BANDS = 3  # of noise alone, without which nothing is said

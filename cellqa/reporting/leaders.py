@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from cellqa.metrics.metric import Metric
 from cellqa.metrics.resolution import FILTERED
+from cellqa.metrics.shared_noise import FEW, SHARED
 from cellqa.pairs.roles import Role
 from cellqa.reporting.load import LoadedRun
 from cellqa.tables.comparisons import Comparison
@@ -46,13 +48,15 @@ class Lead:
 
 
 def lead(run: LoadedRun, of: Metric) -> Lead | None:
-    """Who leads; None where no method has a value, or where it tells of filters."""
+    """Who leads; None where no method has a value, or where it tells of filters or of noise."""
     table = run.values(of.name)
     candidates = [m for m in run.ranked if m in table.columns]
     if not candidates:
         return None
-    if of.name == "resolution" and _filtered(run, candidates):
+    if of.name == "resolution" and _share(run, candidates, FILTERED) > 0:
         return None  # what it tells is of the filters
+    if of.name == "frc_resolution" and _share(run, [*candidates, Role.RAW], SHARED) > FEW:
+        return None  # and here, of noise that is shared
     every = table[candidates].dropna(how="all")
     common = every.dropna()
     if common.empty:
@@ -72,10 +76,11 @@ def lead(run: LoadedRun, of: Metric) -> Lead | None:
     return Lead(of, leaders, rival, known, len(common), len(every), medians)
 
 
-def _filtered(run: LoadedRun, methods: list[str]) -> bool:
-    """Whether resolution tells of the filter in some image of these methods."""
-    rows = run.scores[run.scores["method"].isin(methods)]
-    return bool(rows["reason"].str.contains(FILTERED, regex=False).any())
+def _share(run: LoadedRun, methods: Iterable[str], reason: str) -> float:
+    """The largest share of a method's images of which this is said."""
+    rows = run.scores[run.scores["method"].isin([*methods])]
+    said = rows["reason"].str.contains(reason, regex=False)
+    return float(said.groupby(rows["method"]).mean().max() or 0.0)
 
 
 def comparisons_of(run: LoadedRun) -> list[Comparison]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cellqa.errors import Bound
 from cellqa.metrics.resolution import OF_THE_FILTER
-from cellqa.metrics.shared_noise import SHARED
+from cellqa.metrics.shared_noise import NAMED, SHARED
 from cellqa.planes.plane import Plane
 
 LARGEST_SHIFT = 0.3  # pixels; beyond, a run warns
@@ -68,9 +68,8 @@ def of_values(method: str, values: Mapping[str, float], *, registered: bool) -> 
     agreement = values.get("frc_resolution")
     if isinstance(agreement, Bound) and SHARED in agreement.reason:
         yield (
-            f"{method} has the noise of its ground truth (one was made of the other, a mean holds "
-            "both, or a camera's pattern is in both), which frc_resolution and all that compares "
-            "takes for detail"
+            f"{method} {NAMED} (one was made of the other, a mean holds both, or a camera's "
+            "pattern is in both), which frc_resolution and all that compares take for detail"
         )
     shift = math.hypot(values.get("shift_y", math.nan), values.get("shift_x", math.nan))
     if shift > LARGEST_SHIFT and not registered:

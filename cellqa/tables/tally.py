@@ -11,6 +11,7 @@ import numpy as np
 
 from cellqa.metrics.metric import Metric
 from cellqa.metrics.resolution import FILTERED
+from cellqa.metrics.shared_noise import FEW, NAMED
 from cellqa.pairs.grouping import Grouping, TileWatch, sample_of
 from cellqa.pairs.pairing import Pairing, place_of, without_plane
 from cellqa.pairs.roles import GIVEN, Role
@@ -220,7 +221,11 @@ class Tally:
 
     def warnings(self, pairing: Pairing) -> list[str]:
         """What a reader of the numbers must know, a line each."""
-        notes = [f"{note} ({count} images)" for note, count in sorted(self.notes.items())]
+        notes = [
+            f"{note} ({count} images)"
+            for note, count in sorted(self.notes.items())
+            if NAMED not in note or count > FEW * self._count
+        ]
         warnings = [note for note in notes if _AS_THEY_ARE in note]  # nothing means more
         warnings += [*pairing.notes, *_same_folders(pairing)]
         for method, names in pairing.unpaired.items():

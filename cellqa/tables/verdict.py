@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from cellqa.metrics.metric import Metric
 from cellqa.metrics.resolution import OF_THE_FILTER
+from cellqa.metrics.shared_noise import NAMED
 from cellqa.metrics.table import METRICS
 from cellqa.pairs.roles import Role
 from cellqa.tables.comparisons import Comparison
@@ -15,6 +16,7 @@ from cellqa.tables.finished import Finished
 from cellqa.tables.standing import Board
 from cellqa.tables.undefined import Lacking, lacking_of
 
+FRC = "frc_resolution"
 UNTOUCHED = "the untouched images"
 _NO_TRUTH = "Without ground truth (--gt), none can be called best."
 _DOUBTS = 2  # that are told, of those that there are
@@ -76,8 +78,9 @@ def judge(
 
     A difference is sure where Holm's corrected p is below 0.05. In each metric, those lead that no
     other method surely beats, the untouched images among them; the best are those that lead in
-    every metric. Judged are the metrics of fidelity that lead the report (SSIM, MS-SSIM, PSNR,
-    FRC resolution); without ground truth, those that need none, and nobody is called best.
+    every metric. Judged are the metrics of fidelity that lead the report (SSIM, MS-SSIM, PSNR, and
+    FRC resolution where no noise is shared); without ground truth, those that need none, and nobody
+    is called best.
 
     Parameters
     ----------
@@ -116,6 +119,11 @@ def judge(
             "Nobody knows whether that is better than doing nothing: the untouched images are not "
             "among the compared (--input)."
         )
+    if FRC not in {m.name for m in by} and any(NAMED in warning for warning in warnings):
+        sentences.append(
+            f"{FRC} is left out: images have noise in common with their ground truth, and it takes "
+            "that for detail."
+        )
     invented = Board.of(next((m for m in metrics if m.name == "invented"), None), comparisons)
     sentences += _invented(invented, enhanced, means)
     concerned = [m for m in (best if faithful else ()) or enhanced if m != Role.RAW]
@@ -139,7 +147,9 @@ def _judged_by(
     known = [m for m in metrics if m.ranks and m.name in compared]
     leading = sorted((m for m in known if m.leads), key=lambda m: m.leads)
     if faithful := [m for m in leading if set(m.needs) == {Role.REFERENCE}]:
-        return faithful, True
+        shared = any(NAMED in warning for warning in warnings)
+        kept = [m for m in faithful if not (m.name == FRC and shared)]
+        return kept or faithful, True
     filtered = any(OF_THE_FILTER in warning for warning in warnings)
     alone = [m for m in leading if not (m.name == "resolution" and filtered)]
     if leading:
@@ -291,7 +301,7 @@ def _doubt(
     every = "|".join(map(re.escape, [*concerned, *others]))
     alike: dict[str, str] = {}  # what is said of each method is said once
     for warning in [*general, *own, *made_of]:
-        if OF_THE_FILTER not in warning:
+        if OF_THE_FILTER not in warning and NAMED not in warning:
             alike.setdefault(re.sub(rf"(?<!\w)({every})(?!\w)", "*", warning), _brief(warning))
     told = [*lost, *alike.values()]
     rest = len(warnings) + len(lost) - len(told[:_DOUBTS])

@@ -6,15 +6,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from scipy.ndimage import gaussian_filter
 
-import cellqa
 from cellqa import frc_resolution
+from cellqa.cli import main
 from cellqa.errors import Bound
 from cellqa.io import write_tiff
-from cellqa.metrics.shared_noise import SHARED
+from cellqa.metrics.shared_noise import NAMED, SHARED
+from cellqa.metrics.table import METRICS
+from cellqa.pairs.naming import Naming
+from cellqa.pairs.pairing import Pairing
 from cellqa.planes import Array
+from cellqa.reporting.leaders import lead
+from cellqa.reporting.load import load_run
 from cellqa.simulate import Scene, filaments, nuclei, spots
+from cellqa.tables.rows import Row
+from cellqa.tables.tally import Tally
 
 SCENES = (filaments, nuclei, spots)
 
@@ -88,8 +96,24 @@ def test_a_run_names_the_methods(tmp_path: Path) -> None:
         }
         for name, pixels in made.items():
             write_tiff(tmp_path / name / f"{number}.tif", pixels, None)
-    pred = {name: tmp_path / name for name in ("honest", "of_truth")}
-    scores = cellqa.score(pred, gt=tmp_path / "gt")
-    (warning,) = [w for w in scores.warnings if "the noise of its ground truth" in w]
-    assert warning.startswith("of_truth has the noise of its ground truth (one was made of the")
+    words = ["score", "--gt", tmp_path / "gt", "--out", tmp_path / "out", "--no-report"]
+    words += [f"--pred={tmp_path / name}" for name in ("honest", "of_truth")]
+    done = CliRunner().invoke(main, list(map(str, words)))
+    assert done.exit_code == 0, done.output
+    run = load_run(tmp_path / "out")
+    (warning,) = [w for w in run.record.warnings if NAMED in w]
+    assert warning.startswith(f"of_truth {NAMED} (one was made of the other, a mean holds both")
     assert warning.endswith("(3 images)")
+    assert lead(run, METRICS["ssim"]) is not None
+    assert lead(run, METRICS["frc_resolution"]) is None
+
+
+def test_a_few_images_are_not_held_against_a_run() -> None:
+    note = f"a {NAMED}"
+    for told, many in ((1, 100), (3, 100)):
+        tally = Tally(("a",), ())
+        for number in range(many):
+            notes = (note,) if number < told else ()
+            tally.add(Row(f"{number}.tif", "a", notes=notes))
+        named = [w for w in tally.warnings(Pairing({}, (), {}, Naming())) if NAMED in w]
+        assert named == ([f"{note} (3 images)"] if told == 3 else [])

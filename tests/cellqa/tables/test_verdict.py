@@ -8,6 +8,7 @@ import pytest
 from cellqa.metrics.metric import Metric
 from cellqa.metrics.registry import select
 from cellqa.metrics.resolution import OF_THE_FILTER
+from cellqa.metrics.shared_noise import NAMED
 from cellqa.tables.comparisons import Comparison, compare
 from cellqa.tables.verdict import Verdict, judge
 
@@ -223,3 +224,19 @@ def test_equal_methods_do_not_win() -> None:
 
 def test_nothing_to_compare_is_no_verdict() -> None:
     assert judge([Metric(name="ssim")], [], {}, []).lines == []
+
+
+def test_agreement_in_noise_decides_nothing() -> None:
+    values = {
+        "ssim": {"input": around(0.8), "net": around(0.9)},
+        "frc_resolution": {"input": around(2), "net": around(6)},
+    }
+    plain, told = judged(values), judged(values, (f"input {NAMED} (one was ...) (24 images)",))
+    assert (plain.best, plain.by) == ((), ("ssim", "frc_resolution"))
+    assert (told.best, told.by) == (("net",), ("ssim",))
+    assert (
+        "frc_resolution is left out: images have noise in common with their ground truth, and it "
+        "takes that for detail."
+    ) in told.sentences
+    alone = judged({"frc_resolution": values["frc_resolution"]}, (f"input {NAMED}",))
+    assert alone.by == ("frc_resolution",)
