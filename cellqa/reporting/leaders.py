@@ -53,10 +53,8 @@ def lead(run: LoadedRun, of: Metric) -> Lead | None:
     candidates = [m for m in run.ranked if m in table.columns]
     if not candidates:
         return None
-    if of.name == "resolution" and _share(run, candidates, FILTERED) > 0:
-        return None  # what it tells is of the filters
-    if of.name == "frc_resolution" and _share(run, [*candidates, Role.RAW], SHARED) > FEW:
-        return None  # and here, of noise that is shared
+    if misled(run, of):
+        return None
     every = table[candidates].dropna(how="all")
     common = every.dropna()
     if common.empty:
@@ -74,6 +72,13 @@ def lead(run: LoadedRun, of: Metric) -> Lead | None:
     raw = str(Role.RAW) if Role.RAW in table.columns else ""
     rival = others[0] if others else raw
     return Lead(of, leaders, rival, known, len(common), len(every), medians)
+
+
+def misled(run: LoadedRun, of: Metric) -> bool:
+    """Whether a metric tells of the filters that made the images, or of noise that is shared."""
+    if of.name == "resolution":
+        return _share(run, run.ranked, FILTERED) > 0
+    return of.name == "frc_resolution" and _share(run, [*run.ranked, Role.RAW], SHARED) > FEW
 
 
 def _share(run: LoadedRun, methods: Iterable[str], reason: str) -> float:

@@ -21,7 +21,14 @@ from cellqa.errors import CellqaError
 from cellqa.pairs.roles import Role
 from cellqa.reporting.budget import MEANING, budget_of
 from cellqa.reporting.data import columns_of, data_of
-from cellqa.reporting.leaders import comparisons_of, lead, unit_of, verdict_of, verdicts
+from cellqa.reporting.leaders import (
+    comparisons_of,
+    lead,
+    misled,
+    unit_of,
+    verdict_of,
+    verdicts,
+)
 from cellqa.reporting.load import LoadedRun, choose, in_turn, load_run
 from cellqa.reporting.objects import object_section
 from cellqa.reporting.pictures import Pictures, draw_pictures
@@ -254,8 +261,9 @@ def _summary(run: LoadedRun) -> list[dict[str, Any]]:
     pairs = comparisons_of(run)
     for of in run.metrics:
         board = Board.of(of, pairs)
-        best = [] if board.few else board.leaders
-        worse = [m for m in board.methods if board.surely(Role.RAW, m)]
+        decides = not misled(run, of)
+        best = [] if board.few or not decides else board.leaders
+        worse = [m for m in board.methods if decides and board.surely(Role.RAW, m)]
         lines = run.summary[run.summary["metric"] == of.name].set_index("method")
         cells = [lines.loc[m].to_dict() if m in lines.index else None for m in run.methods]
         variants = list(lines["variant"].dropna()) if "variant" in lines else []

@@ -18,7 +18,7 @@ from cellqa.metrics.table import METRICS
 from cellqa.pairs.naming import Naming
 from cellqa.pairs.pairing import Pairing
 from cellqa.planes import Array
-from cellqa.reporting.leaders import lead
+from cellqa.reporting.leaders import lead, misled
 from cellqa.reporting.load import load_run
 from cellqa.simulate import Scene, filaments, nuclei, spots
 from cellqa.tables.rows import Row
@@ -106,6 +106,8 @@ def test_a_run_names_the_methods(tmp_path: Path) -> None:
     assert warning.endswith("(3 images)")
     assert lead(run, METRICS["ssim"]) is not None
     assert lead(run, METRICS["frc_resolution"]) is None
+    assert misled(run, METRICS["frc_resolution"])
+    assert not misled(run, METRICS["ssim"])
 
 
 def test_a_few_images_are_not_held_against_a_run() -> None:
