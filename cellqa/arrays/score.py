@@ -49,8 +49,9 @@ def score(
 ) -> Scores:
     """Score enhanced images against ground truth, or alone.
 
-    The numbers, the rows and the warnings are those of `cellqa score`: the raw images are scored
-    as the method `input`, and methods are compared on the images that they share.
+    The numbers, the rows and the warnings are those of `cellqa score` (but for what
+    `Scores.warnings` names): the raw images are scored as the method `input`, and methods are
+    compared on the images that they share.
 
     Parameters
     ----------

@@ -97,7 +97,8 @@ class Scores:
     def warnings(self) -> list[str]:
         """What to know before the numbers are believed, a line each.
 
-        Time series are followed by `cellqa score` alone, and `score_to_folder`.
+        Time series are followed by `cellqa score` alone, and `score_to_folder`; they too look for a
+        pattern in all ground truths, and try other data ranges.
         """
         pairing = self.source if isinstance(self.source, Pairing) else Pairing({}, ())
         told = [

@@ -57,11 +57,15 @@ def shares_noise(truth: Plane, curve: Curve) -> bool:
     """Whether an image agrees with its ground truth where that shows nothing but noise.
 
     The ground truth shows noise alone in the outermost bands of rings whose power stays within a
-    tenth of its floor; below three such bands (15 % of the Nyquist frequency) nothing is said. Any
-    detail that hides in them, of a share e of the noise's power, lets even a perfect image
-    correlate by sqrt(e) at most, and fades towards the Nyquist frequency. So the noise is shared
-    where a band correlates by more than that and than chance; or where the outer half of the
-    bands correlates by 0.1, five standard errors, and three quarters of the inner half.
+    tenth of its floor; below three such bands (15 % of the Nyquist frequency), or where all are so,
+    nothing is said. Any detail that hides in them, of a share e of the noise's power, lets even a
+    perfect image correlate by sqrt(e) at most, and fades towards the Nyquist frequency. So the
+    noise is shared where a band correlates by more than that and than chance; or where the outer
+    half of the bands correlates by 0.1, five standard errors, and three quarters of the inner half.
+
+    The same compression, median filter or coarse rounding of two independent images leaves its
+    traces in both, and they are told. So are, in part, points smaller than a pixel, whose spectrum
+    is as flat as that of noise.
 
     Parameters
     ----------
@@ -96,7 +100,7 @@ def shares_noise(truth: Plane, curve: Curve) -> bool:
             break
         quiet.append(band)
         start -= width
-    if len(quiet) < _BANDS:
+    if len(quiet) < _BANDS or start < 2 * width:  # no noise alone, or nothing but noise
         return False
     for band in quiet[:-1]:  # without the one next to the detail
         hidden = math.sqrt(max(band.excess, 0.0) + 3 * band.error + _FLAT)

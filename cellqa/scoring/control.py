@@ -26,6 +26,7 @@ from cellqa.pairs.roles import Role
 from cellqa.scoring.options import ScoreOptions
 from cellqa.scoring.references import ROLES, parts_of
 
+AGREE = "ground truths of different images agree with each other"
 _IMAGES = 7  # of which neighbours are compared
 _FEWEST = 3  # pairs without which nothing is said
 _SHARE = 0.6  # of the pairs that agree
@@ -69,10 +70,10 @@ def shared_pattern(
     if len(known) < _FEWEST or len(agreeing) < _SHARE * len(known):
         return []
     return [
-        f"ground truths of different images agree with each other, down to "
-        f"{np.median(agreeing):.1f} pixels ({len(agreeing)} of {len(known)} pairs): they show one "
-        "field (see --group), or a pattern is in all of them (scale bar, stripes, hot pixels, "
-        "fixed pattern), which frc_resolution and all that compares counts as detail; see --valid"
+        f"{AGREE}, down to {np.median(agreeing):.1f} pixels ({len(agreeing)} of {len(known)} "
+        "pairs): they show one field (see --group), or a pattern is in all of them (scale bar, "
+        "stripes, hot pixels, fixed pattern), which frc_resolution and all that compares counts as "
+        "detail; see --valid"
     ]
 
 

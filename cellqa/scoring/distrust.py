@@ -68,8 +68,9 @@ def of_values(method: str, values: Mapping[str, float], *, registered: bool) -> 
     agreement = values.get("frc_resolution")
     if isinstance(agreement, Bound) and SHARED in agreement.reason:
         yield (
-            f"{method} {NAMED} (one was made of the other, a mean holds both, or a camera's "
-            "pattern is in both), which frc_resolution and all that compares take for detail"
+            f"{method} {NAMED} (one was made of the other, a mean holds both, a camera's pattern "
+            "is in both, or traces of the same compression or filter), which frc_resolution and "
+            "all that compares take for detail"
         )
     shift = math.hypot(values.get("shift_y", math.nan), values.get("shift_x", math.nan))
     if shift > LARGEST_SHIFT and not registered:

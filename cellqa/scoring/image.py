@@ -336,7 +336,8 @@ def _mask(role: str, mask: Opened | None, planes: Mapping[str, Opened], leader: 
     if mask.file is None:
         return Mask(None, mask.problem)
     file = mask.file
-    place = next(each.index for each in planes.values() if each.index is not None)
+    of_leader = (p.index for p in planes.values() if p.file is leader and p.index is not None)
+    place = next(of_leader)
     if len(file.planes) == 1:
         place = file.planes[0]
     elif place not in file.planes:

@@ -19,7 +19,7 @@ from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import Image, Pairing
 from cellqa.pairs.roles import GIVEN, Role
 from cellqa.pairs.times import Times
-from cellqa.scoring.control import shared_pattern
+from cellqa.scoring.control import AGREE, shared_pattern
 from cellqa.scoring.finish import finish
 from cellqa.scoring.image import file_states
 from cellqa.scoring.journal import Journal
@@ -264,6 +264,7 @@ def merge(
             tally,
             collected.record,
             start,
+            warnings=[w for w in collected.record.warnings if w.startswith(AGREE)],
             follow=lambda _: [one for part in folders for one in read_followed(part)],
             parquet=parquet,
         )

@@ -18,6 +18,7 @@ from cellqa.tables.tally import Tally
 
 _ROUNDING = 1e-9  # of two values, a difference that is none
 _FEWEST = 3  # differences without which there is no test
+_EXACT = 50  # differences up to which all signs are counted; the normal approximation beyond
 _TESTABLE = 6  # differences from which Wilcoxon's test can find p below 0.05
 
 
@@ -204,15 +205,17 @@ def _compare(
         math.nan,
         0 if of_group is None else tested.size,
         n - int(finite.sum()),
-        reason=_reason(tested.size, of_group is not None, low),
+        reason=_reason(tested, of_group is not None, low),
     )
 
 
-def _reason(n: int, grouped: bool, low: float) -> str:
+def _reason(tested: Array, grouped: bool, low: float) -> str:
     """Why so few say so little; else why there is no interval."""
+    what, n, moved = "group" if grouped else "image", tested.size, np.count_nonzero(tested)
     if n < _TESTABLE:
-        what = "group" if grouped else "image"
         return f"{n} {what}{'' if n == 1 else 's'}: too few to test"
+    if 0 < moved < _TESTABLE:
+        return f"{moved} of {n} {what}s differ: too few to test"
     return low.reason if isinstance(low, Undefined) else ""
 
 
@@ -233,16 +236,32 @@ def _rank_biserial(gain: Array) -> float:
 
 
 def _wilcoxon(difference: Array) -> float:
+    """Two-sided p: exact for so many differences other than 0, ties among them or not."""
     from scipy.stats import wilcoxon
 
     if difference.size < _FEWEST:
         return math.nan
     if not difference.any():
         return 1.0
+    if (moved := difference[difference != 0]).size <= _EXACT:
+        return _signed_ranks(moved)
     # only the ranks of infinite differences count: one beyond the largest finite one
     finite = difference[np.isfinite(difference)]
     beyond = 2 * np.abs(finite).max(initial=1.0) + 1
     return float(wilcoxon(np.clip(difference, -beyond, beyond)).pvalue)
+
+
+def _signed_ranks(moved: Array) -> float:
+    """Share of all choices of signs whose sum of ranks is as far from the middle."""
+    from scipy.stats import rankdata
+
+    ranks = np.rint(2 * rankdata(np.abs(moved))).astype(int)  # halves where values are equal
+    ways = np.zeros(ranks.sum() + 1)
+    ways[0] = 1
+    for rank in ranks:
+        ways[rank:] += ways[:-rank].copy()
+    least = int(min(ranks[moved > 0].sum(), ranks[moved < 0].sum()))
+    return min(1.0, 2 * float(ways[: least + 1].sum()) / 2.0**moved.size)
 
 
 def _corrected(pairs: Sequence[Comparison]) -> list[Comparison]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from cellqa.errors import Undefined
 from cellqa.metrics.metric import Metric
+from cellqa.metrics.shared_noise import FEW
 from cellqa.pairs.pairing import AXES
 from cellqa.shown import one_line
 from cellqa.statistics import mean_interval
@@ -124,7 +125,8 @@ def below(
     Infinity counts as what it means: on the worse side (agreement with the ground truth at no
     frequency) it misses every limit, on the better side (PSNR of identical images) none. What
     compares images, and is undefined on more than 2 % of them, misses its limit too: a mean of the
-    rest leaves out what may be the worst, as images without any contrast.
+    rest leaves out what may be the worst, as images without any contrast. So does an FRC resolution
+    of shared noise (`cellqa.metrics.shared_noise`), on more than 2 %.
 
     Examples
     --------
@@ -146,7 +148,10 @@ def below(
         worst = int((values == -math.inf).sum())
         limit, mean = limits[summary.metric], summary.mean
         most = MOST_UNDEFINED * values.size if summary.metric in compares else values.size
-        if worst:
+        noisy = tally.noisy[summary.method] if summary.metric == "frc_resolution" else 0
+        if noisy > FEW * values.size:
+            value = f"of shared noise on {noisy} of {values.size} images"
+        elif worst:
             value = f"{-sign * math.inf:g} on {worst} of {values.size} images"
         elif summary.n and summary.undefined > most:
             value = f"undefined on {summary.undefined} of {values.size} images"

@@ -11,7 +11,7 @@ import numpy as np
 
 from cellqa.metrics.metric import Metric
 from cellqa.metrics.resolution import FILTERED
-from cellqa.metrics.shared_noise import FEW, NAMED
+from cellqa.metrics.shared_noise import FEW, NAMED, SHARED
 from cellqa.pairs.grouping import Grouping, TileWatch, sample_of
 from cellqa.pairs.pairing import Pairing, place_of, without_plane
 from cellqa.pairs.roles import GIVEN, Role
@@ -53,6 +53,8 @@ class Tally:
     scored, failed : Counter
         Rows of each method.
     notes : Counter
+    noisy : Counter
+        Rows of each method that have the noise of their ground truth.
     digests, filtered : dict
         Method to the digest of each of its planes, and to whether its resolution tells of a filter,
         as `places`.
@@ -95,6 +97,7 @@ class Tally:
         self.values = {(m, k.name): array("d") for m in self.methods for k in self.metrics}
         self.scored: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
+        self.noisy: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
         self.sized: Counter[bool] = Counter()
         self.failures: list[Row] = []
@@ -112,6 +115,7 @@ class Tally:
         self.planes[row.method].append(self._count - 1)
         self.digests[row.method].append(row.digest)
         self.filtered[row.method].append(FILTERED in row.reason)
+        self.noisy[row.method] += SHARED in row.reason
         if row.data_range is not None and len(self.data_ranges) < 2:
             self.data_ranges.add(row.data_range)
         self.objects += len(row.objects)

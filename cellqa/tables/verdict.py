@@ -18,6 +18,10 @@ from cellqa.tables.undefined import Lacking, lacking_of
 
 FRC = "frc_resolution"
 UNTOUCHED = "the untouched images"
+_LEFT_OUT = (
+    f"{FRC} is left out: images have noise in common with their ground truth, and it takes that "
+    "for detail."
+)
 _NO_TRUTH = "Without ground truth (--gt), none can be called best."
 _DOUBTS = 2  # that are told, of those that there are
 _LONGEST = 140  # letters of one
@@ -100,8 +104,11 @@ def judge(
     boards = [
         board for of in by if (board := Board.of(of, comparisons, short.get(of.name, ()))).methods
     ]
+    left = FRC in {m.name for m in metrics} - {m.name for m in by} and any(
+        NAMED in warning for warning in warnings
+    )
     if not boards:
-        return Verdict()
+        return Verdict((), (), (_LEFT_OUT,), "Nothing else was compared.") if left else Verdict()
     methods = list(dict.fromkeys(m for board in boards for m in board.methods))
     enhanced = [m for m in methods if m != Role.RAW]
     tested = [board for board in boards if not board.few]
@@ -119,11 +126,7 @@ def judge(
             "Nobody knows whether that is better than doing nothing: the untouched images are not "
             "among the compared (--input)."
         )
-    if FRC not in {m.name for m in by} and any(NAMED in warning for warning in warnings):
-        sentences.append(
-            f"{FRC} is left out: images have noise in common with their ground truth, and it takes "
-            "that for detail."
-        )
+    sentences += [_LEFT_OUT] if left else []
     invented = Board.of(next((m for m in metrics if m.name == "invented"), None), comparisons)
     sentences += _invented(invented, enhanced, means)
     concerned = [m for m in (best if faithful else ()) or enhanced if m != Role.RAW]
@@ -148,8 +151,7 @@ def _judged_by(
     leading = sorted((m for m in known if m.leads), key=lambda m: m.leads)
     if faithful := [m for m in leading if set(m.needs) == {Role.REFERENCE}]:
         shared = any(NAMED in warning for warning in warnings)
-        kept = [m for m in faithful if not (m.name == FRC and shared)]
-        return kept or faithful, True
+        return [m for m in faithful if not (m.name == FRC and shared)], True
     filtered = any(OF_THE_FILTER in warning for warning in warnings)
     alone = [m for m in leading if not (m.name == "resolution" and filtered)]
     if leading:

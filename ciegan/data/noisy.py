@@ -23,6 +23,8 @@ from ciegan.data.tiles import Pair, TilingOptions
 # Half as much noise again in deviation; what is left for the target is twice it (Pang et al. 2021
 # recommend 0.5).
 _SHARE = 0.5
+_DARK = 0.05  # of the photons: what read noise may take pixels below none
+_FEW_PHOTONS = 50  # below, they are drawn one by one; above, their number is normal
 _ROUNDING = 1 / 12  # variance that rounding to whole numbers leaves
 _AVERAGED = 8  # pixels a side of blocks that squares are averaged in
 _MEDIAN = 1.04  # of such means, the mean over the median, for normal noise
@@ -68,6 +70,14 @@ class NoiseModel:
         """Standard deviation of each pixel's noise; the signal is taken from its surroundings."""
         signal = cv2.GaussianBlur(pixels.astype(np.float32), (0, 0), 1.0)
         return np.sqrt(np.maximum(self.gain * signal + self.constant, self.least))
+
+    def photons(self, pixels: Array) -> Array | None:
+        """Photons of each pixel, read noise among them; None where noise is not theirs alone."""
+        if self.gain <= 0 or self.correlated:
+            return None
+        found = pixels.astype(np.float32) / self.gain + self.constant / self.gain**2
+        light = np.maximum(found, 0)
+        return light if (light - found).sum() <= _DARK * light.sum() else None
 
     def describe(self) -> str:
         """A line for the terminal."""
@@ -260,9 +270,18 @@ def recorrupted(pixels: Array, noise: NoiseModel, rng: np.random.Generator) -> t
     """Two images of one noisy one whose noise is independent: input and target.
 
     The input has 1.25 times the variance of the noise, the target 5 times; a network that maps one
-    to the other with a squared loss learns the mean, which is the clean image (Pang et al. 2021,
-    Recorrupted-to-Recorrupted, doi 10.1109/CVPR46437.2021.00208). It asks for noise that is near to
-    normal, and as correlated as the model says.
+    to the other with a squared loss learns the mean, which is the clean image.
+
+    Photon noise of independent pixels is thinned: four fifths of a pixel's photons, drawn one by
+    one, are the input and the rest the target. These are independent, however few they are
+    (binomial thinning; Neufeld et al. 2024, JMLR 25:57). Photons are what the model's gain says;
+    what is left of a pixel that is no whole number of them is shared in proportion, and read noise
+    counts as photons of its variance. Both are uncorrelated wherever the variance is the model's.
+
+    Where neighbours are alike, where there is no photon noise, or where read noise takes too many
+    pixels below no photon at all, normal noise is added to the one and taken from the other (Pang
+    et al. 2021, Recorrupted-to-Recorrupted, doi 10.1109/CVPR46437.2021.00208), which asks for noise
+    that is near to normal.
 
     Parameters
     ----------
@@ -280,8 +299,19 @@ def recorrupted(pixels: Array, noise: NoiseModel, rng: np.random.Generator) -> t
     True
     """
     wide = pixels.astype(np.float32)
-    added = noise.drawn(wide, rng)
+    photons = noise.photons(wide)
+    added = noise.drawn(wide, rng) if photons is None else noise.gain * _thinned(photons, rng)
     return wide + _SHARE * added, wide - added / _SHARE
+
+
+def _thinned(photons: Array, rng: np.random.Generator) -> Array:
+    """What drawing photons one by one adds to those that are kept, over `_SHARE`, float32."""
+    kept = 1 / (1 + _SHARE**2)
+    whole = np.floor(photons + rng.random(photons.shape, np.float32))
+    drawn = rng.standard_normal(photons.shape, np.float32) * np.sqrt(kept * (1 - kept) * whole)
+    few = whole < _FEW_PHOTONS
+    drawn[few] = rng.binomial(whole[few].astype(np.int64), kept) - kept * whole[few]
+    return np.asarray(drawn / (kept * _SHARE), np.float32)
 
 
 def prepare_noisy(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
 from pathlib import Path
@@ -14,7 +15,7 @@ from statsmodels.stats.multitest import multipletests
 
 from cellqa.cli import main
 from cellqa.metrics.registry import metric, select
-from cellqa.tables.comparisons import compare, compare_all, friedman
+from cellqa.tables.comparisons import _wilcoxon, compare, compare_all, friedman
 from cellqa.tables.rows import Row
 from cellqa.tables.tally import Tally
 
@@ -262,3 +263,31 @@ def test_a_group_that_is_empty_or_double(tiles: tuple[Path, Path, Path], tmp_pat
     path.write_text("image,group\na,1\na,2\n")
     status, text = run(*line, path)
     assert (status, "is in two groups" in text) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("moved", "p"),
+    [([1.0] * 4, 0.125), ([1.0] * 5, 0.0625), ([0.1, 0.1, 0.1, 0.2, 0.2], 0.0625)],
+)
+def test_images_that_are_alike_prove_nothing(moved: list[float], p: float) -> None:
+    """Ties are no samples: no outcome of five differences has p below 0.05."""
+    values = np.array([0.0] * 10 + moved)
+    (found,) = compare({"a": values + 0.5, "b": np.full(values.size, 0.5)}, metric("ssim"))
+    assert found.p == pytest.approx(p)
+    assert found.reason == f"{len(moved)} of {values.size} images differ: too few to test"
+
+
+def test_p_is_exact_with_ties() -> None:
+    random = np.random.default_rng(2)
+    for _ in range(20):
+        moved = random.integers(-3, 4, 9).astype(float)
+        moved = moved[moved != 0]
+        ranks = stats.rankdata(np.abs(moved))
+        far = abs(ranks[moved > 0].sum() - ranks.sum() / 2)
+        signs = np.array(list(itertools.product((0, 1), repeat=moved.size)))
+        exact = (np.abs(signs @ ranks - ranks.sum() / 2) >= far - 1e-9).mean()
+        assert _wilcoxon(np.append(moved, np.zeros(6))) == pytest.approx(exact)
+    for n in (6, 20, 50):
+        moved = random.normal(0.3, 1, n)
+        exact = stats.wilcoxon(moved, method="exact").pvalue
+        assert _wilcoxon(moved) == pytest.approx(exact)

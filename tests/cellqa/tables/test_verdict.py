@@ -239,4 +239,6 @@ def test_agreement_in_noise_decides_nothing() -> None:
         "takes that for detail."
     ) in told.sentences
     alone = judged({"frc_resolution": values["frc_resolution"]}, (f"input {NAMED}",))
-    assert alone.by == ("frc_resolution",)
+    assert (alone.best, alone.by) == ((), ())
+    assert alone.lines[0].startswith("frc_resolution is left out: ")
+    assert alone.doubt == "Nothing else was compared."

@@ -206,3 +206,48 @@ def test_resuming_learns_from_the_same_noise(data: Path, tmp_path: Path, tiny: C
         train(data, tmp_path / name, config)
     same = [(tmp_path / name / "best.safetensors").read_bytes() for name in ("one", "two")]
     assert same[0] == same[1]
+
+
+@pytest.mark.parametrize("photons", [0.2, 2.0, 200.0])
+def test_photons_are_thinned_to_independent_halves(photons: float) -> None:
+    """Squares, too, say nothing of the other: normal noise, added to so few photons, does not."""
+    rng = np.random.default_rng(0)
+    image = rng.poisson(photons, (600, 600)) * 20.0 + 3.5
+    noise = NoiseModel(20.0, -70.0, 1e-9, 0.0)
+    first, second = (p.astype(float) for p in recorrupted(image, noise, rng))
+    mean, variance = 20 * photons + 3.5, 400 * photons
+    for half, share in ((first, 1.25), (second, 5.0)):
+        assert half.mean() == pytest.approx(mean, abs=4 * (share * variance) ** 0.5 / 600)
+        assert half.var() == pytest.approx(share * variance, rel=0.03)
+    for power in (1, 2):
+        moved = (first - mean) ** power
+        assert abs(np.corrcoef(moved.ravel(), second.ravel())[0, 1]) < 0.015
+
+
+def test_where_read_noise_hides_the_photons_normal_noise_is_added() -> None:
+    rng = np.random.default_rng(0)
+    dark = rng.poisson(0.05, (400, 400)) * 10 + rng.normal(0, 5, (400, 400)) + 100
+    noise = NoiseModel(10.0, 25 - 1000, 1e-9, 0.0)
+    assert noise.photons(dark) is None
+    assert NoiseModel(0.0, 25.0, 1e-9, 0.0).photons(dark) is None
+    bright = rng.poisson(9, (400, 400)) * 10 + rng.normal(0, 5, (400, 400)) + 100
+    found = noise.photons(bright)
+    assert found is not None
+    assert found.mean() == pytest.approx(9.25, rel=0.01)  # read noise counts as a quarter of one
+    for image in (dark, bright):
+        first, second = recorrupted(image, noise, rng)
+        assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.01
+
+
+def test_dark_images_of_8_bits_are_thinned(tmp_path: Path) -> None:
+    """Of less than a photon a pixel: with normal noise added, networks gave their own back."""
+    for number in range(2):
+        rng = np.random.default_rng(number)
+        image = rng.poisson(clean(number) / 60) * 20.0 + 4
+        write_tiff(tmp_path / "in" / f"{number}.tif", image.clip(0, 255).astype(np.uint8), None)
+    tiling = TilingOptions(tile=64, within=True, split="0.6,0.4,0", min_contrast=0)
+    prepare_noisy(tmp_path / "in", tmp_path / "data", tiling=tiling)
+    crops = Crops(read_split(tmp_path / "data", "train"), Data(crop=64, target="self"), seed=0)
+    assert crops.noise is not None
+    source, _ = crops.pair(0)
+    assert crops.noise.common.photons(source) is not None
