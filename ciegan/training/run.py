@@ -190,7 +190,8 @@ def _trained(
     if not keeper.best:
         raise TrainingError(
             f"no weights were kept: at each of {keeper.vetoed} validations the share of invented "
-            f"detail was above {config.monitor.max_invented:g} (--max-invented), or noise came back"
+            f"detail was above {config.monitor.max_invented:g} (--max-invented), or noise came "
+            "back: validate sooner (--every), or learn from two captures (--target other)"
         )
     notes += keeper.worse(keeper.best["score"])
     stopped = "steps" if networks.steps_done >= config.schedule.steps else "early"
