@@ -132,13 +132,13 @@ def _others(of: StrPath | None, sources: Mapping[str, list[Path]]) -> dict[str, 
     if of is None:
         return {}
     top = Path(of)
-    there = {composed(name): files[0] for name, files in scan(top, "--of").images.items()}
+    there = {composed(name): files for name, files in scan(top, "--of").images.items()}
     lacking = [name for name in sources if composed(name) not in there]
     if lacking:
         raise CellqaError(
             f"--of: {top} has no image for {len(lacking)} of GT, such as {lacking[0]}"
         )
-    return {name: top / there[composed(name)] for name in sources}
+    return {name: only([top / n for n in there[composed(name)]]) for name in sources}
 
 
 def _noisy(image: Array) -> bool:

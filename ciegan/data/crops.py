@@ -239,6 +239,13 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         rng = np.random.default_rng(seed_of(tile.name))
         return *recorrupted(own, noise, rng), size
 
+    def seen(self, tile: TilePair, source: Array) -> Array:
+        """A tile to validate on as a network sees it: what `loaded` gave, and its neighbours."""
+        if self.noise is None or not tile.beside:
+            return tile.seen(source)
+        every = tile.seen(tile.load()[0])  # of which the first was made noisier
+        return stacked([source, every[:, :, self.channels :].astype(source.dtype)])
+
     def learned(
         self, place: int, source: Array, target: Array, seed: Sequence[int]
     ) -> tuple[Array, Array]:

@@ -11,7 +11,7 @@ from cellqa.enhance.filters import as_type
 from cellqa.errors import ImageError
 from cellqa.io import luminance
 from cellqa.planes import Array
-from ciegan.data.placement import Placed, laid, placement, refined
+from ciegan.data.placement import Placed, laid, lowered, placement, refined
 from ciegan.data.tiles import Pair
 
 EXCHANGED = "the input holds more fine detail than the target"
@@ -47,7 +47,7 @@ def check_pair(pair: Pair, *, register: bool = False) -> tuple[Pair, str]:
         return pair, ""  # cutting it says so
     if np.array_equal(pair.input, pair.target):
         raise ImageError(f"input and target are the same image {_NOTHING}")
-    target, source = (np.asarray(luminance(p), np.float32) for p in (pair.target, pair.input))
+    target, source = (lowered(np.asarray(luminance(p)))[0] for p in (pair.target, pair.input))
     if min(target.shape) < _LEAST or not (np.ptp(target) and np.ptp(source)):
         return pair, ""
     placed = placement(target, source)

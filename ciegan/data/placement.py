@@ -222,8 +222,19 @@ def _similarity(at: Array, by: Array) -> tuple[float, float, float, tuple[float,
     return float(turn), float(scale), scatter, (float(dy), float(dx))
 
 
+def lowered(pixels: Array) -> tuple[Array, float]:
+    """Pixels in float32, without the level that hides their differences there; and that level."""
+    wide = pixels.dtype.itemsize > 2 and pixels.dtype != np.float32
+    level = float(pixels.mean(dtype=np.float64)) if wide else 0.0
+    return (pixels - level if wide else pixels).astype(np.float32), level
+
+
 def laid(pixels: Array, placed: Placed) -> tuple[Array, tuple[slice, slice]]:
-    """An image (Y, X) or (Y, X, S) brought onto the target, float32, and where it is known."""
+    """An image (Y, X) or (Y, X, S) brought onto the target, and where it is known.
+
+    float32; float64 of pixels that float32 does not hold.
+    """
+    narrow, level = lowered(pixels)
     rows, columns = pixels.shape[:2]
     middle = (columns / 2, rows / 2)
     # where a pixel of the target is found in the image
@@ -236,7 +247,7 @@ def laid(pixels: Array, placed: Placed) -> tuple[Array, tuple[slice, slice]]:
         ]
     )
     brought = cv2.warpAffine(
-        pixels.astype(np.float32),
+        narrow,
         matrix,
         (columns, rows),
         flags=cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP,
@@ -247,4 +258,5 @@ def laid(pixels: Array, placed: Placed) -> tuple[Array, tuple[slice, slice]]:
     for by, side in zip(placed.by, (rows, columns), strict=True):
         low, high = max(0, math.ceil(-by)) + spare, side - max(0, math.ceil(by)) - spare
         edges.append(slice(low, max(high, low + 1)))
-    return brought, (edges[0], edges[1])
+    whole = brought.astype(np.float64) + level if level else brought
+    return whole, (edges[0], edges[1])

@@ -47,7 +47,8 @@ def with_flux_kept(bands: Iterable[Band]) -> Iterator[Band]:
 
 
 def _difference(band: Band) -> Array:
-    return np.asarray(np.subtract(band.raw, band.enhanced, dtype=np.float32))
+    # levels of 32 bits and more are rounded once they are subtracted, not before
+    return np.subtract(band.raw, band.enhanced, dtype=np.float64).astype(np.float32)
 
 
 def _last(before: Array | None, band: Band) -> Array:

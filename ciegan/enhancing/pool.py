@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -211,9 +212,8 @@ def spread_path(target: Path, folder: Path, spread: Path | None = None) -> Path:
     """
     stem, suffix = split_suffix(target.name)
     kept = suffix if keeps_planes(target.name) else ".tif"
-    return (
-        (spread or beside(folder, "spread")) / target.parent.relative_to(folder) / f"{stem}{kept}"
-    )
+    place = os.path.relpath(target.parent, folder)
+    return (spread or beside(folder, "spread")) / place / f"{stem}{kept}"
 
 
 def beside(folder: Path, what: str) -> Path:

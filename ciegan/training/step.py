@@ -366,7 +366,7 @@ class Networks(pl.LightningModule):
     def enhanced(self, tile: TilePair) -> tuple[Any, Any, Any, float | None]:
         """Enhanced image, input, target and pixel size of a tile."""
         source, target, size = self.crops.loaded(tile)
-        seen = tile.seen(source)
+        seen = self.crops.seen(tile, source)
         image = enhance_plane(self.kept.eval(), seen, self.normalisation, whole=tile.limits)
         return as_type(image, target.dtype), source, target, size
 

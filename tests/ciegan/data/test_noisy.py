@@ -251,3 +251,32 @@ def test_dark_images_of_8_bits_are_thinned(tmp_path: Path) -> None:
     assert crops.noise is not None
     source, _ = crops.pair(0)
     assert crops.noise.common.photons(source) is not None
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_each_colour_has_its_own_noise(dtype: type) -> None:
+    """Of luminance it would be less than half, and what is made of it would not be independent."""
+    rng = np.random.default_rng(0)
+    image = rng.normal(100, 10, (256, 256, 3)).clip(0, 255).astype(dtype)
+    found = noise_model([image])
+    assert found.variance(100) == pytest.approx(100, rel=0.1)
+    first, second = recorrupted(image, found, rng)
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.03
+
+
+def test_neighbours_of_whole_numbers_are_validated_with(tmp_path: Path) -> None:
+    for number in range(3):
+        for frame in range(3):
+            name = f"pos{number}_t{frame:02d}.tif"
+            write_tiff(tmp_path / "in" / name, noisy(10 * number + frame), None)
+    tiling = TilingOptions(tile=96, split="0.4,0.3,0.3", min_contrast=0)
+    prepare_noisy(tmp_path / "in", tmp_path / "data", tiling=tiling)
+    data = Data(crop=32, target="self", context="t:1")
+    crops = Crops(read_split(tmp_path / "data", "train", data.context), data, seed=0)
+    tile = read_split(tmp_path / "data", "val", data.context)[0]
+    source, _, _ = crops.loaded(tile)
+    seen = crops.seen(tile, source)
+    assert seen.shape == (96, 96, 3)
+    assert seen.dtype == source.dtype == np.float32
+    np.testing.assert_array_equal(seen[:, :, 0], source)
+    np.testing.assert_array_equal(seen[:, :, 1:], tile.seen(tile.load()[0])[:, :, 1:])

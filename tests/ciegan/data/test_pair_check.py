@@ -159,3 +159,14 @@ def test_exchanged_folders_are_told(tmp_path: Path) -> None:
         write_tiff(tmp_path / "ab" / f"f{seed}.tif", both, None)
     done = prepare_side_by_side(tmp_path / "ab", tmp_path / "o2", tiling=TilingOptions(tile=64))
     assert any("is the sharp image on the right?" in w for w in done.warnings)
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.float64])
+def test_levels_that_float32_does_not_hold_are_registered(dtype: type) -> None:
+    target = sharp(1)
+    moved = np.roll(blurred(target), 3, axis=0)
+    plain = check_pair(Pair("", moved, target), register=True)[0]
+    wide = Pair("", (moved + 2e9).astype(dtype), (target + 2e9).astype(dtype))
+    found = check_pair(wide, register=True)[0]
+    assert found.input.dtype == dtype
+    np.testing.assert_allclose(found.input.astype(float) - 2e9, plain.input, atol=2)

@@ -422,3 +422,12 @@ def test_shared_noise_is_told_and_can_be_avoided(tmp_path: Path) -> None:
 
 
 ROLES = ("input", "target")
+
+
+def test_what_is_degraded_is_one_file(tmp_path: Path) -> None:
+    sharp = write_fields(tmp_path / "sharp", 1)
+    image = tifffile.imread(sharp / "field0.tif")
+    for name in ("field0.tif", "field0.tiff"):
+        write_tiff(tmp_path / "of" / name, image, None)
+    with pytest.raises(CellqaError, match=r"ambiguous name: field0.*differ only in their suffix"):
+        prepare_blur(sharp, tmp_path / "out", GAUSS, of=tmp_path / "of", tiling=ALL)

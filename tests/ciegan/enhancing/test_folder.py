@@ -470,3 +470,17 @@ def test_check_names_the_worst_plane(tmp_path: Path, model: Path) -> None:
     agreed = [consistency(*pair).rsp for pair in zip(stack, results, strict=True)]
     assert row["worst"] == f"t{int(np.argmin(agreed))}c0z0"
     assert float(row["rsp"]) == pytest.approx(min(agreed), abs=1e-5)
+
+
+def test_spread_moves_with_a_renamed_source_below_a_relative_folder(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_tiff(tmp_path / "in/a.tif", image(shape=(64, 64)), None)
+    options = ("--device", "cpu", "--samples", "2")
+    assert run(model, Path("in"), Path("out"), *options).exit_code == 0
+    (tmp_path / "in/a.tif").rename(tmp_path / "in/b.tif")
+    again = run(model, Path("in"), Path("out"), *options)
+    assert again.exit_code == 0, again.output
+    for folder in ("out", "out-spread"):
+        assert [p.name for p in (tmp_path / folder).glob("*.tif")] == ["b.tif"]

@@ -149,6 +149,15 @@ def test_local_means_are_the_raw_images(shape: tuple[int, ...], dtype: type) -> 
         )
 
 
+def test_local_means_at_levels_that_float32_does_not_hold() -> None:
+    rng = np.random.default_rng(0)
+    raw = np.rint(1000 + 300 * cv2.GaussianBlur(rng.normal(0, 40, (300, 200)), (0, 0), 12))
+    made = np.rint(0.7 * raw + 150 + rng.normal(0, 20, raw.shape))
+    near = plane_in_bands(raw.astype(np.int32), made.astype(np.int32), 300)
+    far = plane_in_bands((raw + 2e9).astype(np.int32), (made + 2e9).astype(np.int32), 300)
+    np.testing.assert_allclose(far.astype(float) - 2e9, near, atol=1)
+
+
 def test_enhanced_files_keep_flux_over_time(tmp_path: Path, model: Path) -> None:
     """A network that was never trained, with black and white of each frame: it flickers."""
     series = timelapse((6, 160, 160), photons=500, speed=3, flashes={2: 2.0}, seed=3)
