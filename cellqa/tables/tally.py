@@ -50,11 +50,9 @@ class Tally:
         Lines of objects.csv.
     values : dict
         (method, metric name) to the values of the rows that are `ok`, nan where undefined.
-    scored, failed : Counter
-        Rows of each method.
+    scored, failed, noisy : Counter
+        Rows of each method; noisy ones have the noise of their ground truth.
     notes : Counter
-    noisy : Counter
-        Rows of each method that have the noise of their ground truth.
     digests, filtered : dict
         Method to the digest of each of its planes, and to whether its resolution tells of a filter,
         as `places`.

@@ -104,7 +104,7 @@ def judge(
     boards = [
         board for of in by if (board := Board.of(of, comparisons, short.get(of.name, ()))).methods
     ]
-    left = FRC in {m.name for m in metrics} - {m.name for m in by} and any(
+    left = FRC in {c.metric for c in comparisons} - {m.name for m in by} and any(
         NAMED in warning for warning in warnings
     )
     if not boards:
