@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -33,6 +34,11 @@ class Place(NamedTuple):
         """The name of a neighbour; None before the first."""
         number = self.number + by
         return f"{self.before}{number:0{self.digits}}{self.after}" if number >= 0 else None
+
+
+def _place(name: str, span: tuple[int, int]) -> Place:
+    start, end = span
+    return Place(name[:start], int(name[start:end]), end - start, name[end:])
 
 
 @dataclass(frozen=True)
@@ -97,20 +103,19 @@ class Context:
         if not self.axis:
             return None
         found = list(_BY_NAME[self.axis].finditer(name))
-        group = 1
-        if not found:
-            found = list(_BY_PLANE.finditer(name))
-            group = 1 if self.axis == "t" else 2
-        if not found:
-            return None
-        start, end = found[-1].span(group)
-        return Place(name[:start], int(name[start:end]), end - start, name[end:])
+        return _place(name, found[-1].span(1)) if found else self._plane(name)
+
+    def _plane(self, name: str) -> Place | None:
+        """Where the name of a tile says which plane of its file it was cut from."""
+        found = list(_BY_PLANE.finditer(name))
+        return _place(name, found[-1].span(1 if self.axis == "t" else 2)) if found else None
 
     def neighbours(self, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """Of each name, those that are seen beside it, in the order of the offsets.
 
         One that is not there is replaced by the nearest on its side that is; the name itself is the
-        nearest of all.
+        nearest of all. Planes of a file with several along the axis are beside each other, whatever
+        the file's own name says; else files are.
 
         Examples
         --------
@@ -120,8 +125,12 @@ class Context:
         names = list(names)
         there = set(names)
         seen = {}
+        planes = {name: plane for name in names if (plane := self._plane(name))}
+        several = Counter((plane.before, plane.after) for plane in planes.values())
         for name in names:
-            named = self.named(name)
+            plane = planes.get(name)
+            within = plane if plane and several[plane.before, plane.after] > 1 else None
+            named = self._around(within or self.place(name))
             others = {offset: other for offset, other in named.items() if other in there}
             seen[name] = tuple(self.nearest(name, others.get))
         return seen
@@ -134,7 +143,9 @@ class Context:
         >>> Context("t", 1).named("pos1_t00.tif")
         {1: 'pos1_t01.tif'}
         """
-        place = self.place(name)
+        return self._around(self.place(name))
+
+    def _around(self, place: Place | None) -> dict[int, str]:
         if place is None:
             return {}
         moved = {offset: place.moved(offset) for offset in self.offsets[1:]}

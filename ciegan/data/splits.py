@@ -19,6 +19,7 @@ from ciegan.data.tiles import TilingOptions
 # of a frame, plane or channel, as in pos1_t00, pos1-z3_ch1
 _WORDS = "|".join((*WORDS.values(), "c|ch|channel"))
 _MOMENT = re.compile(rf"(?i)[_\-\s.]+(?:{_WORDS}|w)[_\-]?\d+(?=$|[_\-\s.])")
+_ALONE = re.compile(rf"(?i)^(?:{_WORDS})[_\-]?\d+$")
 _FIRST = re.compile(rf"(?i)^(?:{_WORDS})[_\-]?\d+[_\-\s.]+")
 SPLITS = ("train", "val", "test")
 
@@ -49,11 +50,15 @@ def without_moment(name: str) -> str:
     --------
     >>> [without_moment(n) for n in ("a/p1_t00.tif", "p1-z03_c1.tif", "t1_p1.tif", "T1000.tif")]
     ['a/p1', 'p1', 'p1', 'T1000.tif']
+    >>> without_moment("pos1/t00.tif")
+    'pos1'
     """
     folder, slash, own = name.rpartition("/")
     stem, _ = split_suffix(own)
     left = _MOMENT.sub("", stem)
     left = _FIRST.sub("", left) or left
+    if folder and _ALONE.match(left):  # a folder for each series
+        return folder
     return f"{folder}{slash}{left}" if left and left != stem else name
 
 

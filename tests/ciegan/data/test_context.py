@@ -143,3 +143,16 @@ def test_weights_without_neighbours_begin_with_those(channels: int, tmp_path: Pa
     seeing = load(weights(tmp_path / "b.safetensors", channels, context="z:1"))
     with pytest.raises(CellqaError, match=r"data\.context=z:1"):
         _widened(seeing, back)
+
+
+def test_frames_of_a_file_are_beside_each_other_whatever_its_name_says() -> None:
+    """As `ciegan enhance` takes them."""
+    names = [f"pos0_time{k}_t{t}c0z0_y00000_x00000" for k in (1, 2) for t in range(3)]
+    found = Context("t", 1).neighbours(names)
+    assert found[names[1]] == (names[0], names[2])
+    assert found[names[0]] == (names[0], names[1])
+    assert found[names[3]] == (names[3], names[4])
+    # stacks that are a frame each: the frames are files
+    stacks = [f"pos0_t{t:02d}_t0c0z{z}_y00000_x00000" for t in range(2) for z in range(2)]
+    assert Context("t", 1).neighbours(stacks)[stacks[0]] == (stacks[0], stacks[2])
+    assert Context("z", 1).neighbours(stacks)[stacks[0]] == (stacks[0], stacks[1])

@@ -141,3 +141,11 @@ def test_grey_among_colour_is_prepared_in_colour(tmp_path: Path) -> None:
     tiles = [t for s in ("train", "val", "test") for t in read_split(tmp_path / "out", s)]
     assert {tile.load()[0].shape[-1] for tile in tiles} == {3}
     assert Crops(tiles, Data(crop=32), 0).channels == 3
+
+
+def test_frames_in_a_folder_for_each_position_are_one_field() -> None:
+    names = [f"pos{p}/t{t:02d}_c{c}.tif" for p in range(3) for t in range(4) for c in range(2)]
+    found = fields_by_name(names, TilingOptions(), {})
+    assert {name: name.split("/")[0] for name in names} == found
+    lone = ["a/t1.tif", "b/x.tif"]  # of one image, the name is the field's
+    assert fields_by_name(lone, TilingOptions(), {}) == dict(zip(lone, lone, strict=True))
