@@ -12,7 +12,7 @@ from cellqa.planes import Array
 from cellqa.planes.compiled import kernel
 
 _BINS = 2**16
-_PASSES = 3  # after which a bin is a 2**48th of the range: less than a float's precision
+_SORTED = 2**20  # values of a bin that are sorted, and not divided again
 _ROWS = 1024
 _LEAST, _LEVELS = -(2**15), 2**16 + 2**15  # of all integers of 8 and 16 bits
 _AT_ONCE = 2**24  # values that are sorted in memory
@@ -155,21 +155,35 @@ def _between(ranked: Callable[[int], float], rank: float) -> float:
 
 
 def _ranked(bands: Callable[[], Iterator[Array]], low: float, high: float, rank: int) -> float:
-    """The value of a rank, from 0: the bin that holds it is divided, again and again."""
+    """The value of a rank, from 0: the bin that holds it is divided until few enough are in it.
+
+    Each time the range is that of the values that are there: a single one far out costs one pass.
+    """
     before = 0
-    for _ in range(_PASSES):
-        if not low < high:
-            break
+    while low < high:
         edges = np.linspace(low, high, _BINS + 1)
         counts = np.zeros(_BINS, np.int64)
         for band in bands():
-            values = band[(band >= low) & (band <= high)].astype(np.float64)
-            counts += np.histogram(values, edges)[0]
+            counts += np.histogram(_within(band, low, high), edges)[0]
         below = before + np.cumsum(counts)
         place = int(np.searchsorted(below, rank, side="right"))
         before = int(below[place - 1]) if place else before
-        low, high = float(edges[place]), float(edges[place + 1])
-        if counts[place] == 1:
-            break
-    within = (band[(band >= low) & (band <= high)] for band in bands())
-    return float(min(values.min() for values in within if values.size))
+        # a bin ends below the next, but for the last
+        end = edges[place + 1] if place == _BINS - 1 else np.nextafter(edges[place + 1], -np.inf)
+        if counts[place] <= _SORTED:
+            parts = [_within(band, edges[place], end) for band in bands()]
+            return float(np.sort(np.concatenate(parts))[rank - before])
+        low, high = _extremes(bands, float(edges[place]), float(end))
+    return low
+
+
+def _extremes(bands: Callable[[], Iterator[Array]], low: float, high: float) -> tuple[float, float]:
+    """The smallest and the largest value from one to another."""
+    ends = [(p.min(), p.max()) for band in bands() if (p := _within(band, low, high)).size]
+    return float(min(first for first, _ in ends)), float(max(last for _, last in ends))
+
+
+def _within(band: Array, low: float, high: float) -> Array:
+    """Values from one to another, as float64."""
+    values = band.astype(np.float64, copy=False).reshape(-1)
+    return np.asarray(values[(values >= low) & (values <= high)])

@@ -20,6 +20,7 @@ from ciegan.cli import main
 from ciegan.enhancing.enhancer import EnhanceOptions
 from ciegan.enhancing.flux import SIGMA, with_flux_kept
 from ciegan.enhancing.watching import watch
+from ciegan.network import percentiles as percentiles_module
 from ciegan.network.checkpoint import load
 from ciegan.network.percentiles import percentiles_of_bands
 from ciegan.network.windows import Band, enhance_plane
@@ -116,6 +117,22 @@ def test_percentiles_of_many_arrays_are_exact() -> None:
         found = percentiles_of_bands(lambda p=parts: iter(p), wanted)  # type: ignore[misc]
         every = np.concatenate([part.ravel().astype(float) for part in parts])
         assert found == pytest.approx(np.percentile(every, wanted), rel=1e-12)
+
+
+@pytest.mark.parametrize("far", [1e9, 1e20, -3.4028235e38])
+@pytest.mark.parametrize("sorted_at", [1, 100, 2**20])
+def test_a_value_far_out_leaves_the_others_exact(
+    far: float, sorted_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(percentiles_module, "_SORTED", sorted_at)
+    rng = np.random.default_rng(1)
+    parts = [rng.gamma(2, 200, (90, 80)).astype(np.float32) for _ in range(2)]
+    parts[0][:30] = 0  # most of them alike
+    parts[1][5, 5] = far
+    wanted = (0.1, 5.0, 50.0, 99.9)
+    found = percentiles_of_bands(lambda: iter(parts), wanted)
+    every = np.concatenate([part.ravel().astype(float) for part in parts])
+    assert found == pytest.approx(np.percentile(every, wanted), rel=1e-12)
 
 
 def plane_in_bands(raw: np.ndarray, made: np.ndarray, rows: int) -> np.ndarray:
