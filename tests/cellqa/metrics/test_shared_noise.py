@@ -107,6 +107,10 @@ def test_a_run_names_the_methods(tmp_path: Path) -> None:
     assert lead(run, METRICS["ssim"]) is not None
     assert lead(run, METRICS["frc_resolution"]) is None
     assert misled(run, METRICS["frc_resolution"])
+    limit = ["--overwrite", "--fail-under", "frc_resolution=20"]  # which its value would meet
+    failed = CliRunner().invoke(main, [*map(str, words), *limit])
+    assert failed.exit_code == 4, failed.output
+    assert "frc_resolution of of_truth is of shared noise on 3 of 3 images" in failed.output
     assert not misled(run, METRICS["ssim"])
 
 

@@ -13,8 +13,9 @@ from cellqa import simulate
 from cellqa.engines.local import LocalEngine
 from cellqa.pairs.grouping import Grouping
 from cellqa.pairs.pairing import Pairing, pair_folders
-from cellqa.scoring.control import shared_pattern
+from cellqa.scoring.control import AGREE, shared_pattern
 from cellqa.scoring.options import ScoreOptions
+from cellqa.scoring.run import merge, score_to_folder
 
 Folders = Callable[..., Path]
 
@@ -86,3 +87,17 @@ def test_images_of_one_field_are_told_unless_grouped(
             (folder / f"{name}.tif").rename(folder / "A" / "1" / f"{number}.tif")
     of_well = pair_folders({"net": pairing.folders["net"]}, reference=pairing.folders["gt"])
     assert (len(of_well.images), told(of_well)) == (6, [])
+
+
+def test_a_merged_run_tells_it_too(
+    folders: Folders, fields: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    pairing = paired(folders, {name: scale_bar(i.copy()) for name, i in fields.items()})
+    parts = [tmp_path / f"part{k}" for k in (1, 2)]
+    for k, part in enumerate(parts, 1):
+        score_to_folder(pairing, part, shard=(k, 2))
+    whole = score_to_folder(pairing, tmp_path / "whole")
+    merged = merge(parts, tmp_path / "merged")
+    line = [w for w in whole.warnings if w.startswith(AGREE)]
+    assert len(line) == 1
+    assert [w for w in merged.warnings if w.startswith(AGREE)] == line

@@ -293,6 +293,23 @@ def test_masks_of_stacks(folders: Folders, sharp8: np.ndarray, tmp_path: Path) -
             assert float(row["psnr_fg"]) == pytest.approx(expected)
 
 
+def test_masks_beside_raw_stacks_of_another_axis(sharp8: np.ndarray, tmp_path: Path) -> None:
+    stack = np.stack([sharp8, sharp8[::-1], sharp8[:, ::-1]])
+    masks = (stack > 60).astype(np.uint8)
+    for name, images in (("gt", stack), ("net", stack // 2), ("mask", masks), ("raw", stack)):
+        (tmp_path / name).mkdir()
+        axes = "TYX" if name == "raw" else "ZYX"
+        tifffile.imwrite(tmp_path / name / "a.ome.tif", images, metadata={"axes": axes}, ome=True)
+    places = {"--pred": "net", "--gt": "gt", "--input": "raw", "--mask": "mask", "--out": "run"}
+    words = [w for option, name in places.items() for w in (option, tmp_path / name)]
+    result = run(*words, "--jobs", "1")
+    assert result.exit_code == 0, result.output
+    rows = [r for r in table(tmp_path / "run/scores.csv") if r["method"] == "net"]
+    for row, truth, mask in zip(rows, stack, masks, strict=True):
+        expected = cellqa.psnr_fg(truth, truth // 2, mask=mask, data_range=255)
+        assert float(row["psnr_fg"]) == pytest.approx(expected)
+
+
 def test_registration_that_leaves_no_mask_costs_the_foreground_scores(
     folders: Folders, tmp_path: Path
 ) -> None:
