@@ -7,11 +7,13 @@ camera's fixed pattern is in both.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from cellqa.metrics._spectrum import independent, noise_floor, ring_power
-from cellqa.planes import Array
 from cellqa.planes.plane import Plane
+
+if TYPE_CHECKING:
+    from cellqa.metrics.frc import RingCorrelation
 
 SHARED = "it has the noise of its ground truth, and the two agree in that"
 NAMED = "has the noise of its ground truth"  # what a run says of a method
@@ -26,26 +28,6 @@ _ERRORS = 5.0  # of its standard errors, too
 _KEPT = 0.75  # share of the correlation of coarser bands; that of detail fades
 
 
-class Curve(Protocol):
-    """A Fourier ring correlation; see `cellqa.metrics.frc.RingCorrelation`."""
-
-    @property
-    def correlation(self) -> Array:
-        """Of each ring."""
-
-    @property
-    def threshold(self) -> Array:
-        """Below which a ring agrees by chance."""
-
-    @property
-    def counts(self) -> Array:
-        """Frequencies of each ring."""
-
-    @property
-    def radii(self) -> Array:
-        """Of each ring, 1 at the Nyquist frequency."""
-
-
 class _Rings(NamedTuple):
     correlation: float
     error: float
@@ -53,7 +35,7 @@ class _Rings(NamedTuple):
     excess: float  # power of the ground truth above its noise, as a share of that
 
 
-def shares_noise(truth: Plane, curve: Curve) -> bool:
+def shares_noise(truth: Plane, curve: RingCorrelation) -> bool:
     """Whether an image agrees with its ground truth where that shows nothing but noise.
 
     The ground truth shows noise alone in the outermost bands of rings whose power stays within a

@@ -104,9 +104,7 @@ def judge(
     boards = [
         board for of in by if (board := Board.of(of, comparisons, short.get(of.name, ()))).methods
     ]
-    left = FRC in {c.metric for c in comparisons} - {m.name for m in by} and any(
-        NAMED in warning for warning in warnings
-    )
+    left = _shared(warnings) and FRC in {c.metric for c in comparisons} - {m.name for m in by}
     if not boards:
         return Verdict((), (), (_LEFT_OUT,), "Nothing else was compared.") if left else Verdict()
     methods = list(dict.fromkeys(m for board in boards for m in board.methods))
@@ -142,6 +140,11 @@ def judge(
     )
 
 
+def _shared(warnings: Sequence[str]) -> bool:
+    """Whether images have the noise of their ground truth, which FRC takes for detail."""
+    return any(NAMED in warning for warning in warnings)
+
+
 def _judged_by(
     metrics: Sequence[Metric], comparisons: Sequence[Comparison], warnings: Sequence[str]
 ) -> tuple[list[Metric], bool]:
@@ -150,8 +153,7 @@ def _judged_by(
     known = [m for m in metrics if m.ranks and m.name in compared]
     leading = sorted((m for m in known if m.leads), key=lambda m: m.leads)
     if faithful := [m for m in leading if set(m.needs) == {Role.REFERENCE}]:
-        shared = any(NAMED in warning for warning in warnings)
-        return [m for m in faithful if not (m.name == FRC and shared)], True
+        return [m for m in faithful if not (m.name == FRC and _shared(warnings))], True
     filtered = any(OF_THE_FILTER in warning for warning in warnings)
     alone = [m for m in leading if not (m.name == "resolution" and filtered)]
     if leading:
