@@ -78,8 +78,8 @@ def check_pair(pair: Pair, *, register: bool = False) -> tuple[Pair, str]:
 def _registered(pair: Pair, placed: Placed) -> Pair:
     brought, inside = laid(pair.input, placed)
     y, x = (round(b, 4) for b in placed.by)
-    moved = as_type(brought, pair.input.dtype)[inside]
-    return replace(pair, input=moved, target=pair.target[inside], shift_y=y, shift_x=x)
+    moved = as_type(brought, pair.input.dtype)
+    return replace(pair, input=moved, shift_y=y, shift_x=x).within(inside)
 
 
 def has_more_detail(target: Array, source: Array) -> bool:

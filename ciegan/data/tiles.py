@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import product
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +17,7 @@ from cellqa.pairs.roles import Role
 from cellqa.planes import Array
 from cellqa.shown import one_line
 from ciegan.data.pixels import check_pixels
+from ciegan.data.placement import on_grid
 from ciegan.network.enlarging import check_scale, enlarge
 from ciegan.network.normalisation import PERCENTILES
 
@@ -92,7 +93,7 @@ class Record:
     target : str
         `gt` or `egt`.
     y, x : int
-        Upper left corner in the source, in pixels.
+        Upper left corner in the source, in pixels; of what was registered, in the target's.
     shift_y, shift_x : float or str
         Displacement that was undone, in pixels; empty where none was looked for or found.
     low, high : float
@@ -136,6 +137,10 @@ class Pair:
         Of the target, in micrometres.
     plane, distance, degradation, shift_y, shift_x, scale
         As in `Record`.
+    corner : (int, int)
+        Where the target's upper left corner lies in the source, in the target's pixels.
+    whole : (int, int) or None
+        Height and width of the target's source; None where nothing was cut off.
     """
 
     label: str
@@ -148,6 +153,20 @@ class Pair:
     shift_y: float | str = ""
     shift_x: float | str = ""
     scale: int = 1
+    corner: tuple[int, int] = (0, 0)
+    whole: tuple[int, int] | None = None
+
+    def within(self, known: tuple[slice, slice]) -> Pair:
+        """The part of it where registration left nothing unknown, on a grid (`on_grid`)."""
+        shape = self.target.shape
+        rows, columns = inside = on_grid(known, shape)
+        return replace(
+            self,
+            input=self.input[inside],
+            target=self.target[inside],
+            corner=(rows.start, columns.start),
+            whole=(shape[0], shape[1]),
+        )
 
 
 def check_tiling(tiling: TilingOptions, scale: int) -> None:
@@ -191,7 +210,7 @@ def cut_tiles(
         Input and target differ in shape or type, or are smaller than a tile.
     """
     name, field_name, only = about
-    scale, whole = pair.scale, pair.target.shape[:2]
+    scale, whole = pair.scale, pair.whole or pair.target.shape[:2]
     seen = _checked(pair, tiling.tile)
     low, high = map(float, np.percentile(seen, PERCENTILES))
     black, white = np.percentile(pair.target, PERCENTILES)
@@ -203,6 +222,7 @@ def cut_tiles(
     sizes = {INPUT: pair.pixel_size and scale * pair.pixel_size, TARGET: pair.pixel_size}
     parts = parts_of(whole, tiling.tile, shares, scale) if shares else {only: (0, 0, *whole)}
     tile_side = tiling.tile // scale  # in the pixels of the input, as all that follows
+    parts = {split: _left_of(part, pair, tiling.tile) for split, part in parts.items()}
     for split, (top, left, height, width) in parts.items():
         part_name = f"{field_name} {split}" if shares else field_name
         sides = product(*(_starts(n // scale, tile_side) for n in (height, width)))
@@ -211,6 +231,7 @@ def cut_tiles(
             within = np.s_[y : y + tile_side, x : x + tile_side]
             y, x = scale * y, scale * x
             inside = np.s_[y : y + tiling.tile, x : x + tiling.tile]
+            y, x = pair.corner[0] + y, pair.corner[1] + x
             if _is_empty(pair.input[within], pair.target[inside], least):
                 empty += 1
                 continue
@@ -244,8 +265,7 @@ def _checked(pair: Pair, tile: int) -> Array:
     """The input on the target's pixels; ImageError where the two make no tiles."""
     shape = pair.target.shape
     if min(shape[:2]) < tile:
-        size = " x ".join(map(str, shape[:2]))
-        raise ImageError(f"{size} pixels are smaller than a tile of {tile} (--tile)")
+        raise _too_small(shape, tile, "" if pair.whole is None else "that registration left ")
     seen = enlarge(pair.input, pair.scale)
     if seen.shape != shape:
         raise ImageError(f"input {seen.shape} and target {shape} differ in shape")
@@ -256,6 +276,31 @@ def _checked(pair: Pair, tile: int) -> Array:
     for role, pixels in ((INPUT, pair.input), (TARGET, pair.target)):
         check_pixels(pixels, role)
     return seen
+
+
+def _too_small(shape: tuple[int, ...], tile: int, why: str) -> ImageError:
+    size = " x ".join(map(str, shape[:2]))
+    return ImageError(f"{size} pixels {why}are smaller than a tile of {tile} (--tile)")
+
+
+def _left_of(part: tuple[int, int, int, int], pair: Pair, tile: int) -> tuple[int, int, int, int]:
+    """What a pair has of a part of its source: top, left, height and width in the pair's pixels.
+
+    Raises
+    ------
+    ImageError
+        It is smaller than a tile.
+    """
+    sides = []
+    for start, size, corner, side in zip(
+        part[:2], part[2:], pair.corner, pair.target.shape[:2], strict=True
+    ):
+        low, high = max(start - corner, 0), min(start + size - corner, side)
+        sides.append((low, high - low))
+    (top, height), (left, width) = sides
+    if min(height, width) < tile:
+        raise _too_small((max(height, 0), max(width, 0)), tile, "that registration left ")
+    return top, left, height, width
 
 
 def _is_empty(source: Array, target: Array, least: float) -> bool:

@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -198,23 +198,22 @@ def _pairs(
         except CellqaError as error:
             yield label, str(error)
             continue
-        sharp = target
-        y: float | str = ""
-        x: float | str = ""
+        tag = re.sub(r"[^\w.+-]+", "_", split_suffix(label)[0])
+        distance = round(float(away[k]), 6)
+        pair = Pair(tag, blurred, target, size, label, distance, "real")
         if options.register:
             by = displaced(*(np.asarray(luminance(p), np.float32) for p in (target, blurred)))
             if by is None:
                 unregistered += 1
+                pair = pair.within(np.s_[0 : target.shape[0], 0 : target.shape[1]])
             elif math.hypot(*by) > options.max_shift:
                 yield label, f"displaced by {math.hypot(*by):.1f} pixels (--max-shift)"
                 continue
             else:
-                y, x = round(by[0], 4), round(by[1], 4)
-                blurred, inside = _moved(blurred, by)
-                blurred, sharp = blurred[inside], target[inside]
-        tag = re.sub(r"[^\w.+-]+", "_", split_suffix(label)[0])
-        distance = round(float(away[k]), 6)
-        yield Pair(tag, blurred, sharp, size, label, distance, "real", y, x)
+                y, x = (round(b, 4) for b in by)
+                moved, inside = _moved(blurred, by)
+                pair = replace(pair, input=moved, shift_y=y, shift_x=x).within(inside)
+        yield pair
     if unregistered:
         yield (
             f"{name}: {unregistered} planes share too little with the sharpest to be registered; "

@@ -1,6 +1,7 @@
 """Preparation: splits, tiles, what is dropped, what is refused."""
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -156,12 +157,7 @@ def test_a_stack_is_paired_with_its_sharpest_plane(tmp_path: Path) -> None:
     y, x = int(row["y"]), int(row["x"])
     dy, dx = (abs(float(row[f"shift_{a}"] or 0)) for a in "yx")
     assert max(dy, dx) < 0.2
-    sharp = stack_of(0)[3]
-    assert any(
-        (target == sharp[y + a : y + a + 48, x + b : x + b + 48]).all()
-        for a in (0, 1)
-        for b in (0, 1)
-    )
+    assert (target == stack_of(0)[3][y : y + 48, x : x + 48]).all()
 
 
 def test_channels_of_a_file_are_one_field(tmp_path: Path) -> None:
@@ -188,6 +184,49 @@ def test_displacements_are_undone_or_refused(tmp_path: Path) -> None:
     assert (y, x) == pytest.approx((2, -1), abs=0.15)  # of a noisy, blurred plane
     assert any("displaced by" in reason for _, _, reason in found.failures)
     assert "t0c0z2" not in shifts
+
+
+def test_planes_displaced_otherwise_are_cut_at_the_same_places(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "s.tif", stack_of(1, True), imagej=True, metadata={"axes": "ZYX"})
+    tiling = TilingOptions(tile=24, split="0.5,0.5,0", within=True, min_contrast=0)
+    prepare_zstack([tmp_path / "s.tif"], tmp_path / "out", ZStack(), tiling=tiling)
+    rows = table(tmp_path / "out")
+    places: dict[str, set[tuple[str, str, str]]] = {}
+    for row in rows:
+        places.setdefault(row["plane"], set()).add((row["split"], row["y"], row["x"]))
+        y, x = int(row["y"]), int(row["x"])
+        part = stack_of(1, True)[3][y : y + 24, x : x + 24]
+        target = tifffile.imread(tmp_path / f"out/{row['split']}/target/{row['name']}.tif")
+        assert (target == part).all()
+        assert 8 <= y <= 96 - 8 - 24
+    assert len(places) == 5
+    assert all(each == places["t0c0z4"] for each in places.values())
+    tiles = read_split(tmp_path / "out", "train", "z:1")
+    tile = next(t for t in tiles if "z4" in t.name)
+    assert [re.sub("z[0-9]", "", p.name) for p in tile.beside] == [
+        re.sub("z[0-9]", "", tile.input.name)
+    ] * 2
+
+
+def test_the_parts_of_a_field_do_not_move_with_what_registration_cuts_off(tmp_path: Path) -> None:
+    sharp = filaments((96, 200), cutoff=0.9, photons=2000, seed=3).image.astype(np.uint16)
+    soft = optical_blur(sharp.astype(float), 0.6)
+    for name, by in (("near", (1, 0)), ("far", (0, 22))):
+        write_tiff(tmp_path / f"sharp/{name}.tif", sharp, 0.2)
+        moved = np.roll(soft, by, (0, 1)).astype(np.uint16)
+        write_tiff(tmp_path / f"blurred/{name}.tif", moved, 0.2)
+    tiling = TilingOptions(tile=32, split="0.4,0.6,0", within=True, min_contrast=0)
+    made = prepare_pairs(
+        tmp_path / "blurred", tmp_path / "sharp", tmp_path / "out", tiling=tiling, register=True
+    )
+    assert not made.failures
+    ends = {"train": 0, "val": 0}
+    starts = {"train": 200, "val": 200}
+    for row in table(tmp_path / "out"):
+        x, split = int(row["x"]), row["split"]
+        starts[split], ends[split] = min(starts[split], x), max(ends[split], x + 32)
+    assert ends["train"] <= 67
+    assert starts["val"] >= 99
 
 
 def test_positions_from_names(tmp_path: Path) -> None:
