@@ -17,8 +17,9 @@ from collections import Counter
 from pathlib import Path
 
 from cellqa.pairs.grouping import Grouping
-from cellqa.tables.external import read_table, run_of_table, suspicions
+from cellqa.tables.external import read_table, run_of_table
 from cellqa.tables.summary import summarise
+from cellqa.tables.suspicions import suspicions
 
 SCAN = r"^(CD\d+F?~S\d+)"
 SHOWN = ("resolution", "ms_ssim", "ms_ssim~EGT", "psnr", "psnr~EGT", "ssim", "ssim~EGT", "entropy")

@@ -6,7 +6,7 @@ import csv
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from cellqa.tables.folder import COMPARISONS, RUN, SCORES, SUMMARY, check_folder
 from cellqa.tables.record import RunRecord
 from cellqa.tables.rows import Row
 from cellqa.tables.summary import summarise
+from cellqa.tables.suspicions import suspicions
 from cellqa.tables.tally import Tally
 from cellqa.tables.versions import versions
 
@@ -125,7 +126,7 @@ def read_table(path: StrPath) -> ExternalTable:
         cells, ignored = _rows_of_methods(table, lower)
     else:
         cells, ignored = _wide(table)
-    failed_rows = _failed(table, lower)
+    told = _told(table, lower)
     scores: dict[str, dict[str, dict[str, float]]] = {}
     names: dict[str, None] = {}
     methods: dict[str, None] = {}
@@ -162,7 +163,7 @@ def read_table(path: StrPath) -> ExternalTable:
         known.get(name) or external_metric(name, _direction(name, known)) for name in names
     )
     rows = [
-        failed_rows.get((image, method)) or Row(image, method, values=scores[image][method])
+        _row(told.get((image, method)) or Row(image, method), scores[image][method])
         for image in sorted(scores)
         for method in order
         if method in scores[image]
@@ -227,36 +228,6 @@ def run_of_table(
     return Finished(tally, summaries, pairs, warnings, [*paths, out / RUN])
 
 
-def suspicions(tally: Tally) -> Iterator[str]:
-    """What a reader of somebody else's numbers should know: exact zeros and far outliers.
-
-    Zeros are told where the other values are far from them; outliers are beyond ten quartile
-    ranges from the quartiles.
-    """
-    for (method, name), values in tally.values.items():
-        numbers = pd.Series(values, dtype=float).dropna()
-        numbers = numbers[numbers.abs() < math.inf]
-        if len(numbers) < 8:
-            continue
-        q25, median, q75 = (float(q) for q in numbers.quantile([0.25, 0.5, 0.75]))
-        zeros = int((numbers == 0).sum())
-        rest = numbers[numbers != 0]
-        if zeros and len(rest) and q25 > 0 and zeros < len(numbers) / 2:
-            yield (
-                f"{name} of {method} is exactly 0 in {zeros} of {len(numbers)} images: they pull "
-                f"the mean from {rest.mean():.4g} to {numbers.mean():.4g}"
-            )
-        reach = 10 * (q75 - q25)
-        far = numbers[(numbers > q75 + reach) | (numbers < q25 - reach)]
-        far = far[far != 0]
-        if reach > 0 and len(far):
-            worst = float(far[(far - median).abs().idxmax()])
-            yield (
-                f"{name} of {method} is {worst:.4g} in one image, where the median is {median:.4g}"
-                + (f"; {len(far)} images lie as far out" if len(far) > 1 else "")
-            )
-
-
 def _line(row: Row, tally: Tally) -> list[str]:
     tally.add(row)
     return scores_line(row, tally.metrics)
@@ -314,18 +285,24 @@ def _rows_of_methods(
     return cells, [str(c) for c in columns if c not in numeric]
 
 
-def _failed(table: pd.DataFrame, lower: Mapping[str, Any]) -> dict[tuple[str, str], Row]:
-    """Rows that the table itself calls failed."""
+def _told(table: pd.DataFrame, lower: Mapping[str, Any]) -> dict[tuple[str, str], Row]:
+    """Rows of which the table itself tells something: that they failed, why values are empty."""
     if not {"image", "method", "status"} <= set(lower):
         return {}
-    failures = {}
+    told = {}
     for _, line in table.iterrows():
         status = line[lower["status"]].strip().lower()
+        reason = printable(line[lower["reason"]] if "reason" in lower else status)
+        key = printable(line[lower["image"]]), _role(line[lower["method"]])
         if status not in ("", "ok"):
-            image, method = printable(line[lower["image"]]), _role(line[lower["method"]])
-            reason = line[lower["reason"]] if "reason" in lower else status
-            failures[image, method] = Row(image, method, status="failed", reason=printable(reason))
-    return failures
+            told[key] = Row(*key, status="failed", reason=reason)
+        elif reason not in ("", "ok"):
+            told[key] = Row(*key, reason=reason)
+    return told
+
+
+def _row(told: Row, values: Mapping[str, float]) -> Row:
+    return told if told.status == "failed" else replace(told, values=values)
 
 
 def _wide(table: pd.DataFrame) -> tuple[list[tuple[Any, ...]], list[str]]:

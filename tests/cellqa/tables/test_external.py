@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from cellqa.cli import main
 from cellqa.errors import CellqaError
+from cellqa.metrics.shared_noise import SHARED
 from cellqa.tables.external import read_table, run_of_table
 
 HEAD = ",SSIM_TE~GT,SSIM_NET~GT,SSIM_NET~EGT,MS-SSIM_NET~GT,Resolution_Input,Resolution_GT,"
@@ -173,6 +174,17 @@ def test_trailing_separators_failed_rows_and_odd_cells(tmp_path: Path) -> None:
     assert (found["ssim"].variant, found["psnr"].n) == ("ssim [as the table has it]", 1)
     assert any("1 cells are no numbers" in w and "1 234" in w for w in finished.warnings)
     assert json.loads((tmp_path / "out" / "run.json").read_text())["failures"][0]["image"] == "b"
+
+
+def test_what_a_run_says_of_its_values_is_kept(tmp_path: Path) -> None:
+    header = "image,method,pixel_size,data_range,psnr,frc_resolution,status,reason\n"
+    rows = [f'{k},m,0.2,255,30,.4,ok,"frc_resolution: {SHARED}"\n' for k in range(4)]
+    text = header + "".join(rows) + "5,m,,255,,,ok,psnr: flat\n6,m,,,,,failed,not a TIFF\n"
+    finished = run_of_table(written(tmp_path, text), tmp_path / "out")
+    assert finished.tally.noisy["m"] == 4  # so that the verdict leaves frc_resolution out
+    with (tmp_path / "out/scores.csv").open(newline="") as file:
+        reasons = [row["reason"] for row in csv.DictReader(file)]
+    assert reasons == [f"frc_resolution: {SHARED}"] * 4 + ["psnr: flat", "not a TIFF"]
 
 
 def test_names_that_are_words_of_the_scripts_language(tmp_path: Path) -> None:
