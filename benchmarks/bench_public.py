@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 import tempfile
 from collections import defaultdict
 from dataclasses import replace
@@ -96,6 +97,8 @@ def by_n2v(
         write_tiff(place / "data" / "test" / INPUT / f"{number:03d}.tif", image, None)
     told = run_peer(place / "data", place / "n2v", seconds, seed, "n2v", python)
     made = sorted((place / "n2v" / "test").glob("*.tif"))
+    if len(made) != len(images):
+        sys.exit(f"the peer ended early: {told}")
     return [load_image(path, as_is=True)[0] for path in made], told.split()[0]
 
 

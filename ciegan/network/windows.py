@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from cellqa.errors import CellqaError
+from cellqa.errors import CellqaError, ImageError
 from cellqa.planes import Array
 from ciegan.models import Generator
 from ciegan.network.launching import Result, Window
@@ -240,7 +240,14 @@ def enhance_plane(
     -------
     ndarray of float, (Y, X) or (Y, X, 3)
         In the grey levels of the input.
+
+    Raises
+    ------
+    ImageError
+        A value is NaN or infinite.
     """
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise ImageError("NaN or infinity in the image")
     runner = generator if isinstance(generator, Runner) else _runner_of(generator)
     limits = normalisation.limits(middle(pixels, runner.generator.channels), whole)
     bands = enhance_bands(runner, lambda a, b: pixels[a:b], pixels.shape, limits, tile=tile)

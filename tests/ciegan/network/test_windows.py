@@ -189,3 +189,10 @@ def test_colour() -> None:
     whole = enhance_plane(generator, pixels, UNIT)
     assert whole.shape == pixels.shape
     assert np.abs(enhance_plane(generator, pixels, UNIT, tile=32) - whole).max() < 1e-4
+
+
+def test_an_image_with_nan_is_refused_for_what_it_is() -> None:
+    pixels = np.ones((32, 32), np.float32)
+    pixels[3, 4] = np.nan
+    with pytest.raises(CellqaError, match="NaN or infinity in the image"):
+        enhance_plane(GENERATORS["resunet"](1).eval(), pixels, UNIT)
