@@ -24,7 +24,6 @@ _COHERENT = 4.5  # standard errors of a ring's mean cosine
 _ENOUGH = 5  # parts whose displacements tell turn and magnification
 _TURNS = (-15, -10, -7, -5, -3, 3, 5, 7, 10, 15)  # degrees that are tried where too few do
 _BETTER_TURNED = 1.5  # times the agreement
-_GRID = 8  # pixels
 _BETTER = 1.05  # times the agreement, from which another displacement is believed
 
 
@@ -118,8 +117,7 @@ def _turned(target: Array, source: Array) -> Placed | None:
 def refined(target: Array, source: Array, placed: Placed) -> Placed:
     """What is still off after the input was brought onto the target, added."""
     for _ in range(_PASSES):
-        brought, known = laid(source, placed)
-        inside = on_grid(known, target.shape)
+        brought, inside = laid(source, placed)
         left = placement(target[inside], brought[inside])
         if left is None:
             break
@@ -229,24 +227,6 @@ def lowered(pixels: Array) -> tuple[Array, float]:
     wide = pixels.dtype.itemsize > 2 and pixels.dtype != np.float32
     level = float(pixels.mean(dtype=np.float64)) if wide else 0.0
     return (pixels - level if wide else pixels).astype(np.float32), level
-
-
-def on_grid(inside: tuple[slice, slice], shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """A part of an image (Y, X, ...) less what puts its sides on a grid of 8 pixels.
-
-    At least 8 are cut off: planes that are displaced by less are then known in one and the same
-    part, so that their tiles lie on each other.
-
-    Examples
-    --------
-    >>> on_grid((slice(3, 100), slice(0, 91)), (100, 100))
-    (slice(8, 92, None), slice(8, 84, None))
-    """
-    edges = []
-    for part, side in zip(inside, shape[:2], strict=True):
-        low, high = (max(_GRID, -(-cut // _GRID) * _GRID) for cut in (part.start, side - part.stop))
-        edges.append(slice(low, max(side - high, low)))
-    return edges[0], edges[1]
 
 
 def laid(pixels: Array, placed: Placed) -> tuple[Array, tuple[slice, slice]]:

@@ -17,7 +17,6 @@ from cellqa.pairs.roles import Role
 from cellqa.planes import Array
 from cellqa.shown import one_line
 from ciegan.data.pixels import check_pixels
-from ciegan.data.placement import on_grid
 from ciegan.network.enlarging import check_scale, enlarge
 from ciegan.network.normalisation import PERCENTILES
 
@@ -25,6 +24,7 @@ Source = TypeVar("Source")
 
 TARGETS = (Role.REFERENCE, Role.EGT)
 GAP = 32  # pixels between the parts of a field
+_GRID = 8  # pixels
 INPUT, TARGET = "input", "target"  # what a tile is of, and the folder within its split
 
 
@@ -157,15 +157,14 @@ class Pair:
     whole: tuple[int, int] | None = None
 
     def within(self, known: tuple[slice, slice]) -> Pair:
-        """The part of it where registration left nothing unknown, on a grid (`on_grid`)."""
-        shape = self.target.shape
-        rows, columns = inside = on_grid(known, shape)
+        """The part of it where registration left nothing unknown."""
+        rows, columns = known
         return replace(
             self,
-            input=self.input[inside],
-            target=self.target[inside],
+            input=self.input[known],
+            target=self.target[known],
             corner=(rows.start, columns.start),
-            whole=(shape[0], shape[1]),
+            whole=(self.target.shape[0], self.target.shape[1]),
         )
 
 
@@ -291,16 +290,36 @@ def _left_of(part: tuple[int, int, int, int], pair: Pair, tile: int) -> tuple[in
     ImageError
         It is smaller than a tile.
     """
+    whole = pair.whole or pair.target.shape[:2]
     sides = []
-    for start, size, corner, side in zip(
-        part[:2], part[2:], pair.corner, pair.target.shape[:2], strict=True
+    for start, size, corner, side, full in zip(
+        part[:2], part[2:], pair.corner, pair.target.shape[:2], whole, strict=True
     ):
-        low, high = max(start - corner, 0), min(start + size - corner, side)
-        sides.append((low, high - low))
+        known = corner, corner + side
+        for inside in (on_grid(known, full) if pair.whole else known, known):
+            low, high = max(start, inside[0]), min(start + size, inside[1])
+            if high - low >= tile:
+                break
+        sides.append((low - corner, high - low))
     (top, height), (left, width) = sides
     if min(height, width) < tile:
         raise _too_small((max(height, 0), max(width, 0)), tile, "that registration left ")
     return top, left, height, width
+
+
+def on_grid(known: tuple[int, int], side: int) -> tuple[int, int]:
+    """Where the part of a side that is known begins and ends on a grid of 8 pixels.
+
+    At least 8 are left out at both ends: planes that are displaced by less are then cut at the same
+    places, so that their tiles lie on each other.
+
+    Examples
+    --------
+    >>> on_grid((3, 100), 100), on_grid((0, 91), 100)
+    ((8, 92), (8, 84))
+    """
+    low, high = (max(_GRID, -(-cut // _GRID) * _GRID) for cut in (known[0], side - known[1]))
+    return low, side - high
 
 
 def _is_empty(source: Array, target: Array, least: float) -> bool:

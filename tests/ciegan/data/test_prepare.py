@@ -470,3 +470,13 @@ def test_what_is_degraded_is_one_file(tmp_path: Path) -> None:
         write_tiff(tmp_path / "of" / name, image, None)
     with pytest.raises(CellqaError, match=r"ambiguous name: field0.*differ only in their suffix"):
         prepare_blur(sharp, tmp_path / "out", GAUSS, of=tmp_path / "of", tiling=ALL)
+
+
+def test_a_stack_of_one_tile_that_nothing_displaced_is_taken_whole(tmp_path: Path) -> None:
+    sharp = stack_of(1)[3].astype(float)
+    planes = np.array([optical_blur(sharp, c) for c in (0.7, 0.6, 1.0, 0.6)], np.float32)
+    tifffile.imwrite(tmp_path / "s.tif", planes, imagej=True, metadata={"axes": "ZYX"})
+    tiling = TilingOptions(tile=96, split="1,0,0", min_contrast=0)
+    made = prepare_zstack([tmp_path / "s.tif"], tmp_path / "out", ZStack(), tiling=tiling)
+    assert not made.failures
+    assert {(row["y"], row["x"]) for row in table(tmp_path / "out")} == {("0", "0")}
