@@ -35,6 +35,15 @@ class Place(NamedTuple):
         number = self.number + by
         return f"{self.before}{number:0{self.digits}}{self.after}" if number >= 0 else None
 
+    def names(self, by: int) -> list[str]:
+        """What a neighbour may be called: of t10, the one before is t09, or t9."""
+        padded = self.moved(by)
+        if padded is None:
+            return []
+        plain = f"{self.before}{self.number + by}{self.after}"
+        # a number that begins with 0 has as many digits as all others
+        return [padded] if len(str(self.number)) < self.digits else [padded, plain]
+
 
 def _place(name: str, span: tuple[int, int]) -> Place:
     start, end = span
@@ -130,26 +139,36 @@ class Context:
         for name in names:
             plane = planes.get(name)
             within = plane if plane and several[plane.before, plane.after] > 1 else None
-            named = self._around(within or self.place(name))
-            others = {offset: other for offset, other in named.items() if other in there}
+            others = self._around(within or self.place(name), there.__contains__)
             seen[name] = tuple(self.nearest(name, others.get))
         return seen
 
-    def named(self, name: str) -> dict[int, str]:
+    def named(self, name: str, there: Callable[[str], bool] | None = None) -> dict[int, str]:
         """What the neighbours of a name are called, by their offset; nothing where it has none.
+
+        Parameters
+        ----------
+        name : str
+        there : callable, optional
+            Whether a name is there: those that are not are left out.
 
         Examples
         --------
         >>> Context("t", 1).named("pos1_t00.tif")
         {1: 'pos1_t01.tif'}
+        >>> Context("t", 1).named("t10.tif", {"t9.tif", "t11.tif"}.__contains__)
+        {-1: 't9.tif', 1: 't11.tif'}
         """
-        return self._around(self.place(name))
+        return self._around(self.place(name), there or (lambda other: True))
 
-    def _around(self, place: Place | None) -> dict[int, str]:
+    def _around(self, place: Place | None, there: Callable[[str], bool]) -> dict[int, str]:
         if place is None:
             return {}
-        moved = {offset: place.moved(offset) for offset in self.offsets[1:]}
-        return {offset: other for offset, other in moved.items() if other is not None}
+        found = {}
+        for offset in self.offsets[1:]:
+            if other := next(filter(there, place.names(offset)), None):
+                found[offset] = other
+        return found
 
     def nearest(self, own: Seen, at: Callable[[int], Seen | None]) -> list[Seen]:
         """What is seen at each offset but 0; the nearest on its side where nothing is.

@@ -101,6 +101,13 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
     def warnings(self) -> list[str]:
         """What to distrust of inputs and targets, a line each."""
         told = self.noise.warnings() if self.noise else []
+        lacking = sum(tile.input in tile.beside for tile in self.tiles)
+        if 2 * lacking > len(self.tiles):
+            told.append(
+                f"data.context: {lacking} of {len(self.tiles)} tiles lack a neighbour and stand in "
+                "for it (`prepare zstack` keeps the sharpest plane out; `--min-contrast 0` keeps "
+                "empty tiles)"
+            )
         if self.data.target == "other":
             some = np.linspace(0, len(self.tiles) - 1, min(len(self.tiles), _LOOKED_AT)).astype(int)
             gain = float(np.median([relative_gain(self.own(k), self.pair(k)[1]) for k in some]))

@@ -73,15 +73,24 @@ Types = tuple[np.dtype[Any], np.dtype[Any]]  # of input and target
 
 
 def in_floats(pair: Pair) -> Pair:
-    """A pair of which both images are float32."""
-    source, target = (p.astype(np.float32) for p in (pair.input, pair.target))
+    """A pair of which both images are float32; float64 where that does not hold their levels."""
+    images = pair.input, pair.target
+    single = all(map(_is_held, images))
+    source, target = (p.astype(np.float32 if single else np.float64) for p in images)
     return replace(pair, input=source, target=target)
+
+
+def _is_held(pixels: Array) -> bool:
+    """Whether float32 tells a thousandth of an image's range."""
+    low, high = float(pixels.min()), float(pixels.max())
+    step = np.finfo(np.float32).eps * max(abs(low), abs(high))
+    return low == high or not step > 1e-3 * (high - low)
 
 
 def levelled(pair: Pair, *, match: bool = False, types: Types | None = None) -> Pair:
     """A pair of one type, on one scale of grey levels.
 
-    Where types differ, both become float32; what differs by more than a factor of two, or in sign,
+    Where types differ, both become floats; what differs by more than a factor of two, or in sign,
     is not on one scale.
 
     Parameters
@@ -108,7 +117,7 @@ def levelled(pair: Pair, *, match: bool = False, types: Types | None = None) -> 
     if match:
         if not gain > 0:
             raise ImageError("the target gets darker where the input gets brighter: not matched")
-        target = (gain * target.astype(np.float64) + offset).astype(np.float32)
+        target = (gain * target.astype(np.float64) + offset).astype(target.dtype)
     elif not _GAIN[0] <= gain <= _GAIN[1]:
         raise ImageError(
             f"input {first} and target {second} are on other scales (the "

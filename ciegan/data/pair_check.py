@@ -15,7 +15,9 @@ from ciegan.data.placement import Placed, laid, lowered, placement, refined
 from ciegan.data.tiles import Pair
 
 EXCHANGED = "the input holds more fine detail than the target"
+SMALL = "it is smaller than 64 pixels a side, too small to see how input and target lie"
 _LEAST = 64  # pixels of a side that can be registered
+_MOST = 32766  # that OpenCV moves
 _COHERENT = 0.5  # of a ring of frequencies, from which it counts
 _FINER = math.log(1.1)
 _FAR = 0.25  # of the shorter side
@@ -35,7 +37,7 @@ def check_pair(pair: Pair, *, register: bool = False) -> tuple[Pair, str]:
     Returns
     -------
     Pair, str
-        The pair to train on, and what to doubt of it: `EXCHANGED`, or nothing.
+        The pair to train on, and what to doubt of it: `EXCHANGED`, `SMALL`, or nothing.
 
     Raises
     ------
@@ -48,8 +50,14 @@ def check_pair(pair: Pair, *, register: bool = False) -> tuple[Pair, str]:
     if np.array_equal(pair.input, pair.target):
         raise ImageError(f"input and target are the same image {_NOTHING}")
     target, source = (lowered(np.asarray(luminance(p)))[0] for p in (pair.target, pair.input))
-    if min(target.shape) < _LEAST or not (np.ptp(target) and np.ptp(source)):
-        return pair, ""
+    if not (np.ptp(target) and np.ptp(source)):
+        return pair, ""  # cutting it says so
+    if max(target.shape) > _MOST:
+        raise ImageError(f"more than {_MOST} pixels a side cannot be looked at {_NOTHING}")
+    if min(target.shape) < _LEAST:
+        if register:
+            raise ImageError(f"{SMALL}: leave --register out")
+        return pair, SMALL
     placed = placement(target, source)
     if placed is None:
         raise ImageError(

@@ -18,7 +18,7 @@ from cellqa.planes import Array
 from cellqa.planes.blocks import times
 from cellqa.terminal import Progress
 from ciegan.data.levels import in_floats, levelled
-from ciegan.data.pair_check import EXCHANGED, check_pair
+from ciegan.data.pair_check import EXCHANGED, SMALL, check_pair
 from ciegan.data.pixels import check_pixels, load_image
 from ciegan.data.prepare import Prepared, images_below, only, prepare_folder, prepare_sources
 from ciegan.data.tiles import INPUT, TARGET, Pair, TilingOptions, check_tiling
@@ -84,6 +84,9 @@ def prepare_pairs(
     blurred, sharp, out = Path(blurred), Path(sharp), Path(out)
     tiling = tiling or TilingOptions()
     check_tiling(tiling, scale)
+    for word, folder in (("BLURRED", blurred), ("SHARP", sharp)):
+        if not folder.is_dir():
+            raise CellqaError(f"{word}: there is no folder {str(folder)!r}")
     pairing = pair_folders({BLURRED: blurred}, reference=sharp, naming=naming)
     sources = {
         image.name: {
@@ -158,8 +161,11 @@ def _told(prepared: Prepared, pairs: int, question: str) -> Prepared:
 
     That their input is sharper than their target is told where it is so of most.
     """
-    exchanged, contradict = map(prepared.warnings.count, (EXCHANGED, CONTRADICT))
-    prepared.warnings = [t for t in prepared.warnings if t not in (EXCHANGED, CONTRADICT)]
+    counted = EXCHANGED, CONTRADICT, SMALL
+    exchanged, contradict, small = map(prepared.warnings.count, counted)
+    prepared.warnings = [told for told in prepared.warnings if told not in counted]
+    if small:
+        prepared.warnings.append(f"{small} pairs were not looked at, the first: {SMALL}")
     if contradict:
         prepared.warnings.append(
             f"in {contradict} pairs {CONTRADICT}: those of the target were taken (--pixel-size)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -82,7 +82,7 @@ class Done:
     failures: list[tuple[str, str, str]]
     warnings: list[str]
     look: Array | None = None
-    colour: bool = False
+    grey: set[str] = field(default_factory=set)  # of its tiles
 
 
 def prepare_sources(
@@ -110,7 +110,7 @@ def prepare_sources(
     inputs : iterable of Path
         Where the sources lie: neither may lie within the other.
     own_fields : mapping of str to str, optional
-        Field of sources that are not fields of their own.
+        What sources are planes of, by whose names fields are told.
 
     What is made replaces what was there only when all is done.
     """
@@ -189,14 +189,14 @@ def _prepare(
         lonely = sum(fields_of[name] == name for name in sources)
         if lonely:
             prepared.warnings.append(f"--field: {lonely} names do not match: fields of their own")
-    elif len(split_of) < len(sources) and not own_fields:
+    elif len(split_of) < (images := len({own_fields.get(name, name) for name in sources})):
         prepared.warnings.append(
-            f"{len(sources)} images are {len(split_of)} fields: names that differ in t00, z0 or c0 "
+            f"{images} images are {len(split_of)} fields: names that differ in t00, z0 or c0 "
             "alone are frames, planes or channels of one (--field says otherwise)"
         )
     records: list[Record] = []
     looks: dict[str, Array] = {}
-    colour: dict[str, bool] = {}
+    grey: set[str] = set()
     taken: dict[str, str] = {}  # by which source
     results = ordered_map(work, todo, jobs, on_crash=_crashed, isolate=isolate)
     for count, done in enumerate(results, 1):
@@ -213,10 +213,12 @@ def _prepare(
         prepared.tiles.update(record.split for record in done.records)
         if done.look is not None and done.records:
             looks[done.records[0].source] = done.look
-            colour[done.records[0].source] = done.colour
+        grey |= done.grey
         if progress:
             progress(count, len(todo))
-    prepared.warnings += in_one_kind(made, records, colour)
+    prepared.warnings += in_one_kind(made, records, grey)
+    if prepared.failures:
+        _remove_unnamed(made, records)
     if not records:
         remove_folder(made)
         why = f"; the first: {prepared.failures[0][2]}" if prepared.failures else ""
@@ -255,19 +257,28 @@ def _put_in_place(made: Path, out: Path, records: Sequence[Record]) -> None:
     remove_folder(made)
 
 
-def in_one_kind(place: Path, records: Sequence[Record], colour: Mapping[str, bool]) -> list[str]:
-    """Write the tiles of grey images in three equal colours where others are in colour."""
-    grey = [name for name, is_so in colour.items() if not is_so]
-    if not grey or len(grey) == len(colour):
+def _remove_unnamed(made: Path, records: Sequence[Record]) -> None:
+    """Remove tiles that no record names: of sources whose process ended before it was done."""
+    named = {f"{r.split}/{role}/{r.name}" for r in records for role in (INPUT, TARGET)}
+    for path in made.rglob("*.tif"):
+        if printable(path.relative_to(made).as_posix().removesuffix(".tif")) not in named:
+            path.unlink()
+
+
+def in_one_kind(place: Path, records: Sequence[Record], grey: Set[str]) -> list[str]:
+    """Write the tiles that are grey in three equal colours where others are in colour."""
+    if not grey or len(grey) == len(records):
         return []
     for record in records:
-        if not colour[record.source]:
+        if record.name in grey:
             for role in (INPUT, TARGET):
                 path = place / record.split / role / f"{record.name}.tif"
                 pixels, size = load_image(path, as_is=True)
                 write_tiff(path, np.stack([pixels] * 3, axis=-1), size)
+    images = list(dict.fromkeys(r.source for r in records if r.name in grey))
+    every = len({record.source for record in records})
     return [
-        f"{len(grey)} of {len(colour)} images are grey ({printable(grey[0])}), the others in "
+        f"{len(images)} of {every} images are grey ({printable(images[0])}), the others in "
         "colour: all were prepared in colour"
     ]
 
@@ -315,7 +326,6 @@ def _do(
     labels: Counter[str] = Counter()
     empty = 0
     look: Array | None = None
-    colour = False
     try:
         for pair in pairs_of(name, source):
             if isinstance(pair, str):
@@ -333,7 +343,8 @@ def _do(
                     done.failures.append((name, pair.plane, str(error)))
                     continue
                 look = look_of(pair.target) if look is None else look
-                colour = pair.target.ndim == 3
+                if pair.target.ndim == 2:
+                    done.grey.update(record.name for record in records)
                 done.records.extend(records)
                 empty += dropped
     except OSError as error:
@@ -342,4 +353,4 @@ def _do(
         done.failures.append((name, "", "its name is too long for its tiles' names"))
     except (CellqaError, ValueError, TypeError) as error:
         done.failures.append((name, "", first_line(error)))
-    return Done(done.records, empty, done.failures, done.warnings, look, colour)
+    return Done(done.records, empty, done.failures, done.warnings, look, done.grey)

@@ -27,19 +27,19 @@ SPLITS = ("train", "val", "test")
 def fields_by_name(
     names: Iterable[str], tiling: TilingOptions, own: Mapping[str, str]
 ) -> dict[str, str]:
-    """Field of each source: what the expression names, else `own`, else what its name says.
+    """Field of each source: what the expression names, else what its name says, or that in `own`.
 
     Frames of a series, planes and channels of a field are one, as `pos1_t00` and `pos1_t01`.
     """
     names = list(names)
     grouping = Grouping.parse(tiling.field) if tiling.field else None
-    places = {name: name if grouping else without_moment(name) for name in names}
+    said = {name: own.get(name, name) for name in names}
+    places = {each: each if grouping else without_moment(each) for each in said.values()}
     alone = {place for place, number in Counter(places.values()).items() if number == 1}
     return {
         name: (grouping.group(name) if grouping else None)
-        or own.get(name)
-        or (name if places[name] in alone else places[name])
-        for name in names
+        or (each if places[each] in alone else places[each])
+        for name, each in said.items()
     }
 
 

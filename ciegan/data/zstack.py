@@ -22,7 +22,7 @@ from cellqa.metrics.alignment import moved_back
 from cellqa.shown import one_line
 from cellqa.terminal import Progress
 from ciegan.data.pixels import check_pixels, load_image
-from ciegan.data.placement import displaced
+from ciegan.data.placement import displaced, lowered
 from ciegan.data.prepare import Prepared, prepare_sources
 from ciegan.data.tiles import Pair, TilingOptions
 
@@ -202,7 +202,7 @@ def _pairs(
         distance = round(float(away[k]), 6)
         pair = Pair(tag, blurred, target, size, label, distance, "real")
         if options.register:
-            by = displaced(*(np.asarray(luminance(p), np.float32) for p in (target, blurred)))
+            by = displaced(*(lowered(np.asarray(luminance(p)))[0] for p in (target, blurred)))
             if by is None:
                 unregistered += 1
                 pair = pair.within(np.s_[0 : target.shape[0], 0 : target.shape[1]])

@@ -25,8 +25,8 @@ def files_beside(path: Path, context: Context) -> list[Path]:
 
 
 def _files_by_offset(path: Path, context: Context) -> dict[int, Path]:
-    named = {offset: path.with_name(name) for offset, name in context.named(path.name).items()}
-    return {offset: other for offset, other in named.items() if is_there(other)}
+    named = context.named(path.name, lambda name: is_there(path.with_name(name)))
+    return {offset: path.with_name(name) for offset, name in named.items()}
 
 
 class Beside:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -58,10 +59,16 @@ class TrainedOn:
                 "them by heart, and scores on them are no proof"
             )
         fields = {tile.field for tile in tiles}
-        named = sum(digest(f.encode("utf-8", "replace")) in self.fields for f in fields)
+        named = sum(self._knows(field) for field in fields)
         if named:
             return (
                 f"{named} of {len(fields)} fields have the names of fields that it was trained on; "
                 "if they are the same, scores on them are no proof"
             )
         return ""
+
+    def _knows(self, field: str) -> bool:
+        """Whether it was trained on a field, on all of that whose part it is, or on its part."""
+        whole = re.sub(" (train|val|test)$", "", field)
+        names = {field, whole, *([f"{field} train"] if whole == field else [])}
+        return any(digest(name.encode("utf-8", "replace")) in self.fields for name in names)

@@ -14,7 +14,8 @@ from cellqa.io import write_tiff
 from cellqa.simulate import nuclei
 from ciegan.data import TilingOptions, prepare_pairs, prepare_side_by_side
 from ciegan.data.degrade import BrightfieldDefocus
-from ciegan.data.pair_check import EXCHANGED, check_pair
+from ciegan.data.levels import in_floats, levelled
+from ciegan.data.pair_check import EXCHANGED, SMALL, check_pair
 from ciegan.data.placement import displaced, placement
 from ciegan.data.tiles import Pair
 
@@ -63,6 +64,32 @@ def test_what_is_wrong_is_named(seed: int) -> None:
         with pytest.raises(ImageError, match=words):
             check_pair(Pair("", image, target))
     assert check_pair(Pair("", target, source))[1] == EXCHANGED
+
+
+def test_what_is_too_small_or_too_long_to_be_looked_at_is_told(tmp_path: Path) -> None:
+    small = blurred(sharp(1))[:60], sharp(1)[:60]
+    assert check_pair(Pair("", *small))[1] == SMALL
+    with pytest.raises(ImageError, match=r"smaller than 64 pixels a side.*leave --register out"):
+        check_pair(Pair("", *small), register=True)
+    long = np.zeros((64, 32767), np.uint16)
+    long[:, ::7] = 9
+    with pytest.raises(ImageError, match="more than 32766 pixels a side"):
+        check_pair(Pair("", long // 2, long))
+    where = folders(tmp_path, lambda s, t: (s[:60], t[:60]))
+    done = prepare_pairs(*where, tmp_path / "out", tiling=TilingOptions(tile=48))
+    assert any(line.startswith("4 pairs were not looked at") for line in done.warnings)
+
+
+def test_levels_are_matched_where_float32_does_not_hold_them() -> None:
+    target = sharp(1).astype(np.float64)
+    source = (10 * target + 2**30).astype(np.uint32)
+    pair = levelled(
+        in_floats(Pair("", source, target)), match=True, types=(source.dtype, target.dtype)
+    )
+    assert pair.input.dtype == pair.target.dtype == np.float64
+    assert np.abs(pair.input - pair.target).max() < 1
+    narrow = in_floats(Pair("", sharp(1).astype(np.uint16), target))
+    assert narrow.input.dtype == narrow.target.dtype == np.float32
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """Preparation: splits, tiles, what is dropped, what is refused."""
 
 import csv
+import os
 import re
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +28,10 @@ from ciegan.data import (
     prepare_zstack,
 )
 from ciegan.data.degrade import Gaussian, Noise
+from ciegan.data.prepare import prepare_sources
 from ciegan.data.splits import SPLITS, assign
 from ciegan.data.tile_pairs import read_split
+from ciegan.data.tiles import Pair
 
 GAUSS = Gaussian((1.5, 1.5))
 ALL = TilingOptions(tile=64, split="1,0,0")
@@ -480,3 +485,52 @@ def test_a_stack_of_one_tile_that_nothing_displaced_is_taken_whole(tmp_path: Pat
     made = prepare_zstack([tmp_path / "s.tif"], tmp_path / "out", ZStack(), tiling=tiling)
     assert not made.failures
     assert {(row["y"], row["x"]) for row in table(tmp_path / "out")} == {("0", "0")}
+
+
+def test_stacks_whose_names_differ_in_time_or_channel_are_one_field(tmp_path: Path) -> None:
+    for position in range(2):
+        for word in ("c0", "c1"):
+            path = tmp_path / f"in/pos{position}_{word}.tif"
+            path.parent.mkdir(exist_ok=True)
+            tifffile.imwrite(path, stack_of(position), imagej=True, metadata={"axes": "ZYX"})
+    tiling = TilingOptions(tile=48, split="1,1,0", min_contrast=0)
+    made = prepare_zstack([tmp_path / "in"], tmp_path / "out", ZStack(), tiling=tiling)
+    assert {row["field"] for row in table(tmp_path / "out")} == {"pos0", "pos1"}
+    assert any("4 images are 2 fields" in line for line in made.warnings)
+
+
+def killed(name: str, source: float) -> Iterator[Pair]:
+    pixels = filaments((64, 64), seed=1).image.astype(np.float32)
+    yield Pair("a", pixels, pixels)
+    if name == "bad":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_ends_leaves_no_tiles_behind(tmp_path: Path) -> None:
+    tiling = TilingOptions(tile=32, split="1,0,0", min_contrast=0)
+    made = prepare_sources(
+        {"bad": 1.0, "good": 1.0}, killed, tmp_path / "out", tiling, isolate=True
+    )
+    assert [name for name, _, _ in made.failures] == ["bad"]
+    files = {path.stem for path in (tmp_path / "out/train/input").iterdir()}
+    assert files == {row["name"] for row in table(tmp_path / "out")}
+    assert len(read_split(tmp_path / "out", "train")) == 4
+
+
+def test_a_grey_plane_of_a_stack_in_colour(tmp_path: Path) -> None:
+    frames = np.stack([np.stack([stack_of(k)[3]] * 3, -1) for k in range(3)])
+    frames[[0, 2], ..., 0] //= 2
+    for role in ("blurred", "sharp"):
+        (tmp_path / role).mkdir()
+        shown = frames if role == "sharp" else frames // 2
+        tifffile.imwrite(
+            tmp_path / role / "s.tif", shown.astype(np.uint8), photometric="rgb",
+            metadata={"axes": "TYXS"},
+        )  # fmt: skip
+    tiling = TilingOptions(tile=48, split="1,0,0", min_contrast=0)
+    made = prepare_pairs(
+        tmp_path / "blurred", tmp_path / "sharp", tmp_path / "out", tiling=tiling, check=False
+    )
+    assert any("colour" in line for line in made.warnings)
+    shapes = {tifffile.imread(p).shape for p in (tmp_path / "out/train").rglob("*.tif")}
+    assert shapes == {(48, 48, 3)}

@@ -15,6 +15,8 @@ from networks import RNG, run, same, table, weights
 from cellqa.enhance.filters import as_type
 from cellqa.io import write_tiff
 from ciegan.cli import main
+from ciegan.config import Context
+from ciegan.enhancing.beside import files_beside
 from ciegan.enhancing.watcher import WatchOptions
 from ciegan.enhancing.watching import watch
 from ciegan.network.checkpoint import load
@@ -184,3 +186,15 @@ def test_exported_networks_see_neighbours_too(tmp_path: Path, model: Path) -> No
         assert done.exit_code == 0, done.output
         made.append(tifffile.imread(out / "a.tif").astype(int))
     assert np.abs(made[0] - made[1]).max() <= 1
+
+
+def test_numbers_that_are_not_padded(tmp_path: Path) -> None:
+    names = [f"s_t{t}c0z0_y00000_x00000" for t in range(12)]
+    found = Context.parse("t:1").neighbours(names)
+    for t in range(1, 11):
+        assert found[names[t]] == (names[t - 1], names[t + 1])
+    for name in ("p_t9.tif", "p_t10.tif", "p_t11.tif", "q_t09.tif", "q_t10.tif"):
+        (tmp_path / name).touch()
+    beside = [p.name for p in files_beside(tmp_path / "p_t10.tif", Context.parse("t:1"))]
+    assert beside == ["p_t9.tif", "p_t11.tif"]
+    assert files_beside(tmp_path / "q_t10.tif", Context.parse("t:1"))[0].name == "q_t09.tif"

@@ -20,6 +20,7 @@ from ciegan.data.degrade import Gaussian
 from ciegan.data.tile_pairs import read_split
 from ciegan.judging.validation import enhanced, validate
 from ciegan.network.checkpoint import load
+from ciegan.network.trained_on import TrainedOn, digest
 from ciegan.training.run import train
 
 
@@ -68,6 +69,11 @@ def test_tiles_that_were_trained_on_are_told(prepared: Path, run: Path, tmp_path
         for tile, other in zip(tiles, read_split(prepared, "test") * len(tiles), strict=False)
     ]
     assert "have the names of fields that it was trained on" in known.warning(moved)
+    part = [replace(tile, field=f"{tiles[0].field} test") for tile in moved]
+    assert "have the names of fields" in known.warning(part)  # of a field that it knows whole
+    parts = TrainedOn(fields=frozenset([digest(b"a train")]))
+    assert parts.warning([replace(moved[0], field="a")])
+    assert not parts.warning([replace(moved[0], field="a test")])
 
 
 def test_the_command(prepared: Path, run: Path, tmp_path: Path) -> None:

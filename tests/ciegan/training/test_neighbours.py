@@ -1,5 +1,6 @@
 """From time-lapses to results of a network that sees the frames before and after."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ from fields import TINY_TOML
 
 from cellqa.simulate import timelapse
 from ciegan.cli import main
+from ciegan.config import DEFAULT
+from ciegan.data.crops import Crops
+from ciegan.data.tile_pairs import read_split
 from ciegan.network.checkpoint import load
 
 
@@ -37,6 +41,15 @@ def invoke(*words: object) -> int:
     if result.exit_code:
         print(result.output)
     return result.exit_code
+
+
+def test_tiles_that_lack_a_neighbour_are_told(data: Path) -> None:
+    settings = replace(DEFAULT.data, context="t:1", crop=64)
+    tiles = read_split(data / "data", "train", "t:1")
+    assert Crops(tiles, settings, 0).warnings() == []
+    ends = [tile for tile in tiles if "_t0" in tile.name or "_t3" in tile.name]
+    (told,) = Crops(ends, settings, 0).warnings()
+    assert f"{len(ends)} of {len(ends)} tiles lack a neighbour" in told
 
 
 def test_from_series_to_results(data: Path, tmp_path: Path) -> None:
