@@ -170,9 +170,17 @@ def _prepare(
 ) -> Prepared:
     """What `prepare_sources` does in a folder that is its own."""
     fields_of = fields_by_name(sources, tiling, own_fields)
-    split_of = assign(fields_of.values(), tiling)
+    failed = list(failures)
+    try:
+        split_of = assign(fields_of.values(), tiling)
+    except CellqaError as error:
+        if not failed:
+            raise
+        name, _, why = failed[0]
+        more = f"{len(failed)} failed, the first: {printable(name)}: {why}"
+        raise CellqaError(f"{error}; {more}") from None
     shares = shares_of(tiling.split) if tiling.within else None
-    prepared = Prepared(out, failures=list(failures))
+    prepared = Prepared(out, failures=failed)
     prepared.fields = {
         s: sorted(n for n, of in split_of.items() if of == s or (shares and shares[s]))
         for s in SPLITS

@@ -499,6 +499,15 @@ def test_stacks_whose_names_differ_in_time_or_channel_are_one_field(tmp_path: Pa
     assert any("4 images are 2 fields" in line for line in made.warnings)
 
 
+def test_why_too_few_stacks_are_left_is_told(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for k in range(3):
+        stack = stack_of(k) if k else np.ones((7, 96, 96), np.uint16)
+        tifffile.imwrite(tmp_path / f"in/s{k}.tif", stack, imagej=True, metadata={"axes": "ZYX"})
+    with pytest.raises(CellqaError, match=r"3 splits need 3 fields.* 1 failed.*s0\.tif"):
+        prepare_zstack([tmp_path / "in"], tmp_path / "out", tiling=TilingOptions(tile=48))
+
+
 def killed(name: str, source: float) -> Iterator[Pair]:
     pixels = filaments((64, 64), seed=1).image.astype(np.float32)
     yield Pair("a", pixels, pixels)
