@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -21,10 +21,14 @@ _PASSES, _DONE = 4, 0.05  # of refining; pixels
 _RINGS = 30  # of frequencies, up to half of Nyquist
 _COMMON = 3  # rings, beyond the coarsest two, that must be coherent
 _COHERENT = 4.5  # standard errors of a ring's mean cosine
+_SHARED = 0.35  # coherence of the best rings; real planes 25 um out of focus have 0.5
 _ENOUGH = 5  # parts whose displacements tell turn and magnification
-_TURNS = (-15, -10, -7, -5, -3, 3, 5, 7, 10, 15)  # degrees that are tried where too few do
-_BETTER_TURNED = 1.5  # times the agreement
-_BETTER = 1.05  # times the agreement, from which another displacement is believed
+_SIDE = 512  # pixels, to which an image is binned to be turned as a whole
+_TRIED, _EXACT = 200, 0.03  # steps of its refining; pixels
+_TURNS = (-15, -12.5, -10, -7.5, -5, -2.5, 2.5, 5, 7.5, 10, 12.5, 15)  # degrees to begin with
+_FAR = 0.125  # of the shorter side: the most that a turned image may be displaced
+_SURE = 3.5  # standard deviations of the agreement, from which a turn is believed
+_BETTER = 1.05  # times the agreement, from which something else is believed
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,9 @@ class Placed:
 def placement(target: Array, source: Array) -> Placed | None:
     """How the input lies upon the target; None where they have nothing in common.
 
-    Parts of both are registered alone; their displacements tell turn and magnification.
+    Parts of both are registered alone; their displacements tell turn and magnification. Where they
+    scatter by more than what is to be told, or hold too little, the whole image is turned and
+    magnified until the phases of both agree best.
 
     Parameters
     ----------
@@ -77,7 +83,7 @@ def placement(target: Array, source: Array) -> Placed | None:
     """
     whole = displaced(target, source)
     if whole is None:
-        return None
+        return _turned(target, source)
     brought, inside = laid(source, Placed(whole))
     truth, brought = target[inside], brought[inside]
     places, found = [], []
@@ -89,29 +95,111 @@ def placement(target: Array, source: Array) -> Placed | None:
             if by is not None:
                 places.append((y + sides[0] / 2, x + sides[1] / 2))
                 found.append(by)
-    if len(found) < _ENOUGH:
-        return _turned(target, source) or Placed(whole)
-    at = np.array(places) - np.array(truth.shape) / 2
-    turn, scale, scatter, centre = _similarity(at, np.array(found))
-    reach = math.hypot(*truth.shape) / 2
-    corner = reach * math.hypot(turn, scale)
-    if corner < max(_NEGLIGIBLE, _CLEAR * scatter):
-        return Placed(whole)
-    by = (whole[0] + centre[0], whole[1] + centre[1])
-    return Placed(by, math.degrees(turn), 1 + scale, corner)
+    parts = None
+    if len(found) >= _ENOUGH:
+        at = np.array(places) - np.array(truth.shape) / 2
+        turn, scale, scatter, centre = _similarity(at, np.array(found))
+        corner = _reach(truth) * math.hypot(turn, scale)
+        by = (whole[0] + centre[0], whole[1] + centre[1])
+        if _CLEAR * scatter < _NEGLIGIBLE:
+            if corner < _NEGLIGIBLE / 2:
+                return Placed(whole)
+            if corner > _NEGLIGIBLE:
+                parts = Placed(by, math.degrees(turn), 1 + scale, corner)
+    return _turned(target, source) or parts or Placed(whole)
+
+
+def _reach(image: Array) -> float:
+    """From the centre to a corner."""
+    return math.hypot(*image.shape) / 2
 
 
 def _turned(target: Array, source: Array) -> Placed | None:
-    """A turn that parts alone do not tell, since too little of each stays where it was."""
-    best = _BETTER_TURNED * _Phases(target, source).agreement(displaced(target, source) or (0, 0))
+    """Turn and magnification by the phases of the whole image; None where they tell none."""
+    by = -(-max(target.shape) // _SIDE)
+    target, source = (_binned(p, by) for p in (target, source))
+    straight = displaced(target, source)
+    found, agreed = _fitted(target, source, Placed(straight)) if straight else (None, 0.0)
+    # where nothing is in common without a turn, a few cells may be brought onto others by one
+    far = math.inf if straight else _FAR * min(target.shape)
+    least = _more(_agreement(target, source, Placed(straight or (0.0, 0.0))))
+    start = _far(target, source, found)
+    if start is not None and math.hypot(*start.by) < far:
+        found, agreed = max((found, agreed), _fitted(target, source, start), key=lambda fit: fit[1])
+    if found is None or agreed < least or found.corner * by < _NEGLIGIBLE:
+        return None
+    if not _Phases(target, laid(source, found)[0]).is_common((0.0, 0.0)):
+        return None
+    return _scaled(found, by)
+
+
+def _far(target: Array, source: Array, near: Placed | None) -> Placed | None:
+    """Of many turns the one that brings both nearest, if they agree half as well as near."""
+    by = -(-max(target.shape) // (_SIDE // 2))  # coarse: a turn is found from farther away
+    target, source = (_binned(p, by) for p in (target, source))
+    least = 0.0 if near is None else _agreement(target, source, _scaled(near, 1 / by)) / 2
     found = None
     for degrees in _TURNS:
-        reach = math.hypot(*target.shape) / 2 * math.radians(abs(degrees))
-        brought, _ = laid(source, Placed((0.0, 0.0), degrees, 1.0, reach))
-        by = displaced(target, brought)
-        if by is not None and (agreed := _Phases(target, brought).agreement(by)) > best:
-            best, found = agreed, Placed(by, degrees, 1.0, reach)
-    return found
+        brought, _ = laid(source, Placed((0.0, 0.0), degrees))
+        moved = displaced(target, brought)
+        if moved is not None and (agreed := _Phases(target, brought).agreement(moved)) > least:
+            least, found = agreed, Placed(moved, degrees)
+    return _scaled(found, by) if found else None
+
+
+def _more(agreement: float) -> float:
+    """The agreement from which a turn is believed: the squares of the rings vary, too."""
+    return agreement + max((_BETTER - 1) * agreement, _SURE * 2 * math.sqrt(agreement / _RINGS))
+
+
+def _scaled(placed: Placed, times: float) -> Placed:
+    y, x = placed.by
+    return replace(placed, by=(y * times, x * times), corner=placed.corner * times)
+
+
+def _binned(image: Array, by: int) -> Array:
+    rows, columns = (n // by for n in image.shape)
+    whole = image[: rows * by, : columns * by]
+    return np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA))
+
+
+def _agreement(target: Array, source: Array, placed: Placed) -> float:
+    return _Phases(target, laid(source, placed)[0]).agreement((0.0, 0.0))
+
+
+def _fitted(target: Array, source: Array, start: Placed) -> tuple[Placed, float]:
+    """The displacement, turn and magnification that agree best, and how well.
+
+    Turn and magnification are left out where they are not worth it.
+    """
+    reach = _reach(target)
+
+    def as_placed(corners: Array) -> Placed:  # all in pixels
+        y, x, turn, scale = (float(c) for c in corners)
+        return Placed(
+            (y, x), math.degrees(turn / reach), 1 + scale / reach, math.hypot(turn, scale)
+        )
+
+    def agreement(corners: Array) -> float:
+        return _agreement(target, source, as_placed(corners))
+
+    first = np.array([*start.by, math.radians(start.turn) * reach, 0.0])
+    best = scipy.optimize.minimize(
+        lambda corners: -agreement(corners),
+        first,
+        method="Nelder-Mead",
+        options={
+            "initial_simplex": np.vstack([first, first + np.diag([0.5, 0.5, 2.0, 2.0])]),
+            "xatol": _EXACT,
+            "fatol": math.inf,
+            "maxfev": _TRIED,
+        },
+    )
+    for less in ([1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 0, 1]):
+        simpler = best.x * less
+        if (agreed := agreement(simpler)) * _BETTER > -best.fun:
+            return as_placed(simpler), agreed
+    return as_placed(best.x), -float(best.fun)
 
 
 def refined(target: Array, source: Array, placed: Placed) -> Placed:
@@ -186,20 +274,35 @@ class _Phases:
         self.y, self.x = (np.broadcast_to(f, used.shape)[used] for f in (y, x))
         self.ring = ring[used]
         self.number = np.maximum(np.bincount(self.ring, minlength=_RINGS), 1)
+        own, other = (self._sum(np.abs(f[used]) ** 2) for f in (first, second))
+        self.weight = np.abs(cross)
+        self.power = np.maximum(np.sqrt(own * other), np.finfo(np.float32).tiny)
+
+    def _sum(self, values: Array) -> Array:
+        return np.bincount(self.ring, values, _RINGS)
+
+    def _cosines(self, by: tuple[float, float] | Array) -> Array:
+        turned = np.exp(-2j * np.pi * (self.y * by[0] + self.x * by[1]))
+        return np.asarray((self.cross * turned).real)
 
     def errors(self, by: tuple[float, float] | Array) -> Array:
         """Mean cosine of each ring in standard errors; negative where contrast is inverted."""
-        turned = np.exp(-2j * np.pi * (self.y * by[0] + self.x * by[1]))
-        cosines = np.bincount(self.ring, (self.cross * turned).real, _RINGS)
-        return np.asarray(cosines / np.sqrt(self.number / 2))
+        return self._sum(self._cosines(by)) / np.sqrt(self.number / 2)
 
     def agreement(self, by: tuple[float, float] | Array) -> float:
         """Of all rings, agreeing or inverted; 1 by chance."""
         return float(np.mean(self.errors(by)[1:] ** 2))
 
     def is_common(self, by: tuple[float, float]) -> bool:
-        """Whether there is structure in common: uneven light, which all images share, is none."""
-        return bool((np.abs(self.errors(by)[3:]) > _COHERENT).sum() >= _COMMON)
+        """Whether there is structure in common: uneven light, which all images share, is none.
+
+        A few blobs that are brought onto others are none, either: most of the rest differs.
+        """
+        coherence = np.abs(self._sum(self._cosines(by) * self.weight)) / self.power
+        return bool(
+            (np.abs(self.errors(by)[3:]) > _COHERENT).sum() >= _COMMON
+            and np.sort(coherence)[-_COMMON:].mean() > _SHARED
+        )
 
 
 def _similarity(at: Array, by: Array) -> tuple[float, float, float, tuple[float, float]]:

@@ -108,6 +108,52 @@ def test_registering_undoes_it(shift: tuple[int, int], turn: float, scale: float
     assert not left.describe()
 
 
+def few_cells(seed: int, turn: float, photons: float = 1.0) -> Pair:
+    """Two photographs of 220 pixels a side with a handful of cells, the second turned."""
+    rng = np.random.default_rng(seed)
+    target = nuclei((300, 300), cutoff=0.7, photons=4000, seed=40 + seed, density=0.6).image
+    source = ndimage.rotate(ndimage.gaussian_filter(target * 1.0, 1.5), turn, reshape=False)
+    source = ndimage.shift(source, (4.3, -6.6) if turn else 0)
+    inner = np.s_[40:260, 40:260]
+    noisy = rng.poisson(source[inner].clip(0) * photons) / photons
+    return Pair("", noisy.astype(np.float32), target[inner].astype(np.float32))
+
+
+@pytest.mark.parametrize("turn", [-1.0, 1.0, 12.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_turns_of_images_with_few_cells_are_told_and_undone(seed: int, turn: float) -> None:
+    pair = few_cells(seed, turn)
+    placed = placement(pair.target, pair.input)
+    assert placed is not None
+    assert placed.turn == pytest.approx(turn, abs=0.25)
+    assert placed.scale == pytest.approx(1, abs=0.01)
+    with pytest.raises(ImageError, match="turned by"):
+        check_pair(pair)
+    brought = check_pair(pair, register=True)[0]
+    straight = few_cells(seed, 0.0)
+    (y, x), (rows, columns) = brought.corner, brought.input.shape
+    inner = np.s_[y : y + rows, x : x + columns]
+    assert np.corrcoef(brought.input.ravel(), straight.input[inner].ravel())[0, 1] > 0.98
+
+
+@pytest.mark.parametrize("photons", [1.0, 0.01, 0.003])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_not_turned_passes_in_noise(seed: int, photons: float) -> None:
+    check_pair(few_cells(seed, 0.0, photons))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cells_brought_onto_others_are_nothing_in_common(seed: int) -> None:
+    first, second = (
+        nuclei((500, 500), cutoff=0.7, photons=4000, seed=s, density=0.6).image
+        for s in (seed + 1, seed + 50)
+    )
+    smooth = ndimage.gaussian_filter(second * 1.0, 2).astype(np.uint16)
+    for register in (False, True):
+        with pytest.raises(ImageError, match="no structure in common"):
+            check_pair(Pair("", smooth, first), register=register)
+
+
 @pytest.mark.parametrize("distance", [-12.0, -6.0, 6.0, 12.0])
 def test_inverted_contrast_is_no_displacement(distance: float) -> None:
     target = (2000 - 0.1 * sharp(3)).astype(np.float64)
