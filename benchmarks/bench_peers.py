@@ -80,7 +80,7 @@ def theirs(data: Path, out: Path, seconds: float, seed: int, method: str, python
     for tile in read_split(data, "test"):
         source, _, size = tile.load()
         place = out / "test" / f"{tile.name}.tif"
-        made, _ = load_image(place, as_is=True)
+        made = load_image(place, as_is=True).pixels
         write_tiff(place, as_type(np.asarray(made, np.float64), source.dtype), size)
     return told
 
@@ -106,7 +106,9 @@ def by_source(data: Path, folders: dict[str, Path]) -> list[str]:
     found: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for tile in read_split(data, "test"):
         source, truth, _ = tile.load()
-        made = {n: load_image(f / f"{tile.name}.tif", as_is=True)[0] for n, f in folders.items()}
+        made = {
+            n: load_image(f / f"{tile.name}.tif", as_is=True).pixels for n, f in folders.items()
+        }
         for name, image in {"input": source, **made}.items():
             alike = np.corrcoef(structure(image), structure(truth))[0, 1]
             place = re.sub(r"_y\d+_x\d+$", "", tile.name)

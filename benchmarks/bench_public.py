@@ -99,7 +99,7 @@ def by_n2v(
     made = sorted((place / "n2v" / "test").glob("*.tif"))
     if len(made) != len(images):
         sys.exit(f"the peer ended early: {told}")
-    return [load_image(path, as_is=True)[0] for path in made], told.split()[0]
+    return [load_image(path, as_is=True).pixels for path in made], told.split()[0]
 
 
 def of_kind(

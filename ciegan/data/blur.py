@@ -21,7 +21,7 @@ from cellqa.planes import Array
 from cellqa.planes.plane import Plane
 from cellqa.terminal import Progress
 from ciegan.data.degrade import Degradation, Noise, degrade
-from ciegan.data.pixels import check_pixels, load_image
+from ciegan.data.pixels import STRETCHED, check_pixels, load_image
 from ciegan.data.prepare import PAIRS, Prepared, images_below, only, prepare_folder, seed_of
 from ciegan.data.tiles import Pair, TilingOptions, check_tiling
 
@@ -162,12 +162,14 @@ def _pairs(
     others: Mapping[str, Path],
     scale: int,
 ) -> Iterator[Pair | tuple[str, str] | str]:
-    image, size = load_image(only(paths))
+    image, size, stretched = load_image(only(paths))
+    if stretched and not tiling.pixel_size:
+        yield STRETCHED
     check_pixels(image, "image")
     size = tiling.pixel_size or size
     origin = image
     if name in others:
-        origin = load_image(others[name])[0]
+        origin = load_image(others[name]).pixels
         if origin.shape != image.shape:
             sizes = " and ".join(" x ".join(map(str, i.shape)) for i in (origin, image))
             yield "", f"--of: the images' sizes differ ({sizes})"

@@ -16,7 +16,7 @@ from cellqa.io import open_image
 from cellqa.planes import Array
 from cellqa.planes.blocks import block_means
 from cellqa.terminal import Progress
-from ciegan.data.pixels import colours
+from ciegan.data.pixels import STRETCHED, colours
 from ciegan.data.prepare import Prepared, images_below, only, prepare_folder
 from ciegan.data.tiles import Pair, TilingOptions
 
@@ -347,7 +347,7 @@ def prepare_noisy(
 
 def _planes(
     name: str, paths: list[Path], *, tiling: TilingOptions
-) -> Iterator[Pair | tuple[str, str]]:
+) -> Iterator[Pair | tuple[str, str] | str]:
     with open_image(only(paths)) as file:
         several = len(file.planes) > 1
         for index in file.planes:
@@ -357,5 +357,7 @@ def _planes(
             except CellqaError as error:
                 yield label or "image", first_line(error)
                 continue
+            if file.stretched(index) and not tiling.pixel_size:
+                yield STRETCHED
             size = tiling.pixel_size or file.size_of(index)[0]
             yield Pair(label, pixels, pixels, size, label, degradation="as given")

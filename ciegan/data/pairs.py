@@ -19,7 +19,7 @@ from cellqa.planes.blocks import times
 from cellqa.terminal import Progress
 from ciegan.data.levels import in_floats, levelled
 from ciegan.data.pair_check import EXCHANGED, SMALL, check_pair
-from ciegan.data.pixels import check_pixels, load_image
+from ciegan.data.pixels import STRETCHED, check_pixels, load_image
 from ciegan.data.prepare import Prepared, images_below, only, prepare_folder, prepare_sources
 from ciegan.data.tiles import INPUT, TARGET, Pair, TilingOptions, check_tiling
 from ciegan.network.enlarging import LARGEST, enlarge
@@ -210,9 +210,11 @@ def _pair(
     paths = only(roles[BLURRED]), only(roles[Role.REFERENCE])
     for label, places in _planes(*paths):
         try:
-            (blurred, own), (sharp, size) = (
+            (blurred, own, _), (sharp, size, stretched) = (
                 load_image(path, place) for path, place in zip(paths, places, strict=True)
             )
+            if stretched and not tiling.pixel_size:
+                yield STRETCHED
             finer = own and own / scale
             if size and finer and not math.isclose(size, finer, rel_tol=_SIZES):
                 yield CONTRADICT
@@ -248,12 +250,25 @@ def _on_grid(blurred: Array, sharp: Array, scale: int) -> Array:
 def _planes(
     blurred: Path, sharp: Path
 ) -> list[tuple[str, tuple[PlaneIndex | None, PlaneIndex | None]]]:
-    """Planes of two files that belong together: stacks and series have as many in both."""
+    """Planes of two files that belong together: stacks and series have as many in both.
+
+    A series may be called one of times in one file and one of depths in the other.
+    """
     with open_image(blurred) as first, open_image(sharp) as second:
         if len(first.planes) != len(second.planes):
             raise ImageError(
                 f"{len(first.planes)} planes and {len(second.planes)}: a stack is paired with one "
                 "of as many planes"
+            )
+        lengths = [
+            [n for axis in zip(*f.planes, strict=True) if (n := len(set(axis))) > 1]
+            for f in (first, second)
+        ]
+        if lengths[0] != lengths[1]:
+            ours, theirs = (" x ".join(map(str, sides)) for sides in lengths)
+            raise ImageError(
+                f"{ours} planes and {theirs} (scenes, times, channels, depths): which belong "
+                "together is not known; save both with the same axes"
             )
         if len(first.planes) == 1:
             return [("", (None, None))]
@@ -270,7 +285,9 @@ def _halves(
     register: bool,
     match_levels: bool,
 ) -> Iterator[Pair | str]:
-    both, size = load_image(only(paths))
+    both, size, stretched = load_image(only(paths))
+    if stretched and not tiling.pixel_size:
+        yield STRETCHED
     width = both.shape[1]
     if width % 2:
         raise ImageError(f"{paths[0].name}: {width} pixels wide: not two images side by side")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from cellqa.errors import ImageError
 from cellqa.io import PlaneIndex, open_image
 from cellqa.planes import Array
 
+STRETCHED = "pixels are not square: lengths are in units of X (--pixel-size)"
 _LARGEST = 1e30  # values beyond do not fit into the networks' arithmetic
 
 
@@ -71,10 +73,16 @@ def looks_like_labels(pixels: Array) -> bool:
     return bool((plane[:, :-1] == plane[:, 1:])[objects].mean() > _LABELS)
 
 
-def load_image(
-    path: Path, index: PlaneIndex | None = None, *, as_is: bool = False
-) -> tuple[Array, float | None]:
-    """Pixels of a plane, grey or in three colours, and the pixel size.
+class Loaded(NamedTuple):
+    """Pixels of a plane, their side along X in micrometres, and whether they are not square."""
+
+    pixels: Array
+    size: float | None
+    stretched: bool
+
+
+def load_image(path: Path, index: PlaneIndex | None = None, *, as_is: bool = False) -> Loaded:
+    """A plane, grey or in three colours.
 
     Three equal colours are grey, unless `as_is`.
 
@@ -90,7 +98,8 @@ def load_image(
                 "(cellqa sharpest --write), or use `ciegan prepare zstack`"
             )
         index = index or file.planes[0]
-        return colours(file.load(index), as_is), file.size_of(index)[0]
+        pixels = colours(file.load(index), as_is)
+        return Loaded(pixels, file.size_of(index)[0], bool(file.stretched(index)))
 
 
 def colours(pixels: Array, as_is: bool = False) -> Array:

@@ -23,7 +23,7 @@ from cellqa.shown import one_line
 from cellqa.tables.files import write_csv
 from cellqa.terminal import Progress
 from ciegan.data.looks import in_several_splits, look_of
-from ciegan.data.pixels import load_image
+from ciegan.data.pixels import STRETCHED, load_image
 from ciegan.data.splits import SPLITS, assign, fields_by_name, shares_of
 from ciegan.data.tiles import COLUMNS, INPUT, TARGET, Pair, Record, Source, TilingOptions, cut_tiles
 
@@ -224,6 +224,9 @@ def _prepare(
         grey |= done.grey
         if progress:
             progress(count, len(todo))
+    if stretched := prepared.warnings.count(STRETCHED):
+        prepared.warnings = [told for told in prepared.warnings if told != STRETCHED]
+        prepared.warnings.append(f"{STRETCHED}; planes: {stretched}")
     prepared.warnings += in_one_kind(made, records, grey)
     if prepared.failures:
         _remove_unnamed(made, records)
@@ -281,7 +284,7 @@ def in_one_kind(place: Path, records: Sequence[Record], grey: Set[str]) -> list[
         if record.name in grey:
             for role in (INPUT, TARGET):
                 path = place / record.split / role / f"{record.name}.tif"
-                pixels, size = load_image(path, as_is=True)
+                pixels, size, _ = load_image(path, as_is=True)
                 write_tiff(path, np.stack([pixels] * 3, axis=-1), size)
     images = list(dict.fromkeys(r.source for r in records if r.name in grey))
     every = len({record.source for record in records})

@@ -59,8 +59,8 @@ class TilePair:
         CellqaError
             A file cannot be read, or the two are not of one shape.
         """
-        source = enlarge(load_image(self.input, as_is=True)[0], self.scale)
-        target, size = load_image(self.target, as_is=True)
+        source = enlarge(load_image(self.input, as_is=True).pixels, self.scale)
+        target, size, _ = load_image(self.target, as_is=True)
         if source.shape != target.shape:
             hint = ""
             if 1 < times(source.shape, target.shape) <= LARGEST:
@@ -89,7 +89,9 @@ class TilePair:
         CellqaError
             A neighbour cannot be read, or is of another shape or type.
         """
-        others = [source if p == self.input else load_image(p, as_is=True)[0] for p in self.beside]
+        others = [
+            source if p == self.input else load_image(p, as_is=True).pixels for p in self.beside
+        ]
         for path, other in zip(self.beside, others, strict=True):
             if (other.shape, other.dtype) != (source.shape, source.dtype):
                 raise CellqaError(

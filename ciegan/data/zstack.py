@@ -21,7 +21,7 @@ from cellqa.io import PlaneIndex, luminance, may_crash, open_image, split_suffix
 from cellqa.metrics.alignment import moved_back
 from cellqa.shown import one_line
 from cellqa.terminal import Progress
-from ciegan.data.pixels import check_pixels, load_image
+from ciegan.data.pixels import STRETCHED, check_pixels, load_image
 from ciegan.data.placement import displaced, lowered
 from ciegan.data.prepare import Prepared, prepare_sources
 from ciegan.data.tiles import Pair, TilingOptions
@@ -184,7 +184,9 @@ def _pairs(
     assert focus.best is not None
     away = positions(focus, places, options)
     away = away - away[focus.best]
-    target, size = load_image(*places[focus.best])
+    target, size, stretched = load_image(*places[focus.best])
+    if stretched and not tiling.pixel_size:
+        yield STRETCHED
     size = tiling.pixel_size or size
     unregistered = 0
     chosen = _chosen(away, focus.best, options)
@@ -193,7 +195,7 @@ def _pairs(
     for k in chosen:
         label = focus.planes[k]
         try:
-            blurred, _ = load_image(*places[k])
+            blurred = load_image(*places[k]).pixels
             check_pixels(blurred, "plane")
         except CellqaError as error:
             yield label, str(error)

@@ -84,7 +84,7 @@ def reliability(
     for tile in tiles:
         try:
             source, target, _ = tile.load()
-            image, _ = load_image(results / f"{tile.name}.tif", as_is=True)
+            image = load_image(results / f"{tile.name}.tif", as_is=True).pixels
         except CellqaError:  # left out, and told
             continue
         limits = network.normalisation.limits(source, tile.limits)

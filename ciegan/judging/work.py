@@ -78,7 +78,7 @@ class Work:
         wanted = [(split, tile) for split in ("train", "val") for tile in self.tiles[split]]
         with appearing(place, folder=True) as made:
             for done, (split, tile) in enumerate(wanted, 1):
-                source, _ = load_image(tile.input, as_is=True)
+                source = load_image(tile.input, as_is=True).pixels
                 _, target, size = tile.load()
                 write_tile(made / split / INPUT, tile, source, size and tile.scale * size)
                 write_tile(made / split / TARGET, tile, ENHANCERS[Role.EGT](target), size)

@@ -165,3 +165,48 @@ def test_other_captures_of_another_gain_are_told(tmp_path: Path) -> None:
         code, said = invoke(*line)
         assert code == 0, said
         assert ("times the contrast of the first" in said) == told
+
+
+def stretched(path: Path, pixels: np.ndarray, axes: str = "YX", **more: object) -> None:
+    """An OME-TIFF of pixels of .2 by .4 micrometres."""
+    path.parent.mkdir(exist_ok=True)
+    sides = {"PhysicalSizeX": 0.2, "PhysicalSizeY": 0.4}
+    tifffile.imwrite(path, pixels, ome=True, metadata={"axes": axes, **sides, **more})
+
+
+@pytest.mark.parametrize("command", ["pairs", "blur", "noisy"])
+def test_pixels_that_are_not_square_are_told_once(tmp_path: Path, command: str) -> None:
+    for k in range(3):
+        stretched(tmp_path / f"s/{k}.ome.tif", np.rint(scene(k)).astype(np.uint16))
+        soft = np.rint(cv2.GaussianBlur(scene(k), (0, 0), 1.5)).astype(np.uint16)
+        stretched(tmp_path / f"b/{k}.ome.tif", soft)
+    folders = [tmp_path / "b", tmp_path / "s"] if command == "pairs" else [tmp_path / "s"]
+    line = ["prepare", command, *folders, tmp_path / "d", "--tile", 64, "--split", "1,0,0"]
+    code, said = invoke(*line)
+    assert code == 0, said
+    assert said.count("not square") == 1
+    assert "planes: 3" in said
+    code, said = invoke(*line, "--overwrite", "--pixel-size", 0.2)
+    assert code == 0, said
+    assert "not square" not in said
+
+
+def test_stacks_of_other_axes_are_not_paired_in_order(tmp_path: Path) -> None:
+    planes = np.stack([np.rint(scene(k)).astype(np.uint16) for k in range(6)])
+    soft = np.stack([cv2.GaussianBlur(p, (0, 0), 1.5) for p in planes])
+    kinds = {"apart": ((2, 3, 200, 200), "CZYX"), "together": ((6, 200, 200), "TYX")}
+    for name, (shape, axes) in kinds.items():
+        for folder, stack, a, s in (("s", planes, "ZYX", planes.shape), ("b", soft, axes, shape)):
+            place = tmp_path / name / folder
+            place.mkdir(parents=True)
+            tifffile.imwrite(place / "a.ome.tif", stack.reshape(s), ome=True, metadata={"axes": a})
+    line = ["--tile", 64, "--split", "1,0,0"]
+    code, said = invoke(
+        "prepare", "pairs", tmp_path / "apart/b", tmp_path / "apart/s", tmp_path / "d", *line
+    )
+    assert code != 0
+    assert "2 x 3 planes and 6" in said
+    code, said = invoke(
+        "prepare", "pairs", tmp_path / "together/b", tmp_path / "together/s", tmp_path / "d", *line
+    )
+    assert code == 0, said
