@@ -116,7 +116,7 @@ def _reach(image: Array) -> float:
 
 def _turned(target: Array, source: Array) -> Placed | None:
     """Turn and magnification by the phases of the whole image; None where they tell none."""
-    by = -(-max(target.shape) // _SIDE)
+    by = _bins(target, _SIDE)
     target, source = (_binned(p, by) for p in (target, source))
     straight = displaced(target, source)
     found, agreed = _fitted(target, source, Placed(straight)) if straight else (None, 0.0)
@@ -135,7 +135,7 @@ def _turned(target: Array, source: Array) -> Placed | None:
 
 def _far(target: Array, source: Array, near: Placed | None) -> Placed | None:
     """Of many turns the one that brings both nearest, if they agree half as well as near."""
-    by = -(-max(target.shape) // (_SIDE // 2))  # coarse: a turn is found from farther away
+    by = _bins(target, _SIDE // 2)  # coarse: a turn is found from farther away
     target, source = (_binned(p, by) for p in (target, source))
     least = 0.0 if near is None else _agreement(target, source, _scaled(near, 1 / by)) / 2
     found = None
@@ -155,6 +155,11 @@ def _more(agreement: float) -> float:
 def _scaled(placed: Placed, times: float) -> Placed:
     y, x = placed.by
     return replace(placed, by=(y * times, x * times), corner=placed.corner * times)
+
+
+def _bins(image: Array, side: int) -> int:
+    """Pixels that are one, so that the longer side has so many, and the shorter one enough."""
+    return max(1, min(-(-max(image.shape) // side), min(image.shape) // _LEAST))
 
 
 def _binned(image: Array, by: int) -> Array:

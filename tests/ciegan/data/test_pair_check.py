@@ -154,6 +154,14 @@ def test_cells_brought_onto_others_are_nothing_in_common(seed: int) -> None:
             check_pair(Pair("", smooth, first), register=register)
 
 
+def test_a_long_strip_is_looked_at() -> None:
+    """Binned to 256 pixels of length, nothing would be left of its width."""
+    strip = np.concatenate([sharp(seed)[:64] for seed in range(3)] * 22, axis=1)
+    other = np.random.default_rng(0).poisson(900, strip.shape)
+    with pytest.raises(ImageError, match="no structure in common"):
+        check_pair(Pair("", other.astype(np.uint16), strip))
+
+
 @pytest.mark.parametrize("distance", [-12.0, -6.0, 6.0, 12.0])
 def test_inverted_contrast_is_no_displacement(distance: float) -> None:
     target = (2000 - 0.1 * sharp(3)).astype(np.float64)
