@@ -56,7 +56,6 @@ def _run(prepare_it: Callable[..., Any], options: dict[str, Any]) -> None:
 @click.option(
     "--distances",
     metavar="A,B,...",
-    default="",
     help="From the focus, in µm (in planes if no step is known) [default: every plane].",
 )
 @click.option("--tolerance", type=Positive(), help="Of the distances [default: half a step].")
@@ -88,7 +87,7 @@ def _run(prepare_it: Callable[..., Any], options: dict[str, Any]) -> None:
 def zstack(
     stacks: tuple[Path, ...],
     out: Path,
-    distances: str,
+    distances: str | None,
     tolerance: float | None,
     z_step: float | None,
     z_pattern: str | None,
@@ -106,7 +105,7 @@ def zstack(
 
     try:
         chosen = ZStack(
-            tuple(float(part) for part in distances.split(",") if part),
+            tuple(float(part) for part in (distances or "").split(",") if part),
             tolerance,
             z_step,
             z_pattern,

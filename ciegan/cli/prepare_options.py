@@ -65,7 +65,7 @@ def tiling_options(
         click.option(
             "--target",
             type=TableChoice("ciegan.data.tiles:TARGETS"),
-            default=Role.REFERENCE,
+            default=Role.REFERENCE.value,
             show_default=True,
             help="egt: enhance the targets (CIEGANP).",
         ),

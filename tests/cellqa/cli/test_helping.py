@@ -1,6 +1,7 @@
 """What both commands say of themselves, and how forgiving they are about names and times."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -64,6 +65,15 @@ def test_help_shows_examples_and_statuses(path: str, command: click.Command) -> 
     assert "  130  interrupted" in result.stdout
     for line, _ in group.explained[" ".join(rest)].examples:
         assert line in result.stdout  # whole, to be copied
+
+
+@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=[path for path, _ in COMMANDS])
+def test_defaults_are_shown_as_they_are_typed(path: str, command: click.Command) -> None:
+    program, *rest = path.split()
+    group = {"cellqa": cellqa, "ciegan": ciegan}[program]
+    text = CliRunner().invoke(group, [*rest, "--help"], prog_name=program).stdout
+    shown = re.findall(r"\[default:\s+([^]]*)\]", text)
+    assert not [word for word in shown if word in ('""', "None") or re.fullmatch("[A-Z]{4,}", word)]
 
 
 def test_help_has_sections() -> None:
