@@ -35,4 +35,4 @@ def calibrate(run: Path, data: Path, split: str) -> None:
         click.echo("Each field, by intervals of the others:")
         click.echo(align(rows))
     click.echo(f"calibrated {run}")
-    warn([found.warning] if found.warning else [])
+    warn(found.warnings())

@@ -21,6 +21,7 @@ from ciegan.network.windows import enhance_plane
 
 _PIXELS = 4_000_000  # that are looked at, in all
 _LOOKED_AT = 2000  # tiles
+_HELD = 0.8  # share of a field within 90 %, below which it is named
 
 
 class TooFewError(CellqaError):
@@ -46,6 +47,19 @@ class Calibrated:
     warning: str
 
     __repr__ = one_line
+
+    def warnings(self) -> list[str]:
+        """That the fields were trained on, and which are not held by intervals of the others."""
+        told = [self.warning] if self.warning else []
+        apart = {name: held for name, (held, _) in self.coverage.items() if held < _HELD}
+        if apart:
+            worst = min(apart, key=lambda name: apart[name])
+            told.append(
+                f"90 % intervals of the other fields hold less than {_HELD:.0%} of {len(apart)} of "
+                f"{len(self.coverage)} fields ({apart[worst]:.0%} of {worst}): --interval is for "
+                "images of one kind and exposure (ciegan calibrate RUN --data THOSE)"
+            )
+        return told
 
 
 def calibrate(run: Path, tiles: Sequence[TilePair]) -> Calibrated:
@@ -81,15 +95,17 @@ def calibrate(run: Path, tiles: Sequence[TilePair]) -> Calibrated:
 
 def calibrate_own(
     run: Path, trained: Sequence[TilePair], tiles: Sequence[TilePair], config: Config
-) -> None:
+) -> list[str]:
     """Keep with a new run what its training images look like, and how far off its results are.
 
-    The latter from what it was validated on, where that is the truth and enough.
+    The latter from what it was validated on, where that is the truth and enough. Returns what to
+    know of it.
     """
     looked_at(run, trained)
     if config.data.target == "truth":
         with suppress(TooFewError):
-            calibrate(run, tiles)
+            return calibrate(run, tiles).warnings()
+    return []
 
 
 def looked_at(run: Path, tiles: Sequence[TilePair]) -> None:

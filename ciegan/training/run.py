@@ -154,7 +154,9 @@ def train(
         _fit(trainer, networks, out / LAST if resume and (out / LAST).exists() else None)
         trained = _trained(trainer, networks, keeper, untouched.values)
         if trainer.is_global_zero:
-            calibrate_own(out / BEST, crops.tiles, networks.validation, config)
+            trained.warnings.extend(
+                calibrate_own(out / BEST, crops.tiles, networks.validation, config)
+            )
             noise = crops.noise.describe() if crops.noise else ""
             write_json(out / RUN_SUMMARY, _summary(trained, chosen, devices) | {"noise": noise})
     return trained

@@ -20,7 +20,7 @@ from ciegan.config import Config
 from ciegan.data.tile_pairs import read_split
 from ciegan.network.checkpoint import add, load
 from ciegan.network.intervals import COVERAGES, Intervals, fit
-from ciegan.training.calibration import calibrate
+from ciegan.training.calibration import Calibrated, calibrate
 from ciegan.training.run import train
 
 
@@ -115,6 +115,16 @@ def test_calibrating_keeps_the_weights(prepared: Path, tmp_path: Path, tiny: Con
     done = CliRunner().invoke(main, line)
     assert done.exit_code == 0, done.output
     assert "calibrated" in done.output
+
+
+def test_fields_that_intervals_of_others_do_not_hold_are_named() -> None:
+    made = fit([pixels(0)])
+    assert made is not None
+    held = Calibrated(made, {"a": (0.9, 0.9), "b": (0.86, 0.7)}, "")
+    assert held.warnings() == []
+    apart = {"a": (0.9, 0.9), "b": (0.7, 0.6), "c": (0.4, 0.4)}
+    (told,) = Calibrated(made, apart, "").warnings()
+    assert "less than 80% of 2 of 3 fields (40% of c)" in told
 
 
 def test_maps_beside_results(prepared: Path, tmp_path: Path, tiny: Config) -> None:
