@@ -28,6 +28,7 @@ _TRIED, _EXACT = 200, 0.03  # steps of its refining; pixels
 _TURNS = (-15, -12.5, -10, -7.5, -5, -2.5, 2.5, 5, 7.5, 10, 12.5, 15)  # degrees to begin with
 _FAR = 0.125  # of the shorter side: the most that a turned image may be displaced
 _SURE = 3.5  # standard deviations of the agreement, from which a turn is believed
+_TINY = float(np.finfo(np.float32).tiny)
 _BETTER = 1.05  # times the agreement, from which something else is believed
 
 
@@ -275,13 +276,12 @@ class _Phases:
         ring = (np.hypot(y, x) * 4 * _RINGS).astype(int)
         used = (ring < _RINGS) & (ring > 0)
         cross = (first * second.conj())[used]
-        self.cross = cross / np.maximum(np.abs(cross), np.finfo(np.float32).tiny)
+        self.weight = np.abs(cross)
+        self.cross = cross / np.maximum(self.weight, _TINY)
         self.y, self.x = (np.broadcast_to(f, used.shape)[used] for f in (y, x))
         self.ring = ring[used]
         self.number = np.maximum(np.bincount(self.ring, minlength=_RINGS), 1)
-        own, other = (self._sum(np.abs(f[used]) ** 2) for f in (first, second))
-        self.weight = np.abs(cross)
-        self.power = np.maximum(np.sqrt(own * other), np.finfo(np.float32).tiny)
+        self.spectra = first[used], second[used]
 
     def _sum(self, values: Array) -> Array:
         return np.bincount(self.ring, values, _RINGS)
@@ -303,11 +303,12 @@ class _Phases:
 
         A few blobs that are brought onto others are none, either: most of the rest differs.
         """
-        coherence = np.abs(self._sum(self._cosines(by) * self.weight)) / self.power
-        return bool(
-            (np.abs(self.errors(by)[3:]) > _COHERENT).sum() >= _COMMON
-            and np.sort(coherence)[-_COMMON:].mean() > _SHARED
-        )
+        if (np.abs(self.errors(by)[3:]) > _COHERENT).sum() < _COMMON:
+            return False
+        own, other = (self._sum(np.abs(spectrum) ** 2) for spectrum in self.spectra)
+        power = np.maximum(np.sqrt(own * other), _TINY)
+        coherence = np.abs(self._sum(self._cosines(by) * self.weight)) / power
+        return bool(np.sort(coherence)[-_COMMON:].mean() > _SHARED)
 
 
 def _similarity(at: Array, by: Array) -> tuple[float, float, float, tuple[float, float]]:
